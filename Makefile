@@ -1,0 +1,45 @@
+# Every target sets up what it needs; a second call starts at once.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test test-long check format lock clean
+
+setup: $(READY)
+
+# Debian splits venv and pip out of python3; install them only where they are missing.
+$(READY): requirements.lock pyproject.toml
+	@python3 -c 'import sys; assert sys.version_info >= (3, 11), "stowplan needs Python 3.11 or newer"'
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/stowplan simulate experiments/scenarios/demo.toml --out out/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not long"
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Rewrites requirements.lock from pyproject.toml (needs `pip install uv`).
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --quiet --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) out build *.egg-info

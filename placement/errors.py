@@ -1,0 +1,30 @@
+"""The exceptions of the toolkit. A task that fits nowhere is not one: that is a `Failure`, a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PlacementError(Exception):
+    """Base of every error that a user can cause or cure."""
+
+
+class SpecError(PlacementError):
+    """An input is wrong. Names every problem at once, each by its place in the input.
+
+    `problems` holds (place, what) pairs; a place is a path such as
+    `web.json: containerDefinitions[0].memory` or `demo.toml: fleet[2].instance_type`.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]]):
+        assert problems, "a SpecError needs at least one problem"
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{place}: {what}" for place, what in self.problems))
+
+
+class QueryError(PlacementError):
+    """A cluster query expression does not parse. `position` is the 0-based offset in `expression`."""
+
+    def __init__(self, expression: str, position: int, what: str):
+        self.expression, self.position, self.what = expression, position, what
+        super().__init__(f"{what} at position {position} of {expression!r}")

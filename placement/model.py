@@ -1,0 +1,189 @@
+"""The vocabulary: what a task asks for and what an instance offers. Frozen, in integers, ECS's names.
+
+CPU is in units of 1/1024 vCPU, memory in MiB, prices in millionths of a US dollar per hour. Nothing
+here decides anything; the engine and the scheduler do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+CPU, MEMORY, PORTS, GPU, ENI = "CPU", "MEMORY", "PORTS", "GPU", "ENI"
+# The order in which a shortage is reported where several resources are short; PORTS counts reserved
+# host ports against ECS's limit of 100 per instance. Dimensions of the user's own come after these.
+RESOURCES = (CPU, MEMORY, PORTS, GPU, ENI)
+RESERVED_PORTS_MAX = 100
+
+AVAILABILITY_ZONE = "ecs.availability-zone"
+INSTANCE_TYPE = "ecs.instance-type"
+
+NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
+Protocol = Literal["tcp", "udp"]
+
+
+class InstanceStatus(StrEnum):
+    """Status of a container instance (ecs-semantics 4.6)."""
+
+    ACTIVE = "ACTIVE"
+    DRAINING = "DRAINING"
+    INACTIVE = "INACTIVE"
+
+
+class TaskStatus(StrEnum):
+    """lastStatus of a task, in the order in which a task passes through them (ecs-semantics 4.1)."""
+
+    PROVISIONING = "PROVISIONING"
+    PENDING = "PENDING"
+    ACTIVATING = "ACTIVATING"
+    RUNNING = "RUNNING"
+    DEACTIVATING = "DEACTIVATING"
+    STOPPING = "STOPPING"
+    DEPROVISIONING = "DEPROVISIONING"
+    STOPPED = "STOPPED"
+
+
+class StopCode(StrEnum):
+    """Why a task stopped (ecs-semantics 4.2)."""
+
+    TASK_FAILED_TO_START = "TaskFailedToStart"
+    ESSENTIAL_CONTAINER_EXITED = "EssentialContainerExited"
+    USER_INITIATED = "UserInitiated"
+    SERVICE_SCHEDULER_INITIATED = "ServiceSchedulerInitiated"
+    SPOT_INTERRUPTION = "SpotInterruption"
+    TERMINATION_NOTICE = "TerminationNotice"
+    INFRASTRUCTURE_HEALTH = "InfrastructureHealth"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementStrategy:
+    """One link of a strategy chain, as RunTask and CreateService take it."""
+
+    type: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementConstraint:
+    """A binding condition on the instance; `expression` is cluster query language for memberOf."""
+
+    type: str
+    expression: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapping:
+    """A container port and the host port it wants; `host_port` 0 means a dynamic one."""
+
+    container_port: int
+    host_port: int = 0
+    protocol: Protocol = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDependency:
+    """This container starts only when `container_name` has met `condition`."""
+
+    container_name: str
+    condition: Literal["START", "COMPLETE", "SUCCESS", "HEALTHY"]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A container's health check; times in seconds."""
+
+    command: tuple[str, ...]
+    interval: int = 30
+    timeout: int = 5
+    retries: int = 3
+    start_period: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDefinition:
+    """One container of a task definition: the fields that placement and simulation read.
+
+    Fields that only a container runtime needs (environment, command, ulimits ...) stay in
+    `TaskDefinition.document`, where the drivers find them.
+    """
+
+    name: str
+    image: str
+    cpu: int = 0
+    memory: int | None = None
+    memory_reservation: int | None = None
+    essential: bool = True
+    port_mappings: tuple[PortMapping, ...] = ()
+    depends_on: tuple[ContainerDependency, ...] = ()
+    links: tuple[str, ...] = ()
+    health_check: HealthCheck | None = None
+    gpus: int = 0
+    start_timeout: int | None = None
+    stop_timeout: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition:
+    """An immutable revision of a family of tasks (input of RegisterTaskDefinition, validated).
+
+    `document` is the JSON it was read from, unchanged; two definitions are equal by their fields.
+    """
+
+    family: str
+    containers: tuple[ContainerDefinition, ...]
+    revision: int = 1
+    cpu: int | None = None
+    memory: int | None = None
+    network_mode: NetworkMode = "bridge"
+    placement_constraints: tuple[PlacementConstraint, ...] = ()
+    requires_attributes: tuple[str, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """`family:revision`, the way ECS's calls name it."""
+        return f"{self.family}:{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceType:
+    """An EC2 instance type as ECS sees it after registration.
+
+    `cpu` in units (vCPU x 1024), `memory` the MiB that the agent registers (observed where somebody
+    published it, else estimated), `eni_slots` awsvpc tasks it can hold, price on demand.
+    """
+
+    name: str
+    cpu: int
+    memory: int
+    gpus: int
+    eni_slots: int
+    architecture: Literal["x86_64", "arm64"]
+    price_microusd_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """Everything that placement may know of a task; tasks of one kind are interchangeable.
+
+    `resources` are (name, amount) pairs with amount > 0. `zones` (awsvpc subnets' zones) empty
+    means any. `strategies` is the resolved chain: defaults are filled in before a kind is made.
+    """
+
+    resources: tuple[tuple[str, int], ...]
+    group: str
+    tcp_ports: tuple[int, ...] = ()
+    udp_ports: tuple[int, ...] = ()
+    required_attributes: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    constraints: tuple[PlacementConstraint, ...] = ()
+    strategies: tuple[PlacementStrategy, ...] = ()
+
+
+RUN_TASK_DEFAULT_STRATEGIES = (PlacementStrategy("random"),)
+SERVICE_DEFAULT_STRATEGIES = (
+    PlacementStrategy("spread", f"attribute:{AVAILABILITY_ZONE}"),
+    PlacementStrategy("spread", "instanceId"),
+)
