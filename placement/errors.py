@@ -1,4 +1,4 @@
-"""The exceptions of the toolkit. A task that fits nowhere is not one: that is a `Failure`, a value."""
+"""The exceptions of the toolkit. A task that fits nowhere is not one: that is a `Failure`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SpecError(PlacementError):
 
 
 class QueryError(PlacementError):
-    """A cluster query expression does not parse. `position` is the 0-based offset in `expression`."""
+    """A cluster query does not parse. `position` is the 0-based offset in `expression`."""
 
     def __init__(self, expression: str, position: int, what: str):
         self.expression, self.position, self.what = expression, position, what

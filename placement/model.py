@@ -1,4 +1,4 @@
-"""The vocabulary: what a task asks for and what an instance offers. Frozen, in integers, ECS's names.
+"""The vocabulary: what a task asks for and what an instance offers: frozen, in integers.
 
 CPU is in units of 1/1024 vCPU, memory in MiB, prices in millionths of a US dollar per hour. Nothing
 here decides anything; the engine and the scheduler do.
@@ -33,7 +33,7 @@ class InstanceStatus(StrEnum):
 
 
 class TaskStatus(StrEnum):
-    """lastStatus of a task, in the order in which a task passes through them (ecs-semantics 4.1)."""
+    """lastStatus of a task, in the order in which tasks go through them (ecs-semantics 4.1)."""
 
     PROVISIONING = "PROVISIONING"
     PENDING = "PENDING"
@@ -180,6 +180,16 @@ class TaskKind:
     zones: tuple[str, ...] = ()
     constraints: tuple[PlacementConstraint, ...] = ()
     strategies: tuple[PlacementStrategy, ...] = ()
+    capacity_provider: str | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Kinds are dictionary keys on the path of every decision: hash their nested tuples once.
+        values = tuple(getattr(self, name) for name in self.__slots__ if name != "_hash")
+        object.__setattr__(self, "_hash", hash(values))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 RUN_TASK_DEFAULT_STRATEGIES = (PlacementStrategy("random"),)

@@ -1,0 +1,128 @@
+"""What a run comes to: one row of numbers per run, from its recorder alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.recorder import Recorder
+
+_MS_PER_HOUR = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named number of a run. `better`: which way is better, or '' where neither is."""
+
+    of: Callable[[Recorder], float | None]
+    unit: str
+    better: str
+    about: str
+
+
+def _dollars(recorder: Recorder) -> float:
+    """Every instance from registration to the end of the run or its loss."""
+    return sum(
+        i.price_microusd_hour * ((i.until_ms or recorder.now_ms) - i.since_ms)
+        for i in recorder.instances
+    ) / (1e6 * _MS_PER_HOUR)
+
+
+def _dollars_busy(recorder: Recorder) -> float:
+    """The same, counting only the time in which an instance held a task."""
+    paid = sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances)
+    return paid / (1e6 * _MS_PER_HOUR)
+
+
+def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
+    def of(recorder: Recorder) -> float | None:
+        below = recorder.integrals[denominator]
+        return 100 * recorder.integrals[numerator] / below if below else None
+
+    return of
+
+
+def _busy_mean(recorder: Recorder) -> float:
+    return recorder.integrals["busy"] / max(1, recorder.now_ms)
+
+
+def _wait(quantile: float) -> Callable[[Recorder], float | None]:
+    def of(recorder: Recorder) -> float | None:
+        waits = recorder.waits_ms
+        return float(np.quantile(waits, quantile)) / 1000 if waits else None
+
+    return of
+
+
+def _services_back(recorder: Recorder) -> float | None:
+    """From the moment ECS learnt of the loss until every service task lost was replaced."""
+    if recorder.lost_ms is None or recorder.services_back_ms is None:
+        return None
+    return (recorder.services_back_ms - recorder.lost_ms) / 1000
+
+
+def _services_short(recorder: Recorder) -> float | None:
+    """Share of service-time below desired count, mean over services, after each one's creation."""
+    services = [key for key, owner in recorder.owners.items() if owner.is_service]
+    if not services:
+        return None
+    shares = [
+        recorder.short_ms[str(key)] / max(1, recorder.now_ms - recorder.owners[key].submitted_ms)
+        for key in services
+    ]
+    return 100 * sum(shares) / len(shares)
+
+
+METRICS: Mapping[str, Metric] = {
+    "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
+    "instances_used": Metric(
+        lambda r: sum(i.ever_used for i in r.instances),
+        "",
+        "less",
+        "instances that ever held a task",
+    ),
+    "instances_busy_mean": Metric(
+        _busy_mean, "", "less", "instances that held a task, mean over time"
+    ),
+    "dollars": Metric(_dollars, "$", "less", "on-demand price of the whole fleet for the run"),
+    "dollars_busy": Metric(
+        _dollars_busy, "$", "less", "the same for the time in which an instance held a task"
+    ),
+    "cpu_reserved_pct": Metric(
+        _mean("cpu_used", "cpu"), "%", "more", "CPU reserved, of what is registered, mean over time"
+    ),
+    "memory_reserved_pct": Metric(
+        _mean("memory_used", "memory"), "%", "more", "memory reserved, likewise"
+    ),
+    "wait_p50_s": Metric(_wait(0.5), "s", "less", "submission to RUNNING, median over tasks"),
+    "wait_p99_s": Metric(_wait(0.99), "s", "less", "submission to RUNNING, 99th percentile"),
+    "submitted": Metric(lambda r: r.submitted, "", "", "tasks submitted by workloads"),
+    "started": Metric(
+        lambda r: len(r.waits_ms), "", "more", "of these, tasks that reached RUNNING"
+    ),
+    "finished": Metric(lambda r: r.finished, "", "more", "tasks that ran to their end"),
+    "waiting": Metric(lambda r: r.totals.waiting, "", "less", "tasks without a place at the end"),
+    "refusals": Metric(
+        lambda r: r.refusals.total(), "", "less", "placements refused, each attempt counted"
+    ),
+    "lost": Metric(lambda r: r.lost, "", "less", "tasks that died with their instance"),
+    "recovered": Metric(lambda r: r.recovered, "", "more", "of these, started again elsewhere"),
+    "services_back_s": Metric(
+        _services_back, "s", "less", "from the report of the loss until services were whole"
+    ),
+    "services_short_pct": Metric(
+        _services_short, "%", "less", "time below desired count, mean over services"
+    ),
+}
+
+
+def metrics_of(recorder: Recorder) -> dict[str, float | str | None]:
+    """The row of a finished run: every metric by name, and refusals by reason as JSON."""
+    row: dict[str, float | str | None] = {
+        name: metric.of(recorder) for name, metric in METRICS.items()
+    }
+    row["refusals_by_reason"] = json.dumps(dict(sorted(recorder.refusals.items())))
+    return row

@@ -1,0 +1,317 @@
+"""Follows a run through its journal alone and keeps what metrics and plots are made of.
+
+Fed with rounds, as they happen or from a file; needs neither scheduler nor simulator. It books
+every task from the command that places it to the report that it stopped, so its view of an
+instance is what the instance really holds, not what the scheduler already counts as free.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from placement import messages as m
+from placement.client import RESUBMIT, RETRY
+from placement.launches import Launches
+from placement.model import AVAILABILITY_ZONE, CPU, INSTANCE_TYPE, MEMORY, StopCode, TaskStatus
+from placement.taskdef import TaskOverride, task_resources
+
+
+@dataclass(slots=True)
+class InstanceRecord:
+    """One instance: what it is, what it holds now, and for how long it held anything."""
+
+    name: str
+    zone: str
+    type: str
+    cpu: int
+    memory: int
+    price_microusd_hour: int
+    since_ms: int
+    until_ms: int | None = None
+    cpu_used: int = 0
+    memory_used: int = 0
+    tasks: int = 0
+    ever_used: bool = False
+    busy_ms: int = 0
+    busy_since_ms: int = 0
+
+
+@dataclass(slots=True)
+class OwnerRecord:
+    """A request or a service: what it asked for and what became of it."""
+
+    name: str
+    is_service: bool
+    submitted_ms: int
+    wanted: int
+    started: int = 0
+    running: int = 0
+    owed: int = 0
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over all present instances, at one time."""
+
+    cpu: int = 0
+    memory: int = 0
+    cpu_used: int = 0
+    memory_used: int = 0
+    present: int = 0
+    busy: int = 0
+    running: int = 0
+    pending: int = 0
+    waiting: int = 0
+
+
+SAMPLE_FIELDS = tuple(Totals.__dataclass_fields__)
+
+
+@dataclass(slots=True)
+class _Task:
+    owner: int | str
+    instance: int
+    cpu: int
+    memory: int
+    running: bool = False
+
+
+@dataclass
+class Recorder:
+    """Call it with every round, then `finish`.
+
+    `samples` holds (ms, Totals fields) every `step_ms`; `frames` the fill of every instance, the
+    larger of its CPU and memory shares in percent (255: not there), every `frame_ms`.
+    """
+
+    step_ms: int = 10_000
+    frame_ms: int = 60_000
+    instances: list[InstanceRecord] = field(default_factory=list)
+    owners: dict[int | str, OwnerRecord] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+    samples: list[tuple[int, ...]] = field(default_factory=list)
+    frames: list[tuple[int, list[int]]] = field(default_factory=list)
+    waits_ms: list[int] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+    submitted: int = 0
+    finished: int = 0
+    lost: int = 0
+    recovered: int = 0
+    lost_ms: int | None = None
+    services_back_ms: int | None = None
+    integrals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SAMPLE_FIELDS, 0))
+    short_ms: Counter[str] = field(default_factory=Counter)
+    now_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self._launches = Launches()
+        self._tasks: dict[int, _Task] = {}
+        self._on: dict[int, set[int]] = {}
+        # Tasks that went with their instance in this round: the notice that names them follows.
+        self._died: dict[int, int | str] = {}
+        self._next_sample = self._next_frame = 0
+        self._handlers = {
+            m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
+            m.InstanceRegistered: self._registered,
+            m.InstancesGone: self._gone,
+            m.RunTask: self._run_task,
+            m.CreateService: self._service,
+            m.UpdateService: self._update_service,
+            m.TasksChanged: self._changed,
+            m.StartTasks: self._start,
+            m.TasksStopped: self._stopped_by_scheduler,
+            m.RunTaskFailed: self._failed,
+            m.ServiceEvent: self._service_event,
+        }
+
+    def __call__(self, entry: m.Round) -> None:
+        """Take in one round."""
+        self._advance(entry.now_ms)
+        for message in (*entry.events, *entry.commands):
+            handler = self._handlers.get(type(message))
+            if handler is not None:
+                handler(message)
+        self._died = {}
+
+    def finish(self, now_ms: int) -> None:
+        """Close the books at the end of the run."""
+        self._advance(now_ms)
+        self._sample_until(now_ms + 1)
+        for instance in self.instances:
+            if instance.until_ms is None:
+                self._end_busy(instance)
+                instance.until_ms = now_ms
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _advance(self, now_ms: int) -> None:
+        self._sample_until(now_ms)
+        passed = now_ms - self.now_ms
+        if passed:
+            for name in SAMPLE_FIELDS:
+                self.integrals[name] += getattr(self.totals, name) * passed
+            for key, owner in self.owners.items():
+                if owner.is_service and owner.running < owner.wanted:
+                    self.short_ms[str(key)] += passed
+        self.now_ms = now_ms
+
+    def _sample_until(self, now_ms: int) -> None:
+        """Samples and frames of the times before `now_ms`, when things were as they are now."""
+        while self._next_sample < now_ms:
+            values = (getattr(self.totals, name) for name in SAMPLE_FIELDS)
+            self.samples.append((self._next_sample, *values))
+            self._next_sample += self.step_ms
+        while self._next_frame < now_ms:
+            self.frames.append((self._next_frame, [self._fill(i) for i in self.instances]))
+            self._next_frame += self.frame_ms
+
+    def _fill(self, instance: InstanceRecord) -> int:
+        if instance.until_ms is not None:
+            return 255
+        share = max(instance.cpu_used / instance.cpu, instance.memory_used / instance.memory)
+        return min(100, round(100 * share))
+
+    # --- instances ------------------------------------------------------------------------------
+
+    def _registered(self, event: m.InstanceRegistered) -> None:
+        assert event.instance == len(self.instances), "instances are numbered as they register"
+        record = InstanceRecord(
+            event.ec2_instance_id,
+            event.attributes.get(AVAILABILITY_ZONE, ""),
+            event.attributes.get(INSTANCE_TYPE, ""),
+            event.resources[CPU],
+            event.resources[MEMORY],
+            event.price_microusd_hour,
+            self.now_ms,
+        )
+        self.instances.append(record)
+        self.totals.cpu += record.cpu
+        self.totals.memory += record.memory
+        self.totals.present += 1
+
+    def _gone(self, event: m.InstancesGone) -> None:
+        for number in event.instances:
+            for task in sorted(self._on.get(number, ())):
+                self._died[task] = self._tasks[task].owner
+                self._remove(task)
+            record = self.instances[number]
+            record.until_ms = self.now_ms
+            self.totals.cpu -= record.cpu
+            self.totals.memory -= record.memory
+            self.totals.present -= 1
+
+    def _end_busy(self, record: InstanceRecord) -> None:
+        if record.tasks:
+            record.busy_ms += self.now_ms - record.busy_since_ms
+            record.busy_since_ms = self.now_ms
+
+    # --- what is asked for ----------------------------------------------------------------------
+
+    def _run_task(self, event: m.RunTask) -> None:
+        if event.started_by.endswith((RETRY, RESUBMIT)):
+            if event.started_by.endswith(RESUBMIT):
+                self.totals.waiting += event.count
+            return
+        owner = OwnerRecord(event.started_by, False, self.now_ms, event.count)
+        self.owners[event.request] = owner
+        self.submitted += event.count
+        self.totals.waiting += event.count
+
+    def _service(self, event: m.CreateService) -> None:
+        self.owners[event.service] = OwnerRecord(
+            event.service, True, self.now_ms, event.desired_count
+        )
+
+    def _update_service(self, event: m.UpdateService) -> None:
+        self.owners[event.service].wanted = event.desired_count
+
+    # --- the lives of tasks ---------------------------------------------------------------------
+
+    def _start(self, command: m.StartTasks) -> None:
+        override = TaskOverride(command.cpu, command.memory)
+        definition = self._launches.definition(command.task_definition)
+        demand = task_resources(definition, override)
+        cpu, memory = demand.get(CPU, 0), demand.get(MEMORY, 0)
+        key = command.request if command.service is None else command.service
+        assert key is not None
+        if command.service is None:
+            self.totals.waiting -= len(command.tasks)
+        self.totals.pending += len(command.tasks)
+        for task, number in zip(command.tasks, command.instances, strict=True):
+            self._tasks[task] = _Task(key, number, cpu, memory)
+            self._on.setdefault(number, set()).add(task)
+            record = self.instances[number]
+            if not record.tasks:
+                record.busy_since_ms = self.now_ms
+                self.totals.busy += 1
+            record.tasks += 1
+            record.ever_used = True
+            record.cpu_used += cpu
+            record.memory_used += memory
+            self.totals.cpu_used += cpu
+            self.totals.memory_used += memory
+
+    def _changed(self, event: m.TasksChanged) -> None:
+        if event.status is TaskStatus.RUNNING:
+            for task in event.tasks:
+                if task in self._tasks:
+                    self._running(self._tasks[task])
+        elif event.status is TaskStatus.STOPPED:
+            for task in event.tasks:
+                if task in self._tasks:
+                    done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
+                    self.finished += done and self._tasks[task].running
+                    self._remove(task)
+
+    def _running(self, task: _Task) -> None:
+        task.running = True
+        self.totals.pending -= 1
+        self.totals.running += 1
+        owner = self.owners[task.owner]
+        owner.running += 1
+        if owner.owed:
+            owner.owed -= 1
+            self.recovered += 1
+            if owner.is_service and not any(o.owed for o in self._services()):
+                self.services_back_ms = self.now_ms
+        elif not owner.is_service and owner.started < owner.wanted:
+            # Waiting is from the first submission to RUNNING, however often it was retried.
+            self.waits_ms.append(self.now_ms - owner.submitted_ms)
+        owner.started += 1
+
+    def _remove(self, task: int) -> None:
+        gone = self._tasks.pop(task)
+        self._on[gone.instance].discard(task)
+        record = self.instances[gone.instance]
+        self._end_busy(record)
+        record.tasks -= 1
+        self.totals.busy -= record.tasks == 0
+        record.cpu_used -= gone.cpu
+        record.memory_used -= gone.memory
+        self.totals.cpu_used -= gone.cpu
+        self.totals.memory_used -= gone.memory
+        if gone.running:
+            self.totals.running -= 1
+            self.owners[gone.owner].running -= 1
+        else:
+            self.totals.pending -= 1
+
+    def _stopped_by_scheduler(self, notice: m.TasksStopped) -> None:
+        if notice.stop_code is not StopCode.INFRASTRUCTURE_HEALTH:
+            self.totals.waiting -= len(notice.tasks)
+            return
+        self.lost += len(notice.tasks)
+        self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
+        for task in notice.tasks:
+            self.owners[self._died[task]].owed += 1
+
+    def _failed(self, notice: m.RunTaskFailed) -> None:
+        self.refusals[notice.failure.reason] += notice.count
+
+    def _service_event(self, notice: m.ServiceEvent) -> None:
+        if notice.failure is not None:
+            self.refusals[notice.failure.reason] += 1
+
+    def _services(self) -> list[OwnerRecord]:
+        return [owner for owner in self.owners.values() if owner.is_service]

@@ -1,0 +1,107 @@
+"""Runs scenarios in simulation: one run, or all runs of a scenario side by side."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.arrivals import arrivals
+from experiments.load import Loaded
+from experiments.metrics import metrics_of
+from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
+from placement.journal import Header, JournalWriter
+from placement.loop import run_loop
+from placement.messages import Round
+from placement.scenario import Run, instance_specs
+from placement.scheduler import Scheduler, SchedulerConfig
+from sim.driver import SimDriver
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What is kept of a run: its row of metrics, its samples over time, and how full each instance
+    was (`frames`: (ms, percent per instance), 255 for one that is gone)."""
+
+    run: Run
+    metrics: Mapping[str, float | str | None]
+    samples: list[tuple[int, ...]]
+    frames: list[tuple[int, list[int]]]
+    instances: list[InstanceRecord]
+
+    sample_fields = ("ms", *SAMPLE_FIELDS)
+
+
+def simulate(
+    loaded: Loaded, run: Run, journal: Path | None = None, progress: Progress | None = None
+) -> RunResult:
+    """One run of a scenario, from its first call to the scenario's end.
+
+    Args:
+        journal: where to write the journal (gzip); None: nowhere.
+        progress: called with the simulated time in ms, about a hundred times.
+    """
+    scenario = loaded.scenario
+    config = SchedulerConfig(
+        scenario.seed, scenario.cluster.provisioning_quota, scenario.cluster.provisioning_timeout
+    )
+    scheduler = Scheduler(config, loaded.strategies)
+    driver = SimDriver(
+        instance_specs(scenario),
+        arrivals(scenario, run),
+        faults=scenario.faults[run.faults],
+        models=scenario.models,
+        until_ms=scenario.duration,
+        seed=scenario.seed,
+    )
+    recorder = Recorder()
+    sinks: list[Callable[[Round], None]] = [recorder]
+    if progress is not None:
+        sinks.append(_Progress(progress, scenario.duration))
+    if journal is None:
+        run_loop(scheduler, driver, _tee(sinks))
+    else:
+        with journal.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
+            header = Header(config, _about(loaded, run), _own(loaded))
+            sinks.append(JournalWriter(stream, header))
+            run_loop(scheduler, driver, _tee(sinks))
+    recorder.finish(scenario.duration)
+    return RunResult(
+        run, metrics_of(recorder), recorder.samples, recorder.frames, recorder.instances
+    )
+
+
+def _about(loaded: Loaded, run: Run) -> dict[str, str]:
+    return {
+        "scenario": loaded.scenario.name,
+        "strategy": run.strategy,
+        "layout": run.layout,
+        "faults": run.faults,
+    }
+
+
+def _own(loaded: Loaded) -> dict[str, str]:
+    return {name: name for name in loaded.own_strategies}
+
+
+def _tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:
+    def record(entry: Round) -> None:
+        for sink in sinks:
+            sink(entry)
+
+    return record
+
+
+class _Progress:
+    """Passes on the time of a run, but only when a further hundredth of it is done."""
+
+    def __init__(self, report: Progress, duration_ms: int) -> None:
+        self._report, self._step, self._next = report, max(1, duration_ms // 100), 0
+
+    def __call__(self, entry: Round) -> None:
+        if entry.now_ms >= self._next:
+            self._report(entry.now_ms)
+            self._next = entry.now_ms + self._step

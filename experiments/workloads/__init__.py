@@ -1,0 +1,22 @@
+"""Workloads by name: what arrives, when, and how long it runs. One kind a file.
+
+To add one: a file with a factory `(WorkloadTable) -> Workload` that raises pydantic's
+ValidationError for options it cannot use, and a line in `WORKLOADS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from experiments.workloads.alibaba_batch import AlibabaBatch
+from experiments.workloads.protocol import Job, Workload
+from experiments.workloads.synthetic import Burst, Poisson
+from placement.scenario import WorkloadTable
+
+__all__ = ["WORKLOADS", "Job", "Workload"]
+
+WORKLOADS: Mapping[str, Callable[[WorkloadTable], Workload]] = {
+    "alibaba_batch": AlibabaBatch,
+    "burst": Burst,
+    "poisson": Poisson,
+}

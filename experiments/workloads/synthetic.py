@@ -1,0 +1,61 @@
+"""Synthetic workloads: a Poisson stream, and bursts at given times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numpy.random import Generator
+from pydantic import Field
+
+from experiments.workloads.protocol import Job
+from placement.scenario import Count, Distribution, Duration, Positive, Table, WorkloadTable
+from sim.models import sampler
+
+
+class _PoissonOptions(Table):
+    """`rate_per_s` jobs a second on average, of `count` tasks each, each running for `run`."""
+
+    rate_per_s: float = Field(gt=0)
+    run: Distribution
+    count: Positive = 1
+
+
+class Poisson:
+    """Jobs with exponential gaps, until `until`."""
+
+    def __init__(self, table: WorkloadTable) -> None:
+        if table.until is None:
+            raise ValueError("poisson needs until")
+        self._until_ms = table.until
+        self._options = _PoissonOptions(**table.options)
+
+    def jobs(self, rng: Generator) -> Iterator[Job]:
+        """The jobs; gap and run time of each are drawn in turn, so both are the same for every
+        strategy."""
+        draw = sampler(self._options.run, rng)
+        gap_ms = 1000 / self._options.rate_per_s
+        at = 0.0
+        while (at := at + rng.exponential(gap_ms)) < self._until_ms:
+            yield Job(round(at), self._options.count, draw(1)[0])
+
+
+class _BurstOptions(Table):
+    """`count` tasks at each time of `at`, each running for `run`."""
+
+    at: tuple[Duration, ...] = (0,)
+    count: Count
+    run: Distribution
+
+
+class Burst:
+    """The same number of tasks at each of some times."""
+
+    def __init__(self, table: WorkloadTable) -> None:
+        self._options = _BurstOptions(**table.options)
+
+    def jobs(self, rng: Generator) -> Iterator[Job]:
+        """One job of one task for each task, so that run times differ where the model says so."""
+        draw = sampler(self._options.run, rng)
+        for at_ms in sorted(self._options.at):
+            for run_ms in draw(self._options.count):
+                yield Job(at_ms, 1, run_ms)

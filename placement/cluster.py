@@ -1,0 +1,312 @@
+"""The one mutable state: which instances there are and what of them is reserved. Columnar, integer.
+
+A row is an instance, in the order of registration; rows are never reused, an instance that is gone
+stays as INACTIVE. The cluster knows nothing of single tasks: it books and frees demands, and counts
+tasks per group, which is all that placement reads. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placement.columns import StringColumns, grown
+from placement.model import PORTS, RESERVED_PORTS_MAX, RESOURCES, InstanceStatus, TaskKind
+from placement.query import Column
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+_STATUS_CODES = {status: code for code, status in enumerate(InstanceStatus)}
+_ACTIVE, _INACTIVE = _STATUS_CODES[InstanceStatus.ACTIVE], _STATUS_CODES[InstanceStatus.INACTIVE]
+_DRAINING = _STATUS_CODES[InstanceStatus.DRAINING]
+_CAPACITY_PROVIDER = "capacityProviderName"
+
+
+class Cluster:
+    """Registered instances, their attributes, and what is booked on them.
+
+    `resources` names the columns of `registered` and `remaining`: ECS's own first, then any other
+    in the order in which it was first seen. `freed_version` rises whenever something happened that
+    could make room for a task; `attributes_version` whenever an attribute or a row was added.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.resources: list[str] = list(RESOURCES)
+        self.freed_version = 0
+        self.attributes_version = 0
+        self.version = 0
+        self._registered = np.zeros((0, len(RESOURCES)), np.int64)
+        self._remaining = np.zeros((0, len(RESOURCES)), np.int64)
+        self._status = np.zeros(0, np.int8)
+        self._connected = np.zeros(0, np.bool_)
+        self._tasks = np.zeros(0, np.int32)
+        self._registered_at_ms = np.zeros(0, np.int64)
+        self._strings = StringColumns()
+        self._port_bits: dict[tuple[str, int], int] = {}
+        self._ports = np.zeros((0, 1), np.uint64)
+        self._group_slots: dict[str, int] = {}
+        self._group_free: list[int] = []
+        self._group_counts = np.zeros((0, 0), np.int32)
+        self._group_totals: list[int] = []
+        self._demands: dict[TaskKind, IntArray] = {}
+        self._masks: dict[TaskKind, NDArray[np.uint64]] = {}
+
+    # --- what can be read ---------------------------------------------------------------------
+
+    @property
+    def registered(self) -> IntArray:
+        """(size, resources) amounts at registration; PORTS is what the limit of 100 leaves."""
+        return self._registered[: self.size]
+
+    @property
+    def remaining(self) -> IntArray:
+        """(size, resources) amounts not reserved by tasks."""
+        return self._remaining[: self.size]
+
+    @property
+    def active(self) -> BoolArray:
+        """(size,) status is ACTIVE."""
+        mask: BoolArray = self._status[: self.size] == _ACTIVE
+        return mask
+
+    def is_draining(self, row: int) -> bool:
+        """Instance `row` has status DRAINING."""
+        return bool(self._status[row] == _DRAINING)
+
+    @property
+    def present(self) -> BoolArray:
+        """(size,) status is not INACTIVE: what ECS counts as registered."""
+        mask: BoolArray = self._status[: self.size] != _INACTIVE
+        return mask
+
+    @property
+    def agent_connected(self) -> BoolArray:
+        """(size,) the agent is connected."""
+        return self._connected[: self.size]
+
+    @property
+    def running_tasks_count(self) -> NDArray[np.int32]:
+        """(size,) tasks with desiredStatus RUNNING."""
+        return self._tasks[: self.size]
+
+    @property
+    def registered_at_ms(self) -> IntArray:
+        """(size,) time of registration, ms since the epoch of the run."""
+        return self._registered_at_ms[: self.size]
+
+    def column(self, subject: str) -> Column:
+        """The string column `attribute:NAME`, `ec2InstanceId`, `agentVersion` over all rows."""
+        return self._strings.column(subject, self.size)
+
+    def has_attribute(self, name: str) -> bool:
+        """Whether any instance ever carried attribute `name`."""
+        return f"attribute:{name}" in self._strings
+
+    def in_capacity_provider(self, name: str) -> BoolArray:
+        """(size,) the instance belongs to capacity provider `name`."""
+        codes, values = self.column(_CAPACITY_PROVIDER)
+        mask: BoolArray = codes == (values.index(name) if name in values else len(values))
+        return mask
+
+    def group_count(self, group: str) -> NDArray[np.int32]:
+        """(size,) tasks of `group` with desiredStatus RUNNING on each instance."""
+        slot = self._group_slots.get(group)
+        if slot is None:
+            return np.zeros(self.size, np.int32)
+        return self._group_counts[slot, : self.size]
+
+    def demand(self, kind: TaskKind) -> IntArray:
+        """(resources,) what one task of `kind` reserves, aligned with `resources`."""
+        vector = self._demands.get(kind)
+        if vector is None or len(vector) != len(self.resources):
+            for name, _ in kind.resources:
+                self._add_resource(name)
+            vector = np.zeros(len(self.resources), np.int64)
+            for name, amount in kind.resources:
+                vector[self.resources.index(name)] = amount
+            self._demands[kind] = vector
+        return vector
+
+    def ports_free(self, kind: TaskKind) -> BoolArray:
+        """(size,) none of the host ports that `kind` wants is in use or reserved."""
+        mask = self._port_mask(kind)
+        free: BoolArray = np.logical_not((self._ports[: self.size] & mask).any(axis=1))
+        return free
+
+    # --- what happens to instances ------------------------------------------------------------
+
+    def register(
+        self,
+        row: int,
+        resources: Mapping[str, int],
+        strings: Mapping[str, str],
+        *,
+        reserved_ports: Iterable[tuple[str, int]] = (),
+        at_ms: int = 0,
+    ) -> None:
+        """Add instance `row` (the next free number), or renew one that was known.
+
+        `strings` holds the string columns by subject (`attribute:stack`, `ec2InstanceId` ...).
+        What a renewed instance still has booked stays booked.
+        """
+        assert 0 <= row <= self.size, f"instance {row} registered, {self.size} is the next number"
+        taken = self._registered[row] - self._remaining[row] if row < self.size else 0
+        if row == self.size:
+            self._grow()
+        reserved = list(reserved_ports)
+        amounts = {PORTS: max(0, RESERVED_PORTS_MAX - len(reserved)), **resources}
+        for name in amounts:
+            self._add_resource(name)
+        for column, name in enumerate(self.resources):
+            self._registered[row, column] = amounts.get(name, 0)
+        self._remaining[row] = self._registered[row] - taken
+        for protocol, port in reserved:
+            word, bit = divmod(self._port_bit(protocol, port), 64)
+            self._ports[row, word] |= np.uint64(1 << bit)
+        self._strings.set(row, strings)
+        self._registered_at_ms[row] = at_ms
+        self._status[row] = _ACTIVE
+        self._connected[row] = True
+        self.attributes_version += 1
+        self._changed(freed=True)
+
+    def set_status(self, row: int, status: InstanceStatus) -> None:
+        """Change an instance's status; INACTIVE takes it out of every count."""
+        self._status[row] = _STATUS_CODES[status]
+        self._changed(freed=True)
+
+    def set_connected(self, row: int, connected: bool) -> None:
+        """Note whether the agent of an instance is connected."""
+        self._connected[row] = connected
+        self._changed(freed=True)
+
+    # --- booking --------------------------------------------------------------------------------
+
+    def reserve(self, kind: TaskKind, row: int) -> None:
+        """Book one task of `kind` on instance `row`. The caller has checked that it fits."""
+        self._remaining[row] -= self.demand(kind)
+        if kind.tcp_ports or kind.udp_ports:
+            self._ports[row] |= self._port_mask(kind)
+        self._tasks[row] += 1
+        slot = self._group_slot(kind.group)
+        self._group_counts[slot, row] += 1
+        self._group_totals[slot] += 1
+        self._changed(freed=False)
+
+    def release(self, kind: TaskKind, row: int) -> None:
+        """Undo one `reserve` of `kind` on `row`."""
+        self._remaining[row] += self.demand(kind)
+        if kind.tcp_ports or kind.udp_ports:
+            self._ports[row] &= ~self._port_mask(kind)
+        self._tasks[row] -= 1
+        slot = self._group_slots[kind.group]
+        self._group_counts[slot, row] -= 1
+        self._group_totals[slot] -= 1
+        if self._group_totals[slot] == 0:
+            # Its row is all zero again, so the next new group can have it.
+            del self._group_slots[kind.group]
+            self._group_free.append(slot)
+        self._changed(freed=True)
+
+    # --- for people and tests -------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Assert what must always hold; the message holds the state.
+
+        An instance that registered again with less than is booked on it may be over-committed, as
+        in ECS; that is the one case in which `remaining` is negative, so it is not checked here.
+        """
+        totals = self._group_counts[:, : self.size].sum(axis=0) if self._group_totals else 0
+        assert (self.running_tasks_count == totals).all(), self.dump()
+        assert (self.running_tasks_count >= 0).all(), self.dump()
+        assert (self.remaining <= self.registered).all(), self.dump()
+
+    def dump(self) -> str:
+        """The state as text, an instance a line, for messages of failed assertions."""
+        lines = [f"resources {self.resources}"]
+        names, status = self.column("ec2InstanceId"), list(InstanceStatus)
+        for row in range(self.size):
+            name = names.values[names.codes[row]] if names.codes[row] >= 0 else "?"
+            left = ", ".join(map(str, self._remaining[row]))
+            all_of = ", ".join(map(str, self._registered[row]))
+            lines.append(
+                f"{row} {name} {status[self._status[row]]} remaining [{left}] of [{all_of}], "
+                f"{self._tasks[row]} tasks"
+            )
+        return "\n".join(lines)
+
+    def copy(self) -> Cluster:
+        """An independent copy, to try something out on."""
+        return copy.deepcopy(self)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _changed(self, *, freed: bool) -> None:
+        self.version += 1
+        self.freed_version += freed
+
+    def _grow(self) -> None:
+        self.size += 1
+        self._registered = grown(self._registered, self.size)
+        self._remaining = grown(self._remaining, self.size)
+        self._status = grown(self._status, self.size)
+        self._connected = grown(self._connected, self.size)
+        self._tasks = grown(self._tasks, self.size)
+        self._registered_at_ms = grown(self._registered_at_ms, self.size)
+        self._ports = grown(self._ports, self.size)
+        self._group_counts = grown(self._group_counts, self.size, axis=1)
+
+    def _add_resource(self, name: str) -> None:
+        if name in self.resources:
+            return
+        self.resources.append(name)
+        self._registered = np.pad(self._registered, ((0, 0), (0, 1)))
+        self._remaining = np.pad(self._remaining, ((0, 0), (0, 1)))
+
+    def _port_bit(self, protocol: str, port: int) -> int:
+        bit = self._port_bits.setdefault((protocol, port), len(self._port_bits))
+        if bit >= 64 * self._ports.shape[1]:
+            self._ports = np.pad(self._ports, ((0, 0), (0, 1)))
+        return bit
+
+    def _port_mask(self, kind: TaskKind) -> NDArray[np.uint64]:
+        mask = self._masks.get(kind)
+        if mask is None or len(mask) != self._ports.shape[1]:
+            bits = [self._port_bit("tcp", port) for port in kind.tcp_ports]
+            bits += [self._port_bit("udp", port) for port in kind.udp_ports]
+            mask = np.zeros(self._ports.shape[1], np.uint64)
+            for bit in bits:
+                mask[bit // 64] |= np.uint64(1 << bit % 64)
+            self._masks[kind] = mask
+        return mask
+
+    def _group_slot(self, group: str) -> int:
+        slot = self._group_slots.get(group)
+        if slot is None:
+            slot = self._group_free.pop() if self._group_free else len(self._group_totals)
+            if slot == len(self._group_totals):
+                self._group_totals.append(0)
+                self._group_counts = grown(self._group_counts, slot + 1, axis=0)
+            self._group_slots[group] = slot
+        return slot
+
+
+def instance_strings(
+    ec2_instance_id: str, attributes: Mapping[str, str], capacity_provider: str | None = None
+) -> dict[str, str]:
+    """The string columns of an instance, by the subjects of the cluster query language."""
+    strings = {f"attribute:{name}": value for name, value in attributes.items()}
+    strings["ec2InstanceId"] = ec2_instance_id
+    if capacity_provider is not None:
+        strings[_CAPACITY_PROVIDER] = capacity_provider
+    return strings
+
+
+def names(column: Column, rows: Sequence[int] | IntArray) -> list[str]:
+    """The values of a string column at `rows`; '' where an instance lacks it."""
+    return [column.values[code] if code >= 0 else "" for code in column.codes[list(rows)]]

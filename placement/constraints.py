@@ -1,0 +1,110 @@
+"""What an instance must meet to hold a task: each check removes rows, in the order of its reason.
+
+To add a placement constraint: a class with `reason`, `volatile` and `allows`, and a line in
+`CONSTRAINTS`. Constraints are binding, where strategies are best effort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from placement.cluster import BoolArray, Cluster
+from placement.model import AVAILABILITY_ZONE, PORTS, TaskKind
+from placement.query import parse_query
+from placement.reasons import (
+    AGENT,
+    ATTRIBUTE,
+    DISTINCT_INSTANCE,
+    DRAINING,
+    EMPTY_CAPACITY_PROVIDER,
+    LOCATION,
+    MEMBER_OF,
+    resource_reason,
+)
+
+
+class Constraint(Protocol):
+    """A binding condition. `volatile` unless `allows` depends on nothing but attributes."""
+
+    reason: str
+    volatile: bool
+
+    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """(size,) True where `task` may run as far as this constraint goes."""
+        ...
+
+
+class DistinctInstance:
+    """At most one task of a group on an instance, by desiredStatus (ecs-semantics 3.4)."""
+
+    reason = DISTINCT_INSTANCE
+    volatile = True
+
+    def __init__(self, expression: str | None = None) -> None:
+        """Raises ValueError: distinctInstance takes no expression."""
+        if expression:
+            raise ValueError("distinctInstance takes no expression")
+
+    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """No task of the group is there."""
+        empty: BoolArray = cluster.group_count(task.group) == 0
+        return empty
+
+
+class MemberOf:
+    """The instance satisfies an expression of the cluster query language."""
+
+    reason = MEMBER_OF
+
+    def __init__(self, expression: str | None) -> None:
+        """Raises QueryError where the expression does not parse, ValueError where there is none."""
+        if not expression:
+            raise ValueError("memberOf needs an expression")
+        self.query = parse_query(expression)
+        self.volatile = self.query.volatile
+
+    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """The mask of the query."""
+        return self.query.mask(cluster)
+
+
+ConstraintFactory = Callable[[str | None], Constraint]
+
+# In the order in which their reasons are reported.
+CONSTRAINTS: Mapping[str, ConstraintFactory] = {
+    "memberOf": MemberOf,
+    "distinctInstance": DistinctInstance,
+}
+
+
+def attribute_steps(task: TaskKind, cluster: Cluster) -> Iterator[tuple[str, BoolArray]]:
+    """(reason, allowed rows) of the checks that depend on nothing but what was registered."""
+    if task.required_attributes:
+        missing = [a for a in task.required_attributes if not cluster.has_attribute(a)]
+        if missing:
+            yield ATTRIBUTE, np.zeros(cluster.size, np.bool_)
+        else:
+            held = [cluster.column(f"attribute:{a}").codes >= 0 for a in task.required_attributes]
+            yield ATTRIBUTE, np.logical_and.reduce(held)
+    if task.zones:
+        codes, values = cluster.column(f"attribute:{AVAILABILITY_ZONE}")
+        wanted = [code for code, value in enumerate(values) if value in task.zones]
+        yield LOCATION, np.isin(codes, wanted)
+    if task.capacity_provider is not None:
+        yield EMPTY_CAPACITY_PROVIDER, cluster.in_capacity_provider(task.capacity_provider)
+
+
+def state_steps(task: TaskKind, cluster: Cluster) -> Iterator[tuple[str, BoolArray]]:
+    """(reason, allowed rows) of the checks on status, agent, resources and ports."""
+    yield DRAINING, cluster.active | ~cluster.present
+    yield AGENT, cluster.agent_connected
+    demand = cluster.demand(task)
+    for column, name in enumerate(cluster.resources):
+        if demand[column]:
+            fits = cluster.remaining[:, column] >= demand[column]
+            if name == PORTS:
+                fits &= cluster.ports_free(task)
+            yield resource_reason(name), fits

@@ -1,0 +1,48 @@
+"""The Driver protocol: whoever carries out commands and reports facts. It never decides."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from placement.errors import PlacementError
+from placement.messages import Command, Event
+
+
+class Driver(Protocol):
+    """The world, simulated or real, as the scheduler meets it. `check_driver` is its contract."""
+
+    def now_ms(self) -> int:
+        """The driver's time in ms; never goes back."""
+        ...
+
+    def execute(self, command: Command) -> None:
+        """Begin to carry out a command; its outcome arrives as events. Returns at once.
+
+        Idempotent: the same StartTasks or StopTasks again changes nothing. Notices are for the
+        caller on whose behalf the driver speaks (a workload that retries, a client that waits).
+        """
+        ...
+
+    def wait(self, deadline_ms: int | None) -> list[Event] | None:
+        """News, as soon as there is some; [] at the deadline; None when nothing can follow."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; the driver is not used after that."""
+        ...
+
+
+class DriverError(PlacementError):
+    """The backend failed. SDK errors are translated into one of these in one place per backend."""
+
+
+class NotFound(DriverError):
+    """What was asked for does not exist."""
+
+
+class InsufficientCapacity(DriverError):
+    """The backend has no room now; later it may."""
+
+
+class Throttled(DriverError):
+    """Too many calls; the same call may succeed later."""

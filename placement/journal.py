@@ -1,0 +1,94 @@
+"""The journal: a header line, then a line of JSON for every round. It replays to the same commands.
+
+The caller opens and closes the stream; nothing here knows of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import msgspec
+
+from placement.errors import PlacementError
+from placement.messages import Round
+from placement.scheduler import Scheduler, SchedulerConfig
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a replay needs before the first round, and what a reader wants to know of the run.
+
+    `strategies` maps names of the user's own strategies to `file.py:Class`; `run` is free text.
+    """
+
+    config: SchedulerConfig
+    run: Mapping[str, str] = field(default_factory=dict)
+    strategies: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+class JournalWriter:
+    """Appends rounds to a binary stream; call it with each round."""
+
+    def __init__(self, stream: BinaryIO, header: Header) -> None:
+        self._stream = stream
+        self._encoder = msgspec.json.Encoder()
+        self._write(header)
+
+    def __call__(self, entry: Round) -> None:
+        """Append one round."""
+        self._write(entry)
+
+    def _write(self, value: Any) -> None:
+        self._stream.write(self._encoder.encode(value) + b"\n")
+
+
+def read_journal(lines: Iterable[bytes], place: str = "journal") -> tuple[Header, Iterator[Round]]:
+    """The header and the rounds of a journal, read as they are asked for.
+
+    Raises:
+        PlacementError: a line does not parse, here or while iterating; it names `place` and line.
+    """
+    iterator = iter(lines)
+    header = _decode(next(iterator, b""), Header, place, 1)
+    if header.format != FORMAT:
+        raise PlacementError(f"{place}:1: journal format {header.format}, this is {FORMAT}")
+    return header, _rounds(iterator, place)
+
+
+def replay(scheduler: Scheduler, rounds: Iterable[Round]) -> int:
+    """Feed recorded rounds to a fresh scheduler and compare what it decides.
+
+    Returns:
+        the number of rounds, all of which gave the recorded commands.
+    Raises:
+        PlacementError: a round gave other commands; the message shows both.
+    """
+    count = 0
+    for entry in rounds:
+        for event in entry.events:
+            scheduler.receive(event)
+        commands = scheduler.decide(entry.now_ms)
+        if commands != entry.commands:
+            raise PlacementError(
+                f"round {count} at {entry.now_ms} ms replays differently:\n"
+                f"recorded {entry.commands}\nreplayed {commands}"
+            )
+        count += 1
+    return count
+
+
+def _rounds(lines: Iterator[bytes], place: str) -> Iterator[Round]:
+    for number, line in enumerate(lines, 2):
+        yield _decode(line, Round, place, number)
+
+
+def _decode(line: bytes, kind: type[Any], place: str, number: int) -> Any:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.MsgspecError as error:
+        raise PlacementError(f"{place}:{number}: {error}") from error

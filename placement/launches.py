@@ -1,0 +1,108 @@
+"""From API calls to what placement reads: task definitions by name, and the kinds made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from placement import messages as m
+from placement.errors import PlacementError
+from placement.model import (
+    RUN_TASK_DEFAULT_STRATEGIES,
+    SERVICE_DEFAULT_STRATEGIES,
+    PlacementConstraint,
+    PlacementStrategy,
+    TaskDefinition,
+    TaskKind,
+)
+from placement.taskdef import TaskOverride, host_ports, parse_task_definition, task_resources
+from placement.tasks import Launch
+
+CONSTRAINTS_MAX, STRATEGIES_MAX = 10, 5
+
+
+class Launches:
+    """The registered task definitions, and the launches that calls make of them."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, list[TaskDefinition]] = {}
+        self._kinds: dict[object, TaskKind] = {}
+
+    def register(self, document: Mapping[str, Any]) -> TaskDefinition:
+        """Add the next revision of a family.
+
+        Raises:
+            SpecError: the document is not a valid task definition.
+        """
+        definition = parse_task_definition(document)
+        revisions = self._families.setdefault(definition.family, [])
+        definition = parse_task_definition(document, revision=len(revisions) + 1)
+        revisions.append(definition)
+        return definition
+
+    def definition(self, name: str) -> TaskDefinition:
+        """The definition called `family:revision`; `family` alone means the latest revision.
+
+        Raises:
+            PlacementError: nothing of that name is registered.
+        """
+        family, _, revision = name.partition(":")
+        revisions = self._families.get(family, [])
+        number = int(revision) if revision.isdecimal() else 0 if revision else len(revisions)
+        if not 1 <= number <= len(revisions):
+            raise PlacementError(f"unknown task definition {name!r}")
+        return revisions[number - 1]
+
+    def of_run_task(self, call: m.RunTask) -> Launch:
+        """The launch of a RunTask call. Raises PlacementError as `definition` does."""
+        definition = self.definition(call.task_definition)
+        group = call.group or f"family:{definition.family}"
+        strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
+        kind = self._kind(call, definition, group, strategies, call.capacity_provider)
+        return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
+
+    def of_service(self, call: m.CreateService) -> Launch:
+        """The launch of a service's tasks. Raises PlacementError as `definition` does."""
+        definition = self.definition(call.task_definition)
+        strategies = call.placement_strategy or SERVICE_DEFAULT_STRATEGIES
+        kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
+        return Launch(kind, definition.name, None, call.service)
+
+    def _kind(
+        self,
+        call: m.RunTask | m.CreateService,
+        definition: TaskDefinition,
+        group: str,
+        strategies: tuple[PlacementStrategy, ...],
+        provider: str | None,
+    ) -> TaskKind:
+        override = (
+            TaskOverride(call.cpu, call.memory) if isinstance(call, m.RunTask) else TaskOverride()
+        )
+        constraints = call.placement_constraints
+        key = (definition.name, override, group, constraints, strategies, call.zones, provider)
+        if key not in self._kinds:
+            constraints = definition.placement_constraints + constraints
+            _check_counts(constraints, strategies)
+            tcp, udp = host_ports(definition)
+            self._kinds[key] = TaskKind(
+                tuple(task_resources(definition, override).items()),
+                group,
+                tcp,
+                udp,
+                definition.requires_attributes,
+                call.zones if definition.network_mode == "awsvpc" else (),
+                constraints,
+                strategies,
+                provider,
+            )
+        return self._kinds[key]
+
+
+def _check_counts(
+    constraints: tuple[PlacementConstraint, ...], strategies: tuple[PlacementStrategy, ...]
+) -> None:
+    if len(constraints) > CONSTRAINTS_MAX:
+        raise PlacementError(f"{len(constraints)} placement constraints, {CONSTRAINTS_MAX} allowed")
+    if len(strategies) > STRATEGIES_MAX:
+        raise PlacementError(f"{len(strategies)} placement strategies, {STRATEGIES_MAX} allowed")

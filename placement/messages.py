@@ -1,0 +1,215 @@
+"""What goes into the scheduler and what comes out: events, commands and the round that holds both.
+
+Every message is an immutable value with a JSON form, so that a journal of rounds is the whole truth
+about a run. Messages are batched as ECS's own calls are (one StartTasks for a whole request): at
+two million containers a message per task would cost more than the decision it carries.
+
+Instances are numbered by the driver in the order in which they register, tasks by the scheduler in
+the order in which it creates them; both count from 0 without gaps, so columns are indexed by them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
+from placement.reasons import Failure
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="message", tag=True, omit_defaults=True):
+    """Base of all messages; the JSON form carries the class name under `message`."""
+
+
+# --- events: API calls ---------------------------------------------------------------------------
+
+
+class RegisterTaskDefinition(Message, frozen=True):
+    """A task definition becomes known; `document` is the input of ECS's call of that name."""
+
+    document: dict[str, Any]
+
+
+class RunTask(Message, frozen=True):
+    """Start `count` tasks. With `capacity_provider` they wait for room, else they fail at once.
+
+    `request` is the caller's number for the job: a later RunTask with the same number asks for the
+    rest of the same job (a retry). `cpu` and `memory` are ECS's task-level overrides. `zones` are
+    those of the subnets given for awsvpc; empty means any.
+    """
+
+    request: int
+    task_definition: str
+    count: int
+    group: str | None = None
+    cpu: int | None = None
+    memory: int | None = None
+    placement_constraints: tuple[PlacementConstraint, ...] = ()
+    placement_strategy: tuple[PlacementStrategy, ...] = ()
+    capacity_provider: str | None = None
+    zones: tuple[str, ...] = ()
+    started_by: str = ""
+
+
+class StopTask(Message, frozen=True):
+    """The user stops tasks; their resources are free from this round on (ecs-semantics 2.4)."""
+
+    tasks: tuple[int, ...]
+    reason: str = "Task stopped by user"
+
+
+class CreateService(Message, frozen=True):
+    """Keep `desired_count` tasks of a definition running, from now on."""
+
+    service: str
+    task_definition: str
+    desired_count: int
+    placement_constraints: tuple[PlacementConstraint, ...] = ()
+    placement_strategy: tuple[PlacementStrategy, ...] = ()
+    zones: tuple[str, ...] = ()
+
+
+class UpdateService(Message, frozen=True):
+    """Change a service's desired count."""
+
+    service: str
+    desired_count: int
+
+
+class UpdateContainerInstancesState(Message, frozen=True):
+    """Set instances DRAINING or back to ACTIVE."""
+
+    instances: tuple[int, ...]
+    status: str
+
+
+# --- events: what the world reports --------------------------------------------------------------
+
+
+class InstanceRegistered(Message, frozen=True):
+    """An agent registered its instance. `instance` is the next free number, or a known one that
+    registers again. `resources` as registered (CPU units, MiB, counts); reserved ports excluded."""
+
+    instance: int
+    ec2_instance_id: str
+    resources: dict[str, int]
+    attributes: dict[str, str]
+    price_microusd_hour: int = 0
+    reserved_tcp: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
+    reserved_udp: tuple[int, ...] = ()
+    capacity_provider: str | None = None
+
+
+class AgentConnectionChanged(Message, frozen=True):
+    """Agents connected or disconnected; a disconnected one gets no new tasks (AGENT)."""
+
+    instances: tuple[int, ...]
+    connected: bool
+
+
+class InstancesGone(Message, frozen=True):
+    """Instances were deregistered or terminated: their tasks are stopped in ECS's record."""
+
+    instances: tuple[int, ...]
+    reason: str = "terminated"
+
+
+class TasksChanged(Message, frozen=True):
+    """The agents report a new lastStatus for these tasks; reports of the past are ignored."""
+
+    status: TaskStatus
+    tasks: tuple[int, ...]
+    stop_code: StopCode | None = None
+    reason: str = ""
+
+
+Event = (
+    RegisterTaskDefinition
+    | RunTask
+    | StopTask
+    | CreateService
+    | UpdateService
+    | UpdateContainerInstancesState
+    | InstanceRegistered
+    | AgentConnectionChanged
+    | InstancesGone
+    | TasksChanged
+)
+
+# --- commands: what the driver must do ------------------------------------------------------------
+
+
+class StartTasks(Message, frozen=True):
+    """Start task `tasks[i]` on instance `instances[i]`; all are copies of one definition."""
+
+    task_definition: str
+    group: str
+    tasks: tuple[int, ...]
+    instances: tuple[int, ...]
+    request: int | None = None
+    service: str | None = None
+    cpu: int | None = None
+    memory: int | None = None
+
+
+class StopTasks(Message, frozen=True):
+    """Stop these tasks: SIGTERM, stopTimeout, SIGKILL."""
+
+    tasks: tuple[int, ...]
+    stop_code: StopCode
+    reason: str
+
+
+# --- notices: commands that only tell the caller --------------------------------------------------
+
+
+class RunTaskFailed(Message, frozen=True):
+    """`count` copies of a request were not placed and are forgotten: ECS's `failures`."""
+
+    request: int
+    count: int
+    failure: Failure
+
+
+class TasksProvisioning(Message, frozen=True):
+    """These tasks exist but wait for capacity (lastStatus PROVISIONING)."""
+
+    request: int
+    tasks: tuple[int, ...]
+    failure: Failure
+
+
+class TasksStopped(Message, frozen=True):
+    """The scheduler itself found these tasks stopped: host gone, or never placed in time."""
+
+    tasks: tuple[int, ...]
+    stop_code: StopCode
+    reason: str
+
+
+class CallRejected(Message, frozen=True):
+    """A call made no sense (ECS's ClientException) and changed nothing."""
+
+    call: Event
+    reason: str
+
+
+class ServiceEvent(Message, frozen=True):
+    """A line of a service's event list; `failure` where a task could not be placed."""
+
+    service: str
+    text: str
+    failure: Failure | None = None
+
+
+Notice = RunTaskFailed | TasksProvisioning | TasksStopped | ServiceEvent | CallRejected
+Command = StartTasks | StopTasks | Notice
+
+
+class Round(msgspec.Struct, frozen=True):
+    """One turn of the loop: what was known at `now_ms`, and what was decided on it."""
+
+    now_ms: int
+    events: tuple[Event, ...]
+    commands: tuple[Command, ...]

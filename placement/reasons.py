@@ -1,0 +1,37 @@
+"""Why a task was not placed: ECS's words where it has them, and the count behind each.
+
+The order of `STEPS` is the order in which instances are ruled out; a Failure's reason is the step
+that left no candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DRAINING = "DRAINING"
+AGENT = "AGENT"
+RESOURCE_PREFIX = "RESOURCE:"
+ATTRIBUTE = "ATTRIBUTE"
+LOCATION = "LOCATION"
+EMPTY_CAPACITY_PROVIDER = "EMPTY CAPACITY PROVIDER"
+MEMBER_OF = "MemberOf placement constraint unsatisfied."
+DISTINCT_INSTANCE = "DistinctInstance placement constraint unsatisfied."
+NO_ACTIVE_INSTANCES = "NO ACTIVE INSTANCES"
+PROVISIONING_QUOTA = "ClientException: the cluster's quota of PROVISIONING tasks is used up"
+
+
+def resource_reason(name: str) -> str:
+    """The failure reason for a shortage of resource `name`: RESOURCE:CPU for CPU."""
+    return RESOURCE_PREFIX + name
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One task (or copies of it) fits nowhere.
+
+    `rejected` holds (reason, instances that this step removed), steps in order, zeros left out; the
+    counts sum to the registered instances of the cluster.
+    """
+
+    reason: str
+    rejected: tuple[tuple[str, int], ...] = ()

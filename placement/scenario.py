@@ -1,0 +1,290 @@
+"""The one scenario type: fleet, tasks, strategies, faults and seed of a run, simulated or real.
+
+Pure: whoever reads a file (`experiments.load`) hands over its content with the files that it names
+already read. Shapes are checked here, meaning in `placement.scenario_checks`. Times are in ms; in a
+file they are written as `"250ms"`, `"90s"`, `"15m"`, `"1.5h"`, `"2d"` or a number of seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from placement.capabilities import AGENT_CAPABILITIES
+from placement.model import (
+    AVAILABILITY_ZONE,
+    INSTANCE_TYPE,
+    PlacementConstraint,
+    PlacementStrategy,
+)
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_STRATEGY_OF_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
+
+
+def parse_duration_ms(value: object) -> int:
+    """Milliseconds of `"15m"` or of a plain number of seconds.
+
+    Raises:
+        ValueError: not a duration, negative, or finer than a millisecond.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*", value)
+        if match:
+            return round(float(match[1]) * _UNITS_MS[match[2]])
+    elif isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return round(value * 1000)
+    raise ValueError(f'expected a duration such as "250ms", "90s", "15m" or "2h", found {value!r}')
+
+
+def parse_strategy(text: object) -> PlacementStrategy:
+    """`"binpack:memory"`, `"spread:attribute:ecs.availability-zone"`, `"mine.py:Mine"`, `"random"`.
+
+    Raises:
+        ValueError: not text.
+    """
+    if isinstance(text, PlacementStrategy):
+        return text
+    if not isinstance(text, str) or not text:
+        raise ValueError(f'expected a strategy such as "binpack:memory", found {text!r}')
+    if _STRATEGY_OF_FILE.fullmatch(text):
+        return PlacementStrategy(text)
+    kind, _, field = text.partition(":")
+    return PlacementStrategy(kind, field or None)
+
+
+def parse_constraint(text: object) -> PlacementConstraint:
+    """`"distinctInstance"`, `"memberOf: EXPRESSION"`, or the expression alone.
+
+    Raises:
+        ValueError: not text.
+    """
+    if isinstance(text, PlacementConstraint):
+        return text
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"expected distinctInstance or a cluster query, found {text!r}")
+    if text == "distinctInstance":
+        return PlacementConstraint(text)
+    return PlacementConstraint("memberOf", text.removeprefix("memberOf:").strip())
+
+
+def _parse_chain(value: object) -> object:
+    if value == "default":
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(parse_strategy(item) for item in items)
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration_ms)]
+Chain = Annotated[tuple[PlacementStrategy, ...], BeforeValidator(_parse_chain)]
+Constraints = tuple[Annotated[PlacementConstraint, BeforeValidator(parse_constraint)], ...]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Distribution(Table):
+    """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
+    `sigma` (of the logarithm)."""
+
+    distribution: Literal["constant", "exponential", "lognormal"] = "constant"
+    mean: Duration | None = None
+    median: Duration | None = None
+    sigma: Annotated[float, Field(ge=0)] = 0.0
+
+
+class InstanceTypeTable(Table):
+    """An instance type as it registers: units, MiB, millionths of a dollar per hour."""
+
+    cpu: Positive
+    memory: Positive
+    gpus: Count = 0
+    eni_slots: Count = 0
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    price_microusd_hour: Count = 0
+    resources: dict[str, Count] = {}
+
+
+class FleetGroup(Table):
+    """`count` instances of one type, dealt over `zones` in turn, launched at `at`."""
+
+    name: str
+    instance_type: str
+    count: Positive
+    zones: Annotated[tuple[str, ...], Field(min_length=1)]
+    attributes: dict[str, str] = {}
+    resources: dict[str, Count] = {}
+    capacity_provider: str | None = None
+    at: Duration = 0
+
+
+class ServiceTable(Table):
+    """A service, created at `at`; `scale` changes its desired count later."""
+
+    name: str
+    task_definition: str
+    desired_count: Count
+    constraints: Constraints = ()
+    strategy: Chain | None = None
+    zones: tuple[str, ...] = ()
+    at: Duration = 0
+    scale: tuple[ScaleStep, ...] = ()
+
+
+class ScaleStep(Table):
+    """At `at`, the desired count becomes `desired_count`."""
+
+    at: Duration
+    desired_count: Count
+
+
+class WorkloadTable(Table):
+    """Tasks that arrive over time: a trace (`kind` names its format) or synthetic.
+
+    A task that finds no room is retried by its client after `retry` (doubled each time up to
+    `retry_max`, with jitter); with a `capacity_provider` it waits inside ECS instead. A task that
+    dies with its instance is submitted again after `resubmit` unless that is false.
+    """
+
+    name: str
+    task_definition: str
+    kind: str
+    file: str | None = None
+    until: Duration | None = None
+    constraints: Constraints = ()
+    strategy: Chain | None = None
+    zones: tuple[str, ...] = ()
+    capacity_provider: str | None = None
+    group: str | None = None
+    retry: Duration = 5_000
+    retry_max: Duration = 60_000
+    resubmit: Duration | Literal[False] = 5_000
+    options: dict[str, Any] = {}
+
+
+class Fault(Table):
+    """`kind = "zone-loss"`: every instance of `zone` dies at `at`; ECS learns of it `detect` later.
+    `kind = "drain"`: the instances that match the cluster query `instances` are set DRAINING."""
+
+    kind: Literal["zone-loss", "drain"]
+    at: Duration
+    zone: str | None = None
+    instances: str | None = None
+    detect: Duration = 60_000
+
+
+class ClusterTable(Table):
+    """Limits of the ECS cluster; see `SchedulerConfig`."""
+
+    provisioning_quota: Positive | None = 500
+    provisioning_timeout: Duration | None = 1_800_000
+
+
+class Models(Table):
+    """How long things take in simulation."""
+
+    boot: Distribution = Distribution(mean=0)
+    start: Distribution = Distribution(distribution="lognormal", median=257, sigma=0.141)
+    stop: Distribution = Distribution(mean=200)
+
+
+class Scenario(Table):
+    """All that a run needs. Strategies x layouts x faults x seeds are its runs.
+
+    A `layout` adds constraints to services and workloads by name, so that one fleet can be shared
+    or parted. `task_definitions` maps short names to RegisterTaskDefinition input.
+    """
+
+    name: str
+    question: str = ""
+    seed: Count = 0
+    duration: Duration
+    cluster: ClusterTable = ClusterTable()
+    instance_types: dict[str, InstanceTypeTable] = {}
+    fleet: Annotated[tuple[FleetGroup, ...], Field(min_length=1)]
+    task_definitions: dict[str, dict[str, Any]]
+    service: tuple[ServiceTable, ...] = ()
+    workload: tuple[WorkloadTable, ...] = ()
+    strategies: Annotated[dict[str, Chain], Field(min_length=1)]
+    layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
+    faults: dict[str, tuple[Fault, ...]] = {"none": ()}
+    models: Models = Models()
+
+    def runs(self) -> Iterator[Run]:
+        """Every combination of strategy, layout and faults, in the order of the file."""
+        for layout in self.layouts:
+            for fault in self.faults:
+                for strategy in self.strategies:
+                    yield Run(strategy, layout, fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a scenario: which strategy, layout and faults, each by its name there."""
+
+    strategy: str
+    layout: str
+    faults: str
+
+    @property
+    def id(self) -> str:
+        """A name for files: `binpack__shared__none`."""
+        return "__".join((self.strategy, self.layout, self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """One instance to launch: what its registration will say, and when it is launched."""
+
+    name: str
+    at_ms: int
+    resources: Mapping[str, int]
+    attributes: Mapping[str, str]
+    price_microusd_hour: int
+    capacity_provider: str | None
+
+
+def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
+    """The fleet, instance by instance, in the order of the file."""
+    specs: list[InstanceSpec] = []
+    for group in scenario.fleet:
+        kind = scenario.instance_types[group.instance_type]
+        amounts = {
+            "CPU": kind.cpu,
+            "MEMORY": kind.memory,
+            "GPU": kind.gpus,
+            "ENI": kind.eni_slots,
+            **kind.resources,
+            **group.resources,
+        }
+        resources = {name: amount for name, amount in amounts.items() if amount}
+        for index in range(group.count):
+            attributes = {
+                AVAILABILITY_ZONE: group.zones[index % len(group.zones)],
+                INSTANCE_TYPE: group.instance_type,
+                "ecs.cpu-architecture": kind.architecture,
+                "ecs.os-type": "linux",
+                **AGENT_CAPABILITIES,
+                **group.attributes,
+            }
+            name = f"i-{len(specs):017x}"
+            specs.append(
+                InstanceSpec(
+                    name,
+                    group.at,
+                    resources,
+                    attributes,
+                    kind.price_microusd_hour,
+                    group.capacity_provider,
+                )
+            )
+    return specs

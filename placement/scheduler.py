@@ -1,0 +1,375 @@
+"""The sans-IO scheduler: facts and requests go in, one decision a round comes out.
+
+`receive` only records; `decide(now_ms)` works through everything recorded since the last round and
+returns commands; `deadline_ms` says when to call again if nothing happens. It never blocks, sleeps
+or reads a clock, so the same code runs in simulated and in real time, and a journal of its rounds
+replays to the same commands. A task is taken to be placed with the command that starts it, and to
+run with the event that says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from placement import messages as m
+from placement.cluster import Cluster, instance_strings
+from placement.constraints import CONSTRAINTS, ConstraintFactory
+from placement.engine import Engine
+from placement.errors import PlacementError
+from placement.launches import Launches
+from placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
+from placement.reasons import PROVISIONING_QUOTA, Failure
+from placement.services import Service, missing, running_count, surplus
+from placement.strategies import STRATEGIES, StrategyFactory
+from placement.tasks import NOWHERE, Launch, TaskTable
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """What a run fixes beforehand; kept in the journal's header, since a replay needs it.
+
+    `provisioning_quota`: PROVISIONING tasks per cluster (ecs-semantics 6.2). `provisioning_
+    timeout_ms`: how long a task may wait before it is stopped; None: for ever. AWS's value is not
+    published; ours is the upper end of the 10 to 30 minutes that were seen.
+    """
+
+    seed: int = 0
+    provisioning_quota: int | None = 500
+    provisioning_timeout_ms: int | None = 1_800_000
+
+
+class Scheduler:
+    """ECS's scheduler for one cluster.
+
+    Args:
+        config: see `SchedulerConfig`.
+        strategies, constraints: registries by type; pass `STRATEGIES | {...}` to add your own.
+    """
+
+    def __init__(
+        self,
+        config: SchedulerConfig = SchedulerConfig(),
+        strategies: Mapping[str, StrategyFactory] = STRATEGIES,
+        constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
+    ) -> None:
+        self.config = config
+        self.cluster = Cluster()
+        rng = np.random.default_rng(np.random.SeedSequence(config.seed))
+        self.engine = Engine(self.cluster, rng, strategies, constraints)
+        self.tasks = TaskTable()
+        self.services: dict[str, Service] = {}
+        self.launches = Launches()
+        self._inbox: list[m.Event] = []
+        self._out: list[m.Command] = []
+        self._now_ms = 0
+        self._requests: list[tuple[Launch, int]] = []
+        self._touched: dict[str, None] = {}
+        self._short: dict[str, None] = {}
+        self._waiting: dict[TaskKind, deque[int]] = {}
+        self._waiting_count = 0
+        self._expiries: deque[tuple[int, int]] = deque()
+        self._tried_version = -1
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            m.RegisterTaskDefinition: self._register_task_definition,
+            m.RunTask: self._run_task,
+            m.StopTask: self._stop_task,
+            m.CreateService: self._create_service,
+            m.UpdateService: self._update_service,
+            m.UpdateContainerInstancesState: self._update_instances,
+            m.InstanceRegistered: self._instance_registered,
+            m.AgentConnectionChanged: self._agent_changed,
+            m.InstancesGone: self._instances_gone,
+            m.TasksChanged: self._tasks_changed,
+        }
+
+    # --- the sans-IO surface --------------------------------------------------------------------
+
+    def receive(self, event: m.Event) -> None:
+        """Record one event; nothing is decided before the next `decide`."""
+        self._inbox.append(event)
+
+    def decide(self, now_ms: int) -> tuple[m.Command, ...]:
+        """Work through all that was received and say what to do.
+
+        Order: facts and calls as received; then services, tasks that wait, new requests.
+
+        Args:
+            now_ms: the time of this round; never less than that of the last.
+        Returns:
+            commands in the order in which to carry them out, notices among them; a call that names
+            something unknown changes nothing and is answered with CallRejected.
+        """
+        assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms} ms"
+        self._now_ms = now_ms
+        events, self._inbox = self._inbox, []
+        for event in events:
+            try:
+                self._handlers[type(event)](event)
+            except PlacementError as error:
+                self._out.append(m.CallRejected(event, str(error)))
+        self._settle_services()
+        self._place_waiting()
+        self._expire()
+        self._place_requests()
+        commands, self._out = tuple(self._out), []
+        return commands
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `decide` has something to do even if no event comes; None: never."""
+        while self._expiries and not self._waits(self._expiries[0][1]):
+            self._expiries.popleft()
+        return self._expiries[0][0] if self._expiries else None
+
+    # --- API calls ------------------------------------------------------------------------------
+
+    def _register_task_definition(self, call: m.RegisterTaskDefinition) -> None:
+        self.launches.register(call.document)
+
+    def _run_task(self, call: m.RunTask) -> None:
+        launch = self.launches.of_run_task(call)
+        self.engine.check(launch.kind)
+        self._requests.append((launch, call.count))
+
+    def _stop_task(self, call: m.StopTask) -> None:
+        self._stop(list(call.tasks), StopCode.USER_INITIATED, call.reason)
+
+    def _create_service(self, call: m.CreateService) -> None:
+        if call.service in self.services:
+            raise PlacementError(f"service {call.service!r} exists already")
+        launch = self.launches.of_service(call)
+        self.engine.check(launch.kind)
+        self.services[call.service] = Service(call.service, launch, call.desired_count)
+        self._touched[call.service] = None
+
+    def _update_service(self, call: m.UpdateService) -> None:
+        if call.service not in self.services:
+            raise PlacementError(f"unknown service {call.service!r}")
+        self.services[call.service].desired_count = call.desired_count
+        self.services[call.service].steady = False
+        self._touched[call.service] = None
+
+    def _update_instances(self, call: m.UpdateContainerInstancesState) -> None:
+        for row in call.instances:
+            self.cluster.set_status(row, InstanceStatus(call.status))
+            self._touch(self.tasks.on(row))
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    def _instance_registered(self, event: m.InstanceRegistered) -> None:
+        tcp = [("tcp", port) for port in event.reserved_tcp]
+        self.cluster.register(
+            event.instance,
+            event.resources,
+            instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider),
+            reserved_ports=tcp + [("udp", port) for port in event.reserved_udp],
+            at_ms=self._now_ms,
+        )
+
+    def _agent_changed(self, event: m.AgentConnectionChanged) -> None:
+        for row in event.instances:
+            self.cluster.set_connected(row, event.connected)
+
+    def _instances_gone(self, event: m.InstancesGone) -> None:
+        ids = self.cluster.column("ec2InstanceId")
+        for row in event.instances:
+            there = self.tasks.on(row)
+            lost = [task for task in there if self.tasks.alive(task)]
+            for task in there:
+                self.tasks.advance(task, TaskStatus.STOPPED)
+            self._end(lost)
+            self.cluster.set_status(row, InstanceStatus.INACTIVE)
+            if lost:
+                reason = f"Host EC2 (instance {ids.values[ids.codes[row]]}) {event.reason}"
+                code = StopCode.INFRASTRUCTURE_HEALTH
+                self._out.append(m.TasksStopped(tuple(lost), code, reason))
+
+    def _tasks_changed(self, event: m.TasksChanged) -> None:
+        changed = [task for task in event.tasks if self.tasks.advance(task, event.status)]
+        if event.status is TaskStatus.STOPPED:
+            self._end([task for task in changed if self.tasks.alive(task)])
+        else:
+            self._touch(changed)
+
+    # --- ending tasks ---------------------------------------------------------------------------
+
+    def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
+        """Ask for these tasks to stop; those that wait for capacity are stopped already."""
+        alive = [task for task in tasks if self.tasks.alive(task)]
+        placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
+        unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
+        for task in unplaced:
+            self.tasks.advance(task, TaskStatus.STOPPED)
+        self._end(alive)
+        if placed:
+            self._out.append(m.StopTasks(placed, code, reason))
+        if unplaced:
+            self._out.append(m.TasksStopped(unplaced, code, reason))
+
+    def _end(self, tasks: list[int]) -> None:
+        """desiredStatus becomes STOPPED: resources are free at once (ecs-semantics 2.4)."""
+        self._touch(tasks)
+        for task in tasks:
+            launch, row = self.tasks.launch[task], self.tasks.instance[task]
+            self.tasks.end(task)
+            if row == NOWHERE:
+                self._waiting[launch.kind].remove(task)
+                self._waiting_count -= 1
+            else:
+                self.cluster.release(launch.kind, row)
+            if launch.service is not None:
+                del self.services[launch.service].tasks[task]
+
+    def _touch(self, tasks: list[int]) -> None:
+        for task in tasks:
+            service = self.tasks.launch[task].service
+            if service is not None:
+                self._touched[service] = None
+
+    # --- services -------------------------------------------------------------------------------
+
+    def _settle_services(self) -> None:
+        """Bring every service that something happened to, or that lacks tasks, to its count."""
+        dirty = [name for name in self.services if name in self._touched or name in self._short]
+        self._touched = {}
+        for name in dirty:
+            service = self.services[name]
+            reason = f"Scaling activity initiated by (service {name})"
+            extra = surplus(service, self.tasks, self.engine)
+            self._stop(extra, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
+            wanted = missing(service, self.tasks, self.cluster)
+            failure = self._start_service_tasks(service, wanted) if wanted else None
+            if failure is None:
+                self._short.pop(name, None)
+            else:
+                self._short[name] = None
+            self._report(service, failure)
+        # Stopping a service's own tasks is not news to it.
+        self._touched = {}
+
+    def _start_service_tasks(self, service: Service, count: int) -> Failure | None:
+        rows, failure = self.engine.fill(service.launch.kind, count)
+        for task in self._start(service.launch, rows):
+            service.tasks[task] = None
+        return failure
+
+    def _report(self, service: Service, failure: Failure | None) -> None:
+        complaint = failure.reason if failure else ""
+        if failure and complaint != service.complaint:
+            text = (
+                f"(service {service.name}) was unable to place a task because no container "
+                f"instance met all of its requirements."
+            )
+            self._out.append(m.ServiceEvent(service.name, text, failure))
+        service.complaint = complaint
+        running = running_count(service, self.tasks)
+        steady = running == service.desired_count == len(service.tasks)
+        if steady and not service.steady:
+            text = f"(service {service.name}) has reached a steady state."
+            self._out.append(m.ServiceEvent(service.name, text))
+        service.steady = steady
+
+    # --- single tasks ---------------------------------------------------------------------------
+
+    def _place_requests(self) -> None:
+        requests, self._requests = self._requests, []
+        for launch, count in requests:
+            rows, failure = self.engine.fill(launch.kind, count)
+            self._start(launch, rows)
+            if failure is None:
+                continue
+            assert launch.request is not None
+            left = count - len(rows)
+            if launch.kind.capacity_provider is not None:
+                left -= self._wait(launch, left, failure)
+                failure = Failure(PROVISIONING_QUOTA)
+            if left:
+                self._out.append(m.RunTaskFailed(launch.request, left, failure))
+
+    def _wait(self, launch: Launch, count: int, failure: Failure) -> int:
+        """Let up to `count` tasks wait for capacity; returns how many the quota admits."""
+        if self.config.provisioning_quota is not None:
+            count = min(count, self.config.provisioning_quota - self._waiting_count)
+        tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(count)]
+        self._waiting.setdefault(launch.kind, deque()).extend(tasks)
+        self._waiting_count += len(tasks)
+        if self.config.provisioning_timeout_ms is not None:
+            expiry = self._now_ms + self.config.provisioning_timeout_ms
+            self._expiries.extend((expiry, task) for task in tasks)
+        if tasks:
+            assert launch.request is not None
+            self._out.append(m.TasksProvisioning(launch.request, tuple(tasks), failure))
+        return len(tasks)
+
+    def _place_waiting(self) -> None:
+        """One pass over the waiting tasks, oldest first; a kind that fails once is done with."""
+        if self._tried_version == self.cluster.version:
+            return
+        heads = [(queue[0], kind) for kind, queue in self._waiting.items() if queue]
+        heap = [(task, index) for index, (task, _) in enumerate(heads)]
+        heapq.heapify(heap)
+        placed: list[tuple[int, int]] = []
+        while heap:
+            _, index = heap[0]
+            kind = heads[index][1]
+            rows, failure = self.engine.fill(kind, 1)
+            if failure is None:
+                queue = self._waiting[kind]
+                placed.append((queue.popleft(), rows[0]))
+                if queue:
+                    heapq.heapreplace(heap, (queue[0], index))
+                    continue
+                del self._waiting[kind]
+            heapq.heappop(heap)
+        self._waiting_count -= len(placed)
+        self._start_waiting(placed)
+        self._tried_version = self.cluster.version
+
+    def _start_waiting(self, placed: list[tuple[int, int]]) -> None:
+        """One StartTasks for each run of tasks of the same launch."""
+        runs: list[tuple[Launch, list[int], list[int]]] = []
+        for task, row in placed:
+            self.tasks.put(task, row, TaskStatus.PENDING)
+            launch = self.tasks.launch[task]
+            if not runs or runs[-1][0] is not launch:
+                runs.append((launch, [], []))
+            runs[-1][1].append(task)
+            runs[-1][2].append(row)
+        for launch, tasks, rows in runs:
+            self._out.append(_start_command(launch, tasks, rows))
+
+    def _start(self, launch: Launch, rows: list[int]) -> list[int]:
+        tasks = [self.tasks.create(launch, TaskStatus.PENDING, row) for row in rows]
+        if tasks:
+            self._out.append(_start_command(launch, tasks, rows))
+        return tasks
+
+    def _expire(self) -> None:
+        """Stop the tasks that waited too long, each with the reason that holds now."""
+        while (deadline := self.deadline_ms) is not None and deadline <= self._now_ms:
+            _, task = self._expiries.popleft()
+            failure = self.engine.explain(self.tasks.launch[task].kind)
+            reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
+            self._stop([task], StopCode.TASK_FAILED_TO_START, reason)
+
+    def _waits(self, task: int) -> bool:
+        return self.tasks.alive(task) and self.tasks.instance[task] == NOWHERE
+
+
+def _start_command(launch: Launch, tasks: list[int], rows: list[int]) -> m.StartTasks:
+    return m.StartTasks(
+        launch.task_definition,
+        launch.kind.group,
+        tuple(tasks),
+        tuple(rows),
+        launch.request,
+        launch.service,
+        launch.cpu,
+        launch.memory,
+    )

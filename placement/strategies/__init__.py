@@ -1,0 +1,50 @@
+"""Strategies by name. A strategy gives every candidate a key; the smallest wins, a chain narrows.
+
+To add one: a file here with a class that has `keys`, and a line in `STRATEGIES`. From outside, pass
+`STRATEGIES | {"mine": Mine}`. `placement.testing.check_strategy` is the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from placement.strategies.binpack import Binpack
+from placement.strategies.random import Random
+from placement.strategies.spread import Spread
+
+if TYPE_CHECKING:
+    from placement.cluster import Cluster, IntArray
+    from placement.model import TaskKind
+
+
+class Strategy(Protocol):
+    """Ranks candidates; reads the cluster, changes nothing."""
+
+    def keys(
+        self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
+    ) -> NDArray[Any]:
+        """How good each candidate is for `task`: smaller is better, equal is a tie.
+
+        Args:
+            task: what the task asks for; `cluster.demand(task)` is its vector.
+            cluster: the state before placement.
+            candidates: (n,) rows of the cluster on which the task fits, ascending, n >= 1.
+            rng: the only source of chance.
+        Returns:
+            (n,) numbers, aligned with `candidates`.
+        """
+        ...
+
+
+# A factory takes the strategy's `field` and raises ValueError where it makes no sense.
+StrategyFactory = Callable[[str | None], Strategy]
+
+STRATEGIES: Mapping[str, StrategyFactory] = {
+    "random": Random,
+    "binpack": Binpack,
+    "spread": Spread,
+}

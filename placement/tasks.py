@@ -1,0 +1,83 @@
+"""The scheduler's book of tasks: who asked for each, where it is, and what state it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from placement.model import TaskKind, TaskStatus
+
+NOWHERE = -1
+_ORDER = {status: position for position, status in enumerate(TaskStatus)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Launch:
+    """What many tasks have in common: one RunTask call, or one service's current revision."""
+
+    kind: TaskKind
+    task_definition: str
+    request: int | None = None
+    service: str | None = None
+    cpu: int | None = None
+    memory: int | None = None
+
+
+class TaskTable:
+    """All tasks ever created, by number, in columns; a stopped task stays, as a record.
+
+    A task is *alive* while its desiredStatus is RUNNING: only then does it hold resources. It is
+    *on* its instance until its lastStatus is STOPPED.
+    """
+
+    def __init__(self) -> None:
+        self.launch: list[Launch] = []
+        self.instance: list[int] = []
+        self.status: list[TaskStatus] = []
+        self._alive = bytearray()
+        self._on: dict[int, dict[int, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self.launch)
+
+    def create(self, launch: Launch, status: TaskStatus, instance: int = NOWHERE) -> int:
+        """Add a task that is alive; returns its number."""
+        task = len(self.launch)
+        self.launch.append(launch)
+        self.instance.append(NOWHERE)
+        self.status.append(status)
+        self._alive.append(1)
+        if instance != NOWHERE:
+            self.put(task, instance, status)
+        return task
+
+    def put(self, task: int, instance: int, status: TaskStatus) -> None:
+        """Note where a task was placed."""
+        self.instance[task] = instance
+        self.status[task] = status
+        self._on.setdefault(instance, {})[task] = None
+
+    def alive(self, task: int) -> bool:
+        """desiredStatus is RUNNING."""
+        return bool(self._alive[task])
+
+    def end(self, task: int) -> None:
+        """desiredStatus becomes STOPPED."""
+        self._alive[task] = 0
+
+    def advance(self, task: int, status: TaskStatus) -> bool:
+        """Take over a reported lastStatus; False for a report of the past."""
+        if _ORDER[status] <= _ORDER[self.status[task]]:
+            return False
+        self.status[task] = status
+        if status is TaskStatus.STOPPED and self.instance[task] != NOWHERE:
+            del self._on[self.instance[task]][task]
+        return True
+
+    def on(self, instance: int) -> list[int]:
+        """The tasks on an instance that are not STOPPED, oldest placement first."""
+        return list(self._on.get(instance, ()))
+
+    def living(self) -> Iterator[int]:
+        """The numbers of all tasks that are alive."""
+        return (task for task in range(len(self)) if self._alive[task])
