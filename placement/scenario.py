@@ -193,8 +193,8 @@ class Models(Table):
     """How long things take in simulation."""
 
     boot: Distribution = Distribution(mean=0)
-    start: Distribution = Distribution(distribution="lognormal", median=257, sigma=0.141)
-    stop: Distribution = Distribution(mean=200)
+    start: Distribution = Distribution(distribution="lognormal", median="257ms", sigma=0.141)
+    stop: Distribution = Distribution(mean="200ms")
 
 
 class Scenario(Table):

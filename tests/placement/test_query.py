@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import time
 import timeit
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ FLEET = {
     "bare": Instance({"rank": "10", ZONE: "us-east-1d", TYPE: "g2.large"}, None, None, False),
     "old": Instance({"rank": "9.50", "stack": ""}, "i-3", "1.14", registered="2018-02-12T23:59Z"),
 }
+FLEET["web"].attributes |= {"accent": "é", "big": "9007199254740993"}
 FLEET["web"].groups, FLEET["web"].tasks = {WEB: 1}, 1
 FLEET["gpu"].groups, FLEET["gpu"].tasks = {WEB: 1, "database": 2}, 3
 
@@ -84,6 +86,8 @@ attribute:stack not_matches "[a-p]rod" -> gpu old
 attribute:nowhere == x or attribute:nowhere !~ x or attribute:nowhere exists ->
 attribute:rank greater_than_equal 9.5 -> bare old
 attribute:stack > 0 or attribute:rank >= z or attribute:rank == 9.5 ->
+attribute:big > 9007199254740992 -> web
+attribute:accent =~ .+ and attribute:accent !~ \\w+ -> web
 agentVersion == 1.14.0 -> old
 ec2InstanceId =~ i-a.*4 || ec2InstanceId !~ '.{4,}' -> web old
 registeredAt == 2018-06-18T22:28:28 -> web gpu bare
@@ -173,7 +177,21 @@ def test_an_error_says_what_was_expected_and_where(line: str) -> None:
 def test_the_longest_and_deepest_expressions_are_evaluated() -> None:
     deepest = "!(" * NESTING_MAX + "attribute:stack exists" + ")" * NESTING_MAX
     assert select(deepest) == select("!" * 1978 + "attribute:stack exists") == {"web", "gpu", "old"}
-    assert select(" or ".join(["agentVersion == 1.9"] * 86)) == {"gpu"}
+    assert select(" or ".join(["(agentVersion == 1.9)"] * 80)) == {"gpu"}
+
+
+def test_a_version_that_is_not_dotted_numbers_differs_from_all_and_has_no_order() -> None:
+    columns = FakeColumns([Instance(version="1.14.5-dev")])
+    chosen = [o for o in ORDER if parse_query(f"agentVersion {o} 1.14.5").mask(columns)[0]]
+    assert chosen == ["!="]
+
+
+def test_a_date_without_a_zone_is_utc_wherever_we_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        assert select("registeredAt == 2018-06-18T22:28:28") == {"web", "gpu", "bare"}
+    time.tzset()
 
 
 READS = """
@@ -327,7 +345,7 @@ INSTANCES = st.builds(
     Instance,
     st.dictionaries(st.sampled_from("ab"), st.sampled_from(STRINGS)),
     st.sampled_from(["i-0", "i-1", None]),
-    st.sampled_from([*VERSIONS, "1.14.5-dev", None]),
+    st.sampled_from([*VERSIONS, "dev", None]),
     st.booleans(),
     st.integers(0, 3),
     st.sampled_from(["2018-06-18T22:28:28.999+00:00", "2018-06-18T02:00:00+02:00"]),
