@@ -275,10 +275,10 @@ class Recorder:
             self.recovered += 1
             if owner.is_service and not any(o.owed for o in self._services()):
                 self.services_back_ms = self.now_ms
-        elif not owner.is_service and owner.started < owner.wanted:
-            # Waiting is from the first submission to RUNNING, however often it was retried.
+        if not owner.is_service and owner.started < owner.wanted:
+            # Waiting is from the first submission to the first RUNNING, however often retried.
             self.waits_ms.append(self.now_ms - owner.submitted_ms)
-        owner.started += 1
+            owner.started += 1
 
     def _remove(self, task: int) -> None:
         gone = self._tasks.pop(task)

@@ -47,6 +47,8 @@ class Cluster:
         self._tasks = np.zeros(0, np.int32)
         self._registered_at_ms = np.zeros(0, np.int64)
         self._strings = StringColumns()
+        self._device_capacity = np.zeros((0, 0), np.int64)
+        self._device_left = np.zeros((0, 0), np.int64)
         self._port_bits: dict[tuple[str, int], int] = {}
         self._ports = np.zeros((0, 1), np.uint64)
         self._group_slots: dict[str, int] = {}
@@ -99,6 +101,16 @@ class Cluster:
         """(size,) time of registration, ms since the epoch of the run."""
         return self._registered_at_ms[: self.size]
 
+    @property
+    def device_capacity(self) -> IntArray:
+        """(size, most devices of any instance) thousandths at registration; 0 for no device."""
+        return self._device_capacity[: self.size]
+
+    @property
+    def device_left(self) -> IntArray:
+        """(size, most devices of any instance) thousandths of each device not reserved."""
+        return self._device_left[: self.size]
+
     def column(self, subject: str) -> Column:
         """The string column `attribute:NAME`, `ec2InstanceId`, `agentVersion` over all rows."""
         return self._strings.column(subject, self.size)
@@ -147,11 +159,13 @@ class Cluster:
         strings: Mapping[str, str],
         *,
         reserved_ports: Iterable[tuple[str, int]] = (),
+        devices: Sequence[int] = (),
         at_ms: int = 0,
     ) -> None:
         """Add instance `row` (the next free number), or renew one that was known.
 
-        `strings` holds the string columns by subject (`attribute:stack`, `ec2InstanceId` ...).
+        `strings` holds the string columns by subject (`attribute:stack`, `ec2InstanceId` ...),
+        `devices` the thousandths that each divisible device offers (1000 for a whole one).
         What a renewed instance still has booked stays booked.
         """
         assert 0 <= row <= self.size, f"instance {row} registered, {self.size} is the next number"
@@ -165,6 +179,7 @@ class Cluster:
         for column, name in enumerate(self.resources):
             self._registered[row, column] = amounts.get(name, 0)
         self._remaining[row] = self._registered[row] - taken
+        self._register_devices(row, devices)
         for protocol, port in reserved:
             word, bit = divmod(self._port_bit(protocol, port), 64)
             self._ports[row, word] |= np.uint64(1 << bit)
@@ -187,9 +202,14 @@ class Cluster:
 
     # --- booking --------------------------------------------------------------------------------
 
-    def reserve(self, kind: TaskKind, row: int) -> None:
-        """Book one task of `kind` on instance `row`. The caller has checked that it fits."""
+    def reserve(self, kind: TaskKind, row: int, devices: Sequence[int] = ()) -> None:
+        """Book one task of `kind` on instance `row`, and on the `devices` chosen for it.
+
+        The caller has checked that it fits.
+        """
         self._remaining[row] -= self.demand(kind)
+        for device in devices:
+            self._device_left[row, device] -= kind.device_milli
         if kind.tcp_ports or kind.udp_ports:
             self._ports[row] |= self._port_mask(kind)
         self._tasks[row] += 1
@@ -198,9 +218,11 @@ class Cluster:
         self._group_totals[slot] += 1
         self._changed(freed=False)
 
-    def release(self, kind: TaskKind, row: int) -> None:
-        """Undo one `reserve` of `kind` on `row`."""
+    def release(self, kind: TaskKind, row: int, devices: Sequence[int] = ()) -> None:
+        """Undo one `reserve` of `kind` on `row` and the same `devices`."""
         self._remaining[row] += self.demand(kind)
+        for device in devices:
+            self._device_left[row, device] += kind.device_milli
         if kind.tcp_ports or kind.udp_ports:
             self._ports[row] &= ~self._port_mask(kind)
         self._tasks[row] -= 1
@@ -225,6 +247,8 @@ class Cluster:
         assert (self.running_tasks_count == totals).all(), self.dump()
         assert (self.running_tasks_count >= 0).all(), self.dump()
         assert (self.remaining <= self.registered).all(), self.dump()
+        assert (self.device_left >= 0).all(), self.dump()
+        assert (self.device_left <= self.device_capacity).all(), self.dump()
 
     def dump(self) -> str:
         """The state as text, an instance a line, for messages of failed assertions."""
@@ -259,7 +283,17 @@ class Cluster:
         self._tasks = grown(self._tasks, self.size)
         self._registered_at_ms = grown(self._registered_at_ms, self.size)
         self._ports = grown(self._ports, self.size)
+        self._device_capacity = grown(self._device_capacity, self.size)
+        self._device_left = grown(self._device_left, self.size)
         self._group_counts = grown(self._group_counts, self.size, axis=1)
+
+    def _register_devices(self, row: int, devices: Sequence[int]) -> None:
+        self._device_capacity = grown(self._device_capacity, len(devices), axis=1)
+        self._device_left = grown(self._device_left, len(devices), axis=1)
+        taken = self._device_capacity[row] - self._device_left[row]
+        self._device_capacity[row] = 0
+        self._device_capacity[row, : len(devices)] = devices
+        self._device_left[row] = self._device_capacity[row] - taken
 
     def _add_resource(self, name: str) -> None:
         if name in self.resources:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from placement.query import Column
 
+_LEAST = 8
+
 
 def grown(array: NDArray[Any], size: int, axis: int = 0, fill: int = 0) -> NDArray[Any]:
     """`array` with room for `size` entries along `axis`, doubled when it must grow."""
@@ -17,7 +19,7 @@ def grown(array: NDArray[Any], size: int, axis: int = 0, fill: int = 0) -> NDArr
     if size <= have:
         return array
     shape = list(array.shape)
-    shape[axis] = max(size, 2 * have, 16)
+    shape[axis] = max(size, 2 * have, _LEAST)
     bigger = np.full(shape, fill, array.dtype)
     bigger[tuple(slice(0, n) for n in array.shape)] = array
     return bigger

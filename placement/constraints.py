@@ -21,9 +21,12 @@ from placement.reasons import (
     DRAINING,
     EMPTY_CAPACITY_PROVIDER,
     LOCATION,
+    MAX_PER_INSTANCE,
     MEMBER_OF,
     resource_reason,
 )
+
+DEVICES = "DEVICES"
 
 
 class Constraint(Protocol):
@@ -54,6 +57,27 @@ class DistinctInstance:
         return empty
 
 
+class MaxPerInstance:
+    """At most `expression` tasks of a group on an instance: distinctInstance with another number.
+
+    Ours, not ECS's: the general form that traces and other schedulers have.
+    """
+
+    reason = MAX_PER_INSTANCE
+    volatile = True
+
+    def __init__(self, expression: str | None) -> None:
+        """Raises ValueError unless the expression is a positive whole number."""
+        if not (expression or "").isdecimal() or int(expression or 0) < 1:
+            raise ValueError(f"maxPerInstance needs a positive number, found {expression!r}")
+        self.most = int(expression or 0)
+
+    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """Fewer than that many tasks of the group are there."""
+        room: BoolArray = cluster.group_count(task.group) < self.most
+        return room
+
+
 class MemberOf:
     """The instance satisfies an expression of the cluster query language."""
 
@@ -77,6 +101,7 @@ ConstraintFactory = Callable[[str | None], Constraint]
 CONSTRAINTS: Mapping[str, ConstraintFactory] = {
     "memberOf": MemberOf,
     "distinctInstance": DistinctInstance,
+    "maxPerInstance": MaxPerInstance,
 }
 
 
@@ -108,3 +133,12 @@ def state_steps(task: TaskKind, cluster: Cluster) -> Iterator[tuple[str, BoolArr
             if name == PORTS:
                 fits &= cluster.ports_free(task)
             yield resource_reason(name), fits
+    if task.devices:
+        yield resource_reason(DEVICES), devices_free(task, cluster)
+
+
+def devices_free(task: TaskKind, cluster: Cluster) -> BoolArray:
+    """(size,) enough devices have the share left that each of the task's devices needs."""
+    fits = (cluster.device_left >= task.device_milli).sum(axis=1) >= task.devices
+    enough: BoolArray = fits
+    return enough

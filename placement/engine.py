@@ -7,8 +7,8 @@ batch is the answer for its tasks one at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -19,12 +19,14 @@ from placement.constraints import (
     Constraint,
     ConstraintFactory,
     attribute_steps,
+    devices_free,
     state_steps,
 )
 from placement.errors import PlacementError
 from placement.model import TaskKind
 from placement.reasons import NO_ACTIVE_INSTANCES, Failure
-from placement.strategies import STRATEGIES, Strategy, StrategyFactory
+from placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
+from placement.strategies.devices import fullest_devices
 
 UNPLACED = -1
 _Made = TypeVar("_Made")
@@ -32,10 +34,24 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where each task of a batch goes: `instances` (m,) rows, -1 where `failures` says why not."""
+    """Where each task of a batch goes.
+
+    `instances` (m,) rows, -1 where `failures` says why not; `devices` of the tasks that asked for
+    some, by position.
+    """
 
     instances: IntArray
     failures: Mapping[int, Failure]
+    devices: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+
+class Filled(NamedTuple):
+    """Rows chosen for copies of one kind, in order, the devices of each (() for none), and the
+    Failure of the rest; None where all were placed."""
+
+    rows: list[int]
+    devices: list[tuple[int, ...]]
+    failure: Failure | None
 
 
 class Engine:
@@ -75,26 +91,27 @@ class Engine:
             self.check(kind)
         rows = np.full(len(tasks), UNPLACED, np.int64)
         failures: dict[int, Failure] = {}
+        devices: dict[int, tuple[int, ...]] = {}
         for position, kind in enumerate(tasks):
-            row, failure = self._place_one(kind)
-            rows[position] = row
-            if failure is not None:
-                failures[position] = failure
-        return Decision(rows, failures)
+            placed = self._place_one(kind)
+            if isinstance(placed, Failure):
+                failures[position] = placed
+                continue
+            rows[position] = placed[0]
+            if placed[1]:
+                devices[position] = placed[1]
+        return Decision(rows, failures, devices)
 
-    def fill(self, kind: TaskKind, count: int) -> tuple[list[int], Failure | None]:
-        """Place up to `count` tasks of one kind; stop at the first that fits nowhere.
-
-        Returns:
-            the rows chosen, in order, and the Failure of the rest; None where all were placed.
-        """
-        rows: list[int] = []
+    def fill(self, kind: TaskKind, count: int) -> Filled:
+        """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
+        filled = Filled([], [], None)
         for _ in range(count):
-            row, failure = self._place_one(kind)
-            if failure is not None:
-                return rows, failure
-            rows.append(row)
-        return rows, None
+            placed = self._place_one(kind)
+            if isinstance(placed, Failure):
+                return filled._replace(failure=placed)
+            filled.rows.append(placed[0])
+            filled.devices.append(placed[1])
+        return filled
 
     def check(self, kind: TaskKind) -> None:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
@@ -108,6 +125,8 @@ class Engine:
         mask &= (cluster.remaining >= cluster.demand(kind)).all(axis=1)
         if kind.tcp_ports or kind.udp_ports:
             mask &= cluster.ports_free(kind)
+        if kind.devices:
+            mask &= devices_free(kind, cluster)
         for check in self.checks(kind):
             if check.volatile:
                 mask &= check.allows(kind, cluster)
@@ -161,24 +180,32 @@ class Engine:
             self._checks[kind] = tuple(check for _, check in made)
         return self._checks[kind]
 
-    def _place_one(self, kind: TaskKind) -> tuple[int, Failure | None]:
+    def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
-            return UNPLACED, failed[1]
+            return failed[1]
         candidates = np.flatnonzero(self.allowed(kind))
         if not len(candidates):
             failure = self.explain(kind)
             self._failed[kind] = (self.cluster.version, failure)
-            return UNPLACED, failure
+            return failure
         row = self._select(kind, candidates)
-        self.cluster.reserve(kind, row)
-        return row, None
+        devices = self._choose_devices(kind, row) if kind.devices else ()
+        self.cluster.reserve(kind, row, devices)
+        return row, devices
 
     def _select(self, kind: TaskKind, candidates: IntArray) -> int:
         for strategy in self.chain(kind):
             keys = strategy.keys(kind, self.cluster, candidates, self.rng)
             candidates = candidates[keys == keys.min()]
         return int(candidates[0])
+
+    def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
+        """By the first strategy of the chain that cares, else the fullest that fit."""
+        for strategy in self.chain(kind):
+            if isinstance(strategy, DeviceChooser):
+                return strategy.devices(kind, self.cluster, row, self.rng)
+        return fullest_devices(kind, self.cluster, row)
 
     def _steps(self, kind: TaskKind) -> Iterator[tuple[str, BoolArray]]:
         yield from state_steps(kind, self.cluster)

@@ -89,7 +89,8 @@ class UpdateContainerInstancesState(Message, frozen=True):
 
 class InstanceRegistered(Message, frozen=True):
     """An agent registered its instance. `instance` is the next free number, or a known one that
-    registers again. `resources` as registered (CPU units, MiB, counts); reserved ports excluded."""
+    registers again. `resources` as registered (CPU units, MiB, counts); reserved ports excluded.
+    `devices` are divisible ones, in thousandths each."""
 
     instance: int
     ec2_instance_id: str
@@ -99,6 +100,7 @@ class InstanceRegistered(Message, frozen=True):
     reserved_tcp: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
     reserved_udp: tuple[int, ...] = ()
     capacity_provider: str | None = None
+    devices: tuple[int, ...] = ()
 
 
 class AgentConnectionChanged(Message, frozen=True):
@@ -141,12 +143,16 @@ Event = (
 
 
 class StartTasks(Message, frozen=True):
-    """Start task `tasks[i]` on instance `instances[i]`; all are copies of one definition."""
+    """Start task `tasks[i]` on instance `instances[i]`; all are copies of one definition.
+
+    `devices[i]` are the divisible devices that task i was given; empty where none ask for any.
+    """
 
     task_definition: str
     group: str
     tasks: tuple[int, ...]
     instances: tuple[int, ...]
+    devices: tuple[tuple[int, ...], ...] = ()
     request: int | None = None
     service: str | None = None
     cpu: int | None = None

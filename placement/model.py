@@ -168,8 +168,10 @@ class InstanceType:
 class TaskKind:
     """Everything that placement may know of a task; tasks of one kind are interchangeable.
 
-    `resources` are (name, amount) pairs with amount > 0. `zones` (awsvpc subnets' zones) empty
-    means any. `strategies` is the resolved chain: defaults are filled in before a kind is made.
+    `resources` are (name, amount) pairs with amount > 0. `devices` asks for so many devices with
+    at least `device_milli` thousandths of each left: whole ones (1000) or a share. `zones` are
+    those of awsvpc subnets; empty means any. `strategies` is the resolved chain: defaults are
+    filled in before a kind is made.
     """
 
     resources: tuple[tuple[str, int], ...]
@@ -181,6 +183,8 @@ class TaskKind:
     constraints: tuple[PlacementConstraint, ...] = ()
     strategies: tuple[PlacementStrategy, ...] = ()
     capacity_provider: str | None = None
+    devices: int = 0
+    device_milli: int = 0
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

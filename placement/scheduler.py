@@ -13,6 +13,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from placement import messages as m
 from placement.cluster import Cluster, instance_strings
 from placement.constraints import CONSTRAINTS, ConstraintFactory
-from placement.engine import Engine
+from placement.engine import Engine, Filled
 from placement.errors import PlacementError
 from placement.launches import Launches
 from placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
@@ -169,6 +170,7 @@ class Scheduler:
             event.resources,
             instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider),
             reserved_ports=tcp + [("udp", port) for port in event.reserved_udp],
+            devices=event.devices,
             at_ms=self._now_ms,
         )
 
@@ -222,7 +224,7 @@ class Scheduler:
                 self._waiting[launch.kind].remove(task)
                 self._waiting_count -= 1
             else:
-                self.cluster.release(launch.kind, row)
+                self.cluster.release(launch.kind, row, self.tasks.devices(task))
             if launch.service is not None:
                 del self.services[launch.service].tasks[task]
 
@@ -254,10 +256,10 @@ class Scheduler:
         self._touched = {}
 
     def _start_service_tasks(self, service: Service, count: int) -> Failure | None:
-        rows, failure = self.engine.fill(service.launch.kind, count)
-        for task in self._start(service.launch, rows):
+        filled = self.engine.fill(service.launch.kind, count)
+        for task in self._start(service.launch, filled):
             service.tasks[task] = None
-        return failure
+        return filled.failure
 
     def _report(self, service: Service, failure: Failure | None) -> None:
         complaint = failure.reason if failure else ""
@@ -280,12 +282,13 @@ class Scheduler:
     def _place_requests(self) -> None:
         requests, self._requests = self._requests, []
         for launch, count in requests:
-            rows, failure = self.engine.fill(launch.kind, count)
-            self._start(launch, rows)
+            filled = self.engine.fill(launch.kind, count)
+            self._start(launch, filled)
+            failure = filled.failure
             if failure is None:
                 continue
             assert launch.request is not None
-            left = count - len(rows)
+            left = count - len(filled.rows)
             if launch.kind.capacity_provider is not None:
                 left -= self._wait(launch, left, failure)
                 failure = Failure(PROVISIONING_QUOTA)
@@ -314,14 +317,15 @@ class Scheduler:
         heads = [(queue[0], kind) for kind, queue in self._waiting.items() if queue]
         heap = [(task, index) for index, (task, _) in enumerate(heads)]
         heapq.heapify(heap)
-        placed: list[tuple[int, int]] = []
+        placed: list[int] = []
         while heap:
             _, index = heap[0]
             kind = heads[index][1]
-            rows, failure = self.engine.fill(kind, 1)
-            if failure is None:
+            filled = self.engine.fill(kind, 1)
+            if filled.failure is None:
                 queue = self._waiting[kind]
-                placed.append((queue.popleft(), rows[0]))
+                placed.append(queue.popleft())
+                self.tasks.put(placed[-1], filled.rows[0], filled.devices[0])
                 if queue:
                     heapq.heapreplace(heap, (queue[0], index))
                     continue
@@ -331,24 +335,35 @@ class Scheduler:
         self._start_waiting(placed)
         self._tried_version = self.cluster.version
 
-    def _start_waiting(self, placed: list[tuple[int, int]]) -> None:
+    def _start_waiting(self, placed: list[int]) -> None:
         """One StartTasks for each run of tasks of the same launch."""
-        runs: list[tuple[Launch, list[int], list[int]]] = []
-        for task, row in placed:
-            self.tasks.put(task, row, TaskStatus.PENDING)
-            launch = self.tasks.launch[task]
-            if not runs or runs[-1][0] is not launch:
-                runs.append((launch, [], []))
-            runs[-1][1].append(task)
-            runs[-1][2].append(row)
-        for launch, tasks, rows in runs:
-            self._out.append(_start_command(launch, tasks, rows))
+        for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
+            self._command_start(launch, list(tasks))
 
-    def _start(self, launch: Launch, rows: list[int]) -> list[int]:
-        tasks = [self.tasks.create(launch, TaskStatus.PENDING, row) for row in rows]
+    def _start(self, launch: Launch, filled: Filled) -> list[int]:
+        tasks = []
+        for row, devices in zip(filled.rows, filled.devices, strict=True):
+            task = self.tasks.create(launch, TaskStatus.PROVISIONING)
+            self.tasks.put(task, row, devices)
+            tasks.append(task)
         if tasks:
-            self._out.append(_start_command(launch, tasks, rows))
+            self._command_start(launch, tasks)
         return tasks
+
+    def _command_start(self, launch: Launch, tasks: list[int]) -> None:
+        self._out.append(
+            m.StartTasks(
+                launch.task_definition,
+                launch.kind.group,
+                tuple(tasks),
+                tuple(self.tasks.instance[task] for task in tasks),
+                tuple(map(self.tasks.devices, tasks)) if launch.kind.devices else (),
+                launch.request,
+                launch.service,
+                launch.cpu,
+                launch.memory,
+            )
+        )
 
     def _expire(self) -> None:
         """Stop the tasks that waited too long, each with the reason that holds now."""
@@ -360,16 +375,3 @@ class Scheduler:
 
     def _waits(self, task: int) -> bool:
         return self.tasks.alive(task) and self.tasks.instance[task] == NOWHERE
-
-
-def _start_command(launch: Launch, tasks: list[int], rows: list[int]) -> m.StartTasks:
-    return m.StartTasks(
-        launch.task_definition,
-        launch.kind.group,
-        tuple(tasks),
-        tuple(rows),
-        launch.request,
-        launch.service,
-        launch.cpu,
-        launch.memory,
-    )

@@ -44,11 +44,12 @@ def surplus(service: Service, tasks: TaskTable, engine: Engine) -> list[int]:
     stopped = []
     for _ in range(len(settled) - service.desired_count):
         chosen = engine.scale_in(service.launch.kind, [tasks.instance[task] for task in settled])
+        task = settled.pop(chosen)
         # The choice for the next one must see this one gone.
-        cluster.release(service.launch.kind, tasks.instance[settled[chosen]])
-        stopped.append(settled.pop(chosen))
+        cluster.release(service.launch.kind, tasks.instance[task], tasks.devices(task))
+        stopped.append(task)
     for task in stopped:
-        cluster.reserve(service.launch.kind, tasks.instance[task])
+        cluster.reserve(service.launch.kind, tasks.instance[task], tasks.devices(task))
     running = sum(tasks.status[task] is TaskStatus.RUNNING for task in settled + draining)
     for task in draining:
         runs = tasks.status[task] is TaskStatus.RUNNING

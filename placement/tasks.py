@@ -35,27 +35,32 @@ class TaskTable:
         self.instance: list[int] = []
         self.status: list[TaskStatus] = []
         self._alive = bytearray()
+        self._devices: dict[int, tuple[int, ...]] = {}
         self._on: dict[int, dict[int, None]] = {}
 
     def __len__(self) -> int:
         return len(self.launch)
 
-    def create(self, launch: Launch, status: TaskStatus, instance: int = NOWHERE) -> int:
-        """Add a task that is alive; returns its number."""
+    def create(self, launch: Launch, status: TaskStatus) -> int:
+        """Add a task that is alive and has no place yet; returns its number."""
         task = len(self.launch)
         self.launch.append(launch)
         self.instance.append(NOWHERE)
         self.status.append(status)
         self._alive.append(1)
-        if instance != NOWHERE:
-            self.put(task, instance, status)
         return task
 
-    def put(self, task: int, instance: int, status: TaskStatus) -> None:
-        """Note where a task was placed."""
+    def put(self, task: int, instance: int, devices: tuple[int, ...] = ()) -> None:
+        """Note where a task was placed; it is PENDING from now on."""
         self.instance[task] = instance
-        self.status[task] = status
+        self.status[task] = TaskStatus.PENDING
+        if devices:
+            self._devices[task] = devices
         self._on.setdefault(instance, {})[task] = None
+
+    def devices(self, task: int) -> tuple[int, ...]:
+        """The devices of its instance that a task was given."""
+        return self._devices.get(task, ())
 
     def alive(self, task: int) -> bool:
         """desiredStatus is RUNNING."""

@@ -7,7 +7,7 @@ To add one: a file here with a class that has `keys`, and a line in `STRATEGIES`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -37,6 +37,17 @@ class Strategy(Protocol):
         Returns:
             (n,) numbers, aligned with `candidates`.
         """
+        ...
+
+
+@runtime_checkable
+class DeviceChooser(Protocol):
+    """A strategy that also says which devices of the chosen instance to use."""
+
+    def devices(
+        self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
+    ) -> tuple[int, ...]:
+        """`task.devices` different devices of instance `row`, each with `device_milli` left."""
         ...
 
 

@@ -1,0 +1,83 @@
+"""All runs of a scenario, several at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+from experiments.load import Loaded, load_scenario
+from experiments.simulate import RunResult, simulate
+from placement.scenario import Run
+
+# run id -> simulated ms done so far; -1 when the run is finished
+Report = Callable[[str, int], None]
+
+_worker: tuple[Loaded, Path | None, Queue[tuple[str, int] | None]] | None = None
+
+
+def run_all(
+    path: Path,
+    runs: list[Run],
+    journals: Path | None,
+    report: Report,
+    *,
+    extra_strategies: dict[str, str] | None = None,
+    jobs: int | None = None,
+) -> list[RunResult]:
+    """Simulate `runs` of the scenario in `path`.
+
+    Args:
+        journals: folder for a journal per run; None: none are kept.
+        report: told how far each run is, from a thread of its own.
+        extra_strategies: as in `load_scenario`.
+        jobs: processes at a time; None: one for each processor.
+    Returns:
+        the results in the order of `runs`, whatever the order in which they ended.
+    """
+    # spawn: workers import afresh, so no thread or lock of this process is copied into them.
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        news = manager.Queue()
+        listener = Thread(target=_listen, args=(news, report), daemon=True)
+        listener.start()
+        workers = min(jobs or os.cpu_count() or 1, len(runs))
+        pool = ProcessPoolExecutor(
+            workers, context, _start_worker, (path, extra_strategies or {}, journals, news)
+        )
+        try:
+            results = list(pool.map(_run, runs))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            news.put(None)
+            listener.join()
+    return results
+
+
+def _listen(news: Queue[tuple[str, int] | None], report: Report) -> None:
+    while (item := news.get()) is not None:
+        report(*item)
+
+
+def _start_worker(
+    path: Path,
+    extra_strategies: dict[str, str],
+    journals: Path | None,
+    news: Queue[tuple[str, int] | None],
+) -> None:
+    # Loaded once a process: own strategies are code, which does not travel between processes.
+    global _worker
+    _worker = (load_scenario(path, extra_strategies), journals, news)
+
+
+def _run(run: Run) -> RunResult:
+    assert _worker is not None, "the pool's initialiser did not run"
+    loaded, journals, news = _worker
+    journal = None if journals is None else journals / f"{run.id}.jsonl.gz"
+    result = simulate(loaded, run, journal, lambda ms: news.put((run.id, ms)))
+    news.put((run.id, -1))
+    return result
