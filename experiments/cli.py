@@ -1,80 +1,75 @@
-"""The `stowplan` command. Each subcommand imports what it needs when it runs: help must be quick."""
+"""The `stowplan` command: which subcommands there are, and what it prints when one fails.
+
+A subcommand is a function that adds its arguments to a parser and sets `command` to what runs
+it. It is imported only when it is asked for, so that help is quick.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from pathlib import Path
 
 from placement.errors import PlacementError
 
+# name -> (module, function that sets up its parser, one line of help)
+COMMANDS = {
+    "create-cluster": ("experiments.edit", "create_cluster_parser", "begin a cluster file"),
+    "register-task-definition": (
+        "experiments.edit",
+        "register_task_definition_parser",
+        "check a task definition and add it to the cluster file",
+    ),
+    "launch-instances": (
+        "experiments.edit",
+        "launch_instances_parser",
+        "add instances to the cluster file",
+    ),
+    "create-service": (
+        "experiments.edit",
+        "create_service_parser",
+        "keep a number of copies of a task running",
+    ),
+    "check": ("experiments.commands", "check_parser", "check a scenario without running it"),
+    "simulate": (
+        "experiments.commands",
+        "simulate_parser",
+        "run a scenario's strategies side by side and write a report",
+    ),
+    "verify": (
+        "experiments.commands",
+        "verify_parser",
+        "replay a journal through a fresh scheduler and check what it did",
+    ),
+}
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 for a check that failed, 2 for bad input."""
-    arguments = _parser().parse_args(argv)
+    """Run the command line. Exit codes: 0, 1 for a check that failed, 2 for bad input."""
     try:
+        arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
         return int(arguments.command(arguments))
     except PlacementError as error:
         print(f"stowplan: {error}".replace("\n", "\nstowplan: "), file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return 141
     except KeyboardInterrupt:
-        print("stowplan: interrupted", file=sys.stderr)
+        print("stowplan: interrupted; nothing was written", file=sys.stderr)
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stowplan", description="Decide, in simulation and for real, where containers go."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    simulate = commands.add_parser(
-        "simulate", help="run a scenario's strategies side by side and write a report"
-    )
-    simulate.add_argument("scenario", type=Path, help="the scenario, a TOML file")
-    simulate.add_argument("--out", type=Path, required=True, help="folder for report and results")
-    simulate.add_argument(
-        "--strategy",
-        action="append",
-        default=[],
-        metavar="NAME=CHAIN",
-        help="compare this one too: mine=my.py:Mine, or two=spread:instanceId,binpack:cpu",
-    )
-    simulate.add_argument("--only", metavar="TEXT", help="only runs whose name contains this")
-    simulate.add_argument("--jobs", type=int, help="processes at a time (default: processors)")
-    simulate.set_defaults(command=_simulate)
-
-    check = commands.add_parser("check", help="check a scenario without running it")
-    check.add_argument("scenario", type=Path)
-    check.set_defaults(command=_check)
-
-    verify = commands.add_parser(
-        "verify", help="replay a journal through a fresh scheduler and check what it did"
-    )
-    verify.add_argument("journal", type=Path)
-    verify.add_argument(
-        "--strategies", type=Path, default=Path(), help="folder of the strategies it names"
-    )
-    verify.set_defaults(command=_verify)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, function, about) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=about, description=about)
+        if name == wanted:
+            getattr(importlib.import_module(module), function)(subparser)
     return parser
-
-
-def _simulate(arguments: argparse.Namespace) -> int:
-    from experiments.commands import simulate
-
-    return simulate(arguments)
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    from experiments.commands import check
-
-    return check(arguments)
-
-
-def _verify(arguments: argparse.Namespace) -> int:
-    from experiments.commands import verify
-
-    return verify(arguments)
 
 
 if __name__ == "__main__":

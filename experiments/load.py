@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ class Loaded:
         return {**STRATEGIES, **self.own_strategies}
 
 
-def load_scenario(path: Path, extra_strategies: Mapping[str, str] | None = None) -> Loaded:
+def load_scenario(
+    path: Path, extra_strategies: Mapping[str, str | list[str]] | None = None
+) -> Loaded:
     """The scenario in a TOML file; paths in it are relative to that file.
 
     Args:
@@ -51,7 +53,7 @@ def load_scenario(path: Path, extra_strategies: Mapping[str, str] | None = None)
     own = _own_strategies(document, path.parent, problems)
     extra = {"strategies": dict(extra_strategies or {})}
     own |= _own_strategies(extra, Path(), problems)
-    if isinstance(document.get("strategies"), dict):
+    if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
         document["strategies"] |= extra["strategies"]
     _fill_instance_types(document, path, problems)
     scenario = _validate(document, path, problems)
@@ -63,6 +65,19 @@ def load_scenario(path: Path, extra_strategies: Mapping[str, str] | None = None)
         raise SpecError(problems)
     assert scenario is not None
     return Loaded(scenario, path, own)
+
+
+def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
+    """The strategies that a journal's header names as `file.py:Class`, relative to `folder`.
+
+    Raises:
+        SpecError: naming every one that does not load.
+    """
+    problems: Problems = []
+    own = {name: _load_class(folder, name, problems) for name in references}
+    if problems:
+        raise SpecError(problems)
+    return own
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -113,8 +128,7 @@ def _own_strategies(
     for chain in chains.values() if isinstance(chains, dict) else []:
         for item in chain if isinstance(chain, list) else [chain]:
             if isinstance(item, str) and ".py:" in item and item not in own:
-                factory = _load_class(folder, item, problems)
-                own[item] = factory
+                own[item] = _load_class(folder, item, problems)
     return own
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from queue import Queue
@@ -26,7 +26,7 @@ def run_all(
     journals: Path | None,
     report: Report,
     *,
-    extra_strategies: dict[str, str] | None = None,
+    extra_strategies: Mapping[str, str | list[str]] | None = None,
     jobs: int | None = None,
 ) -> list[RunResult]:
     """Simulate `runs` of the scenario in `path`.
@@ -65,7 +65,7 @@ def _listen(news: Queue[tuple[str, int] | None], report: Report) -> None:
 
 def _start_worker(
     path: Path,
-    extra_strategies: dict[str, str],
+    extra_strategies: Mapping[str, str | list[str]],
     journals: Path | None,
     news: Queue[tuple[str, int] | None],
 ) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.arrivals import arrivals
 from experiments.load import Loaded
-from experiments.metrics import metrics_of
+from experiments.metrics import metrics_of, wait_histogram
 from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
@@ -24,13 +24,15 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone)."""
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` counts tasks by
+    how long they waited, as `wait_histogram` has it."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
     samples: list[tuple[int, ...]]
     frames: list[tuple[int, list[int]]]
     instances: list[InstanceRecord]
+    waits: list[tuple[int, int]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -65,12 +67,17 @@ def simulate(
         run_loop(scheduler, driver, _tee(sinks))
     else:
         with journal.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
-            header = Header(config, _about(loaded, run), _own(loaded))
+            header = Header(config, _about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
             run_loop(scheduler, driver, _tee(sinks))
     recorder.finish(scenario.duration)
     return RunResult(
-        run, metrics_of(recorder), recorder.samples, recorder.frames, recorder.instances
+        run,
+        metrics_of(recorder),
+        recorder.samples,
+        recorder.frames,
+        recorder.instances,
+        wait_histogram(recorder),
     )
 
 
@@ -81,10 +88,6 @@ def _about(loaded: Loaded, run: Run) -> dict[str, str]:
         "layout": run.layout,
         "faults": run.faults,
     }
-
-
-def _own(loaded: Loaded) -> dict[str, str]:
-    return {name: name for name in loaded.own_strategies}
 
 
 def _tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:

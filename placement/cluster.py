@@ -51,6 +51,7 @@ class Cluster:
         self._device_left = np.zeros((0, 0), np.int64)
         self._port_bits: dict[tuple[str, int], int] = {}
         self._ports = np.zeros((0, 1), np.uint64)
+        self._reserved_ports = np.zeros((0, 1), np.uint64)
         self._group_slots: dict[str, int] = {}
         self._group_free: list[int] = []
         self._group_counts = np.zeros((0, 0), np.int32)
@@ -147,7 +148,8 @@ class Cluster:
     def ports_free(self, kind: TaskKind) -> BoolArray:
         """(size,) none of the host ports that `kind` wants is in use or reserved."""
         mask = self._port_mask(kind)
-        free: BoolArray = np.logical_not((self._ports[: self.size] & mask).any(axis=1))
+        taken = self._ports[: self.size] | self._reserved_ports[: self.size]
+        free: BoolArray = np.logical_not((taken & mask).any(axis=1))
         return free
 
     # --- what happens to instances ------------------------------------------------------------
@@ -169,20 +171,19 @@ class Cluster:
         What a renewed instance still has booked stays booked.
         """
         assert 0 <= row <= self.size, f"instance {row} registered, {self.size} is the next number"
-        taken = self._registered[row] - self._remaining[row] if row < self.size else 0
         if row == self.size:
             self._grow()
-        reserved = list(reserved_ports)
+        reserved = list(dict.fromkeys(reserved_ports))
         amounts = {PORTS: max(0, RESERVED_PORTS_MAX - len(reserved)), **resources}
         for name in amounts:
             self._add_resource(name)
+        taken = self._registered[row] - self._remaining[row]
         for column, name in enumerate(self.resources):
             self._registered[row, column] = amounts.get(name, 0)
         self._remaining[row] = self._registered[row] - taken
         self._register_devices(row, devices)
-        for protocol, port in reserved:
-            word, bit = divmod(self._port_bit(protocol, port), 64)
-            self._ports[row, word] |= np.uint64(1 << bit)
+        bits = [self._port_bit(protocol, port) for protocol, port in reserved]
+        self._reserved_ports[row] = self._bit_mask(bits)
         self._strings.set(row, strings)
         self._registered_at_ms[row] = at_ms
         self._status[row] = _ACTIVE
@@ -207,11 +208,13 @@ class Cluster:
 
         The caller has checked that it fits.
         """
-        self._remaining[row] -= self.demand(kind)
+        demand = self.demand(kind)  # first: a name that is new to the cluster adds a column
+        self._remaining[row] -= demand
         for device in devices:
             self._device_left[row, device] -= kind.device_milli
         if kind.tcp_ports or kind.udp_ports:
-            self._ports[row] |= self._port_mask(kind)
+            mask = self._port_mask(kind)  # first, for the same reason
+            self._ports[row] |= mask
         self._tasks[row] += 1
         slot = self._group_slot(kind.group)
         self._group_counts[slot, row] += 1
@@ -241,13 +244,13 @@ class Cluster:
         """Assert what must always hold; the message holds the state.
 
         An instance that registered again with less than is booked on it may be over-committed, as
-        in ECS; that is the one case in which `remaining` is negative, so it is not checked here.
+        in ECS; that is the one case in which `remaining` or `device_left` is negative, so it is
+        not checked here.
         """
         totals = self._group_counts[:, : self.size].sum(axis=0) if self._group_totals else 0
         assert (self.running_tasks_count == totals).all(), self.dump()
         assert (self.running_tasks_count >= 0).all(), self.dump()
         assert (self.remaining <= self.registered).all(), self.dump()
-        assert (self.device_left >= 0).all(), self.dump()
         assert (self.device_left <= self.device_capacity).all(), self.dump()
 
     def dump(self) -> str:
@@ -283,6 +286,7 @@ class Cluster:
         self._tasks = grown(self._tasks, self.size)
         self._registered_at_ms = grown(self._registered_at_ms, self.size)
         self._ports = grown(self._ports, self.size)
+        self._reserved_ports = grown(self._reserved_ports, self.size)
         self._device_capacity = grown(self._device_capacity, self.size)
         self._device_left = grown(self._device_left, self.size)
         self._group_counts = grown(self._group_counts, self.size, axis=1)
@@ -306,6 +310,7 @@ class Cluster:
         bit = self._port_bits.setdefault((protocol, port), len(self._port_bits))
         if bit >= 64 * self._ports.shape[1]:
             self._ports = np.pad(self._ports, ((0, 0), (0, 1)))
+            self._reserved_ports = np.pad(self._reserved_ports, ((0, 0), (0, 1)))
         return bit
 
     def _port_mask(self, kind: TaskKind) -> NDArray[np.uint64]:
@@ -313,10 +318,13 @@ class Cluster:
         if mask is None or len(mask) != self._ports.shape[1]:
             bits = [self._port_bit("tcp", port) for port in kind.tcp_ports]
             bits += [self._port_bit("udp", port) for port in kind.udp_ports]
-            mask = np.zeros(self._ports.shape[1], np.uint64)
-            for bit in bits:
-                mask[bit // 64] |= np.uint64(1 << bit % 64)
-            self._masks[kind] = mask
+            mask = self._masks[kind] = self._bit_mask(bits)
+        return mask
+
+    def _bit_mask(self, bits: Iterable[int]) -> NDArray[np.uint64]:
+        mask = np.zeros(self._ports.shape[1], np.uint64)
+        for bit in bits:
+            mask[bit // 64] |= np.uint64(1 << bit % 64)
         return mask
 
     def _group_slot(self, group: str) -> int:

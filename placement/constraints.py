@@ -105,15 +105,27 @@ CONSTRAINTS: Mapping[str, ConstraintFactory] = {
 }
 
 
+def has_required(attributes: Mapping[str, str], required: str) -> bool:
+    """Whether an instance with `attributes` has the one required, given as NAME or NAME=VALUE."""
+    name, valued, value = required.partition("=")
+    return name in attributes and (not valued or attributes[name] == value)
+
+
+def _has(cluster: Cluster, required: str) -> BoolArray:
+    """(size,) `has_required` for every row."""
+    name, valued, value = required.partition("=")
+    codes, values = cluster.column(f"attribute:{name}")
+    mask: BoolArray = codes >= 0
+    if valued:
+        mask &= codes == (values.index(value) if value in values else len(values))
+    return mask
+
+
 def attribute_steps(task: TaskKind, cluster: Cluster) -> Iterator[tuple[str, BoolArray]]:
     """(reason, allowed rows) of the checks that depend on nothing but what was registered."""
     if task.required_attributes:
-        missing = [a for a in task.required_attributes if not cluster.has_attribute(a)]
-        if missing:
-            yield ATTRIBUTE, np.zeros(cluster.size, np.bool_)
-        else:
-            held = [cluster.column(f"attribute:{a}").codes >= 0 for a in task.required_attributes]
-            yield ATTRIBUTE, np.logical_and.reduce(held)
+        held = [_has(cluster, required) for required in task.required_attributes]
+        yield ATTRIBUTE, np.logical_and.reduce(held)
     if task.zones:
         codes, values = cluster.column(f"attribute:{AVAILABILITY_ZONE}")
         wanted = [code for code, value in enumerate(values) if value in task.zones]
@@ -128,11 +140,12 @@ def state_steps(task: TaskKind, cluster: Cluster) -> Iterator[tuple[str, BoolArr
     yield AGENT, cluster.agent_connected
     demand = cluster.demand(task)
     for column, name in enumerate(cluster.resources):
-        if demand[column]:
-            fits = cluster.remaining[:, column] >= demand[column]
-            if name == PORTS:
-                fits &= cluster.ports_free(task)
-            yield resource_reason(name), fits
+        # What is not asked for counts too, as in `Engine.allowed`: an instance that registered
+        # again with less may be over-committed in it, and takes no task until it is not.
+        fits = cluster.remaining[:, column] >= demand[column]
+        if name == PORTS:
+            fits &= cluster.ports_free(task)
+        yield resource_reason(name), fits
     if task.devices:
         yield resource_reason(DEVICES), devices_free(task, cluster)
 

@@ -87,7 +87,7 @@ class Engine:
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense; nothing has been booked then.
         """
-        for kind in set(tasks):
+        for kind in dict.fromkeys(tasks):
             self.check(kind)
         rows = np.full(len(tasks), UNPLACED, np.int64)
         failures: dict[int, Failure] = {}

@@ -22,12 +22,12 @@ FORMAT = 1
 class Header:
     """What a replay needs before the first round, and what a reader wants to know of the run.
 
-    `strategies` maps names of the user's own strategies to `file.py:Class`; `run` is free text.
+    `strategies` are the user's own, each as `file.py:Class`; `run` is free text.
     """
 
     config: SchedulerConfig
     run: Mapping[str, str] = field(default_factory=dict)
-    strategies: Mapping[str, str] = field(default_factory=dict)
+    strategies: tuple[str, ...] = ()
     format: int = FORMAT
 
 

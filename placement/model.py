@@ -19,6 +19,7 @@ RESERVED_PORTS_MAX = 100
 
 AVAILABILITY_ZONE = "ecs.availability-zone"
 INSTANCE_TYPE = "ecs.instance-type"
+CPU_ARCHITECTURE = "ecs.cpu-architecture"
 
 NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
 Protocol = Literal["tcp", "udp"]
@@ -128,7 +129,8 @@ class ContainerDefinition:
 class TaskDefinition:
     """An immutable revision of a family of tasks (input of RegisterTaskDefinition, validated).
 
-    `document` is the JSON it was read from, unchanged; two definitions are equal by their fields.
+    `requires_attributes` are NAMEs, or NAME=VALUE where the value counts. `document` is the JSON it
+    was read from, unchanged; two definitions are equal by their fields.
     """
 
     family: str
@@ -194,6 +196,10 @@ class TaskKind:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[type[TaskKind], tuple[Any, ...]]:
+        # Strings hash differently in every process, so a copy or a pickle is hashed anew.
+        return TaskKind, tuple(getattr(self, name) for name in self.__slots__ if name != "_hash")
 
 
 RUN_TASK_DEFAULT_STRATEGIES = (PlacementStrategy("random"),)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import (
     AVAILABILITY_ZONE,
+    CPU_ARCHITECTURE,
     INSTANCE_TYPE,
     PlacementConstraint,
     PlacementStrategy,
@@ -221,7 +222,7 @@ class Scenario(Table):
     task_definitions: dict[str, dict[str, Any]]
     service: tuple[ServiceTable, ...] = ()
     workload: tuple[WorkloadTable, ...] = ()
-    strategies: Annotated[dict[str, Chain], Field(min_length=1)]
+    strategies: Annotated[dict[str, Chain], Field(min_length=1)] = {"ecs-default": ()}
     layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
     faults: dict[str, tuple[Fault, ...]] = {"none": ()}
     models: Models = Models()
@@ -278,7 +279,7 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
             attributes = {
                 AVAILABILITY_ZONE: group.zones[index % len(group.zones)],
                 INSTANCE_TYPE: group.instance_type,
-                "ecs.cpu-architecture": kind.architecture,
+                CPU_ARCHITECTURE: kind.architecture,
                 "ecs.os-type": "linux",
                 **AGENT_CAPABILITIES,
                 **group.attributes,

@@ -15,6 +15,7 @@ from placement.api_model import conform
 from placement.errors import SpecError
 from placement.model import (
     CPU,
+    CPU_ARCHITECTURE,
     ENI,
     GPU,
     MEMORY,
@@ -115,8 +116,13 @@ def host_ports(definition: TaskDefinition) -> tuple[tuple[int, ...], tuple[int, 
 
 
 def required_attributes(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Agent capabilities that an instance must have to run this (valid) task definition, sorted."""
+    """What an instance must have to run this (valid) task definition, sorted.
+
+    Agent capabilities by their NAME, and the processor as NAME=VALUE.
+    """
     found = {name for field, name in _TASK_FEATURES.items() if document.get(field)}
+    if architecture := document.get("runtimePlatform", {}).get("cpuArchitecture"):
+        found.add(f"{CPU_ARCHITECTURE}={architecture.lower()}")
     host = document.get("networkMode") == "host"
     if document.get("networkMode") == "awsvpc":
         found.add(_NEW + "task-eni")

@@ -1,4 +1,4 @@
-"""ECS's own rules on task definitions: what its API model does not state (ecs-semantics 1.2 to 1.5).
+"""ECS's own rules on task definitions: what its API model does not state (ecs-semantics 1.2-1.5).
 
 Each rule reads what `placement.api_model` left of a document, where None is "given, but unusable",
 and names a problem once; none decides what a sound definition means.

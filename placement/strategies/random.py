@@ -21,7 +21,9 @@ class Random:
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
     ) -> IntArray:
-        """0 for the candidate drawn, 1 for all others."""
+        """0 for the candidate drawn, 2 for the one before it (drawn in reverse), 1 for others."""
         keys = np.ones(len(candidates), np.int64)
-        keys[int(rng.random() * len(candidates))] = 0
+        drawn = int(rng.random() * len(candidates))
+        keys[drawn - 1] = 2
+        keys[drawn] = 0
         return keys

@@ -1,0 +1,129 @@
+"""What the subcommands of `stowplan` do, once their arguments are read."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import sys
+from pathlib import Path
+
+from experiments.load import load_scenario, load_strategies
+from placement.errors import SpecError
+from placement.journal import read_journal, replay
+from placement.scenario import Run, Scenario
+from placement.scheduler import Scheduler
+from placement.strategies import STRATEGIES
+
+
+def simulate_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan simulate`."""
+    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("--out", type=Path, required=True, help="folder for report and results")
+    parser.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="NAME=CHAIN",
+        help="compare this one too: mine=my.py:Mine, or two=spread:instanceId,binpack:cpu",
+    )
+    parser.add_argument("--only", metavar="TEXT", help="only runs whose name contains this")
+    parser.add_argument("--jobs", type=int, help="processes at a time (default: processors)")
+    parser.set_defaults(command=simulate)
+
+
+def check_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan check`."""
+    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.set_defaults(command=check)
+
+
+def verify_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan verify`."""
+    parser.add_argument("journal", type=Path, help="a journal (.jsonl.gz)")
+    parser.add_argument(
+        "--strategies",
+        type=Path,
+        default=Path(),
+        help="folder that the journal's own strategies are named from (default: here)",
+    )
+    parser.set_defaults(command=verify)
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """`stowplan simulate`: every run of the scenario, then table, report, Parquet and journals."""
+    from experiments.console import ProgressBars, print_table
+    from experiments.output import output_folder
+    from experiments.report import write_report
+    from experiments.results import write_frames
+    from experiments.runner import run_all
+
+    extra = _extra_strategies(arguments.strategy)
+    scenario = load_scenario(arguments.scenario, extra).scenario
+    runs = _chosen(scenario, arguments.only)
+    with output_folder(arguments.out) as folder:
+        journals = folder / "journals"
+        journals.mkdir()
+        with ProgressBars([run.id for run in runs], scenario.duration) as bars:
+            results = run_all(
+                arguments.scenario,
+                runs,
+                journals,
+                bars.report,
+                extra_strategies=extra,
+                jobs=arguments.jobs,
+            )
+        write_frames(results, folder)
+        write_report(scenario, results, folder / "report.html")
+    print_table(results)
+    print(f"report: {arguments.out / 'report.html'}")
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """`stowplan check`: says what a scenario amounts to, or everything that is wrong with it."""
+    scenario = load_scenario(arguments.scenario).scenario
+    count = sum(group.count for group in scenario.fleet)
+    runs = len(list(scenario.runs()))
+    print(
+        f"{arguments.scenario}: {count} instances, {len(scenario.service)} services, "
+        f"{len(scenario.workload)} workloads, {runs} runs: no problems found"
+    )
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """`stowplan verify`: the journal replays to the same commands and breaks no rule."""
+    from placement.checkers import check_rounds
+
+    try:
+        with gzip.open(arguments.journal) as stream:
+            header, rounds = read_journal(stream, str(arguments.journal))
+            own = load_strategies(header.strategies, arguments.strategies)
+            kept = list(rounds)
+    except (OSError, EOFError) as error:
+        raise SpecError([(str(arguments.journal), str(error))]) from error
+    count = replay(Scheduler(header.config, {**STRATEGIES, **own}), kept)
+    violations = check_rounds(kept)
+    for violation in violations:
+        print(violation, file=sys.stderr)
+    print(
+        f"{arguments.journal}: {count} rounds replay to the same commands, "
+        f"{len(violations)} violations"
+    )
+    return 1 if violations else 0
+
+
+def _extra_strategies(texts: list[str]) -> dict[str, str | list[str]]:
+    problems = [(f"--strategy {text}", "expected NAME=CHAIN") for text in texts if "=" not in text]
+    if problems:
+        raise SpecError(problems)
+    pairs = (text.split("=", 1) for text in texts)
+    return {name: chain.split(",") if "," in chain else chain for name, chain in pairs}
+
+
+def _chosen(scenario: Scenario, text: str | None) -> list[Run]:
+    runs = [run for run in scenario.runs() if text is None or text in run.id]
+    if not runs:
+        names = ", ".join(run.id for run in scenario.runs())
+        raise SpecError([(f"--only {text}", f"matches no run; the runs are {names}")])
+    return runs
