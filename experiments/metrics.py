@@ -66,13 +66,10 @@ def _services_back(recorder: Recorder) -> float | None:
 
 def _services_short(recorder: Recorder) -> float | None:
     """Share of service-time below desired count, mean over services, after each one's creation."""
-    services = [key for key, owner in recorder.owners.items() if owner.is_service]
+    services = recorder.services()
     if not services:
         return None
-    shares = [
-        recorder.short_ms[str(key)] / max(1, recorder.now_ms - recorder.owners[key].submitted_ms)
-        for key in services
-    ]
+    shares = [s.short_ms / max(1, recorder.now_ms - s.submitted_ms) for s in services]
     return 100 * sum(shares) / len(shares)
 
 

@@ -48,6 +48,14 @@ class OwnerRecord:
     started: int = 0
     running: int = 0
     owed: int = 0
+    short_ms: int = 0
+    settled_ms: int = 0
+
+    def settle(self, now_ms: int) -> None:
+        """Book the time since the last change as short, if it was; call before each change."""
+        if self.running < self.wanted:
+            self.short_ms += now_ms - self.settled_ms
+        self.settled_ms = now_ms
 
 
 @dataclass(slots=True)
@@ -101,7 +109,6 @@ class Recorder:
     lost_ms: int | None = None
     services_back_ms: int | None = None
     integrals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SAMPLE_FIELDS, 0))
-    short_ms: Counter[str] = field(default_factory=Counter)
     now_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -142,6 +149,8 @@ class Recorder:
             if instance.until_ms is None:
                 self._end_busy(instance)
                 instance.until_ms = now_ms
+        for service in self.services():
+            service.settle(now_ms)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -151,9 +160,6 @@ class Recorder:
         if passed:
             for name in SAMPLE_FIELDS:
                 self.integrals[name] += getattr(self.totals, name) * passed
-            for key, owner in self.owners.items():
-                if owner.is_service and owner.running < owner.wanted:
-                    self.short_ms[str(key)] += passed
         self.now_ms = now_ms
 
     def _sample_until(self, now_ms: int) -> None:
@@ -220,11 +226,13 @@ class Recorder:
 
     def _service(self, event: m.CreateService) -> None:
         self.owners[event.service] = OwnerRecord(
-            event.service, True, self.now_ms, event.desired_count
+            event.service, True, self.now_ms, event.desired_count, settled_ms=self.now_ms
         )
 
     def _update_service(self, event: m.UpdateService) -> None:
-        self.owners[event.service].wanted = event.desired_count
+        owner = self.owners[event.service]
+        owner.settle(self.now_ms)
+        owner.wanted = event.desired_count
 
     # --- the lives of tasks ---------------------------------------------------------------------
 
@@ -269,11 +277,12 @@ class Recorder:
         self.totals.pending -= 1
         self.totals.running += 1
         owner = self.owners[task.owner]
+        owner.settle(self.now_ms)
         owner.running += 1
         if owner.owed:
             owner.owed -= 1
             self.recovered += 1
-            if owner.is_service and not any(o.owed for o in self._services()):
+            if owner.is_service and not any(o.owed for o in self.services()):
                 self.services_back_ms = self.now_ms
         if not owner.is_service and owner.started < owner.wanted:
             # Waiting is from the first submission to the first RUNNING, however often retried.
@@ -293,7 +302,9 @@ class Recorder:
         self.totals.memory_used -= gone.memory
         if gone.running:
             self.totals.running -= 1
-            self.owners[gone.owner].running -= 1
+            owner = self.owners[gone.owner]
+            owner.settle(self.now_ms)
+            owner.running -= 1
         else:
             self.totals.pending -= 1
 
@@ -313,5 +324,6 @@ class Recorder:
         if notice.failure is not None:
             self.refusals[notice.failure.reason] += 1
 
-    def _services(self) -> list[OwnerRecord]:
+    def services(self) -> list[OwnerRecord]:
+        """The services created so far."""
         return [owner for owner in self.owners.values() if owner.is_service]

@@ -7,90 +7,24 @@ file they are written as `"250ms"`, `"90s"`, `"15m"`, `"1.5h"`, `"2d"` or a numb
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field, model_validator
 
 from placement.capabilities import AGENT_CAPABILITIES
-from placement.model import (
-    AVAILABILITY_ZONE,
-    CPU_ARCHITECTURE,
-    INSTANCE_TYPE,
-    PlacementConstraint,
-    PlacementStrategy,
+from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
+from placement.scenario_fields import (
+    Chain,
+    Constraints,
+    Count,
+    Duration,
+    DurationOrFalse,
+    Number,
+    Positive,
+    Table,
 )
-
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_STRATEGY_OF_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
-
-
-def parse_duration_ms(value: object) -> int:
-    """Milliseconds of `"15m"` or of a plain number of seconds.
-
-    Raises:
-        ValueError: not a duration, negative, or finer than a millisecond.
-    """
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*", value)
-        if match:
-            return round(float(match[1]) * _UNITS_MS[match[2]])
-    elif isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return round(value * 1000)
-    raise ValueError(f'expected a duration such as "250ms", "90s", "15m" or "2h", found {value!r}')
-
-
-def parse_strategy(text: object) -> PlacementStrategy:
-    """`"binpack:memory"`, `"spread:attribute:ecs.availability-zone"`, `"mine.py:Mine"`, `"random"`.
-
-    Raises:
-        ValueError: not text.
-    """
-    if isinstance(text, PlacementStrategy):
-        return text
-    if not isinstance(text, str) or not text:
-        raise ValueError(f'expected a strategy such as "binpack:memory", found {text!r}')
-    if _STRATEGY_OF_FILE.fullmatch(text):
-        return PlacementStrategy(text)
-    kind, _, field = text.partition(":")
-    return PlacementStrategy(kind, field or None)
-
-
-def parse_constraint(text: object) -> PlacementConstraint:
-    """`"distinctInstance"`, `"memberOf: EXPRESSION"`, or the expression alone.
-
-    Raises:
-        ValueError: not text.
-    """
-    if isinstance(text, PlacementConstraint):
-        return text
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"expected distinctInstance or a cluster query, found {text!r}")
-    if text == "distinctInstance":
-        return PlacementConstraint(text)
-    return PlacementConstraint("memberOf", text.removeprefix("memberOf:").strip())
-
-
-def _parse_chain(value: object) -> object:
-    if value == "default":
-        return ()
-    items = value if isinstance(value, list | tuple) else [value]
-    return tuple(parse_strategy(item) for item in items)
-
-
-Duration = Annotated[int, BeforeValidator(parse_duration_ms)]
-Chain = Annotated[tuple[PlacementStrategy, ...], BeforeValidator(_parse_chain)]
-Constraints = tuple[Annotated[PlacementConstraint, BeforeValidator(parse_constraint)], ...]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Distribution(Table):
@@ -100,7 +34,14 @@ class Distribution(Table):
     distribution: Literal["constant", "exponential", "lognormal"] = "constant"
     mean: Duration | None = None
     median: Duration | None = None
-    sigma: Annotated[float, Field(ge=0)] = 0.0
+    sigma: Annotated[Number, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = "median" if self.distribution == "lognormal" else "mean"
+        if getattr(self, needed) is None:
+            raise ValueError(f"a {self.distribution} distribution needs {needed}")
+        return self
 
 
 # Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
@@ -175,7 +116,7 @@ class WorkloadTable(Table):
     group: str | None = None
     retry: Duration = 5_000
     retry_max: Duration = 60_000
-    resubmit: Duration | Literal[False] = 5_000
+    resubmit: DurationOrFalse = 5_000
     options: dict[str, Any] = {}
 
 
@@ -246,7 +187,7 @@ class Run:
     @property
     def id(self) -> str:
         """A name for files: `binpack__shared__none`."""
-        return "__".join((self.strategy, self.layout, self.faults))
+        return "__".join((self.strategy, self.layout, self.faults)).replace("/", "-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Results and progress on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from experiments.formats import LOSS, USE, WAITING, count, groups, refusals, short_reason
+from experiments.simulate import RunResult
+
+_COLUMNS = (*USE, *WAITING, *LOSS[:3])
+_LEGEND = (
+    "used: instances that ever held a task; busy: how many did, mean over time. $: the whole fleet, "
+    "$busy: only while an instance held a task. CPU, mem: reserved, of what was registered. "
+    "p50, p99: seconds from submission to RUNNING, of tasks that started; left: tasks still without "
+    "a place at the end. lost: tasks that died with their instance; again: of these, started anew; "
+    "whole: until services had all their tasks back."
+)
+
+
+def print_table(results: Sequence[RunResult], console: Console | None = None) -> None:
+    """Print a table for each layout and fault, a row per strategy; the best of a column is bold."""
+    console = console or Console()
+    if not results:
+        console.print("No runs.")
+        return
+    for (layout, faults), members in groups(results).items():
+        console.print(Text.assemble("\n", (layout, "bold"), " · faults: ", (faults, "bold")))
+        console.print(_table(members))
+        console.print(_refused(members), style="dim")
+    console.print(f"\n{_LEGEND}", style="dim", highlight=False)
+
+
+def _table(results: Sequence[RunResult]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("strategy", overflow="fold", min_width=9, max_width=24)
+    # With no loss in the group, three columns of dashes would only take room.
+    lost = any(result.metrics["lost"] for result in results)
+    columns = _COLUMNS if lost else _COLUMNS[: -len(LOSS[:3])]
+    for column in columns:
+        table.add_column(column.short, justify="right", no_wrap=True)
+    best = [column.best(results) for column in columns]
+    for result in results:
+        cells = [
+            Text(
+                column.text(result.metrics[column.metric]),
+                style="bold green" if top is not None and result.metrics[column.metric] == top else "",
+            )
+            for column, top in zip(columns, best, strict=True)
+        ]
+        table.add_row(Text(result.run.strategy), *cells)
+    return table
+
+
+def _refused(results: Sequence[RunResult]) -> Text:
+    """Who was refused for what: by reason, then by strategy."""
+    by_reason: dict[str, list[str]] = {}
+    for result in results:
+        for reason, times in refusals(result).items():
+            entry = f"{result.run.strategy} {count(times)}"
+            by_reason.setdefault(short_reason(reason), []).append(entry)
+    lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
+    return Text("\n".join(lines) or "nothing was refused")
+
+
+class ProgressBars:
+    """Bars for runs that go on side by side, and one for all of them with the time left.
+
+    Call it with a run's id and how many simulated ms it has done (-1: it is finished); any thread
+    may. Shows nothing when stderr is no terminal.
+    """
+
+    def __init__(
+        self, runs: Sequence[str], duration_ms: int, console: Console | None = None
+    ) -> None:
+        console = console or Console(stderr=True)
+        self._duration_ms = max(1, duration_ms)
+        self._left = dict.fromkeys(runs, 0)
+        self._finished = 0
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            transient=True,
+            disable=not getattr(console.file, "isatty", bool)(),
+        )
+        self._all = self._progress.add_task(
+            "all runs", total=max(1, len(runs)) * self._duration_ms, note=self._note()
+        )
+
+    def __enter__(self) -> ProgressBars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, run: str, done_ms: int) -> None:
+        """Take in how far a run is."""
+        if run not in self._left:
+            return
+        done = self._duration_ms if done_ms < 0 else min(done_ms, self._duration_ms)
+        if run not in self._bars:
+            self._bars[run] = self._progress.add_task(
+                escape(run.replace("__", " · ")), total=self._duration_ms, note=""
+            )
+        self._progress.update(self._bars[run], completed=done)
+        self._left[run] = done
+        if done_ms < 0:
+            self._progress.remove_task(self._bars.pop(run))
+            del self._left[run]
+            self._finished += 1
+        completed = self._finished * self._duration_ms + sum(self._left.values())
+        self._progress.update(self._all, completed=completed, note=self._note())
+
+    def _note(self) -> str:
+        return f"{self._finished} of {self._finished + len(self._left)} done"
+
+
