@@ -54,7 +54,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     from experiments.console import ProgressBars, print_table
     from experiments.output import output_folder
     from experiments.report import write_report
-    from experiments.results import write_frames
+    from experiments.results import write_results
     from experiments.runner import run_all
 
     extra = _extra_strategies(arguments.strategy)
@@ -72,7 +72,7 @@ def simulate(arguments: argparse.Namespace) -> int:
                 extra_strategies=extra,
                 jobs=arguments.jobs,
             )
-        write_frames(results, folder)
+        write_results(results, folder)
         write_report(scenario, results, folder / "report.html")
     print_table(results)
     print(f"report: {arguments.out / 'report.html'}")
