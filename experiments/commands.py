@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.load import load_scenario, load_strategies
 from placement.errors import SpecError
-from placement.journal import read_journal, replay
+from placement.journal import ReplayError, read_journal, replay
 from placement.scenario import Run, Scenario
 from placement.scheduler import Scheduler
 from placement.strategies import STRATEGIES
@@ -39,7 +39,7 @@ def check_parser(parser: argparse.ArgumentParser) -> None:
 
 def verify_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan verify`."""
-    parser.add_argument("journal", type=Path, help="a journal (.jsonl.gz)")
+    parser.add_argument("journal", type=Path, nargs="+", help="journals (.jsonl.gz)")
     parser.add_argument(
         "--strategies",
         type=Path,
@@ -68,7 +68,7 @@ def simulate(arguments: argparse.Namespace) -> int:
                 arguments.scenario,
                 runs,
                 journals,
-                bars.report,
+                bars,
                 extra_strategies=extra,
                 jobs=arguments.jobs,
             )
@@ -92,25 +92,32 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """`stowplan verify`: the journal replays to the same commands and breaks no rule."""
+    """`stowplan verify`: each journal replays to the same commands and breaks no rule."""
+    broken = [_verify_one(journal, arguments.strategies) for journal in arguments.journal]
+    return 1 if any(broken) else 0
+
+
+def _verify_one(journal: Path, folder: Path) -> bool:
+    """Check one journal; True where it breaks a rule."""
     from placement.checkers import check_rounds
 
     try:
-        with gzip.open(arguments.journal) as stream:
-            header, rounds = read_journal(stream, str(arguments.journal))
-            own = load_strategies(header.strategies, arguments.strategies)
-            kept = list(rounds)
+        with gzip.open(journal) as stream:
+            header, entries = read_journal(stream, str(journal))
+            rounds = list(entries)
     except (OSError, EOFError) as error:
-        raise SpecError([(str(arguments.journal), str(error))]) from error
-    count = replay(Scheduler(header.config, {**STRATEGIES, **own}), kept)
-    violations = check_rounds(kept)
+        raise SpecError([(str(journal), str(error))]) from error
+    own = load_strategies(header.strategies, folder)
+    try:
+        count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
+    except ReplayError as error:
+        print(f"{journal}: {error}", file=sys.stderr)
+        return True
+    violations = check_rounds(rounds)
     for violation in violations:
-        print(violation, file=sys.stderr)
-    print(
-        f"{arguments.journal}: {count} rounds replay to the same commands, "
-        f"{len(violations)} violations"
-    )
-    return 1 if violations else 0
+        print(f"{journal}: {violation}", file=sys.stderr)
+    print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
+    return bool(violations)
 
 
 def _extra_strategies(texts: list[str]) -> dict[str, str | list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -11,38 +12,46 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from experiments.formats import LOSS, USE, WAITING, count, groups, refusals, short_reason
+from experiments.formats import LOSS, USE, WAITING, Column, count, groups, refusals, short_reason
 from experiments.simulate import RunResult
 
-_COLUMNS = (*USE, *WAITING, *LOSS[:3])
+_REFUSED = Column("refusals", "refused", "refused", count)
+_COLUMNS = (*USE, *WAITING, _REFUSED, *LOSS[:3])
+_WIDTH = 100
 _LEGEND = (
-    "used: instances that ever held a task; busy: how many did, mean over time. $: the whole fleet, "
-    "$busy: only while an instance held a task. CPU, mem: reserved, of what was registered. "
-    "p50, p99: seconds from submission to RUNNING, of tasks that started; left: tasks still without "
-    "a place at the end. lost: tasks that died with their instance; again: of these, started anew; "
-    "whole: until services had all their tasks back."
+    "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
+    "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
+    "registered. p50, p99: seconds from submission to RUNNING, of tasks that started; left: tasks "
+    "still without a place at the end. lost: tasks that died with their instance; again: of "
+    "these, started anew; whole: seconds until services had all their tasks back."
 )
 
 
 def print_table(results: Sequence[RunResult], console: Console | None = None) -> None:
-    """Print a table for each layout and fault, a row per strategy; the best of a column is bold."""
-    console = console or Console()
+    """Print a table for each layout and fault, a row per strategy; the best of a column is bold.
+
+    On a terminal too narrow for it, a table is printed in two parts.
+    """
+    if console is None:
+        console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     if not results:
         console.print("No runs.")
         return
     for (layout, faults), members in groups(results).items():
         console.print(Text.assemble("\n", (layout, "bold"), " · faults: ", (faults, "bold")))
-        console.print(_table(members))
+        parts = (_COLUMNS,) if console.width >= _WIDTH else (USE, _COLUMNS[len(USE) :])
+        for columns in parts:
+            console.print(_table(members, columns))
         console.print(_refused(members), style="dim")
     console.print(f"\n{_LEGEND}", style="dim", highlight=False)
 
 
-def _table(results: Sequence[RunResult]) -> Table:
+def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("strategy", overflow="fold", min_width=9, max_width=24)
-    # With no loss in the group, three columns of dashes would only take room.
+    # With no loss in the group, columns about it would only take room.
     lost = any(result.metrics["lost"] for result in results)
-    columns = _COLUMNS if lost else _COLUMNS[: -len(LOSS[:3])]
+    columns = [column for column in columns if lost or column not in LOSS]
     for column in columns:
         table.add_column(column.short, justify="right", no_wrap=True)
     best = [column.best(results) for column in columns]
@@ -50,7 +59,7 @@ def _table(results: Sequence[RunResult]) -> Table:
         cells = [
             Text(
                 column.text(result.metrics[column.metric]),
-                style="bold green" if top is not None and result.metrics[column.metric] == top else "",
+                style="bold green" if column.wins(result, top) else "",
             )
             for column, top in zip(columns, best, strict=True)
         ]
@@ -130,5 +139,3 @@ class ProgressBars:
 
     def _note(self) -> str:
         return f"{self._finished} of {self._finished + len(self._left)} done"
-
-

@@ -11,7 +11,7 @@ from experiments.metrics import METRICS
 from experiments.simulate import RunResult
 from placement.reasons import DISTINCT_INSTANCE, MAX_PER_INSTANCE, MEMBER_OF, RESOURCE_PREFIX
 
-MISSING = "–"
+MISSING = "-"
 Number = float | str | None
 
 
@@ -59,6 +59,18 @@ def duration(value: Number) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+def roughly(value: Number) -> str:
+    """A time to two digits, for sentences: `0.33 s`, `41 s`, `4.5 min`, `2.1 h`."""
+    if is_missing(value):
+        return MISSING
+    total = float(value or 0)
+    if total < 99.5:
+        return f"{total:.2g} s"
+    if total < 99.5 * 60:
+        return f"{total / 60:.2g} min"
+    return f"{total / 3600:,.1f} h"
+
+
 def short_reason(reason: str) -> str:
     """A failure reason in one word: `memory` for RESOURCE:MEMORY."""
     known = {
@@ -85,36 +97,42 @@ class Column:
     short: str
     heading: str
     text: Callable[[Number], str]
+    ranked: bool = True
+
+    def wins(self, result: RunResult, best: float | None) -> bool:
+        """Whether the run has the best value, where there is one."""
+        return best is not None and result.metrics[self.metric] == best
 
     def best(self, results: Sequence[RunResult]) -> float | None:
-        """The best value among `results`; None where all are alike or none is better."""
+        """The best value among `results`; None where most have it, or none is better."""
         better = METRICS[self.metric].better
         values = [result.metrics[self.metric] for result in results]
         known = [float(value) for value in values if not is_missing(value) and value is not None]
-        if not better or len({self.text(value) for value in values}) < 2 or not known:
+        if not self.ranked or not better or not known:
             return None
-        return min(known) if better == "less" else max(known)
+        best = min(known) if better == "less" else max(known)
+        alike = sum(self.text(value) == self.text(best) for value in values)
+        return best if alike <= len(values) / 2 else None
 
 
 USE = (
-    Column("instances_used", "used", "instances ever used", count),
+    Column("instances_used", "used", "ever used", count),
     Column("instances_busy_mean", "busy", "busy, mean", tenths),
     Column("dollars", "$", "fleet, $", dollars),
-    Column("dollars_busy", "$busy", "busy only, $", dollars),
+    Column("dollars_busy", "$busy", "busy, $", dollars),
     Column("cpu_reserved_pct", "CPU%", "CPU, %", tenths),
     Column("memory_reserved_pct", "mem%", "memory, %", tenths),
 )
 WAITING = (
     Column("wait_p50_s", "p50 s", "wait p50, s", seconds),
     Column("wait_p99_s", "p99 s", "wait p99, s", seconds),
-    Column("refusals", "refused", "times refused", count),
-    Column("waiting", "left", "still waiting at end", count),
+    Column("waiting", "left", "no place at end", count),
 )
 LOSS = (
     Column("lost", "lost", "tasks lost", count),
-    Column("recovered", "again", "started again", count),
-    Column("services_back_s", "whole", "services whole after, s", seconds),
-    Column("services_short_pct", "short%", "service time short, %", seconds),
+    Column("recovered", "again", "started again", count, ranked=False),
+    Column("services_back_s", "whole", "services whole, s", seconds),
+    Column("services_short_pct", "short%", "short, %", seconds),
 )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments.catalogue import instance_types
+from experiments.own_strategies import Problems, load_strategies, strategies_of
+from experiments.shape_problems import shape_problems
 from experiments.workloads import WORKLOADS
 from placement.errors import SpecError
+from placement.model import TaskDefinition
 from placement.scenario import Scenario
 from placement.scenario_checks import scenario_problems
+from placement.scenario_fleet import unknown
 from placement.strategies import STRATEGIES, StrategyFactory
+from placement.taskdef import parse_task_definition
 
-Problems = list[tuple[str, str]]
+__all__ = ["Loaded", "load_scenario", "load_strategies"]
 
 
 @dataclass(frozen=True)
@@ -48,131 +52,106 @@ def load_scenario(
         SpecError: naming every problem with file and place.
     """
     problems: Problems = []
+    extra = dict(extra_strategies or {})
     document = _read_toml(path)
-    _resolve_files(document, path, problems)
-    own = _own_strategies(document, path.parent, problems)
-    extra = {"strategies": dict(extra_strategies or {})}
-    own |= _own_strategies(extra, Path(), problems)
+    definitions = _task_definitions(document, path, problems)
+    _find_traces(document, path, problems)
+    own = strategies_of(_chains(document, path), path.parent, problems)
+    own |= strategies_of([(f"strategy {n}", chain) for n, chain in extra.items()], Path(), problems)
     if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
-        document["strategies"] |= extra["strategies"]
-    _fill_instance_types(document, path, problems)
-    scenario = _validate(document, path, problems)
-    if scenario is not None:
+        document["strategies"] |= extra
+    types = document.setdefault("instance_types", {})
+    if isinstance(types, dict):
+        document["instance_types"] = {**instance_types(), **types}
+    try:
+        scenario = Scenario.model_validate(document)
+    except ValidationError as error:
+        problems += [(f"{path}: {at}", what) for at, what in shape_problems(error, Scenario)]
+    else:
         registry = {**STRATEGIES, **own}
-        problems += [(f"{path}: {at}", what) for at, what in scenario_problems(scenario, registry)]
+        found = scenario_problems(scenario, registry, definitions)
+        problems += [(f"{path}: {place}", what) for place, what in found]
         problems += _workload_problems(scenario, path)
     if problems:
         raise SpecError(problems)
-    assert scenario is not None
-    return Loaded(scenario, path, own)
+    return Loaded(_tidied(scenario, definitions), path, own)
 
 
-def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
-    """The strategies that a journal's header names as `file.py:Class`, relative to `folder`.
-
-    Raises:
-        SpecError: naming every one that does not load.
-    """
-    problems: Problems = []
-    own = {name: _load_class(folder, name, problems) for name in references}
-    if problems:
-        raise SpecError(problems)
-    return own
+def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
+    """Of the catalogue only what is used, and plain input where describe's output was given."""
+    used = {group.instance_type for group in scenario.fleet}
+    types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
+    documents = {name: dict(each.document) for name, each in definitions.items()}
+    return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError([(str(path), f"not valid TOML: {error}")]) from error
 
 
-def _resolve_files(document: dict[str, Any], path: Path, problems: Problems) -> None:
-    """Replace the names of task-definition files by their content, and make other paths whole."""
-    definitions = document.get("task_definitions")
-    if isinstance(definitions, dict):
-        for name, value in definitions.items():
+def _task_definitions(
+    document: dict[str, Any], path: Path, problems: Problems
+) -> dict[str, TaskDefinition]:
+    """The sound ones by name; in `document`, the names of files give way to their content."""
+    sound: dict[str, TaskDefinition] = {}
+    tables = document.get("task_definitions")
+    for name, value in tables.items() if isinstance(tables, dict) else ():
+        try:
             if isinstance(value, str):
-                definitions[name] = _read_json(path.parent / value, problems)
-    workloads = document.get("workload")
-    for table in workloads if isinstance(workloads, list) else []:
-        if isinstance(table, dict) and isinstance(table.get("file"), str):
+                file = path.parent / value
+                # An empty table stands in for what cannot be read, so that the shape is right.
+                tables[name] = {}
+                content = tables[name] = _read_json(file)
+                sound[name] = parse_task_definition(content, str(file))
+            elif isinstance(value, dict):
+                sound[name] = parse_task_definition(value, f"{path}: task_definitions.{name}")
+        except SpecError as error:
+            problems += error.problems
+    return sound
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError([(str(file), error.strerror or str(error))]) from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError([(str(file), f"not valid JSON: {error}")]) from error
+    if not isinstance(document, dict):
+        raise SpecError([(str(file), "not a JSON object")])
+    return document
+
+
+def _find_traces(document: dict[str, Any], path: Path, problems: Problems) -> None:
+    """Make the names of trace files whole, and see that they are there."""
+    for index, table in _tables(document, "workload"):
+        if isinstance(table.get("file"), str):
             file = path.parent / table["file"]
             table["file"] = str(file)
             if not file.is_file():
-                problems.append((f"{path}: workload.{table.get('name')}.file", f"no file {file}"))
+                problems.append((f"{path}: workload[{index}].file", f"no file {file}"))
 
 
-def _read_json(file: Path, problems: Problems) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text())
-    except OSError as error:
-        problems.append((str(file), error.strerror or str(error)))
-    except ValueError as error:
-        problems.append((str(file), f"not valid JSON: {error}"))
-    else:
-        if isinstance(document, dict):
-            return document
-        problems.append((str(file), "not a JSON object"))
-    return {"family": file.stem, "containerDefinitions": []}
+def _chains(document: dict[str, Any], path: Path) -> Iterator[tuple[str, object]]:
+    """(place, chain) for every chain of strategies in a file that was not checked yet."""
+    named = document.get("strategies")
+    for name, chain in named.items() if isinstance(named, dict) else ():
+        yield f"{path}: strategies.{name}", chain
+    for key in ("service", "workload"):
+        for index, table in _tables(document, key):
+            yield f"{path}: {key}[{index}].strategy", table.get("strategy")
 
 
-def _own_strategies(
-    document: Mapping[str, Any], folder: Path, problems: Problems
-) -> dict[str, StrategyFactory]:
-    """The strategies that chains name as `file.py:Class`, loaded."""
-    own: dict[str, StrategyFactory] = {}
-    chains = document.get("strategies")
-    for chain in chains.values() if isinstance(chains, dict) else []:
-        for item in chain if isinstance(chain, list) else [chain]:
-            if isinstance(item, str) and ".py:" in item and item not in own:
-                own[item] = _load_class(folder, item, problems)
-    return own
-
-
-def _load_class(folder: Path, reference: str, problems: Problems) -> StrategyFactory:
-    """The class that `file.py:Class` names. Anything a user's file raises is the user's to see."""
-    name, _, attribute = reference.rpartition(":")
-    file = folder / name
-    spec = importlib.util.spec_from_file_location(f"stowplan_user_{file.stem}", file)
-    try:
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        made = getattr(module, attribute)
-    except Exception as error:
-        problems.append((f"strategy {reference}", f"{type(error).__name__}: {error}"))
-        return lambda field: STRATEGIES["random"](field)
-    return lambda field: made() if field is None else made(field)
-
-
-def _fill_instance_types(document: dict[str, Any], path: Path, problems: Problems) -> None:
-    """Take the types that the fleet names from the catalogue, unless the file defines them."""
-    own = document.setdefault("instance_types", {})
-    catalogue = instance_types()
-    fleet = document.get("fleet")
-    if not isinstance(fleet, list) or not isinstance(own, dict):
-        return
-    for index, group in enumerate(fleet):
-        name = group.get("instance_type") if isinstance(group, dict) else None
-        if not isinstance(name, str) or name in own:
-            continue
-        if name in catalogue:
-            own[name] = catalogue[name].model_dump()
-        else:
-            what = f"unknown instance type {name!r}; define it under [instance_types.{name!r}]"
-            problems.append((f"{path}: fleet[{index}].instance_type", what))
-
-
-def _validate(document: dict[str, Any], path: Path, problems: Problems) -> Scenario | None:
-    try:
-        return Scenario.model_validate(document)
-    except ValidationError as error:
-        problems += [(f"{path}: {_place(e['loc'])}", _what(e)) for e in error.errors()]
-        return None
+def _tables(document: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    listed = document.get(key)
+    for index, table in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(table, dict):
+            yield index, table
 
 
 def _workload_problems(scenario: Scenario, path: Path) -> Problems:
@@ -180,28 +159,19 @@ def _workload_problems(scenario: Scenario, path: Path) -> Problems:
     for index, table in enumerate(scenario.workload):
         place = f"{path}: workload[{index}]"
         if table.kind not in WORKLOADS:
-            what = f"unknown kind {table.kind!r}; known: {', '.join(sorted(WORKLOADS))}"
-            problems.append((f"{place}.kind", what))
+            problems.append((f"{place}.kind", unknown("kind", table.kind, WORKLOADS)))
             continue
+        if table.file is not None and not Path(table.file).is_file():
+            continue  # said already
         try:
             WORKLOADS[table.kind](table)
         except ValidationError as error:
-            problems += [(f"{place}.options.{_place(e['loc'])}", _what(e)) for e in error.errors()]
+            found = shape_problems(error, None)
+            problems += [(f"{place}.options.{at}", what) for at, what in found]
+        except SpecError as error:
+            problems += error.problems
+        except OSError as error:
+            problems.append((f"{place}.file", f"{table.file}: {error.strerror}"))
         except ValueError as error:
             problems.append((place, str(error)))
     return problems
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "file"
-
-
-def _what(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown field"
-    if error["type"] == "missing":
-        return "missing"
-    return str(error["msg"]).removeprefix("Value error, ")

@@ -135,7 +135,7 @@ class Recorder:
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
         self._advance(entry.now_ms)
-        for message in (*entry.events, *entry.commands):
+        for message in (*entry.accepted(), *entry.commands):
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
@@ -175,8 +175,15 @@ class Recorder:
     def _fill(self, instance: InstanceRecord) -> int:
         if instance.until_ms is not None:
             return 255
-        share = max(instance.cpu_used / instance.cpu, instance.memory_used / instance.memory)
-        return min(100, round(100 * share))
+        shares = [
+            used / of
+            for used, of in (
+                (instance.cpu_used, instance.cpu),
+                (instance.memory_used, instance.memory),
+            )
+            if of
+        ]
+        return min(100, round(100 * max(shares, default=0)))
 
     # --- instances ------------------------------------------------------------------------------
 
@@ -202,6 +209,8 @@ class Recorder:
                 self._died[task] = self._tasks[task].owner
                 self._remove(task)
             record = self.instances[number]
+            if record.until_ms is not None:
+                continue
             record.until_ms = self.now_ms
             self.totals.cpu -= record.cpu
             self.totals.memory -= record.memory
@@ -263,7 +272,8 @@ class Recorder:
     def _changed(self, event: m.TasksChanged) -> None:
         if event.status is TaskStatus.RUNNING:
             for task in event.tasks:
-                if task in self._tasks:
+                # A report may come twice.
+                if task in self._tasks and not self._tasks[task].running:
                     self._running(self._tasks[task])
         elif event.status is TaskStatus.STOPPED:
             for task in event.tasks:

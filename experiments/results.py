@@ -41,14 +41,18 @@ GONE = 255
 
 def keys_of(result: RunResult) -> dict[str, str]:
     """What tells a run from the others: strategy, layout and faults, by name."""
-    return {"strategy": result.run.strategy, "layout": result.run.layout, "faults": result.run.faults}
+    return {
+        "strategy": result.run.strategy,
+        "layout": result.run.layout,
+        "faults": result.run.faults,
+    }
 
 
 def runs_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     """A row per run: its keys, every metric of `METRICS`, and refusals by reason as JSON."""
     rows = [{**keys_of(result), **result.metrics} for result in results]
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    return frame.astype({name: "float64" for name in METRICS})
+    return frame.astype(dict.fromkeys(METRICS, "float64"))
 
 
 def timeline_frame(results: Sequence[RunResult]) -> pd.DataFrame:
@@ -62,7 +66,7 @@ def timeline_frame(results: Sequence[RunResult]) -> pd.DataFrame:
         parts.append(part.assign(**keys_of(result)))
     names = [*KEYS, *RunResult.sample_fields]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
-    frame = frame.astype({name: "int64" for name in RunResult.sample_fields})
+    frame = frame.astype(dict.fromkeys(RunResult.sample_fields, "int64"))
     frame["minute"] = frame["ms"] / 60_000
     for share, part_name, whole in (
         ("cpu_reserved_pct", "cpu_used", "cpu"),
@@ -129,5 +133,7 @@ def _instance_rows(result: RunResult) -> list[dict[str, Any]]:
             "busy_ms": record.busy_ms,
             "fill_mean_pct": total / count if count else None,
         }
-        for record, total, count in zip(result.instances, sums.tolist(), counts.tolist(), strict=True)
+        for record, total, count in zip(
+            result.instances, sums.tolist(), counts.tolist(), strict=True
+        )
     ]

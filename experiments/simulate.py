@@ -14,7 +14,7 @@ from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
-from placement.scenario import Run, instance_specs
+from placement.scenario import Run, Scenario, instance_specs
 from placement.scheduler import Scheduler, SchedulerConfig
 from sim.driver import SimDriver
 
@@ -47,9 +47,7 @@ def simulate(
         progress: called with the simulated time in ms, about a hundred times.
     """
     scenario = loaded.scenario
-    config = SchedulerConfig(
-        scenario.seed, scenario.cluster.provisioning_quota, scenario.cluster.provisioning_timeout
-    )
+    config = scheduler_config(scenario)
     scheduler = Scheduler(config, loaded.strategies)
     driver = SimDriver(
         instance_specs(scenario),
@@ -78,6 +76,16 @@ def simulate(
         recorder.frames,
         recorder.instances,
         wait_histogram(recorder),
+    )
+
+
+def scheduler_config(scenario: Scenario) -> SchedulerConfig:
+    """What a scenario fixes for its scheduler; `false` in the file is no limit."""
+    quota, timeout_ms = scenario.cluster.provisioning_quota, scenario.cluster.provisioning_timeout
+    return SchedulerConfig(
+        scenario.seed,
+        None if quota is False else quota,
+        None if timeout_ms is False else timeout_ms,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class Cluster:
     `resources` names the columns of `registered` and `remaining`: ECS's own first, then any other
     in the order in which it was first seen. `freed_version` rises whenever something happened that
     could make room for a task; `attributes_version` whenever an attribute or a row was added.
+    `last_reserved` is the row of the latest booking, -1 before any; `booked` counts tasks by kind.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,9 @@ class Cluster:
         self.freed_version = 0
         self.attributes_version = 0
         self.version = 0
+        self.last_reserved = -1
+        self.booked: dict[TaskKind, int] = {}
+        self._changed_at = np.zeros(0, np.int64)
         self._registered = np.zeros((0, len(RESOURCES)), np.int64)
         self._remaining = np.zeros((0, len(RESOURCES)), np.int64)
         self._status = np.zeros(0, np.int8)
@@ -98,6 +103,11 @@ class Cluster:
         return self._tasks[: self.size]
 
     @property
+    def changed_at(self) -> IntArray:
+        """(size,) `version` at the last change of the row: what was computed since then holds."""
+        return self._changed_at[: self.size]
+
+    @property
     def registered_at_ms(self) -> IntArray:
         """(size,) time of registration, ms since the epoch of the run."""
         return self._registered_at_ms[: self.size]
@@ -147,7 +157,7 @@ class Cluster:
 
     def ports_free(self, kind: TaskKind) -> BoolArray:
         """(size,) none of the host ports that `kind` wants is in use or reserved."""
-        mask = self._port_mask(kind)
+        mask = self.port_mask(kind)
         taken = self._ports[: self.size] | self._reserved_ports[: self.size]
         free: BoolArray = np.logical_not((taken & mask).any(axis=1))
         return free
@@ -189,17 +199,17 @@ class Cluster:
         self._status[row] = _ACTIVE
         self._connected[row] = True
         self.attributes_version += 1
-        self._changed(freed=True)
+        self._changed(row, freed=True)
 
     def set_status(self, row: int, status: InstanceStatus) -> None:
         """Change an instance's status; INACTIVE takes it out of every count."""
         self._status[row] = _STATUS_CODES[status]
-        self._changed(freed=True)
+        self._changed(row, freed=True)
 
     def set_connected(self, row: int, connected: bool) -> None:
         """Note whether the agent of an instance is connected."""
         self._connected[row] = connected
-        self._changed(freed=True)
+        self._changed(row, freed=True)
 
     # --- booking --------------------------------------------------------------------------------
 
@@ -213,13 +223,15 @@ class Cluster:
         for device in devices:
             self._device_left[row, device] -= kind.device_milli
         if kind.tcp_ports or kind.udp_ports:
-            mask = self._port_mask(kind)  # first, for the same reason
+            mask = self.port_mask(kind)  # first, for the same reason
             self._ports[row] |= mask
         self._tasks[row] += 1
         slot = self._group_slot(kind.group)
         self._group_counts[slot, row] += 1
         self._group_totals[slot] += 1
-        self._changed(freed=False)
+        self.booked[kind] = self.booked.get(kind, 0) + 1
+        self.last_reserved = row
+        self._changed(row, freed=False)
 
     def release(self, kind: TaskKind, row: int, devices: Sequence[int] = ()) -> None:
         """Undo one `reserve` of `kind` on `row` and the same `devices`."""
@@ -227,16 +239,40 @@ class Cluster:
         for device in devices:
             self._device_left[row, device] += kind.device_milli
         if kind.tcp_ports or kind.udp_ports:
-            self._ports[row] &= ~self._port_mask(kind)
+            self._ports[row] &= ~self.port_mask(kind)
         self._tasks[row] -= 1
         slot = self._group_slots[kind.group]
         self._group_counts[slot, row] -= 1
         self._group_totals[slot] -= 1
-        if self._group_totals[slot] == 0:
-            # Its row is all zero again, so the next new group can have it.
-            del self._group_slots[kind.group]
-            self._group_free.append(slot)
-        self._changed(freed=True)
+        self._free_if_empty(kind.group)
+        self.booked[kind] -= 1
+        if self.booked[kind] == 0:
+            del self.booked[kind]
+        self._changed(row, freed=True)
+
+    # --- for kernels, which book in the columns themselves ----------------------------------------
+
+    def columns(self, groups: Sequence[str]) -> tuple[NDArray[Any], ...]:
+        """remaining, tasks, counts by group, ports and changed_at, longer than `size`; and the rows
+        of the counts that belong to `groups`. `booked_in_place` must follow what is booked there.
+        """
+        slots = np.array([self._group_slot(group) for group in groups], np.int64)
+        counts = self._group_counts
+        return self._remaining, self._tasks, counts, self._ports, self._changed_at, slots
+
+    def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
+        """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""
+        placed = rows >= 0
+        counts = np.bincount(index[placed], minlength=len(kinds)).tolist()
+        for kind, count in zip(kinds, counts, strict=True):
+            self._group_totals[self._group_slots[kind.group]] += count
+            if count:
+                self.booked[kind] = self.booked.get(kind, 0) + count
+        for kind in kinds:
+            self._free_if_empty(kind.group)
+        if placed.any():
+            self.version += sum(counts)
+            self.last_reserved = int(rows[placed][-1])
 
     # --- for people and tests -------------------------------------------------------------------
 
@@ -273,9 +309,10 @@ class Cluster:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _changed(self, *, freed: bool) -> None:
+    def _changed(self, row: int, *, freed: bool) -> None:
         self.version += 1
         self.freed_version += freed
+        self._changed_at[row] = self.version
 
     def _grow(self) -> None:
         self.size += 1
@@ -284,6 +321,7 @@ class Cluster:
         self._status = grown(self._status, self.size)
         self._connected = grown(self._connected, self.size)
         self._tasks = grown(self._tasks, self.size)
+        self._changed_at = grown(self._changed_at, self.size)
         self._registered_at_ms = grown(self._registered_at_ms, self.size)
         self._ports = grown(self._ports, self.size)
         self._reserved_ports = grown(self._reserved_ports, self.size)
@@ -313,7 +351,8 @@ class Cluster:
             self._reserved_ports = np.pad(self._reserved_ports, ((0, 0), (0, 1)))
         return bit
 
-    def _port_mask(self, kind: TaskKind) -> NDArray[np.uint64]:
+    def port_mask(self, kind: TaskKind) -> NDArray[np.uint64]:
+        """(words,) the bits of the host ports that `kind` wants, as in the ports' column."""
         mask = self._masks.get(kind)
         if mask is None or len(mask) != self._ports.shape[1]:
             bits = [self._port_bit("tcp", port) for port in kind.tcp_ports]
@@ -326,6 +365,13 @@ class Cluster:
         for bit in bits:
             mask[bit // 64] |= np.uint64(1 << bit % 64)
         return mask
+
+    def _free_if_empty(self, group: str) -> None:
+        slot = self._group_slots.get(group)
+        if slot is not None and self._group_totals[slot] == 0:
+            # Its row is all zero again, so the next new group can have it.
+            del self._group_slots[group]
+            self._group_free.append(slot)
 
     def _group_slot(self, group: str) -> int:
         slot = self._group_slots.get(group)

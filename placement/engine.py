@@ -7,12 +7,13 @@ batch is the answer for its tasks one at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
+from placement.batch import UNPLACED, Decision, Filled, TaskBatch
 from placement.cluster import BoolArray, Cluster, IntArray
 from placement.constraints import (
     CONSTRAINTS,
@@ -28,30 +29,12 @@ from placement.reasons import NO_ACTIVE_INSTANCES, Failure
 from placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
 from placement.strategies.devices import fullest_devices
 
-UNPLACED = -1
+if TYPE_CHECKING:
+    from placement.kernels.runner import Runner
+
+__all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch"]
 _Made = TypeVar("_Made")
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Where each task of a batch goes.
-
-    `instances` (m,) rows, -1 where `failures` says why not; `devices` of the tasks that asked for
-    some, by position.
-    """
-
-    instances: IntArray
-    failures: Mapping[int, Failure]
-    devices: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-
-
-class Filled(NamedTuple):
-    """Rows chosen for copies of one kind, in order, the devices of each (() for none), and the
-    Failure of the rest; None where all were placed."""
-
-    rows: list[int]
-    devices: list[tuple[int, ...]]
-    failure: Failure | None
+KERNEL_TASKS_MIN = 32  # from so many tasks on, an index that is made for them pays
 
 
 class Engine:
@@ -61,6 +44,8 @@ class Engine:
         cluster: the state to read and book on.
         rng: the only source of chance.
         strategies, constraints: factories by the type that a task names.
+        kernels: whether compiled kernels decide where they can. Their choices are those of the
+            numpy code in this module, which is the reference; only the time it takes differs.
     """
 
     def __init__(
@@ -69,6 +54,8 @@ class Engine:
         rng: Generator,
         strategies: Mapping[str, StrategyFactory] = STRATEGIES,
         constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
+        *,
+        kernels: bool = True,
     ) -> None:
         self.cluster, self.rng = cluster, rng
         self._strategies, self._constraints = strategies, constraints
@@ -77,8 +64,10 @@ class Engine:
         self._fixed: dict[object, tuple[int, BoolArray]] = {}
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
         self._failed: dict[TaskKind, tuple[int, Failure]] = {}
+        self._kernels = kernels
+        self._made_runner: Runner | None = None
 
-    def place(self, tasks: Sequence[TaskKind]) -> Decision:
+    def place(self, tasks: Sequence[TaskKind] | TaskBatch) -> Decision:
         """Choose an instance for each task in turn and book it there.
 
         Returns:
@@ -87,23 +76,22 @@ class Engine:
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense; nothing has been booked then.
         """
-        for kind in dict.fromkeys(tasks):
+        for kind in tasks.kinds if isinstance(tasks, TaskBatch) else set(tasks):
             self.check(kind)
+        if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
+            return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
-        failures: dict[int, Failure] = {}
-        devices: dict[int, tuple[int, ...]] = {}
+        decision = Decision(rows, {}, {})
         for position, kind in enumerate(tasks):
-            placed = self._place_one(kind)
-            if isinstance(placed, Failure):
-                failures[position] = placed
-                continue
-            rows[position] = placed[0]
-            if placed[1]:
-                devices[position] = placed[1]
-        return Decision(rows, failures, devices)
+            self._place_at(decision, position, kind)
+        return decision
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
+        if count >= KERNEL_TASKS_MIN and self._compiled(kind):
+            rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
+            placed_rows = rows[: min(failed, default=count)].tolist()
+            return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))
         filled = Filled([], [], None)
         for _ in range(count):
             placed = self._place_one(kind)
@@ -121,8 +109,9 @@ class Engine:
     def allowed(self, kind: TaskKind) -> BoolArray:
         """(size,) rows on which one more task of `kind` fits and may run."""
         cluster = self.cluster
-        mask: BoolArray = cluster.active & cluster.agent_connected & self._fixed_mask(kind)
-        mask &= (cluster.remaining >= cluster.demand(kind)).all(axis=1)
+        demand = cluster.demand(kind)  # first: a name that is new to the cluster adds a column
+        mask: BoolArray = cluster.active & cluster.agent_connected & self.fixed_mask(kind)
+        mask &= (cluster.remaining >= demand).all(axis=1)
         if kind.tcp_ports or kind.udp_ports:
             mask &= cluster.ports_free(kind)
         if kind.devices:
@@ -180,19 +169,69 @@ class Engine:
             self._checks[kind] = tuple(check for _, check in made)
         return self._checks[kind]
 
+    def failure(self, kind: TaskKind, version: int) -> Failure:
+        """Why `kind` fits nowhere at this `version` of the cluster; looked into once."""
+        failed = self._failed.get(kind)
+        if failed is None or failed[0] != version:
+            failed = self._failed[kind] = version, self.explain(kind)
+        return failed[1]
+
+    @property
+    def _runner(self) -> Runner:
+        if self._made_runner is None:
+            # Imported here: numba takes its time, and who only describes a cluster needs none.
+            from placement.kernels.runner import Runner
+
+            self._made_runner = Runner(self)
+        return self._made_runner
+
+    def _compiled(self, kind: TaskKind) -> bool:
+        return self._kernels and self._runner.takes(kind)
+
+    def _place_batch(self, batch: TaskBatch) -> Decision:
+        """Stretches of tasks that a kernel can place go to it at once, others one by one."""
+        batch = batch.in_order_of_use()
+        decision = Decision(np.full(len(batch), UNPLACED, np.int64), {}, {})
+        compiled = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)[batch.index]
+        ends = np.flatnonzero(np.diff(compiled)) + 1
+        for begin, end in pairwise([0, *ends.tolist(), len(batch)]):
+            if compiled[begin] and end - begin >= KERNEL_TASKS_MIN:
+                run = TaskBatch(batch.kinds, batch.index[begin:end]).in_order_of_use()
+                decision.instances[begin:end], failed = self._runner.place(run.kinds, run.index)
+                decision.failures.update((begin + at, why) for at, why in failed.items())
+            else:
+                for position in range(begin, end):
+                    self._place_at(decision, position, batch.kinds[batch.index[position]])
+        return decision
+
+    def _place_at(self, decision: Decision, position: int, kind: TaskKind) -> None:
+        placed = self._place_one(kind)
+        if isinstance(placed, Failure):
+            decision.failures[position] = placed
+            return
+        decision.instances[position] = placed[0]
+        if placed[1]:
+            decision.devices[position] = placed[1]
+
     def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
-        candidates = np.flatnonzero(self.allowed(kind))
-        if not len(candidates):
-            failure = self.explain(kind)
-            self._failed[kind] = (self.cluster.version, failure)
-            return failure
-        row = self._select(kind, candidates)
+        row = self._choose(kind)
+        if row == UNPLACED:
+            return self.failure(kind, self.cluster.version)
         devices = self._choose_devices(kind, row) if kind.devices else ()
         self.cluster.reserve(kind, row, devices)
         return row, devices
+
+    def _choose(self, kind: TaskKind) -> int:
+        if self._compiled(kind):
+            return self._runner.choose(kind)
+        if self._kernels:
+            candidates = self._runner.candidates(kind)
+        else:
+            candidates = np.flatnonzero(self.allowed(kind))
+        return self._select(kind, candidates) if len(candidates) else UNPLACED
 
     def _select(self, kind: TaskKind, candidates: IntArray) -> int:
         for strategy in self.chain(kind):
@@ -213,7 +252,7 @@ class Engine:
         for check in self.checks(kind):
             yield check.reason, check.allows(kind, self.cluster)
 
-    def _fixed_mask(self, kind: TaskKind) -> BoolArray:
+    def fixed_mask(self, kind: TaskKind) -> BoolArray:
         """Rows allowed by everything that depends on attributes alone; kept until one changes."""
         key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
         version, mask = self._fixed.get(key, (-1, None))

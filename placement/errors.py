@@ -21,6 +21,10 @@ class SpecError(PlacementError):
         self.problems = tuple(problems)
         super().__init__("\n".join(f"{place}: {what}" for place, what in self.problems))
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[object, ...]]:
+        # Errors travel between processes, and Exception would call us with the message alone.
+        return type(self), (self.problems,)
+
 
 class QueryError(PlacementError):
     """A cluster query does not parse. `position` is the 0-based offset in `expression`."""
@@ -28,3 +32,6 @@ class QueryError(PlacementError):
     def __init__(self, expression: str, position: int, what: str):
         self.expression, self.position, self.what = expression, position, what
         super().__init__(f"{what} at position {position} of {expression!r}")
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[object, ...]]:
+        return type(self), (self.expression, self.position, self.what)

@@ -60,13 +60,17 @@ def read_journal(lines: Iterable[bytes], place: str = "journal") -> tuple[Header
     return header, _rounds(iterator, place)
 
 
+class ReplayError(PlacementError):
+    """A recorded round, fed to a fresh scheduler, gave other commands."""
+
+
 def replay(scheduler: Scheduler, rounds: Iterable[Round]) -> int:
     """Feed recorded rounds to a fresh scheduler and compare what it decides.
 
     Returns:
         the number of rounds, all of which gave the recorded commands.
     Raises:
-        PlacementError: a round gave other commands; the message shows both.
+        ReplayError: a round gave other commands; the message shows both.
     """
     count = 0
     for entry in rounds:
@@ -74,7 +78,7 @@ def replay(scheduler: Scheduler, rounds: Iterable[Round]) -> int:
             scheduler.receive(event)
         commands = scheduler.decide(entry.now_ms)
         if commands != entry.commands:
-            raise PlacementError(
+            raise ReplayError(
                 f"round {count} at {entry.now_ms} ms replays differently:\n"
                 f"recorded {entry.commands}\nreplayed {commands}"
             )

@@ -219,3 +219,17 @@ class Round(msgspec.Struct, frozen=True):
     now_ms: int
     events: tuple[Event, ...]
     commands: tuple[Command, ...]
+
+    def accepted(self) -> list[Event]:
+        """The events without the calls that were rejected: those changed nothing."""
+        rejected = [c.call for c in self.commands if isinstance(c, CallRejected)]
+        if not rejected:
+            return list(self.events)
+        accepted: list[Event] = []
+        # From the end: of two equal calls of which one was rejected, it was the second.
+        for event in reversed(self.events):
+            if event in rejected:
+                rejected.remove(event)
+            else:
+                accepted.append(event)
+        return accepted[::-1]

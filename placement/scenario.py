@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
@@ -23,8 +23,14 @@ from placement.scenario_fields import (
     DurationOrFalse,
     Number,
     Positive,
-    Table,
+    PositiveOrFalse,
 )
+
+
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Distribution(Table):
@@ -76,6 +82,13 @@ class FleetGroup(Table):
     at: Duration = 0
 
 
+class ScaleStep(Table):
+    """At `at`, the desired count becomes `desired_count`."""
+
+    at: Duration
+    desired_count: Count
+
+
 class ServiceTable(Table):
     """A service, created at `at`; `scale` changes its desired count later."""
 
@@ -87,13 +100,6 @@ class ServiceTable(Table):
     zones: tuple[str, ...] = ()
     at: Duration = 0
     scale: tuple[ScaleStep, ...] = ()
-
-
-class ScaleStep(Table):
-    """At `at`, the desired count becomes `desired_count`."""
-
-    at: Duration
-    desired_count: Count
 
 
 class WorkloadTable(Table):
@@ -132,10 +138,10 @@ class Fault(Table):
 
 
 class ClusterTable(Table):
-    """Limits of the ECS cluster; see `SchedulerConfig`."""
+    """Limits of the ECS cluster, `false` for none; see `SchedulerConfig`."""
 
-    provisioning_quota: Positive | None = 500
-    provisioning_timeout: Duration | None = 1_800_000
+    provisioning_quota: PositiveOrFalse = 500
+    provisioning_timeout: DurationOrFalse = 1_800_000
 
 
 class Models(Table):

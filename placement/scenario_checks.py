@@ -1,168 +1,239 @@
-"""What a scenario means: names that must exist, queries that must parse, demands that must fit."""
+"""What a scenario means: names that must exist, queries that must parse, tasks that must fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from placement.constraints import CONSTRAINTS
-from placement.errors import PlacementError, QueryError, SpecError
-from placement.model import PlacementConstraint, PlacementStrategy, TaskDefinition
+from placement.errors import PlacementError
+from placement.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
+from placement.model import PlacementConstraint, PlacementStrategy, TaskDefinition, TaskKind
 from placement.query import parse_query
-from placement.scenario import (
-    Distribution,
-    Scenario,
-    ServiceTable,
-    WorkloadTable,
-    instance_specs,
-)
+from placement.scenario import Scenario, ServiceTable, WorkloadTable
+from placement.scenario_fleet import Fleet, did_you_mean, unknown
 from placement.strategies import StrategyFactory
-from placement.taskdef import parse_task_definition, task_resources
+from placement.strategies.binpack import Binpack
+from placement.strategies.spread import Spread
+from placement.taskdef import host_ports, task_resources
 
 Problem = tuple[str, str]
-
-# Attributes that ECS or its agents set by themselves; a query may name them without a fleet's help.
-_BUILT_IN = ("ecs.", "com.amazonaws.ecs.")
+_Tables = list[tuple[str, ServiceTable | WorkloadTable]]
 
 
 def scenario_problems(
-    scenario: Scenario, strategies: Mapping[str, StrategyFactory]
+    scenario: Scenario,
+    strategies: Mapping[str, StrategyFactory],
+    definitions: Mapping[str, TaskDefinition],
 ) -> list[Problem]:
-    """Every (place, what) that is wrong with a well-formed scenario; empty where nothing is."""
-    problems: list[Problem] = []
-    definitions: dict[str, TaskDefinition] = {}
-    for name, document in scenario.task_definitions.items():
-        try:
-            definitions[name] = parse_task_definition(document, f"task_definitions.{name}")
-        except SpecError as error:
-            problems += error.problems
-    problems += _duplicates(scenario)
-    problems += _chains(scenario, strategies)
-    problems += _expressions(scenario)
-    problems += _demands(scenario, definitions)
-    problems += _faults(scenario)
-    problems += _models(scenario)
-    return problems
+    """Every (place, what) that is wrong with a well-formed scenario; empty where nothing is.
+
+    Args:
+        strategies: the registry for its chains.
+        definitions: its task definitions by their names there, without those that do not parse.
+    """
+    tables: _Tables = [(f"service[{i}]", table) for i, table in enumerate(scenario.service)]
+    tables += [(f"workload[{i}]", table) for i, table in enumerate(scenario.workload)]
+    fleet = Fleet(scenario)
+    return [
+        *_instance_types(scenario),
+        *_names(scenario, tables, definitions),
+        *_scales(scenario),
+        *_chains(scenario, tables, strategies, fleet),
+        *_constraints(scenario, tables, fleet),
+        *_faults(scenario, fleet),
+        *_demands(scenario, tables, definitions, fleet),
+    ]
 
 
-def _duplicates(scenario: Scenario) -> Iterator[Problem]:
-    tables = [(f"service[{i}]", t.name) for i, t in enumerate(scenario.service)]
-    tables += [(f"workload[{i}]", t.name) for i, t in enumerate(scenario.workload)]
+def _instance_types(scenario: Scenario) -> Iterator[Problem]:
+    for index, group in enumerate(scenario.fleet):
+        name = group.instance_type
+        if name not in scenario.instance_types:
+            hint = did_you_mean(name, scenario.instance_types)
+            how = f'define it under [instance_types."{name}"]'
+            place = f"fleet[{index}].instance_type"
+            yield place, f"unknown instance type {name!r}{hint or '; ' + how}"
+
+
+def _names(
+    scenario: Scenario, tables: _Tables, definitions: Mapping[str, TaskDefinition]
+) -> Iterator[Problem]:
+    """Names are given once, and those that others refer to exist."""
+    groups = [(f"fleet[{i}].name", group.name) for i, group in enumerate(scenario.fleet)]
+    yield from _taken(groups)
+    yield from _taken([(f"{place}.name", table.name) for place, table in tables])
+    # ECS would take the second for a new revision of the first, and run it in place of both.
+    families = [(f"task_definitions.{name}", each.family) for name, each in definitions.items()]
+    yield from _taken(families, "family ")
+    for place, table in tables:
+        name = table.task_definition
+        if name not in scenario.task_definitions:
+            what = unknown("task definition", name, scenario.task_definitions)
+            yield f"{place}.task_definition", what
+    parts = [table.name for _, table in tables]
+    for layout, constraints in scenario.layouts.items():
+        for name in constraints:
+            if name not in parts:
+                what = unknown("service or workload", name, parts)
+                yield f"layouts.{layout}.{name}", what
+
+
+def _taken(named: list[tuple[str, str]], what: str = "") -> Iterator[Problem]:
     seen: dict[str, str] = {}
-    for place, name in tables:
-        if name in seen:
-            yield f"{place}.name", f"{name!r} is taken by {seen[name]}"
-        seen.setdefault(name, place)
-    for layout, parts in scenario.layouts.items():
-        for name in parts:
-            if name not in seen:
-                yield f"layouts.{layout}.{name}", "no service or workload of that name"
+    for place, name in named:
+        first = seen.setdefault(name, place)
+        if first != place:
+            yield place, f"{what}{name!r} is taken by {first.removesuffix('.name')}"
 
 
-def _chains(scenario: Scenario, strategies: Mapping[str, StrategyFactory]) -> Iterator[Problem]:
+def _scales(scenario: Scenario) -> Iterator[Problem]:
+    for index, service in enumerate(scenario.service):
+        for number, step in enumerate(service.scale):
+            if step.at < service.at:
+                place = f"service[{index}].scale[{number}].at"
+                yield place, f"{step.at} ms is before the service is created, at {service.at} ms"
+
+
+def _chains(
+    scenario: Scenario,
+    tables: _Tables,
+    strategies: Mapping[str, StrategyFactory],
+    fleet: Fleet,
+) -> Iterator[Problem]:
     chains = [(f"strategies.{name}", chain) for name, chain in scenario.strategies.items()]
-    for place, table in _tables(scenario):
-        if table.strategy is not None:
-            chains.append((f"{place}.strategy", table.strategy))
+    chains += [(f"{place}.strategy", table.strategy or ()) for place, table in tables]
     for place, chain in chains:
-        if len(chain) > 5:
-            yield place, f"{len(chain)} strategies in a chain, ECS allows 5"
+        if len(chain) > STRATEGIES_MAX:
+            yield place, f"{len(chain)} strategies in a chain, ECS allows {STRATEGIES_MAX}"
         for strategy in chain:
-            what = _strategy_problem(strategy, strategies)
+            what = _strategy_problem(strategy, strategies, fleet)
             if what:
                 yield place, what
 
 
 def _strategy_problem(
-    strategy: PlacementStrategy, strategies: Mapping[str, StrategyFactory]
+    strategy: PlacementStrategy, strategies: Mapping[str, StrategyFactory], fleet: Fleet
 ) -> str | None:
     if strategy.type not in strategies:
-        return f"unknown strategy {strategy.type!r}; known: {', '.join(sorted(strategies))}"
+        return unknown("strategy", strategy.type, strategies)
     try:
-        strategies[strategy.type](strategy.field)
+        made = strategies[strategy.type](strategy.field)
     except (ValueError, TypeError) as error:
         return f"{strategy.type}: {error}"
+    # Both would tie all instances, and so have no say, without a word of it.
+    if isinstance(made, Spread) and made.attribute is not None:
+        return fleet.lacks(made.attribute.removeprefix("attribute:"))
+    if isinstance(made, Binpack) and made.resource not in fleet.resources:
+        have = ", ".join(fleet.resources)
+        return f"no instance of the fleet has resource {made.resource!r}; they have: {have}"
     return None
 
 
-def _expressions(scenario: Scenario) -> Iterator[Problem]:
-    known = {name for group in scenario.fleet for name in group.attributes}
-    places: list[tuple[str, PlacementConstraint]] = []
-    for place, table in _tables(scenario):
-        places += [(f"{place}.constraints", c) for c in table.constraints]
+def _constraints(scenario: Scenario, tables: _Tables, fleet: Fleet) -> Iterator[Problem]:
+    for place, constraints in _constraint_lists(scenario, tables):
+        for constraint in constraints:
+            for what in _constraint_problems(constraint, fleet):
+                yield place, what
+
+
+def _constraint_lists(
+    scenario: Scenario, tables: _Tables
+) -> Iterator[tuple[str, tuple[PlacementConstraint, ...]]]:
+    for place, table in tables:
+        yield f"{place}.constraints", table.constraints
     for layout, parts in scenario.layouts.items():
         for name, constraints in parts.items():
-            places += [(f"layouts.{layout}.{name}", c) for c in constraints]
-    for place, constraint in places:
-        try:
-            CONSTRAINTS[constraint.type](constraint.expression)
-        except (PlacementError, ValueError) as error:
-            yield place, str(error)
-            continue
-        if constraint.expression:
-            yield from _unknown_attributes(place, constraint.expression, known)
+            yield f"layouts.{layout}.{name}", constraints
 
 
-def _unknown_attributes(place: str, expression: str, known: set[str]) -> Iterator[Problem]:
-    for name in sorted(parse_query(expression).attributes - known):
-        if not name.startswith(_BUILT_IN):
-            have = ", ".join(sorted(known)) or "none"
-            yield place, f"no instance of the fleet has attribute {name!r}; they have: {have}"
+def _constraint_problems(constraint: PlacementConstraint, fleet: Fleet) -> Iterator[str]:
+    try:
+        CONSTRAINTS[constraint.type](constraint.expression)
+    except (PlacementError, ValueError) as error:
+        yield str(error)
+        return
+    if constraint.type == "memberOf" and constraint.expression:
+        for attribute in sorted(parse_query(constraint.expression).attributes):
+            if what := fleet.lacks(attribute):
+                yield what
 
 
-def _demands(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Iterator[Problem]:
-    """Every task must fit on some empty instance of the fleet, else the scenario is a mistake."""
-    shapes = {tuple(sorted(spec.resources.items())) for spec in instance_specs(scenario)}
-    for place, table in _tables(scenario):
-        if table.task_definition not in scenario.task_definitions:
-            have = ", ".join(sorted(scenario.task_definitions))
-            what = f"unknown task definition {table.task_definition!r}; known: {have}"
-            yield f"{place}.task_definition", what
-        elif table.task_definition in definitions:
-            # PORTS is a limit of 100 on every instance, which no fleet declares.
-            demand = task_resources(definitions[table.task_definition])
-            demand.pop("PORTS", None)
-            if not any(_fits(demand, dict(shape)) for shape in shapes):
-                wants = ", ".join(f"{amount} {name}" for name, amount in demand.items())
-                yield place, f"a task wants {wants}; no instance of the fleet has that"
-
-
-def _fits(demand: Mapping[str, int], shape: Mapping[str, int]) -> bool:
-    return all(amount <= shape.get(name, 0) for name, amount in demand.items())
-
-
-def _faults(scenario: Scenario) -> Iterator[Problem]:
-    zones = {zone for group in scenario.fleet for zone in group.zones}
+def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
     for name, faults in scenario.faults.items():
         for index, fault in enumerate(faults):
             place = f"faults.{name}[{index}]"
-            if fault.kind == "zone-loss" and fault.zone not in zones:
-                have = ", ".join(sorted(zones))
+            if fault.kind == "zone-loss" and fault.zone is None:
+                yield f"{place}.zone", "a zone-loss needs the zone that is lost"
+            elif fault.kind == "zone-loss" and fault.zone not in fleet.zones:
+                have = ", ".join(sorted(fleet.zones))
                 yield f"{place}.zone", f"no zone {fault.zone!r} in the fleet; it has: {have}"
             if fault.kind == "drain":
-                yield from _drain_problem(place, fault.instances)
+                yield from _drain_problems(f"{place}.instances", fault.instances, fleet)
 
 
-def _drain_problem(place: str, expression: str | None) -> Iterator[Problem]:
+def _drain_problems(place: str, expression: str | None, fleet: Fleet) -> Iterator[Problem]:
     if expression is None:
-        yield f"{place}.instances", "a drain needs a cluster query that names the instances"
+        yield place, "a drain needs a cluster query that names the instances"
         return
-    try:
-        if parse_query(expression).volatile:
-            yield f"{place}.instances", "may only name what stays the same: attributes and ids"
-    except QueryError as error:
-        yield f"{place}.instances", str(error)
+    wrong = list(_constraint_problems(PlacementConstraint("memberOf", expression), fleet))
+    if not wrong and parse_query(expression).volatile:
+        wrong = ["may only name what stays the same: attributes and ids"]
+    for what in wrong:
+        yield place, what
 
 
-def _models(scenario: Scenario) -> Iterator[Problem]:
-    for name in ("boot", "start", "stop"):
-        model: Distribution = getattr(scenario.models, name)
-        needed = "median" if model.distribution == "lognormal" else "mean"
-        if getattr(model, needed) is None:
-            yield f"models.{name}", f"a {model.distribution} distribution needs {needed}"
+def _demands(
+    scenario: Scenario,
+    tables: _Tables,
+    definitions: Mapping[str, TaskDefinition],
+    fleet: Fleet,
+) -> Iterator[Problem]:
+    """A task that no instance would take though all were empty is a mistake in the scenario."""
+    if any(group.instance_type not in scenario.instance_types for group in scenario.fleet):
+        return
+    for place, table in tables:
+        definition = definitions.get(table.task_definition)
+        if definition is None:
+            continue
+        what = _demand_problem(definition, table, (), fleet)
+        if what:
+            yield place, what
+            continue
+        for layout, parts in scenario.layouts.items():
+            what = _demand_problem(definition, table, parts.get(table.name, ()), fleet)
+            if what:
+                yield f"layouts.{layout}.{table.name}", what
 
 
-def _tables(scenario: Scenario) -> Iterator[tuple[str, ServiceTable | WorkloadTable]]:
-    for index, service in enumerate(scenario.service):
-        yield f"service[{index}]", service
-    for index, workload in enumerate(scenario.workload):
-        yield f"workload[{index}]", workload
+def _demand_problem(
+    definition: TaskDefinition,
+    table: ServiceTable | WorkloadTable,
+    more: tuple[PlacementConstraint, ...],
+    fleet: Fleet,
+) -> str | None:
+    constraints = definition.placement_constraints + table.constraints + more
+    if len(constraints) > CONSTRAINTS_MAX:
+        return f"{len(constraints)} placement constraints, ECS allows {CONSTRAINTS_MAX}"
+    own = table.constraints + more
+    if any(what for constraint in own for what in _constraint_problems(constraint, fleet)):
+        return None
+    kind = TaskKind(
+        tuple(task_resources(definition).items()),
+        "scenario-check",
+        *host_ports(definition),
+        definition.requires_attributes,
+        table.zones if definition.network_mode == "awsvpc" else (),
+        # What depends on tasks may well hold once there are some.
+        tuple(c for c in constraints if c.type == "memberOf" and not _volatile(c)),
+        capacity_provider=getattr(table, "capacity_provider", None),
+    )
+    reasons = fleet.refuses(kind)
+    if not reasons:
+        return None
+    wants = ", ".join(f"{amount} {name}" for name, amount in kind.resources)
+    wants = ", ".join([wants, *(name for name in kind.required_attributes if "=" in name)])
+    return f"no instance of the fleet could take a task ({wants}): {', '.join(reasons)}"
+
+
+def _volatile(constraint: PlacementConstraint) -> bool:
+    return parse_query(constraint.expression or "").volatile

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from placement.model import PlacementConstraint, PlacementStrategy
 
@@ -65,18 +65,19 @@ def own_strategy(strategy: PlacementStrategy) -> bool:
 
 
 def parse_constraint(text: object) -> PlacementConstraint:
-    """`"distinctInstance"`, `"memberOf: EXPRESSION"`, or the expression alone.
+    """`"distinctInstance"`, `"maxPerInstance: 2"`, `"memberOf: QUERY"`, or the query alone.
 
     Raises:
         ValueError: not text.
     """
     if isinstance(text, PlacementConstraint):
         return text
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text.strip():
         raise ValueError(f"expected distinctInstance or a cluster query, found {text!r}")
-    if text == "distinctInstance":
-        return PlacementConstraint(text)
-    return PlacementConstraint("memberOf", text.removeprefix("memberOf:").strip())
+    kind, colon, rest = text.strip().partition(":")
+    if kind == "distinctInstance" or (colon and kind in ("maxPerInstance", "memberOf")):
+        return PlacementConstraint(kind, rest.strip() if colon else None)
+    return PlacementConstraint("memberOf", text.strip())
 
 
 def _parse_chain(value: object) -> object:
@@ -86,20 +87,22 @@ def _parse_chain(value: object) -> object:
     return tuple(parse_strategy(item) for item in items)
 
 
+def _parse_optional_limit(value: object) -> int | Literal[False]:
+    # Not a union of two types, of which pydantic would report what is wrong with each.
+    if value is not False and (type(value) is not int or not 0 < value <= _AMOUNT_MAX):
+        raise ValueError(f"expected a whole number above 0, or false; found {value!r}")
+    return value
+
+
 def _parse_optional_duration(value: object) -> int | Literal[False]:
     return False if value is False else parse_duration_ms(value)
 
 
 Duration = Annotated[int, BeforeValidator(parse_duration_ms)]
+PositiveOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_limit)]
 DurationOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_duration)]
 Chain = Annotated[tuple[PlacementStrategy, ...], BeforeValidator(_parse_chain)]
 Constraints = tuple[Annotated[PlacementConstraint, BeforeValidator(parse_constraint)], ...]
 Count = Annotated[int, Field(ge=0, le=_AMOUNT_MAX, strict=True)]
 Positive = Annotated[int, Field(gt=0, le=_AMOUNT_MAX, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -134,16 +134,23 @@ class Scheduler:
         self.launches.register(call.document)
 
     def _run_task(self, call: m.RunTask) -> None:
+        if call.count < 1:
+            raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
         launch = self.launches.of_run_task(call)
         self.engine.check(launch.kind)
         self._requests.append((launch, call.count))
 
     def _stop_task(self, call: m.StopTask) -> None:
-        self._stop(list(call.tasks), StopCode.USER_INITIATED, call.reason)
+        unknown = [task for task in call.tasks if not 0 <= task < len(self.tasks)]
+        if unknown:
+            raise PlacementError(f"unknown tasks {unknown}")
+        # A task that is named twice must not give its resources back twice.
+        self._stop(list(dict.fromkeys(call.tasks)), StopCode.USER_INITIATED, call.reason)
 
     def _create_service(self, call: m.CreateService) -> None:
         if call.service in self.services:
             raise PlacementError(f"service {call.service!r} exists already")
+        _check_count(call.desired_count)
         launch = self.launches.of_service(call)
         self.engine.check(launch.kind)
         self.services[call.service] = Service(call.service, launch, call.desired_count)
@@ -152,11 +159,18 @@ class Scheduler:
     def _update_service(self, call: m.UpdateService) -> None:
         if call.service not in self.services:
             raise PlacementError(f"unknown service {call.service!r}")
+        _check_count(call.desired_count)
         self.services[call.service].desired_count = call.desired_count
         self.services[call.service].steady = False
         self._touched[call.service] = None
 
     def _update_instances(self, call: m.UpdateContainerInstancesState) -> None:
+        if call.status not in (InstanceStatus.ACTIVE, InstanceStatus.DRAINING):
+            raise PlacementError(f"status {call.status!r}: expected ACTIVE or DRAINING")
+        present = self.cluster.present
+        unknown = [row for row in call.instances if not (0 <= row < len(present) and present[row])]
+        if unknown:
+            raise PlacementError(f"instances {unknown} are not registered")
         for row in call.instances:
             self.cluster.set_status(row, InstanceStatus(call.status))
             self._touch(self.tasks.on(row))
@@ -173,6 +187,8 @@ class Scheduler:
             devices=event.devices,
             at_ms=self._now_ms,
         )
+        # One that registers again is ACTIVE: services with tasks there may have too many now.
+        self._touch(self.tasks.on(event.instance))
 
     def _agent_changed(self, event: m.AgentConnectionChanged) -> None:
         for row in event.instances:
@@ -311,9 +327,18 @@ class Scheduler:
         return len(tasks)
 
     def _place_waiting(self) -> None:
-        """One pass over the waiting tasks, oldest first; a kind that fails once is done with."""
-        if self._tried_version == self.cluster.version:
-            return
+        """A pass over the waiting tasks, where anything changed since the last.
+
+        And another where a constraint may ask for the neighbour that the last pass placed.
+        """
+        while self._tried_version != self.cluster.version:
+            self._tried_version = self.cluster.version
+            self._pass_over_waiting()
+            if not any(c.volatile for kind in self._waiting for c in self.engine.checks(kind)):
+                self._tried_version = self.cluster.version
+
+    def _pass_over_waiting(self) -> None:
+        """Oldest first; a kind that fails once is done with."""
         heads = [(queue[0], kind) for kind, queue in self._waiting.items() if queue]
         heap = [(task, index) for index, (task, _) in enumerate(heads)]
         heapq.heapify(heap)
@@ -333,7 +358,6 @@ class Scheduler:
             heapq.heappop(heap)
         self._waiting_count -= len(placed)
         self._start_waiting(placed)
-        self._tried_version = self.cluster.version
 
     def _start_waiting(self, placed: list[int]) -> None:
         """One StartTasks for each run of tasks of the same launch."""
@@ -375,3 +399,8 @@ class Scheduler:
 
     def _waits(self, task: int) -> bool:
         return self.tasks.alive(task) and self.tasks.instance[task] == NOWHERE
+
+
+def _check_count(desired_count: int) -> None:
+    if desired_count < 0:
+        raise PlacementError(f"desired count {desired_count}, at least 0 expected")

@@ -69,6 +69,7 @@ class SimDriver:
         self._stop_ms = sampler(models.stop, stream(seed, "stop"))
         self._fleet = FleetColumns()
         self._dead: set[int] = set()
+        self._started = bytearray()
         self._request: dict[int, int | None] = {}
         self._instance: dict[int, int] = {}
         self._stopping: dict[int, tuple[StopCode, str]] = {}
@@ -172,14 +173,22 @@ class SimDriver:
 
     def _start(self, command: StartTasks) -> None:
         now = self.now_ms()
-        delays = self._start_ms(len(command.tasks))
-        for task, instance, delay in zip(command.tasks, command.instances, delays, strict=True):
-            if task in self._instance:
-                continue
+        pairs = zip(command.tasks, command.instances, strict=True)
+        fresh = [(task, instance) for task, instance in pairs if self._is_new(task)]
+        delays = self._start_ms(len(fresh))
+        for (task, instance), delay in zip(fresh, delays, strict=True):
             self._request[task] = command.request
             self._instance[task] = instance
             heapq.heappush(self._lives, (now + delay, task, _RUNNING))
         self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+
+    def _is_new(self, task: int) -> bool:
+        """Whether nobody asked to start this task before; a start may be repeated, even late."""
+        if task >= len(self._started):
+            self._started.extend(bytes(task + 1 - len(self._started)))
+        new = not self._started[task]
+        self._started[task] = 1
+        return new
 
     def _stop(self, command: StopTasks) -> None:
         now = self.now_ms()

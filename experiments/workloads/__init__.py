@@ -1,7 +1,9 @@
 """Workloads by name: what arrives, when, and how long it runs. One kind a file.
 
-To add one: a file with a factory `(WorkloadTable) -> Workload` that raises pydantic's
-ValidationError for options it cannot use, and a line in `WORKLOADS`.
+To add one: a file with a factory `(WorkloadTable) -> Workload`, and a line in `WORKLOADS`. The
+factory raises pydantic's ValidationError for options it cannot use, ValueError for another field of
+the table, and SpecError for a trace, naming file and line of every row that does not parse: nothing
+runs before all of them were made.
 """
 
 from __future__ import annotations

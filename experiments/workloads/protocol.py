@@ -28,9 +28,5 @@ class Workload(Protocol):
     """A source of jobs."""
 
     def jobs(self, rng: Generator) -> Iterator[Job]:
-        """The jobs in order of time; `rng` is the only source of chance.
-
-        Raises:
-            SpecError: a row of a trace does not parse; it names file and line.
-        """
+        """The jobs in order of time; `rng` is the only source of chance."""
         ...

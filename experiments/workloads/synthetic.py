@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Annotated
 
 from numpy.random import Generator
 from pydantic import Field
 
 from experiments.workloads.protocol import Job
-from placement.scenario import Count, Distribution, Duration, Positive, Table, WorkloadTable
+from placement.scenario import Distribution, Table, WorkloadTable
+from placement.scenario_fields import Count, Duration, Number, Positive
 from sim.models import sampler
 
 
 class _PoissonOptions(Table):
     """`rate_per_s` jobs a second on average, of `count` tasks each, each running for `run`."""
 
-    rate_per_s: float = Field(gt=0)
+    rate_per_s: Annotated[Number, Field(gt=0, le=1e6)]
     run: Distribution
     count: Positive = 1
 
@@ -48,14 +51,15 @@ class _BurstOptions(Table):
 
 
 class Burst:
-    """The same number of tasks at each of some times."""
+    """The same number of tasks at each of some times, if before `until`."""
 
     def __init__(self, table: WorkloadTable) -> None:
+        self._until_ms = math.inf if table.until is None else table.until
         self._options = _BurstOptions(**table.options)
 
     def jobs(self, rng: Generator) -> Iterator[Job]:
         """One job of one task for each task, so that run times differ where the model says so."""
         draw = sampler(self._options.run, rng)
-        for at_ms in sorted(self._options.at):
+        for at_ms in sorted(at for at in self._options.at if at < self._until_ms):
             for run_ms in draw(self._options.count):
                 yield Job(at_ms, 1, run_ms)

@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from placement.strategies.best_fit import BestFit
 from placement.strategies.binpack import Binpack
+from placement.strategies.dot_product import DotProduct
+from placement.strategies.fgd import Fgd
+from placement.strategies.first_fit import FirstFit
+from placement.strategies.gpu_clustering import GpuClustering
+from placement.strategies.gpu_packing import GpuPacking
+from placement.strategies.next_fit import NextFit
+from placement.strategies.norm_greedy import NormGreedy
+from placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
 from placement.strategies.random import Random
 from placement.strategies.spread import Spread
+from placement.strategies.worst_fit import WorstFit
 
 if TYPE_CHECKING:
     from placement.cluster import Cluster, IntArray
@@ -58,4 +68,16 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "random": Random,
     "binpack": Binpack,
     "spread": Spread,
+    "first_fit": FirstFit,
+    "best_fit": BestFit,
+    "worst_fit": WorstFit,
+    "next_fit": NextFit,
+    "dot_product": DotProduct,
+    "norm_greedy": NormGreedy,
+    "gpu_packing": GpuPacking,
+    "gpu_clustering": GpuClustering,
+    "fgd": Fgd,
+    "openb_random": OpenbRandom,
+    "openb_dot_product": OpenbDotProduct,
+    "openb_best_fit": OpenbBestFit,
 }

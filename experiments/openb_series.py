@@ -1,0 +1,48 @@
+"""The published form of a run's outcome: means of what stood at each per cent of arrived load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+LOAD_MAX = 130  # per cent of the GPU capacity
+Point = tuple[int, float | None, float | None, float | None]
+
+
+class Events:
+    """What stood after each arrival, placed or not: thousandths of GPUs."""
+
+    def __init__(self, count: int) -> None:
+        self.arrived = np.zeros(count, np.int64)
+        self.used = np.zeros(count, np.int64)
+        self.fragments = np.zeros(count)
+
+    def note(self, index: int, arrived: int, used: int, fragments: float) -> None:
+        """Record the state after arrival `index`."""
+        self.arrived[index], self.used[index] = arrived, used
+        self.fragments[index] = fragments
+
+
+def series(events: Events, capacity: int) -> Iterator[Point]:
+    """(load, allocation, fragment ratio, fragment amount), in per cent, for each load of 0..130.
+
+    A load's values are the means over the arrivals at which it was reached, to the nearest per
+    cent; where none was, over those one per cent off; None where there are none either. The steps
+    of rounding are those of the artefact's scripts.
+    """
+    load = np.round(100 * events.arrived / capacity)
+    allocated = np.round(100 * events.used / capacity, 2)
+    idle = capacity - events.used
+    ratio = np.round(100 * events.fragments / np.maximum(idle, 1), 2)
+    amount = 100 * events.fragments / capacity
+    for point in range(LOAD_MAX + 1):
+        at = load == point
+        if not at.any():
+            at = np.abs(load - point) <= 1
+        if not at.any():
+            yield point, None, None, None
+            continue
+        means = (float(values[at].mean()) for values in (allocated, ratio, amount))
+        mean_allocated, mean_ratio, mean_amount = means
+        yield point, round(mean_allocated, 2), round(mean_ratio, 6), round(mean_amount, 2)

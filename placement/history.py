@@ -1,0 +1,295 @@
+"""What a journal says happened, in plain dicts: the book that the checkers keep for themselves.
+
+Written from ecs-semantics 2.3, 2.4 and 3.3, and without a line of Cluster, Engine or Scheduler, so
+that either is evidence for the other. It takes in whatever the journal holds; to say what is wrong
+with that is for `placement.checkers`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from placement import messages as m
+from placement.model import (
+    PORTS,
+    RESERVED_PORTS_MAX,
+    PlacementConstraint,
+    TaskDefinition,
+    TaskStatus,
+)
+from placement.taskdef import TaskOverride, host_ports, parse_task_definition, task_resources
+
+Port = tuple[str, int]
+
+
+class Life(Enum):
+    """How far a task has come; it holds its resources only while PLACED."""
+
+    WAITING = 0
+    PLACED = 1
+    STOPPING = 2
+    STOPPED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a task asks of an instance; tasks with equal needs are interchangeable."""
+
+    amounts: tuple[tuple[str, int], ...]
+    group: str
+    ports: frozenset[Port] = frozenset()
+    attributes: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    constraints: tuple[PlacementConstraint, ...] = ()
+    capacity_provider: str | None = None
+
+
+@dataclass(slots=True)
+class Host:
+    """An instance: what it registered, and what the tasks that are PLACED on it hold."""
+
+    said: m.InstanceRegistered
+    at_ms: int
+    status: str = "ACTIVE"
+    connected: bool = True
+    used: Counter[str] = field(default_factory=Counter)
+    ports: Counter[Port] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
+    member_of: dict[str, bool] = field(default_factory=dict)
+
+    def offers(self, name: str) -> int:
+        """How much of a resource there is in all."""
+        if name != PORTS or PORTS in self.said.resources:
+            return self.said.resources.get(name, 0)
+        return RESERVED_PORTS_MAX - len(self.said.reserved_tcp) - len(self.said.reserved_udp)
+
+    def taken_ports(self) -> set[Port]:
+        """Host ports in use or reserved."""
+        reserved = {("tcp", port) for port in self.said.reserved_tcp}
+        reserved |= {("udp", port) for port in self.said.reserved_udp}
+        return reserved | {port for port, tasks in self.ports.items() if tasks}
+
+    def book(self, needs: Needs, sign: int) -> None:
+        """One task takes (1) or gives back (-1) what it needs."""
+        for name, amount in needs.amounts:
+            self.used[name] += sign * amount
+        for port in needs.ports:
+            self.ports[port] += sign
+        self.groups[needs.group] += sign
+
+    def copy(self) -> Host:
+        """The same, to book on without a trace."""
+        return replace(
+            self, used=self.used.copy(), ports=self.ports.copy(), groups=self.groups.copy()
+        )
+
+
+@dataclass(slots=True)
+class TaskFacts:
+    """A task: what it asks for, whose it is, where it was put."""
+
+    needs: Needs
+    life: Life
+    service: str | None = None
+    host: int | None = None
+
+
+@dataclass(slots=True)
+class ServiceFacts:
+    """A service: what its tasks ask for, how many it wants, which of them are PLACED."""
+
+    needs: Needs
+    desired_count: int
+    tasks: dict[int, None] = field(default_factory=dict)
+
+
+class History:
+    """Everything up to some message of a journal; `take` moves on by one."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.hosts: dict[int, Host] = {}
+        self.tasks: dict[int, TaskFacts] = {}
+        self.services: dict[str, ServiceFacts] = {}
+        self.waiting: Counter[Needs] = Counter()
+        # Of this round: hosts that may have room that they had not, by event or by command.
+        self.freed: set[int] = set()
+        self.stopped_on: set[int] = set()
+        # Of this round: tasks that were PLACED until an event said that they had stopped.
+        self.ended: set[int] = set()
+        self._on: dict[int, dict[int, None]] = {}
+        self._families: dict[str, list[TaskDefinition]] = {}
+        self._requests: dict[tuple[int, str], Needs] = {}
+        self._latest: dict[int, Needs] = {}
+
+    def begin(self, now_ms: int) -> None:
+        """A new round."""
+        self.now_ms, self.freed, self.stopped_on, self.ended = now_ms, set(), set(), set()
+
+    def take(self, message: m.Event | m.Command) -> None:
+        """Take one message in."""
+        handler = _HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, message)
+
+    def needs_of_request(self, request: int) -> Needs | None:
+        """What the tasks of a request ask for; None where nobody made that request."""
+        return self._latest.get(request)
+
+    def needs_of_start(self, command: m.StartTasks) -> Needs:
+        """What the tasks that a command starts ask for, by the call that asked for them."""
+        if command.service is not None:
+            return self.services[command.service].needs
+        assert command.request is not None, "a StartTasks for nobody"
+        return self._requests[command.request, command.task_definition]
+
+    # --- what was asked for ---------------------------------------------------------------------
+
+    def _register(self, call: m.RegisterTaskDefinition) -> None:
+        definition = parse_task_definition(call.document)
+        revisions = self._families.setdefault(definition.family, [])
+        revisions.append(parse_task_definition(call.document, revision=len(revisions) + 1))
+
+    def _definition(self, name: str) -> TaskDefinition:
+        family, _, revision = name.partition(":")
+        return self._families[family][int(revision or 0) - 1]
+
+    def _run_task(self, call: m.RunTask) -> None:
+        definition = self._definition(call.task_definition)
+        group = call.group or f"family:{definition.family}"
+        needs = _needs(definition, call, group, call.capacity_provider)
+        self._requests[call.request, definition.name] = self._latest[call.request] = needs
+
+    def _create_service(self, call: m.CreateService) -> None:
+        definition = self._definition(call.task_definition)
+        needs = _needs(definition, call, f"service:{call.service}", None)
+        self.services[call.service] = ServiceFacts(needs, call.desired_count)
+
+    def _update_service(self, call: m.UpdateService) -> None:
+        self.services[call.service].desired_count = call.desired_count
+
+    # --- instances ------------------------------------------------------------------------------
+
+    def _registered(self, event: m.InstanceRegistered) -> None:
+        known = self.hosts.get(event.instance)
+        host = Host(event, self.now_ms)
+        if known is not None:
+            host.used, host.ports, host.groups = known.used, known.ports, known.groups
+        self.hosts[event.instance] = host
+        self.freed.add(event.instance)
+
+    def _set_status(self, call: m.UpdateContainerInstancesState) -> None:
+        for number in call.instances:
+            self.hosts[number].status = call.status
+            self.freed.add(number)
+
+    def _connection(self, event: m.AgentConnectionChanged) -> None:
+        for number in event.instances:
+            self.hosts[number].connected = event.connected
+            self.freed.add(number)
+
+    def _gone(self, event: m.InstancesGone) -> None:
+        for number in event.instances:
+            self.hosts[number].status = "INACTIVE"
+            for task in list(self._on.get(number, ())):
+                self._reported_stopped(task)
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    def _start(self, command: m.StartTasks) -> None:
+        needs = self.needs_of_start(command)
+        for task, number in zip(command.tasks, command.instances, strict=True):
+            known = self.tasks.get(task)
+            if known is not None and known.life is Life.WAITING:
+                self.waiting[known.needs] -= 1
+            self.tasks[task] = TaskFacts(needs, Life.PLACED, command.service, number)
+            self._on.setdefault(number, {})[task] = None
+            if command.service is not None:
+                self.services[command.service].tasks[task] = None
+            if number in self.hosts:
+                self.hosts[number].book(needs, 1)
+
+    def _provision(self, notice: m.TasksProvisioning) -> None:
+        needs = self._latest[notice.request]
+        for task in notice.tasks:
+            self.tasks[task] = TaskFacts(needs, Life.WAITING)
+        self.waiting[needs] += len(notice.tasks)
+
+    def _stop(self, command: m.StopTasks) -> None:
+        for task in command.tasks:
+            self._end(task, Life.STOPPING)
+            host = self.tasks[task].host if task in self.tasks else None
+            if host is not None:
+                self.stopped_on.add(host)
+
+    def _stopped(self, notice: m.TasksStopped) -> None:
+        for task in notice.tasks:
+            self._end(task, Life.STOPPED)
+
+    def _changed(self, event: m.TasksChanged) -> None:
+        for task in event.tasks:
+            if task in self.tasks and event.status is TaskStatus.STOPPED:
+                self._reported_stopped(task)
+
+    def _reported_stopped(self, task: int) -> None:
+        facts = self.tasks[task]
+        if facts.life is Life.PLACED:
+            self.ended.add(task)
+        if facts.host is not None:
+            self.freed.add(facts.host)
+        self._end(task, Life.STOPPED)
+
+    def _end(self, task: int, life: Life) -> None:
+        """The task goes on to `life`; what it held is free at once (ecs-semantics 2.4)."""
+        facts = self.tasks.get(task)
+        if facts is None or facts.life.value >= life.value:
+            return
+        if facts.life is Life.WAITING:
+            self.waiting[facts.needs] -= 1
+        if facts.life is Life.PLACED:
+            if facts.host in self.hosts:
+                self.hosts[facts.host].book(facts.needs, -1)
+            if facts.service is not None:
+                self.services[facts.service].tasks.pop(task, None)
+        if life is Life.STOPPED and facts.host is not None:
+            self._on[facts.host].pop(task, None)
+        facts.life = life
+
+
+_HANDLERS: dict[type, Any] = {
+    m.RegisterTaskDefinition: History._register,
+    m.RunTask: History._run_task,
+    m.CreateService: History._create_service,
+    m.UpdateService: History._update_service,
+    m.InstanceRegistered: History._registered,
+    m.UpdateContainerInstancesState: History._set_status,
+    m.AgentConnectionChanged: History._connection,
+    m.InstancesGone: History._gone,
+    m.TasksChanged: History._changed,
+    m.StartTasks: History._start,
+    m.StopTasks: History._stop,
+    m.TasksProvisioning: History._provision,
+    m.TasksStopped: History._stopped,
+}
+
+
+def _needs(
+    definition: TaskDefinition,
+    call: m.RunTask | m.CreateService,
+    group: str,
+    capacity_provider: str | None,
+) -> Needs:
+    override = TaskOverride(call.cpu, call.memory) if isinstance(call, m.RunTask) else None
+    tcp, udp = host_ports(definition)
+    return Needs(
+        tuple(task_resources(definition, override or TaskOverride()).items()),
+        group,
+        frozenset([("tcp", port) for port in tcp] + [("udp", port) for port in udp]),
+        definition.requires_attributes,
+        call.zones if definition.network_mode == "awsvpc" else (),
+        definition.placement_constraints + call.placement_constraints,
+        capacity_provider,
+    )

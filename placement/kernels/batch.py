@@ -1,0 +1,99 @@
+"""The loop over a batch: choose, book, and move the instance in every ordered part."""
+
+from __future__ import annotations
+
+from numpy.random import Generator
+
+from placement.kernels.choose import candidates, choose_row, scan
+from placement.kernels.fit import book, count_groups
+from placement.kernels.layout import (
+    SHIFT,
+    Array,
+    Blocks,
+    Kinds,
+    Parts,
+    State,
+    entry,
+    kernel,
+)
+from placement.kernels.order import insert, remove
+
+
+@entry
+def place(
+    kinds: Kinds,
+    state: State,
+    parts: Parts,
+    blocks: Blocks,
+    rng: Generator | None,
+    tasks: Array,
+    rows: Array,
+    begin: int,
+) -> int:
+    """Place tasks[begin:] one by one until one fits nowhere; returns how far it came.
+
+    Args:
+        tasks: (m,) int32, the kind of each task; rows: (m,) int64, filled in.
+    """
+    if begin == 0:
+        count_groups(state)
+    for position in range(begin, tasks.shape[0]):
+        kind = tasks[position]
+        row = choose_row(kinds, state, parts, blocks, rng, kind)
+        if row < 0:
+            return position
+        rows[position] = row
+        for form in range(parts.choice.shape[0]):
+            if parts.choice[form] >= 0:
+                remove(blocks, parts.part[form, row], item(state, parts, form, row))
+        book(kinds, state, kind, row)
+        for form in range(parts.choice.shape[0]):
+            if parts.choice[form] >= 0 and useful(state, parts, form, row):
+                insert(state, blocks, parts.part[form, row], item(state, parts, form, row))
+    return tasks.shape[0]
+
+
+@kernel
+def item(state: State, parts: Parts, form: int, row: int) -> int:
+    """What an ordered part keeps of an instance."""
+    return (state.remaining[row, parts.choice[form]] << SHIFT) | row
+
+
+@kernel
+def useful(state: State, parts: Parts, form: int, row: int) -> bool:
+    """Whether an instance has room for the least that any kind of the form asks for."""
+    for column in range(parts.floor.shape[1]):
+        floor = parts.floor[form, column]
+        if floor > 0 and state.remaining[row, column] < floor:
+            return False
+    return True
+
+
+@entry
+def build(state: State, parts: Parts, blocks: Blocks, sorted_rows: Array) -> None:
+    """Fill the ordered parts.
+
+    Args:
+        sorted_rows: (F * n,) like `parts.rows`, but each part ascending by its form's resource.
+    """
+    for form in range(parts.choice.shape[0]):
+        if parts.choice[form] < 0:
+            continue
+        for part in range(parts.first[form], parts.first[form + 1]):
+            for i in range(parts.start[part], parts.start[part + 1]):
+                row = sorted_rows[i]
+                if useful(state, parts, form, row):
+                    insert(state, blocks, part, item(state, parts, form, row))
+
+
+@entry
+def choose(kinds: Kinds, state: State, rng: Generator | None) -> int:
+    """The instance for one task of the only kind there is, or -1."""
+    count_groups(state)
+    return scan(kinds, state, rng, 0)
+
+
+@entry
+def candidate_rows(kinds: Kinds, state: State) -> int:
+    """List the instances on which the only kind fits in `state.rows`; returns how many."""
+    return candidates(kinds, state, 0)

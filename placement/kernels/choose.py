@@ -1,0 +1,224 @@
+"""Which instance a task gets: by a form's parts where its chain has a form, else by a scan."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from placement.kernels.fit import fits
+from placement.kernels.layout import (
+    BINPACK,
+    DRAWN,
+    FEWEST,
+    ON_INSTANCE,
+    RANDOM,
+    SCAN,
+    TRIES,
+    UNLIMITED,
+    Array,
+    Blocks,
+    Kinds,
+    Parts,
+    State,
+    kernel,
+)
+from placement.kernels.order import fullest
+
+
+@kernel
+def choose_row(
+    kinds: Kinds, state: State, parts: Parts, blocks: Blocks, rng: Generator | None, kind: int
+) -> int:
+    """The instance for a task of `kind`, or -1 where none has room."""
+    form = parts.form[kind]
+    if form == SCAN:
+        return scan(kinds, state, rng, kind)
+    first = parts.first[form]
+    while True:
+        best, best_key = -1, 0
+        tied = fewest_parts(kinds, state, parts, kind)
+        for i in range(tied):
+            own = parts.tied[i]
+            row = best_of_part(kinds, state, parts, blocks, kind, first + own)
+            if row < 0:
+                parts.dead[kind, own] = True
+                continue
+            key = rank(kinds, state, parts, kind, row)
+            if best < 0 or key < best_key or (key == best_key and row < best):
+                best, best_key = row, key
+        # Where none of those has room they are dead now, and the next fewest are tried.
+        if best >= 0 or tied == 0:
+            break
+    if rng is not None and best >= 0 and parts.choice[form] == DRAWN:
+        best = draw_tied(kinds, state, parts, rng, kind, best)
+    return best
+
+
+@kernel
+def fewest_parts(kinds: Kinds, state: State, parts: Parts, kind: int) -> int:
+    """List the parts that the spreads of the chain leave in `tied`; returns how many."""
+    form, group = parts.form[kind], kinds.group[kind]
+    first, count = parts.first[form], 0
+    for own in range(parts.first[form + 1] - first):
+        parts.tied[count] = own
+        count += not parts.dead[kind, own]
+    for d in range(parts.depth[form]):
+        totals = state.totals[parts.attribute[form, d], group]
+        fewest, kept = UNLIMITED, 0
+        for own in parts.tied[:count]:
+            total = totals[parts.value[first + own, d]]
+            if total < fewest:
+                fewest, kept = total, 0
+            if total == fewest:
+                parts.tied[kept] = own
+                kept += 1
+        count = kept
+    return count
+
+
+@kernel
+def best_of_part(
+    kinds: Kinds, state: State, parts: Parts, blocks: Blocks, kind: int, part: int
+) -> int:
+    """The instance that the end of the chain wants, or -1."""
+    choice = parts.choice[parts.form[kind]]
+    if choice >= 0:
+        return fullest(kinds, state, blocks, kind, part, choice)
+    return sweep(kinds, state, parts, kind, part, choice == FEWEST)
+
+
+@kernel
+def rank(kinds: Kinds, state: State, parts: Parts, kind: int, row: int) -> int:
+    """The key by which the best instances of parts that tie compare."""
+    choice = parts.choice[parts.form[kind]]
+    if choice >= 0:
+        return state.remaining[row, choice]
+    if choice == FEWEST:
+        return state.counts[state.slots[kinds.group[kind]], row]
+    return 0
+
+
+@kernel
+def sweep(
+    kinds: Kinds, state: State, parts: Parts, kind: int, part: int, by_count: bool
+) -> int:
+    """The first instance of a part that has room, of those with the fewest tasks of the group.
+
+    Between two calls counts only rise and room only shrinks, so what was passed over on a level
+    stays passed over: a level costs one walk, however many tasks it takes.
+    """
+    own = part - parts.first[parts.form[kind]]
+    counts = state.counts[state.slots[kinds.group[kind]]]
+    level, stop = parts.level[kind, own], parts.start[part + 1]
+    for i in range(parts.at[kind, own], stop):
+        row = parts.rows[i]
+        if (not by_count or counts[row] == level) and fits(kinds, state, kind, row):
+            parts.at[kind, own] = i
+            return row
+    best, fewest = -1, UNLIMITED
+    if by_count:
+        for i in range(parts.start[part], stop):
+            row = parts.rows[i]
+            if counts[row] < fewest and fits(kinds, state, kind, row):
+                best, fewest = i, counts[row]
+    if best < 0:
+        return -1
+    parts.at[kind, own], parts.level[kind, own] = best, fewest
+    return parts.rows[best]
+
+
+@kernel
+def draw_tied(
+    kinds: Kinds, state: State, parts: Parts, rng: Generator, kind: int, sample: int
+) -> int:
+    """`random` among the instances that fit in parts whose counts equal those of `sample`'s."""
+    form, size = parts.form[kind], state.rows.shape[0]
+    for _ in range(TRIES):
+        row = int(rng.random() * size)
+        if ties(kinds, state, parts, kind, row, sample) and fits(kinds, state, kind, row):
+            return row
+    count = 0
+    for row in range(size):
+        if ties(kinds, state, parts, kind, row, sample) and fits(kinds, state, kind, row):
+            state.rows[count] = row
+            count += 1
+    return state.rows[int(rng.random() * count)]
+
+
+@kernel
+def ties(kinds: Kinds, state: State, parts: Parts, kind: int, row: int, sample: int) -> bool:
+    """Whether two instances are the same to all spreads of the chain."""
+    form, group = parts.form[kind], kinds.group[kind]
+    for d in range(parts.depth[form]):
+        attribute = parts.attribute[form, d]
+        totals, codes = state.totals[attribute, group], state.codes[attribute]
+        if totals[codes[row]] != totals[codes[sample]]:
+            return False
+    return True
+
+
+@kernel
+def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
+    """The reference, instance by instance: list the candidates, then narrow link by link."""
+    count = candidates(kinds, state, kind)
+    if count == 0:
+        return -1
+    rows = state.rows
+    for link in range(kinds.length[kind]):
+        operation, argument = kinds.links[kind, link]
+        if operation == RANDOM:
+            if rng is not None:
+                rows[0] = draw(rng, rows, count, rows.shape[0])
+            count = 1
+            continue
+        best, kept = UNLIMITED, 0
+        for i in range(count):
+            row = rows[i]
+            key = link_key(kinds, state, kind, operation, argument, row)
+            if key < best:
+                best, kept = key, 0
+            if key == best:
+                rows[kept] = row
+                kept += 1
+        count = kept
+    return rows[0]
+
+
+@kernel
+def candidates(kinds: Kinds, state: State, kind: int) -> int:
+    """List the instances on which the kind fits in `state.rows`; returns how many."""
+    count = 0
+    for row in range(state.rows.shape[0]):
+        state.rows[count] = row
+        count += fits(kinds, state, kind, row)
+    return count
+
+
+@kernel
+def link_key(
+    kinds: Kinds, state: State, kind: int, operation: int, argument: int, row: int
+) -> int:
+    """What `Strategy.keys` gives for one instance."""
+    group = kinds.group[kind]
+    if operation == BINPACK:
+        return state.remaining[row, argument]
+    if operation == ON_INSTANCE:
+        return np.int64(state.counts[state.slots[group], row])
+    return state.totals[argument, group, state.codes[argument, row]]
+
+
+@kernel
+def draw(rng: Generator, rows: Array, count: int, size: int) -> int:
+    """`random` among the first `count` of the ascending `rows`."""
+    for _ in range(TRIES):
+        row = int(rng.random() * size)
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) >> 1
+            if rows[middle] < row:
+                low = middle + 1
+            else:
+                high = middle
+        if low < count and rows[low] == row:
+            return row
+    return rows[int(rng.random() * count)]

@@ -1,0 +1,105 @@
+"""What the kernels read and write: plain arrays, grouped by how long they live.
+
+A *form* is what chains of one shape share: the attributes that they spread over first, and how they
+choose then. Its *parts* are the sets of instances that agree in those attributes and in which kinds
+may use them; each part keeps its instances in the order in which its form wants them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+# Links of a chain, as (operation, argument): a column, an attribute of the plan, or nothing.
+BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3
+# How a form chooses within its parts: by a resource column (0 and up), or one of these.
+FEWEST, LOWEST, DRAWN = -1, -2, -3
+SCAN = -1  # the form of a kind that looks at every instance for every decision
+TRIES = 64  # of `random`; the same number as in strategies/random.py, which see
+BLOCK = 64  # instances in a block of an ordered part
+UNLIMITED = np.iinfo(np.int64).max
+SHIFT = 32  # an item of an ordered part is amount << SHIFT | row
+ROW = (1 << SHIFT) - 1
+
+Array = Any  # numpy arrays; the comments below give their shapes and types
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile a part of a kernel: it goes into the machine code of the `entry` that calls it."""
+    return cast(_Function, njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+
+
+def entry(function: _Function) -> _Function:
+    """Compile a kernel that Python calls; its machine code is kept on disk."""
+    return cast(_Function, njit(_nrt=False, no_cfunc_wrapper=True, cache=True)(function))
+
+
+class Kinds(NamedTuple):
+    """What the K kinds of a batch ask for. Fixed while no instance changes."""
+
+    columns: Array  # (K, C) int64: which resources, the first `width` of them
+    amounts: Array  # (K, C) int64: how much of each
+    width: Array  # (K,) int64
+    demand: Array  # (K, R) int64: the same, by resource
+    ports: Array  # (K, W) uint64: bits of host ports
+    wants_ports: Array  # (K,) bool
+    most: Array  # (K,) int64: tasks of the group allowed on an instance
+    mask: Array  # (K,) int64: row of State.allowed
+    group: Array  # (K,) int64: index of its group among the G of the batch
+    links: Array  # (K, L, 2) int64: its chain, the first `length` of them
+    length: Array  # (K,) int64
+
+
+class State(NamedTuple):
+    """The cluster's own columns, which the kernels update, and counts derived from them."""
+
+    remaining: Array  # (n or more, R) int64
+    tasks: Array  # (n or more,) int32
+    counts: Array  # (slots, n or more) int32: tasks of a group on an instance
+    ports: Array  # (n or more, W) uint64
+    changed_at: Array  # (n or more,) int64: `version` at the last change of an instance
+    slots: Array  # (G,) int64: row of `counts`
+    allowed: Array  # (M, n) bool: active, connected, and allowed by what never changes
+    codes: Array  # (A, n) int64: value of an attribute, 0 where there is none
+    totals: Array  # (A, G, V) int64: tasks of a group on instances with that value
+    version: Array  # (1,) int64
+    rows: Array  # (n,) int64: room for a list of candidates
+
+
+class Parts(NamedTuple):
+    """F forms and their P parts, and how far every kind has got in each."""
+
+    form: Array  # (K,) int64: SCAN or the form of a kind
+    choice: Array  # (F,) int64: a resource column, FEWEST, LOWEST or DRAWN
+    depth: Array  # (F,) int64: how many attributes it spreads over
+    attribute: Array  # (F, D) int64: which
+    first: Array  # (F + 1,) int64: its parts are first[f] .. first[f + 1] - 1
+    value: Array  # (P, D) int64: code of each attribute
+    part: Array  # (F, n) int32: the part of an instance
+    start: Array  # (P + 1,) int64: the instances of a part are rows[start[p] : start[p + 1]]
+    rows: Array  # (F * n,) int32, ascending within a part
+    floor: Array  # (F, R) int64: the least that any kind of the form asks for
+    at: Array  # (K, most parts of a form) int64: index in `rows` where a sweep stands
+    level: Array  # the same shape, int64: the group's count on an instance that it looks for
+    dead: Array  # the same shape, bool: nothing there fits, nor will before something is freed
+    tied: Array  # (most parts of a form,) int64: room for a list of parts
+
+
+class Blocks(NamedTuple):
+    """The ordered parts: ascending items in blocks, each with a bound on what it can offer."""
+
+    items: Array  # (B, BLOCK) int64
+    length: Array  # (B,) int64
+    top: Array  # (B, R) int64: no instance of the block has more left
+    stamp: Array  # (B,) int32: rises when an instance enters the block
+    seen: Array  # (K or 0, B) int32: stamp at which nothing in the block was fit for the kind
+    order: Array  # block numbers of part p, in order, from index base[p]
+    high: Array  # the last item of the block, along with `order`
+    base: Array  # (P + 1,) int64
+    used: Array  # (P,) int64: blocks in a part
+    free: Array  # (B,) int64: a stack of unused blocks
+    free_count: Array  # (1,) int64

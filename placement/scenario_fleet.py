@@ -1,0 +1,79 @@
+"""What a scenario's fleet offers, to hold its tasks and the names it uses against."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import numpy as np
+
+from placement.cluster import Cluster, instance_strings
+from placement.engine import Engine
+from placement.model import TaskKind
+from placement.scenario import Scenario, instance_specs
+
+# Attributes that ECS or its agents set by themselves where the simulated fleet has none.
+_ECS_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
+_ECS_ATTRIBUTES = {
+    *("ecs.ami-id", "ecs.os-family", "ecs.vpc-id", "ecs.subnet-id"),
+    *("ecs.awsvpc-trunk-id", "ecs.outpost-arn"),
+}
+
+
+class Fleet:
+    """An empty instance of each kind in the fleet, and the names that a scenario may use.
+
+    Groups of unknown types are left out; `zones` and `resources` are names.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        # One for each zone of a group: all others are like these.
+        kinds = tuple(
+            group.model_copy(update={"count": min(group.count, len(group.zones))})
+            for group in scenario.fleet
+            if group.instance_type in scenario.instance_types
+        )
+        cluster = Cluster()
+        attributes = _ECS_ATTRIBUTES.union(*(group.attributes for group in scenario.fleet))
+        for row, spec in enumerate(instance_specs(scenario.model_copy(update={"fleet": kinds}))):
+            strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
+            cluster.register(row, spec.resources, strings)
+            attributes |= spec.attributes.keys()
+        self._engine = Engine(cluster, np.random.default_rng(0))
+        self._attributes = frozenset(attributes)
+        self.zones = frozenset(zone for group in scenario.fleet for zone in group.zones)
+        self.resources = tuple(cluster.resources)
+
+    def lacks(self, attribute: str) -> str | None:
+        """What to say of an attribute that no instance has; None where one does."""
+        if attribute in self._attributes or attribute.startswith(_ECS_PREFIXES):
+            return None
+        hint = did_you_mean(attribute, self._attributes)
+        own = (a for a in self._attributes if not a.startswith(("ecs.", "com.amazonaws.ecs.")))
+        have = ", ".join(sorted(own)) or "none"
+        return f"no instance of the fleet has attribute {attribute!r}{hint}; their own: {have}"
+
+    def refuses(self, kind: TaskKind) -> tuple[str, ...]:
+        """The reasons that leave no instance for one task, though all are empty; else none."""
+        if self._engine.allowed(kind).any():
+            return ()
+        return tuple(reason for reason, _ in self._engine.explain(kind).rejected)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that may have been meant, if one is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` where a known name is near, else nothing."""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """What to say of a name that nothing has."""
+    names = sorted(known)
+    return (
+        f"unknown {what} {name!r}{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}"
+    )

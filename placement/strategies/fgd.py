@@ -1,0 +1,88 @@
+"""Fragmentation gradient descent: where the task leaves the fewest GPUs of no use to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.random import Generator
+
+from placement.model import CPU, TaskKind
+from placement.strategies.devices import fullest_devices
+from placement.strategies.fragmentation import FloatArray, Typical, shares, typical
+from placement.strategies.kept import KeptKeys
+
+if TYPE_CHECKING:
+    from placement.cluster import Cluster, IntArray
+
+
+class Fgd:
+    """Prefer the candidate and the device whose fragments shrink most, or grow least.
+
+    The score is cut to a whole number of 0..100, as in the artefact: the ties that makes are part
+    of the published results. One strategy serves one kind of task, as the engine makes them; it
+    keeps the keys of rows that have not changed.
+
+    Args:
+        tasks: what to expect, (kind, share) pairs whose shares sum to 1. None means the tasks that
+            are booked on the cluster: no knowledge is needed, but every booking changes it, so all
+            candidates are scored again each time.
+
+    Source: Weng et al. (2023), Beware of fragmentation: scheduling GPU-sharing workloads with
+    fragmentation gradient descent, USENIX ATC, algorithm 1 and section 4.3.
+    """
+
+    def __init__(
+        self, field: str | None = None, *, tasks: Sequence[tuple[TaskKind, float]] | None = None
+    ) -> None:
+        """Raises ValueError: fgd takes no field."""
+        if field:
+            raise ValueError("fgd takes no field")
+        self.tasks = tasks
+        self._kept = KeptKeys()
+        self._typical: tuple[int, Typical] | None = None
+
+    def keys(
+        self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
+    ) -> FloatArray:
+        """Minus the score."""
+        from placement.strategies.fragmentation_kernels import descent_scores
+
+        arguments = self._arguments(task, cluster)
+
+        def score(rows: IntArray) -> IntArray:
+            keys: IntArray = -descent_scores(*_state(cluster), rows, *arguments)
+            return keys
+
+        if self.tasks is None:
+            return score(candidates).astype(float)
+        return self._kept.get(cluster, candidates, score)
+
+    def devices(
+        self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
+    ) -> tuple[int, ...]:
+        """The first device of the best score; where several are wanted, the fullest that fit."""
+        from placement.strategies.fragmentation_kernels import descent_row
+
+        if task.devices != 1:
+            return fullest_devices(task, cluster, row)
+        cpu, left = _state(cluster)
+        _, device = descent_row(cpu[row], left[row], row, *self._arguments(task, cluster))
+        return (device,)
+
+    def _arguments(self, task: TaskKind, cluster: Cluster) -> tuple[Any, ...]:
+        cpu = int(cluster.demand(task)[cluster.resources.index(CPU)])
+        return (cpu, task.devices, task.device_milli, *self._columns(cluster))
+
+    def _columns(self, cluster: Cluster) -> Typical:
+        if self.tasks is None:
+            return typical(shares(cluster.booked), cluster)
+        version = cluster.attributes_version
+        if self._typical is None or self._typical[0] != version:
+            self._typical = (version, typical(self.tasks, cluster))
+        return self._typical[1]
+
+
+def _state(cluster: Cluster) -> tuple[IntArray, IntArray]:
+    """CPU left (strided: a column of the table) and thousandths left of each device."""
+    return cluster.remaining[:, cluster.resources.index(CPU)], cluster.device_left

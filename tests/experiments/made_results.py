@@ -1,0 +1,65 @@
+"""Results that no simulation made: small, quick, and with known numbers."""
+
+from pathlib import Path
+
+from experiments.load import load_scenario
+from experiments.metrics import METRICS
+from experiments.recorder import InstanceRecord
+from experiments.simulate import RunResult
+from placement.scenario import Run
+
+SMALL = Path(__file__).parents[2] / "experiments/scenarios/small.toml"
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+
+
+def scenario(**changes):
+    """The scenario `small` with some fields changed."""
+    return load_scenario(SMALL).scenario.model_copy(update=changes)
+
+
+def instance(number, *, until_ms=120_000):
+    return InstanceRecord(
+        name=f"i-{number:03d}",
+        zone=ZONES[number % 3],
+        type="m5.xlarge",
+        cpu=4096,
+        memory=16_384,
+        price_microusd_hour=192_000,
+        since_ms=0,
+        until_ms=until_ms,
+        ever_used=number < 2,
+        busy_ms=60_000,
+    )
+
+
+def result(strategy="binpack", layout="shared", faults="none", **metrics):
+    """A run of two minutes on three instances; the last is gone after the first minute."""
+    lost = faults != "none"
+    row = {name: float(7 + i) for i, name in enumerate(METRICS)}
+    row |= {"submitted": 10.0, "lost": 3.0 * lost, "services_back_s": 0.5 if lost else None}
+    row |= {"refusals_by_reason": '{"RESOURCE:CPU": 2, "RESOURCE:MEMORY": 40}'} | metrics
+    samples = [
+        # ms, cpu, memory, cpu_used, memory_used, present, busy, running, pending, waiting
+        (0, 12_288, 49_152, 0, 0, 3, 0, 0, 0, 0),
+        (60_000, 12_288, 49_152, 3072, 24_576, 3, 2, 4, 0, 5),
+        (120_000, 0, 0, 0, 0, 0, 0, 0, 0, 2),
+    ]
+    frames = [(0, [0, 0, 0]), (60_000, [100, 25, 0]), (120_000, [50, 25, 255])]
+    return RunResult(
+        Run(strategy, layout, faults),
+        row,
+        samples,
+        frames,
+        [instance(n) for n in range(3)],
+        [(250, 5), (10_000, 3)],
+    )
+
+
+def results():
+    """Two strategies, two layouts, with and without faults."""
+    return [
+        result(strategy, layout, faults, instances_busy_mean=busy, wait_p99_s=wait)
+        for layout, wait in (("shared", 10.0), ("separate", 90.0))
+        for faults in ("none", "zone-loss")
+        for strategy, busy in (("spread", 11.5), ("binpack", 4.25))
+    ]

@@ -1,0 +1,289 @@
+"""Everything that can be wrong with a scenario: an entry of a table each, then all at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.scenarios import (
+    BATCH,
+    M5,
+    POISSON,
+    RATE,
+    WEB,
+    changed,
+    container,
+    definition,
+    load,
+    problems_of,
+    sound,
+)
+
+BIG = definition(container(memory=9000))
+ARM = definition(runtimePlatform={"cpuArchitecture": "ARM64"})
+AWSVPC = definition(networkMode="awsvpc")
+POOL = "attribute:pool == web"
+DRAIN = {"kind": "drain", "at": "1s"}
+# What is wrong, where (a path in the document), the value; where it is found, and words of it.
+WRONG = [
+    # Shapes.
+    ("wrong type", (*M5, "count"), "three", "fleet[0].count", "a whole number, found 'three'"),
+    ("a fraction", (*M5, "count"), 1.5, "fleet[0].count", "whole number, found 1.5"),
+    ("a boolean", (*M5, "count"), True, "fleet[0].count", "whole number, found True"),
+    ("too few", (*M5, "count"), 0, "fleet[0].count", "must be greater than 0, found 0"),
+    ("no list", (*M5, "zones"), "a", "fleet[0].zones", "expected a list, found 'a'"),
+    ("empty list", (*M5, "zones"), [], "fleet[0].zones", "needs at least 1"),
+    ("no table", ("models",), 5, "models", "expected a table, found 5"),
+    ("no text", ("name",), 5, "name", "expected a text, found 5"),
+    (
+        "no number",
+        (*BATCH, "options"),
+        {"machine_memory_gib": "x"},
+        "workload[0].options",
+        "a number",
+    ),
+    ("duration", ("duration",), "soon", "duration", '"15m" or "2h", found \'soon\''),
+    ("endless", ("duration",), float("inf"), "duration", "found inf"),
+    ("resubmit", (*BATCH, "resubmit"), "no", "workload[0].resubmit", "expected a duration"),
+    ("quota", ("cluster",), {"provisioning_quota": 0}, "cluster.provisioning_quota", "or false"),
+    ("missing field", (*M5, "zones"), None, "fleet[0].zones", "missing, and required"),
+    ("no fleet", ("fleet",), None, "fleet", "missing, and required"),
+    ("an empty fleet", ("fleet",), [], "fleet", "needs at least 1"),
+    ("no strategies", ("strategies",), {}, "strategies", "needs at least 1"),
+    ("unknown field", (*WEB, "colour"), "red", "service[0].colour", "unknown field"),
+    ("typo", (*M5, "zone"), "a", "fleet[0].zone", "unknown field; did you mean zones?"),
+    ("typo above", ("strategy",), "random", "strategy", "did you mean strategies?"),
+    (
+        "typo inside",
+        (*WEB, "scale"),
+        [{"at": 1, "desired_count": 1, "desired_cont": 1}],
+        "service[0].scale[0].desired_cont",
+        "did you mean desired_count?",
+    ),
+    ("typo in a map", ("faults", "x"), [DRAIN | {"zoen": "a"}], "faults.x[0].zoen", "mean zone?"),
+    ("choice", ("faults", "x"), [{"kind": "los", "at": 1}], "faults.x[0].kind", "must be 'zone-"),
+    ("distribution", ("models",), {"boot": {}}, "models.boot", "constant distribution needs mean"),
+    ("strategy is text", ("strategies", "x"), [5], "strategies.x", "expected a strategy such as"),
+    ("constraint is text", (*WEB, "constraints"), [5], "service[0].constraints[0]", "found 5"),
+    # Names.
+    (
+        "instance type",
+        (*M5, "instance_type"),
+        "m5.lrge",
+        "fleet[0].instance_type",
+        "mean m5.large?",
+    ),
+    ("no such type", (*M5, "instance_type"), "q", "fleet[0].instance_type", '[instance_types."q"]'),
+    ("definition", (*WEB, "task_definition"), "wbe", "service[0].task_definition", "mean web?"),
+    ("kind", (*BATCH, "kind"), "poison", "workload[0].kind", "did you mean poisson?; known: ali"),
+    ("layout part", ("layouts", "x"), {"wbe": []}, "layouts.x.wbe", "'wbe'; did you mean web?"),
+    ("duplicate", (*BATCH, "name"), "web", "workload[0].name", "'web' is taken by service[0]"),
+    ("group twice", ("fleet",), [*sound()["fleet"] * 2], "fleet[1].name", "is taken by fleet[0]"),
+    (
+        "family twice",
+        ("task_definitions", "batch"),
+        definition(),
+        "task_definitions.batch",
+        "family 'web' is taken by task_definitions.web",
+    ),
+    (
+        "scale",
+        WEB,
+        sound()["service"][0] | {"at": 9, "scale": [{"at": 8, "desired_count": 1}]},
+        "service[0].scale[0].at",
+        "8000 ms is before the service is created, at 9000 ms",
+    ),
+    # Strategies.
+    ("strategy", ("strategies", "x"), "binpak:cpu", "strategies.x", "did you mean binpack?"),
+    ("strategy of a service", (*WEB, "strategy"), "best", "service[0].strategy", "strategy 'best'"),
+    ("field", ("strategies", "x"), "binpack", "strategies.x", "binpack: binpack needs a field"),
+    ("spread field", ("strategies", "x"), "spread:zone", "strategies.x", "spread needs a field"),
+    ("resource", ("strategies", "x"), "binpack:memry", "strategies.x", "resource 'memry'"),
+    (
+        "spread attribute",
+        ("strategies", "x"),
+        "spread:attribute:ecs.availabilty-zone",
+        "strategies.x",
+        "did you mean ecs.availability-zone?",
+    ),
+    ("six strategies", ("strategies", "x"), ["random"] * 6, "strategies.x", "ECS allows 5"),
+    ("no file", ("strategies", "x"), "no.py:Mine", "strategies.x", "no file no.py"),
+    (
+        "no class",
+        ("strategies", "x"),
+        "mine.py:Yours",
+        "strategies.x",
+        "mine.py has no class Yours",
+    ),
+    ("no keys", ("strategies", "x"), "keyless.py:A", "strategies.x", "has no method keys"),
+    ("syntax", (*WEB, "strategy"), "syntax.py:A", "service[0].strategy", "syntax.py:2: SyntaxE"),
+    ("raises", (*BATCH, "strategy"), "raises.py:A", "workload[0].strategy", "raises.py:2: ZeroD"),
+    ("refuses", ("strategies", "x"), "mine.py:Mine:refused", "strategies.x", "refused"),
+    ("cannot be made", ("strategies", "x"), "init.py:A", "strategies.x", "KeyError: 'x'"),
+    # Queries and constraints.
+    (
+        "query",
+        (*WEB, "constraints"),
+        ["attribute:pool = web"],
+        "service[0].constraints",
+        "position",
+    ),
+    ("query in a layout", ("layouts", "x"), {"web": ["a b"]}, "layouts.x.web", "position"),
+    (
+        "attribute",
+        (*WEB, "constraints"),
+        ["attribute:pol == web"],
+        "service[0].constraints",
+        "no instance of the fleet has attribute 'pol'; did you mean pool?; their own: pool",
+    ),
+    (
+        "ECS's attribute",
+        (*WEB, "constraints"),
+        ["attribute:ecs.instance-typ == m5.large"],
+        "service[0].constraints",
+        "did you mean ecs.instance-type?",
+    ),
+    (
+        "maxPerInstance",
+        (*WEB, "constraints"),
+        ["maxPerInstance: x"],
+        "service[0].constraints",
+        "'x'",
+    ),
+    ("memberOf", (*WEB, "constraints"), ["memberOf:"], "service[0].constraints", "an expression"),
+    ("too many", (*WEB, "constraints"), [POOL] * 11, "service[0]", "11 placement constraints, ECS"),
+    # Demands that no instance meets, though all are empty.
+    (
+        "too big",
+        ("task_definitions", "web"),
+        BIG,
+        "service[0]",
+        "256 CPU, 9000 MEMORY): RESOURCE:MEM",
+    ),
+    ("architecture", ("task_definitions", "web"), ARM, "service[0]", "=arm64): ATTRIBUTE"),
+    ("provider", (*BATCH, "capacity_provider"), "cp", "workload[0]", "EMPTY CAPACITY PROVIDER"),
+    ("value", ("layouts", "x"), {"web": ["attribute:pool == wbe"]}, "layouts.x.web", "MemberOf"),
+    # Faults.
+    (
+        "zone",
+        ("faults", "x"),
+        [{"kind": "zone-loss", "zone": "c", "at": 1}],
+        "faults.x[0].zone",
+        "a, b",
+    ),
+    (
+        "no zone",
+        ("faults", "x"),
+        [{"kind": "zone-loss", "at": 1}],
+        "faults.x[0].zone",
+        "needs the zone",
+    ),
+    ("no query", ("faults", "x"), [DRAIN], "faults.x[0].instances", "needs a cluster query"),
+    (
+        "broken query",
+        ("faults", "x"),
+        [DRAIN | {"instances": "attribute:pool =="}],
+        "faults.x[0].instances",
+        "position",
+    ),
+    (
+        "attribute of a drain",
+        ("faults", "x"),
+        [DRAIN | {"instances": "attribute:pol == web"}],
+        "faults.x[0].instances",
+        "did you mean pool?",
+    ),
+    (
+        "volatile",
+        ("faults", "x"),
+        [DRAIN | {"instances": "runningTasksCount == 0"}],
+        "faults.x[0].instances",
+        "stays the same",
+    ),
+    # Workloads.
+    ("no trace", (*BATCH, "file"), "no.csv", "workload[0].file", "no file no.csv"),
+    ("no trace given", (*BATCH, "file"), None, "workload[0]", "alibaba_batch needs a file"),
+    ("no option", (*BATCH, "options"), {}, "workload[0].options.machine_memory_gib", "missing"),
+    (
+        "typo in an option",
+        BATCH,
+        POISSON | {"options": {"rate_per_sec": 1.0, "run": {"mean": "1s"}}},
+        "workload[0].options.rate_per_sec",
+        "did you mean rate_per_s?",
+    ),
+    (
+        "option inside",
+        BATCH,
+        POISSON | {"options": RATE | {"run": {"distribution": "lognormal"}}},
+        "workload[0].options.run",
+        "needs median",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place", "words"), [pytest.param(*case[1:], id=case[0]) for case in WRONG]
+)
+def test_what_is_wrong_is_named_once_with_file_and_place(folder, path, value, place, words):
+    Path("keyless.py").write_text("class A:\n    pass\n")
+    Path("syntax.py").write_text("x = 1\ndef\n")
+    Path("raises.py").write_text("x = 1\nx / 0\n")
+    Path("init.py").write_text("class A:\n    def __init__(self):\n        raise KeyError('x')\n")
+    [(found, what)] = problems_of(changed(path, value))
+    assert found.startswith(f"test.toml: {place}")
+    assert words in what
+
+
+def test_zones_of_awsvpc_tasks_must_be_in_the_fleet(folder):
+    document = changed(("task_definitions", "web"), AWSVPC)
+    load(document)
+    document["service"][0]["zones"] = ["c"]
+    [(place, what)] = problems_of(document)
+    assert place == "test.toml: service[0]"
+    assert what.endswith("LOCATION")
+
+
+def test_every_problem_of_meaning_is_named_at_once_each_with_its_file(folder):
+    document = changed((*WEB, "task_definition"), "wbe")
+    document["fleet"][0]["instance_type"] = "m5.lrge"
+    document["strategies"] = {"a": "binpak", "b": ["random", "no.py:Mine"]}
+    document["faults"]["loss"][0]["zone"] = "z"
+    document["layouts"]["parted"] = {"web": ["attribute:pol == web"], "nobody": []}
+    document["workload"][0]["options"] = {}
+    document["workload"].append(POISSON | {"name": "web", "options": RATE, "kind": "burst"})
+    Path("web.json").write_text(json.dumps(definition(container(memory=5), networkMode="x")))
+    assert {place for place, _ in problems_of(document)} == {
+        "web.json: networkMode",
+        "web.json: containerDefinitions[0].memory",
+        "test.toml: service[0].task_definition",
+        "test.toml: fleet[0].instance_type",
+        "test.toml: strategies.a",
+        "test.toml: strategies.b",
+        "test.toml: faults.loss[0].zone",
+        "test.toml: layouts.parted.web",
+        "test.toml: layouts.parted.nobody",
+        "test.toml: workload[0].options.machine_memory_gib",
+        "test.toml: workload[1].name",
+        "test.toml: workload[1].options.rate_per_s",
+        "test.toml: workload[1].options.count",
+    }
+
+
+def test_every_problem_of_shape_is_named_at_once_with_those_of_other_files(folder):
+    document = changed((*M5, "count"), "three")
+    document["sed"] = 5
+    document["workload"][0]["file"] = "no.csv"
+    document["strategies"]["x"] = "no.py:Mine"
+    Path("web.json").write_text("{")
+    assert {place for place, _ in problems_of(document)} == {
+        "web.json",
+        "test.toml: fleet[0].count",
+        "test.toml: sed",
+        "test.toml: workload[0].file",
+        "test.toml: strategies.x",
+    }
+
+
+def test_extra_strategies_are_checked_as_well(folder):
+    [(place, what)] = problems_of(sound(), extra_strategies={"mine": "no.py:Mine"})
+    assert (place, what) == ("strategy mine", "no file no.py")

@@ -1,0 +1,89 @@
+"""The book of tasks: numbers, states that only go forward, and who is on which instance."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from placement.model import TaskKind, TaskStatus
+from placement.tasks import NOWHERE, Launch, TaskTable
+
+LAUNCH = Launch(TaskKind((("CPU", 1),), "family:app"), "app:1")
+
+
+def table(places: int = 0) -> TaskTable:
+    """A table with a task on each of instances 0 .. places-1."""
+    tasks = TaskTable()
+    for instance in range(places):
+        tasks.put(tasks.create(LAUNCH, TaskStatus.PROVISIONING), instance)
+    return tasks
+
+
+def test_tasks_are_numbered_from_zero_without_gaps():
+    tasks = table()
+    assert [tasks.create(LAUNCH, TaskStatus.PROVISIONING) for _ in range(3)] == [0, 1, 2]
+    assert len(tasks) == 3
+
+
+def test_a_new_task_is_alive_and_nowhere():
+    tasks = table()
+    task = tasks.create(LAUNCH, TaskStatus.PROVISIONING)
+    assert tasks.alive(task)
+    assert tasks.instance[task] == NOWHERE
+    assert tasks.status[task] is TaskStatus.PROVISIONING
+
+
+def test_a_task_that_is_put_somewhere_is_pending_there():
+    tasks = table(2)
+    assert tasks.instance == [0, 1]
+    assert set(tasks.status) == {TaskStatus.PENDING}
+    assert (tasks.on(0), tasks.on(1), tasks.on(2)) == ([0], [1], [])
+
+
+def test_the_tasks_on_an_instance_are_listed_by_age_of_placement():
+    tasks = table()
+    for _ in range(3):
+        tasks.create(LAUNCH, TaskStatus.PROVISIONING)
+    for task in (2, 0, 1):
+        tasks.put(task, 5)
+    assert tasks.on(5) == [2, 0, 1]
+
+
+@pytest.mark.parametrize(("old", "new"), list(itertools.product(TaskStatus, repeat=2)))
+def test_a_state_is_taken_over_only_if_it_lies_ahead(old, new):
+    tasks = table(1)
+    tasks.status[0] = old
+    order = list(TaskStatus)
+    ahead = order.index(new) > order.index(old)
+    assert tasks.advance(0, new) is ahead
+    assert tasks.status[0] is (new if ahead else old)
+
+
+def test_a_task_leaves_its_instance_when_it_has_stopped_not_when_it_is_told_to():
+    tasks = table(1)
+    tasks.end(0)
+    assert not tasks.alive(0)
+    assert tasks.on(0) == [0]
+    tasks.advance(0, TaskStatus.STOPPED)
+    assert tasks.on(0) == []
+
+
+def test_a_task_that_never_had_a_place_can_stop_too():
+    tasks = table()
+    task = tasks.create(LAUNCH, TaskStatus.PROVISIONING)
+    assert tasks.advance(task, TaskStatus.STOPPED)
+
+
+def test_the_living_are_those_whose_end_was_not_asked_for():
+    tasks = table(3)
+    tasks.end(1)
+    assert list(tasks.living()) == [0, 2]
+
+
+def test_the_devices_of_a_task_are_remembered():
+    tasks = table(1)
+    task = tasks.create(LAUNCH, TaskStatus.PROVISIONING)
+    tasks.put(task, 0, (1, 3))
+    assert tasks.devices(task) == (1, 3)
+    assert tasks.devices(0) == ()
