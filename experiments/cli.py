@@ -36,6 +36,11 @@ COMMANDS = {
         "simulate_parser",
         "run a scenario's strategies side by side and write a report",
     ),
+    "openb": (
+        "experiments.openb",
+        "add_arguments",
+        "replay the OpenB evaluation (USENIX ATC'23) under a policy",
+    ),
     "verify": (
         "experiments.commands",
         "verify_parser",

@@ -2,7 +2,7 @@
 
 Pods arrive one at a time and stay; one that fits nowhere is dropped. What the policies do is in
 `placement/strategies`; here pods become kinds of tasks, nodes become instances, and the state after
-each arrival becomes the published series. The rules are in experiments/data/openb/README.md.
+each arrival becomes the published series. Origin of the files: experiments/data/openb/README.md.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from placement.strategies import STRATEGIES, Strategy
 from placement.strategies.fgd import Fgd
 from placement.strategies.fragmentation import Typical, typical
 from placement.strategies.gpu_clustering import GpuClustering
+from placement.strategies.stow_gpu import StowGpu
 
 PODS, PODS_MAX = "PODS", 1001
 MODEL = "gpu-model"
@@ -71,6 +72,7 @@ POLICIES: Mapping[str, Callable[[Workload], Strategy]] = {
     "gpupacking": lambda workload: STRATEGIES["gpu_packing"](None),
     "bestfit": lambda workload: STRATEGIES["openb_best_fit"](None),
     "fgd": lambda workload: Fgd(tasks=workload.tasks),
+    "stow_gpu": lambda workload: StowGpu(tasks=workload.tasks),
 }
 
 
@@ -91,7 +93,7 @@ def replay(
     """
     rows: list[Row] = []
     for seed in seeds:
-        events = run(nodes, pods, arrivals[seed], policy, default_rng(seed))
+        events, _ = run(nodes, pods, arrivals[seed], policy, default_rng(seed))
         capacity = DEVICE_MILLI * sum(node.gpus for node in nodes)
         for load, *values in series(events, capacity):
             rows.append((trace, policy, seed, load, *values))
@@ -100,8 +102,8 @@ def replay(
 
 def run(
     nodes: Sequence[Node], pods: Sequence[Pod], arrivals: Arrivals, policy: str, rng: Generator
-) -> Events:
-    """Offer every pod in turn; what stood after each arrival."""
+) -> tuple[Events, Cluster]:
+    """Offer every pod in turn; what stood after each arrival, and the cluster at the end."""
     cluster = make_cluster(nodes, arrivals.rank)
     # One object for all pods of a kind: the engine looks them up in many dictionaries.
     same: dict[TaskKind, TaskKind] = {}
@@ -121,7 +123,7 @@ def run(
             used += gpu
             state.update(int(decision.instances[0]))
         events.note(index, arrived, used, state.total())
-    return events
+    return events, cluster
 
 
 def make_cluster(nodes: Sequence[Node], rank: Sequence[int] | np.ndarray) -> Cluster:
@@ -217,6 +219,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", required=True, help=f"{names}, or a strategy without field")
     parser.add_argument("--seeds", required=True, help="such as 42-51 or 42,44")
     parser.add_argument("--out", type=Path, required=True, help="the series (CSV)")
+    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -80,3 +80,12 @@ class Filled(NamedTuple):
     rows: list[int]
     devices: list[tuple[int, ...]]
     failure: Failure | None
+
+
+def joined(parts: Sequence[Filled]) -> Filled:
+    """Several fills as one; the Failure is the first there is."""
+    return Filled(
+        [row for part in parts for row in part.rows],
+        [devices for part in parts for devices in part.devices],
+        next((part.failure for part in parts if part.failure is not None), None),
+    )

@@ -186,6 +186,8 @@ class _RequestsAnswered:
     def __call__(self, history: History, seen: Seen) -> Iterator[str]:
         if isinstance(seen, m.RunTask):
             self._asked[seen.request] += max(0, seen.count)
+        elif isinstance(seen, m.StartTask):
+            self._asked[seen.request] += len(seen.instances)
         elif isinstance(seen, m.StartTasks) and seen.request is not None:
             # Those that waited were answered when they began to wait.
             new = sum(task not in history.tasks for task in seen.tasks)
@@ -206,10 +208,19 @@ class _RequestsAnswered:
 
 
 def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
-    """Not more than desired outside draining instances, nor twice as many in all."""
+    """Not more than desired outside draining instances, nor twice as many in all.
+
+    A daemon has one task on an instance at most.
+    """
     if not isinstance(seen, Round):
         return
     for name, service in history.services.items():
+        if service.daemon:
+            hosts = Counter(history.tasks[task].host for task in service.tasks)
+            crowded = [host for host, count in hosts.items() if count > 1]
+            if crowded:
+                yield f"daemon {name} has several tasks on instances {crowded}"
+            continue
         settled, total, want = *_counts(history, name), service.desired_count
         if settled > want or total > 2 * want:
             yield f"service {name} wants {want} tasks, has {settled} and {total - settled} draining"
@@ -237,9 +248,11 @@ class _RoomIsUsed:
         self._failed: list[Needs] = []
 
     def __call__(self, history: History, seen: Seen) -> Iterator[str]:
-        if isinstance(seen, m.RunTaskFailed) and seen.failure.reason != PROVISIONING_QUOTA:
+        if isinstance(seen, m.RunTaskFailed):
             needs = history.needs_of_request(seen.request)
-            if needs is not None:
+            # A StartTask fails for the one instance that it named, whatever room others have.
+            tried_all = seen.instance is None and seen.failure.reason != PROVISIONING_QUOTA
+            if needs is not None and tried_all:
                 self._failed.append(needs)
         elif isinstance(seen, Round):
             yield from self._end(history)
@@ -249,6 +262,8 @@ class _RoomIsUsed:
             yield from _room(needs, "a request failed", history, history.hosts)
         waiting = {needs: "tasks wait" for needs, count in history.waiting.items() if count > 0}
         for name, service in history.services.items():
+            if service.daemon:
+                continue
             settled, total = _counts(history, name)
             if settled < service.desired_count and total < 2 * service.desired_count:
                 waiting[service.needs] = f"service {name} is short"

@@ -253,12 +253,12 @@ class Cluster:
     # --- for kernels, which book in the columns themselves ----------------------------------------
 
     def columns(self, groups: Sequence[str]) -> tuple[NDArray[Any], ...]:
-        """remaining, tasks, counts by group, ports and changed_at, longer than `size`; and the rows
-        of the counts that belong to `groups`. `booked_in_place` must follow what is booked there.
+        """The first fields of `kernels.layout.State`, longer than `size`, and which of the counts
+        belong to `groups`. What is booked there `booked_in_place` must be told.
         """
         slots = np.array([self._group_slot(group) for group in groups], np.int64)
-        counts = self._group_counts
-        return self._remaining, self._tasks, counts, self._ports, self._changed_at, slots
+        ports = self._ports, self._reserved_ports
+        return self._remaining, self._tasks, self._group_counts, *ports, self._changed_at, slots
 
     def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
         """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""

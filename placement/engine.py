@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.random import Generator
 
-from placement.batch import UNPLACED, Decision, Filled, TaskBatch
+from placement.batch import UNPLACED, Decision, Filled, TaskBatch, joined
 from placement.cluster import BoolArray, Cluster, IntArray
 from placement.constraints import (
     CONSTRAINTS,
@@ -25,14 +25,14 @@ from placement.constraints import (
 )
 from placement.errors import PlacementError
 from placement.model import TaskKind
-from placement.reasons import NO_ACTIVE_INSTANCES, Failure
+from placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
 from placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
 from placement.strategies.devices import fullest_devices
 
 if TYPE_CHECKING:
     from placement.kernels.runner import Runner
 
-__all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch"]
+__all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 _Made = TypeVar("_Made")
 KERNEL_TASKS_MIN = 32  # from so many tasks on, an index that is made for them pays
 
@@ -76,7 +76,7 @@ class Engine:
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense; nothing has been booked then.
         """
-        for kind in tasks.kinds if isinstance(tasks, TaskBatch) else set(tasks):
+        for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
         if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
@@ -100,6 +100,19 @@ class Engine:
             filled.rows.append(placed[0])
             filled.devices.append(placed[1])
         return filled
+
+    def place_on(self, kind: TaskKind, row: int) -> Filled:
+        """Place one task of `kind` on the instance that the caller chose, if it may run there.
+
+        The chain of `kind` has no say, but for the choice of devices. The Failure is about this
+        instance alone: MISSING where there is none of that number, INACTIVE where it is gone.
+        """
+        failure = self._refusal(kind, row)
+        if failure is not None:
+            return Filled([], [], failure)
+        devices = self._choose_devices(kind, row) if kind.devices else ()
+        self.cluster.reserve(kind, row, devices)
+        return Filled([row], [devices], None)
 
     def check(self, kind: TaskKind) -> None:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
@@ -245,6 +258,15 @@ class Engine:
             if isinstance(strategy, DeviceChooser):
                 return strategy.devices(kind, self.cluster, row, self.rng)
         return fullest_devices(kind, self.cluster, row)
+
+    def _refusal(self, kind: TaskKind, row: int) -> Failure | None:
+        if not 0 <= row < self.cluster.size:
+            return Failure(MISSING)
+        if not self.cluster.present[row]:
+            return Failure(INACTIVE)
+        reasons = (reason for reason, allows in self._steps(kind) if not allows[row])
+        reason = next(reasons, None)
+        return None if reason is None else Failure(reason, ((reason, 1),))
 
     def _steps(self, kind: TaskKind) -> Iterator[tuple[str, BoolArray]]:
         yield from state_steps(kind, self.cluster)

@@ -103,6 +103,7 @@ class ServiceFacts:
 
     needs: Needs
     desired_count: int
+    daemon: bool = False
     tasks: dict[int, None] = field(default_factory=dict)
 
 
@@ -157,16 +158,18 @@ class History:
         family, _, revision = name.partition(":")
         return self._families[family][int(revision or 0) - 1]
 
-    def _run_task(self, call: m.RunTask) -> None:
+    def _run_task(self, call: m.RunTask | m.StartTask) -> None:
         definition = self._definition(call.task_definition)
         group = call.group or f"family:{definition.family}"
-        needs = _needs(definition, call, group, call.capacity_provider)
+        provider = call.capacity_provider if isinstance(call, m.RunTask) else None
+        needs = _needs(definition, call, group, provider)
         self._requests[call.request, definition.name] = self._latest[call.request] = needs
 
     def _create_service(self, call: m.CreateService) -> None:
         definition = self._definition(call.task_definition)
         needs = _needs(definition, call, f"service:{call.service}", None)
-        self.services[call.service] = ServiceFacts(needs, call.desired_count)
+        daemon = call.scheduling_strategy == "DAEMON"
+        self.services[call.service] = ServiceFacts(needs, call.desired_count, daemon)
 
     def _update_service(self, call: m.UpdateService) -> None:
         self.services[call.service].desired_count = call.desired_count
@@ -262,6 +265,7 @@ class History:
 _HANDLERS: dict[type, Any] = {
     m.RegisterTaskDefinition: History._register,
     m.RunTask: History._run_task,
+    m.StartTask: History._run_task,
     m.CreateService: History._create_service,
     m.UpdateService: History._update_service,
     m.InstanceRegistered: History._registered,
@@ -278,18 +282,21 @@ _HANDLERS: dict[type, Any] = {
 
 def _needs(
     definition: TaskDefinition,
-    call: m.RunTask | m.CreateService,
+    call: m.RunTask | m.StartTask | m.CreateService,
     group: str,
     capacity_provider: str | None,
 ) -> Needs:
-    override = TaskOverride(call.cpu, call.memory) if isinstance(call, m.RunTask) else None
+    override = TaskOverride()
+    if not isinstance(call, m.CreateService):
+        override = TaskOverride(call.cpu, call.memory)
+    constraints = () if isinstance(call, m.StartTask) else call.placement_constraints
     tcp, udp = host_ports(definition)
     return Needs(
-        tuple(task_resources(definition, override or TaskOverride()).items()),
+        tuple(task_resources(definition, override).items()),
         group,
         frozenset([("tcp", port) for port in tcp] + [("udp", port) for port in udp]),
         definition.requires_attributes,
         call.zones if definition.network_mode == "awsvpc" else (),
-        definition.placement_constraints + call.placement_constraints,
+        definition.placement_constraints + constraints,
         capacity_provider,
     )

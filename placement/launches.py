@@ -61,25 +61,37 @@ class Launches:
         kind = self._kind(call, definition, group, strategies, call.capacity_provider)
         return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
 
+    def of_start_task(self, call: m.StartTask) -> Launch:
+        """The launch of a StartTask call. Raises PlacementError as `definition` does."""
+        definition = self.definition(call.task_definition)
+        group = call.group or f"family:{definition.family}"
+        kind = self._kind(call, definition, group, (), None)
+        return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
+
     def of_service(self, call: m.CreateService) -> Launch:
         """The launch of a service's tasks. Raises PlacementError as `definition` does."""
         definition = self.definition(call.task_definition)
         strategies = call.placement_strategy or SERVICE_DEFAULT_STRATEGIES
+        if call.scheduling_strategy == "DAEMON":
+            strategies = ()
         kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
-        return Launch(kind, definition.name, None, call.service)
+        daemon = call.scheduling_strategy == "DAEMON"
+        return Launch(kind, definition.name, service=call.service, daemon=daemon)
 
     def _kind(
         self,
-        call: m.RunTask | m.CreateService,
+        call: m.RunTask | m.StartTask | m.CreateService,
         definition: TaskDefinition,
         group: str,
         strategies: tuple[PlacementStrategy, ...],
         provider: str | None,
     ) -> TaskKind:
-        override = (
-            TaskOverride(call.cpu, call.memory) if isinstance(call, m.RunTask) else TaskOverride()
-        )
-        constraints = call.placement_constraints
+        override = TaskOverride()
+        constraints: tuple[PlacementConstraint, ...] = ()
+        if not isinstance(call, m.CreateService):
+            override = TaskOverride(call.cpu, call.memory)
+        if not isinstance(call, m.StartTask):
+            constraints = call.placement_constraints
         key = (definition.name, override, group, constraints, strategies, call.zones, provider)
         if key not in self._kinds:
             constraints = definition.placement_constraints + constraints

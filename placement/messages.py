@@ -10,7 +10,7 @@ the order in which it creates them; both count from 0 without gaps, so columns a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -52,6 +52,22 @@ class RunTask(Message, frozen=True):
     started_by: str = ""
 
 
+class StartTask(Message, frozen=True):
+    """Start one task on each named instance: the caller is the scheduler (ecs-semantics 9.1).
+
+    No strategies; what the instance lacks is a failure, nothing waits.
+    """
+
+    request: int
+    task_definition: str
+    instances: tuple[int, ...]
+    group: str | None = None
+    cpu: int | None = None
+    memory: int | None = None
+    zones: tuple[str, ...] = ()
+    started_by: str = ""
+
+
 class StopTask(Message, frozen=True):
     """The user stops tasks; their resources are free from this round on (ecs-semantics 2.4)."""
 
@@ -60,14 +76,18 @@ class StopTask(Message, frozen=True):
 
 
 class CreateService(Message, frozen=True):
-    """Keep `desired_count` tasks of a definition running, from now on."""
+    """Keep `desired_count` tasks of a definition running, from now on.
+
+    A DAEMON runs one on every ACTIVE instance that meets its constraints; its count is not asked.
+    """
 
     service: str
     task_definition: str
-    desired_count: int
+    desired_count: int = 0
     placement_constraints: tuple[PlacementConstraint, ...] = ()
     placement_strategy: tuple[PlacementStrategy, ...] = ()
     zones: tuple[str, ...] = ()
+    scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
 
 
 class UpdateService(Message, frozen=True):
@@ -129,6 +149,7 @@ class TasksChanged(Message, frozen=True):
 Event = (
     RegisterTaskDefinition
     | RunTask
+    | StartTask
     | StopTask
     | CreateService
     | UpdateService
@@ -171,11 +192,15 @@ class StopTasks(Message, frozen=True):
 
 
 class RunTaskFailed(Message, frozen=True):
-    """`count` copies of a request were not placed and are forgotten: ECS's `failures`."""
+    """`count` copies of a request were not placed and are forgotten: ECS's `failures`.
+
+    `instance` is the one that StartTask named.
+    """
 
     request: int
     count: int
     failure: Failure
+    instance: int | None = None
 
 
 class TasksProvisioning(Message, frozen=True):
@@ -195,8 +220,12 @@ class TasksStopped(Message, frozen=True):
 
 
 class CallRejected(Message, frozen=True):
-    """A call made no sense (ECS's ClientException) and changed nothing."""
+    """A call made no sense (ECS's ClientException) and changed nothing.
 
+    `position` is its place among the events of the round.
+    """
+
+    position: int
     call: Event
     reason: str
 
@@ -222,14 +251,5 @@ class Round(msgspec.Struct, frozen=True):
 
     def accepted(self) -> list[Event]:
         """The events without the calls that were rejected: those changed nothing."""
-        rejected = [c.call for c in self.commands if isinstance(c, CallRejected)]
-        if not rejected:
-            return list(self.events)
-        accepted: list[Event] = []
-        # From the end: of two equal calls of which one was rejected, it was the second.
-        for event in reversed(self.events):
-            if event in rejected:
-                rejected.remove(event)
-            else:
-                accepted.append(event)
-        return accepted[::-1]
+        rejected = {c.position for c in self.commands if isinstance(c, CallRejected)}
+        return [event for n, event in enumerate(self.events) if n not in rejected]

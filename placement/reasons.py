@@ -17,6 +17,8 @@ EMPTY_CAPACITY_PROVIDER = "EMPTY CAPACITY PROVIDER"
 MEMBER_OF = "MemberOf placement constraint unsatisfied."
 DISTINCT_INSTANCE = "DistinctInstance placement constraint unsatisfied."
 MAX_PER_INSTANCE = "MaxPerInstance placement constraint unsatisfied."
+MISSING = "MISSING"
+INACTIVE = "INACTIVE"
 NO_ACTIVE_INSTANCES = "NO ACTIVE INSTANCES"
 PROVISIONING_QUOTA = "ClientException: the cluster's quota of PROVISIONING tasks is used up"
 

@@ -9,8 +9,6 @@ run with the event that says so.
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,14 +19,15 @@ import numpy as np
 from placement import messages as m
 from placement.cluster import Cluster, instance_strings
 from placement.constraints import CONSTRAINTS, ConstraintFactory
-from placement.engine import Engine, Filled
+from placement.engine import Engine, Filled, joined
 from placement.errors import PlacementError
 from placement.launches import Launches
-from placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
+from placement.model import InstanceStatus, StopCode, TaskStatus
 from placement.reasons import PROVISIONING_QUOTA, Failure
-from placement.services import Service, missing, running_count, surplus
+from placement.services import Service, missing, plan_daemon, running_count, surplus
 from placement.strategies import STRATEGIES, StrategyFactory
 from placement.tasks import NOWHERE, Launch, TaskTable
+from placement.waiting import WaitingTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +69,15 @@ class Scheduler:
         self._out: list[m.Command] = []
         self._now_ms = 0
         self._requests: list[tuple[Launch, int]] = []
+        self._starts: list[tuple[Launch, tuple[int, ...]]] = []
         self._touched: dict[str, None] = {}
         self._short: dict[str, None] = {}
-        self._waiting: dict[TaskKind, deque[int]] = {}
-        self._waiting_count = 0
-        self._expiries: deque[tuple[int, int]] = deque()
-        self._tried_version = -1
+        self._waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
+        self._daemons_version = -1
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.RegisterTaskDefinition: self._register_task_definition,
             m.RunTask: self._run_task,
+            m.StartTask: self._start_task,
             m.StopTask: self._stop_task,
             m.CreateService: self._create_service,
             m.UpdateService: self._update_service,
@@ -109,14 +108,15 @@ class Scheduler:
         assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms} ms"
         self._now_ms = now_ms
         events, self._inbox = self._inbox, []
-        for event in events:
+        for position, event in enumerate(events):
             try:
                 self._handlers[type(event)](event)
             except PlacementError as error:
-                self._out.append(m.CallRejected(event, str(error)))
+                self._out.append(m.CallRejected(position, event, str(error)))
         self._settle_services()
-        self._place_waiting()
+        self._start_waiting(self._waiting.place(self.engine, self.tasks))
         self._expire()
+        self._place_starts()
         self._place_requests()
         commands, self._out = tuple(self._out), []
         return commands
@@ -124,9 +124,7 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has something to do even if no event comes; None: never."""
-        while self._expiries and not self._waits(self._expiries[0][1]):
-            self._expiries.popleft()
-        return self._expiries[0][0] if self._expiries else None
+        return self._waiting.deadline_ms
 
     # --- API calls ------------------------------------------------------------------------------
 
@@ -139,6 +137,9 @@ class Scheduler:
         launch = self.launches.of_run_task(call)
         self.engine.check(launch.kind)
         self._requests.append((launch, call.count))
+
+    def _start_task(self, call: m.StartTask) -> None:
+        self._starts.append((self.launches.of_start_task(call), call.instances))
 
     def _stop_task(self, call: m.StopTask) -> None:
         unknown = [task for task in call.tasks if not 0 <= task < len(self.tasks)]
@@ -153,7 +154,8 @@ class Scheduler:
         _check_count(call.desired_count)
         launch = self.launches.of_service(call)
         self.engine.check(launch.kind)
-        self.services[call.service] = Service(call.service, launch, call.desired_count)
+        daemon = call.scheduling_strategy == "DAEMON"
+        self.services[call.service] = Service(call.service, launch, call.desired_count, daemon)
         self._touched[call.service] = None
 
     def _update_service(self, call: m.UpdateService) -> None:
@@ -237,8 +239,7 @@ class Scheduler:
             launch, row = self.tasks.launch[task], self.tasks.instance[task]
             self.tasks.end(task)
             if row == NOWHERE:
-                self._waiting[launch.kind].remove(task)
-                self._waiting_count -= 1
+                self._waiting.remove(launch.kind, task)
             else:
                 self.cluster.release(launch.kind, row, self.tasks.devices(task))
             if launch.service is not None:
@@ -254,10 +255,13 @@ class Scheduler:
 
     def _settle_services(self) -> None:
         """Bring every service that something happened to, or that lacks tasks, to its count."""
+        self._settle_daemons()
         dirty = [name for name in self.services if name in self._touched or name in self._short]
         self._touched = {}
         for name in dirty:
             service = self.services[name]
+            if service.daemon:
+                continue
             reason = f"Scaling activity initiated by (service {name})"
             extra = surplus(service, self.tasks, self.engine)
             self._stop(extra, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
@@ -270,6 +274,24 @@ class Scheduler:
             self._report(service, failure)
         # Stopping a service's own tasks is not news to it.
         self._touched = {}
+
+    def _settle_daemons(self) -> None:
+        """Daemons come first, so that on a new instance they have their room before any other."""
+        daemons = [service for service in self.services.values() if service.daemon]
+        touched = any(service.name in self._touched for service in daemons)
+        if not touched and self._daemons_version == self.cluster.version:
+            return
+        for service in daemons:
+            plan = plan_daemon(service, self.tasks, self.engine)
+            reason = f"Scaling activity initiated by (service {service.name})"
+            self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
+            kind = service.launch.kind
+            filled = joined([self.engine.place_on(kind, row) for row in plan.start])
+            for task in self._start(service.launch, filled):
+                service.tasks[task] = None
+            service.desired_count = plan.eligible
+            self._report(service, filled.failure)
+        self._daemons_version = self.cluster.version
 
     def _start_service_tasks(self, service: Service, count: int) -> Failure | None:
         filled = self.engine.fill(service.launch.kind, count)
@@ -295,6 +317,17 @@ class Scheduler:
 
     # --- single tasks ---------------------------------------------------------------------------
 
+    def _place_starts(self) -> None:
+        """StartTask: where the caller says, or not at all (ecs-semantics 9.1)."""
+        starts, self._starts = self._starts, []
+        for launch, rows in starts:
+            for row in rows:
+                filled = self.engine.place_on(launch.kind, row)
+                self._start(launch, filled)
+                if filled.failure is not None:
+                    assert launch.request is not None
+                    self._out.append(m.RunTaskFailed(launch.request, 1, filled.failure, row))
+
     def _place_requests(self) -> None:
         requests, self._requests = self._requests, []
         for launch, count in requests:
@@ -313,51 +346,13 @@ class Scheduler:
 
     def _wait(self, launch: Launch, count: int, failure: Failure) -> int:
         """Let up to `count` tasks wait for capacity; returns how many the quota admits."""
-        if self.config.provisioning_quota is not None:
-            count = min(count, self.config.provisioning_quota - self._waiting_count)
-        tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(count)]
-        self._waiting.setdefault(launch.kind, deque()).extend(tasks)
-        self._waiting_count += len(tasks)
-        if self.config.provisioning_timeout_ms is not None:
-            expiry = self._now_ms + self.config.provisioning_timeout_ms
-            self._expiries.extend((expiry, task) for task in tasks)
+        room = self._waiting.room_for(count)
+        tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
+        self._waiting.add(launch.kind, tasks, self._now_ms)
         if tasks:
             assert launch.request is not None
             self._out.append(m.TasksProvisioning(launch.request, tuple(tasks), failure))
         return len(tasks)
-
-    def _place_waiting(self) -> None:
-        """A pass over the waiting tasks, where anything changed since the last.
-
-        And another where a constraint may ask for the neighbour that the last pass placed.
-        """
-        while self._tried_version != self.cluster.version:
-            self._tried_version = self.cluster.version
-            self._pass_over_waiting()
-            if not any(c.volatile for kind in self._waiting for c in self.engine.checks(kind)):
-                self._tried_version = self.cluster.version
-
-    def _pass_over_waiting(self) -> None:
-        """Oldest first; a kind that fails once is done with."""
-        heads = [(queue[0], kind) for kind, queue in self._waiting.items() if queue]
-        heap = [(task, index) for index, (task, _) in enumerate(heads)]
-        heapq.heapify(heap)
-        placed: list[int] = []
-        while heap:
-            _, index = heap[0]
-            kind = heads[index][1]
-            filled = self.engine.fill(kind, 1)
-            if filled.failure is None:
-                queue = self._waiting[kind]
-                placed.append(queue.popleft())
-                self.tasks.put(placed[-1], filled.rows[0], filled.devices[0])
-                if queue:
-                    heapq.heapreplace(heap, (queue[0], index))
-                    continue
-                del self._waiting[kind]
-            heapq.heappop(heap)
-        self._waiting_count -= len(placed)
-        self._start_waiting(placed)
 
     def _start_waiting(self, placed: list[int]) -> None:
         """One StartTasks for each run of tasks of the same launch."""
@@ -391,14 +386,10 @@ class Scheduler:
 
     def _expire(self) -> None:
         """Stop the tasks that waited too long, each with the reason that holds now."""
-        while (deadline := self.deadline_ms) is not None and deadline <= self._now_ms:
-            _, task = self._expiries.popleft()
+        for task in self._waiting.expired(self._now_ms):
             failure = self.engine.explain(self.tasks.launch[task].kind)
             reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)
-
-    def _waits(self, task: int) -> bool:
-        return self.tasks.alive(task) and self.tasks.instance[task] == NOWHERE
 
 
 def _check_count(desired_count: int) -> None:

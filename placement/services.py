@@ -1,4 +1,4 @@
-"""REPLICA services: what is missing or too much, decided from counts alone (ecs-semantics 5.1).
+"""Services: what is missing or too much, decided from counts alone (ecs-semantics 5.1, 5.2).
 
 Replacement follows ECS's defaults: minimumHealthyPercent 100, maximumPercent 200.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from placement.cluster import Cluster
+from placement.cluster import BoolArray, Cluster
 from placement.engine import Engine
 from placement.model import TaskStatus
 from placement.tasks import Launch, TaskTable
@@ -15,11 +15,12 @@ from placement.tasks import Launch, TaskTable
 
 @dataclass(slots=True)
 class Service:
-    """A service and its living tasks, oldest first."""
+    """A service and its living tasks, oldest first. A daemon's count is that of its instances."""
 
     name: str
     launch: Launch
     desired_count: int
+    daemon: bool = False
     tasks: dict[int, None] = field(default_factory=dict)
     steady: bool = False
     complaint: str = ""
@@ -57,6 +58,36 @@ def surplus(service: Service, tasks: TaskTable, engine: Engine) -> list[int]:
             running -= runs
             stopped.append(task)
     return stopped
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonPlan:
+    """What a daemon lacks and has too much: rows to start on, tasks to stop, and its due count."""
+
+    start: list[int]
+    stop: list[int]
+    eligible: int
+
+
+def plan_daemon(service: Service, tasks: TaskTable, engine: Engine) -> DaemonPlan:
+    """One task on each ACTIVE instance that meets the constraints (ecs-semantics 5.2).
+
+    Constraints hold for running tasks too. On a DRAINING instance the daemon's task is the last to
+    stop; nothing new starts there, nor where the agent is disconnected.
+    """
+    cluster, kind = engine.cluster, service.launch.kind
+    eligible = cluster.active & engine.fixed_mask(kind)
+    has = cluster.group_count(kind.group) > 0
+    start = (eligible & ~has & cluster.agent_connected).nonzero()[0].tolist()
+    stop = [task for task in service.tasks if _must_leave(task, tasks, engine, eligible)]
+    return DaemonPlan(start, stop, int((eligible & (has | cluster.agent_connected)).sum()))
+
+
+def _must_leave(task: int, tasks: TaskTable, engine: Engine, eligible: BoolArray) -> bool:
+    row = tasks.instance[task]
+    if engine.cluster.is_draining(row):
+        return all(tasks.launch[other].daemon for other in tasks.on(row) if tasks.alive(other))
+    return not eligible[row]
 
 
 def running_count(service: Service, tasks: TaskTable) -> int:

@@ -21,6 +21,7 @@ class Launch:
     service: str | None = None
     cpu: int | None = None
     memory: int | None = None
+    daemon: bool = False
 
 
 class TaskTable:

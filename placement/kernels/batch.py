@@ -63,8 +63,7 @@ def item(state: State, parts: Parts, form: int, row: int) -> int:
 def useful(state: State, parts: Parts, form: int, row: int) -> bool:
     """Whether an instance has room for the least that any kind of the form asks for."""
     for column in range(parts.floor.shape[1]):
-        floor = parts.floor[form, column]
-        if floor > 0 and state.remaining[row, column] < floor:
+        if state.remaining[row, column] < parts.floor[form, column]:
             return False
     return True
 

@@ -10,15 +10,16 @@ def fits(kinds: Kinds, state: State, kind: int, row: int) -> bool:
     """The same verdict as `Engine.allowed` for one instance."""
     if not state.allowed[kinds.mask[kind], row]:
         return False
-    for i in range(kinds.width[kind]):
-        if state.remaining[row, kinds.columns[kind, i]] < kinds.amounts[kind, i]:
+    for column in range(kinds.demand.shape[1]):
+        if state.remaining[row, column] < kinds.demand[kind, column]:
             return False
     most = kinds.most[kind]
     if most != UNLIMITED and state.counts[state.slots[kinds.group[kind]], row] >= most:
         return False
     if kinds.wants_ports[kind]:
         for word in range(kinds.ports.shape[1]):
-            if state.ports[row, word] & kinds.ports[kind, word]:
+            taken = state.ports[row, word] | state.reserved_ports[row, word]
+            if taken & kinds.ports[kind, word]:
                 return False
     return True
 
@@ -27,8 +28,8 @@ def fits(kinds: Kinds, state: State, kind: int, row: int) -> bool:
 def book(kinds: Kinds, state: State, kind: int, row: int) -> None:
     """The same effect as `Cluster.reserve`, but for its totals, and the counts by attribute."""
     group = kinds.group[kind]
-    for i in range(kinds.width[kind]):
-        state.remaining[row, kinds.columns[kind, i]] -= kinds.amounts[kind, i]
+    for column in range(kinds.demand.shape[1]):
+        state.remaining[row, column] -= kinds.demand[kind, column]
     state.version[0] += 1
     state.changed_at[row] = state.version[0]
     state.tasks[row] += 1

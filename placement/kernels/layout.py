@@ -30,7 +30,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def kernel(function: _Function) -> _Function:
     """Compile a part of a kernel: it goes into the machine code of the `entry` that calls it."""
-    return cast(_Function, njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+    return cast(_Function, njit(_nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
 
 def entry(function: _Function) -> _Function:
@@ -41,10 +41,7 @@ def entry(function: _Function) -> _Function:
 class Kinds(NamedTuple):
     """What the K kinds of a batch ask for. Fixed while no instance changes."""
 
-    columns: Array  # (K, C) int64: which resources, the first `width` of them
-    amounts: Array  # (K, C) int64: how much of each
-    width: Array  # (K,) int64
-    demand: Array  # (K, R) int64: the same, by resource
+    demand: Array  # (K, R) int64
     ports: Array  # (K, W) uint64: bits of host ports
     wants_ports: Array  # (K,) bool
     most: Array  # (K,) int64: tasks of the group allowed on an instance
@@ -61,6 +58,7 @@ class State(NamedTuple):
     tasks: Array  # (n or more,) int32
     counts: Array  # (slots, n or more) int32: tasks of a group on an instance
     ports: Array  # (n or more, W) uint64
+    reserved_ports: Array  # the same shape
     changed_at: Array  # (n or more,) int64: `version` at the last change of an instance
     slots: Array  # (G,) int64: row of `counts`
     allowed: Array  # (M, n) bool: active, connected, and allowed by what never changes

@@ -175,8 +175,8 @@ def offers(kinds: Kinds, blocks: Blocks, kind: int, block: int) -> bool:
     """Whether the bound of a block, and what was seen there, leave room for the kind."""
     if blocks.seen.shape[0] and blocks.seen[kind, block] == blocks.stamp[block]:
         return False
-    for i in range(kinds.width[kind]):
-        if blocks.top[block, kinds.columns[kind, i]] < kinds.amounts[kind, i]:
+    for column in range(kinds.demand.shape[1]):
+        if blocks.top[block, column] < kinds.demand[kind, column]:
             return False
     return True
 

@@ -68,15 +68,11 @@ def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequen
     masks, mask_of = _masks(engine, kinds)
     attributes = list(dict.fromkeys(a for chain in chains for op, a in chain if op == SPREAD))
     codes = [cluster.column(attribute).codes + 1 for attribute in attributes]
-    columns, amounts, width = _needs(demand)
     links, length = _links(cluster, chains, attributes)
     groups = list(dict.fromkeys(kind.group for kind in kinds))
     place = {group: i for i, group in enumerate(groups)}
     ports = np.array([cluster.port_mask(kind) for kind in kinds], np.uint64)
     arrays = Kinds(
-        columns=columns,
-        amounts=amounts,
-        width=width,
         demand=demand,
         ports=ports,
         wants_ports=ports.any(axis=1),
@@ -116,14 +112,6 @@ def _masks(engine: Engine, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
                 masks.append(mask)
         mask_of[i] = seen[id(mask)]
     return np.array(masks, np.bool_), mask_of
-
-
-def _needs(demand: Array) -> tuple[Array, Array, Array]:
-    """(columns, amounts, width) of `Kinds` from (K, R) amounts."""
-    width = (demand > 0).sum(axis=1)
-    most = max(1, int(width.max(initial=0)))
-    columns = np.argsort(demand == 0, axis=1, kind="stable")[:, :most].copy()
-    return columns, np.take_along_axis(demand, columns, axis=1), width
 
 
 def _links(

@@ -24,6 +24,7 @@ from placement.strategies.norm_greedy import NormGreedy
 from placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
 from placement.strategies.random import Random
 from placement.strategies.spread import Spread
+from placement.strategies.stow_gpu import StowGpu
 from placement.strategies.worst_fit import WorstFit
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "gpu_packing": GpuPacking,
     "gpu_clustering": GpuClustering,
     "fgd": Fgd,
+    "stow_gpu": StowGpu,
     "openb_random": OpenbRandom,
     "openb_dot_product": OpenbDotProduct,
     "openb_best_fit": OpenbBestFit,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
@@ -40,18 +40,17 @@ class Fgd:
             raise ValueError("fgd takes no field")
         self.tasks = tasks
         self._kept = KeptKeys()
-        self._typical: tuple[int, Typical] | None = None
+        self._known: tuple[int, tuple[Any, ...]] | None = None
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
     ) -> FloatArray:
         """Minus the score."""
-        from placement.strategies.fragmentation_kernels import descent_scores
-
+        scores, _ = self._kernels()
         arguments = self._arguments(task, cluster)
 
         def score(rows: IntArray) -> IntArray:
-            keys: IntArray = -descent_scores(*_state(cluster), rows, *arguments)
+            keys: IntArray = -scores(*_state(cluster), rows, *arguments)
             return keys
 
         if self.tasks is None:
@@ -62,25 +61,34 @@ class Fgd:
         self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
     ) -> tuple[int, ...]:
         """The first device of the best score; where several are wanted, the fullest that fit."""
-        from placement.strategies.fragmentation_kernels import descent_row
-
         if task.devices != 1:
             return fullest_devices(task, cluster, row)
+        _, score_row = self._kernels()
         cpu, left = _state(cluster)
-        _, device = descent_row(cpu[row], left[row], row, *self._arguments(task, cluster))
-        return (device,)
+        _, device = score_row(cpu[row], left[row], row, *self._arguments(task, cluster))
+        return (int(device),)
+
+    def _kernels(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Scores of many rows; score and device of one. The higher the better, as in the paper."""
+        from placement.strategies.fragmentation_kernels import descent_row, descent_scores
+
+        return descent_scores, descent_row
 
     def _arguments(self, task: TaskKind, cluster: Cluster) -> tuple[Any, ...]:
         cpu = int(cluster.demand(task)[cluster.resources.index(CPU)])
         return (cpu, task.devices, task.device_milli, *self._columns(cluster))
 
-    def _columns(self, cluster: Cluster) -> Typical:
+    def _columns(self, cluster: Cluster) -> tuple[Any, ...]:
         if self.tasks is None:
-            return typical(shares(cluster.booked), cluster)
+            return self._expected(typical(shares(cluster.booked), cluster))
         version = cluster.attributes_version
-        if self._typical is None or self._typical[0] != version:
-            self._typical = (version, typical(self.tasks, cluster))
-        return self._typical[1]
+        if self._known is None or self._known[0] != version:
+            self._known = (version, self._expected(typical(self.tasks, cluster)))
+        return self._known[1]
+
+    def _expected(self, of: Typical) -> tuple[Any, ...]:
+        """What the kernels take after the task: here the columns as they are."""
+        return of
 
 
 def _state(cluster: Cluster) -> tuple[IntArray, IntArray]:

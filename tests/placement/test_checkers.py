@@ -347,7 +347,7 @@ SOUND = {
         ([run_task()], [start((1,), (0,))]),
     ],
     "a call that was rejected": [
-        ([m.RunTask(5, "nobody", 3)], [m.CallRejected(m.RunTask(5, "nobody", 3), "unknown")]),
+        ([m.RunTask(5, "nobody", 3)], [m.CallRejected(0, m.RunTask(5, "nobody", 3), "unknown")]),
     ],
     "an instance that registers again with its tasks on it": [
         ([instance(0, cpu=256), run_task()], [start((0,), (0,))]),
@@ -361,10 +361,14 @@ def test_what_is_sound_is_left_in_peace(steps):
     assert check_rounds(told(*steps)) == []
 
 
-def test_of_two_equal_calls_of_which_one_was_rejected_the_first_counts():
+def test_of_two_equal_calls_the_one_that_was_rejected_does_not_count():
     world = Driven()
-    world.round(definition(), instance(0))
-    world.round(WEB, WEB)
+    world.round(definition(), instance(0), WEB, WEB)
+    world.round(gone(0), draining(0), instance(0, cpu=512), draining(0))
+    assert [c.position for r in world.rounds for c in r.commands if type(c) is m.CallRejected] == [
+        3,
+        1,
+    ]
     assert world.violations() == []
 
 

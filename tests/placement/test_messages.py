@@ -20,8 +20,9 @@ CONSTRAINTS = (PlacementConstraint("distinctInstance"), PlacementConstraint("mem
 EVENTS = [
     m.RegisterTaskDefinition({"family": "app", "containerDefinitions": [{"name": "c"}]}),
     m.RunTask(1, "app:2", 3, "g", 256, 512, CONSTRAINTS, STRATEGIES, "cp", ("a", "b"), "me"),
+    m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
     m.StopTask((1, 2), "why"),
-    m.CreateService("web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",)),
+    m.CreateService("web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON"),
     m.UpdateService("web", 0),
     m.UpdateContainerInstancesState((0, 1), "DRAINING"),
     m.InstanceRegistered(
@@ -34,11 +35,11 @@ EVENTS = [
 COMMANDS = [
     m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512),
     m.StopTasks((1,), StopCode.USER_INITIATED, "why"),
-    m.RunTaskFailed(1, 2, FAILURE),
+    m.RunTaskFailed(1, 2, FAILURE, 3),
     m.TasksProvisioning(1, (3,), FAILURE),
     m.TasksStopped((3,), StopCode.TASK_FAILED_TO_START, "why"),
     m.ServiceEvent("web", "text", FAILURE),
-    *(m.CallRejected(event, "why") for event in EVENTS),
+    *(m.CallRejected(3, event, "why") for event in EVENTS),
 ]
 
 
