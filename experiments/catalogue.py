@@ -27,19 +27,22 @@ def estimated_memory(instance_type: str, nominal_mib: int) -> int:
 def instance_types() -> dict[str, InstanceTypeTable]:
     """Type name -> what it registers and its on-demand price (us-east-1, Linux, 2026-07-20).
 
-    `eni_slots` are those without trunking. Memory is the observed figure where there is one.
+    Memory is the observed figure where there is one. Trunking counts as not supported where AWS
+    says so and where its list of supported types does not have the type.
     """
     source = files("experiments") / "data" / "instance_types" / "instance_types.csv"
     types = {}
     with source.open() as stream:
         for row in csv.DictReader(stream):
             name, nominal = row["instance_type"], int(row["memory_mib"])
+            trunk = row["awsvpc_tasks_trunk"]
             observed = row["ecs_registered_memory_mib_observed"]
             types[name] = InstanceTypeTable(
                 cpu=int(row["ecs_cpu_units"]),
                 memory=int(observed) if observed else estimated_memory(name, nominal),
                 gpus=int(row["gpu_count"]),
                 eni_slots=int(row["awsvpc_tasks_no_trunk"]),
+                eni_slots_trunk=int(trunk) if trunk.isdecimal() else None,
                 architecture=row["arch"],
                 price_microusd_hour=round(
                     float(row["usd_per_hour_us_east_1_linux_on_demand"]) * 1_000_000

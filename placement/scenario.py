@@ -57,20 +57,30 @@ _START = Distribution.model_validate(
 _STOP = Distribution.model_validate({"mean": "200ms"})
 
 
+TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
+
+
 class InstanceTypeTable(Table):
-    """An instance type as it registers: units, MiB, millionths of a dollar per hour."""
+    """An instance type as it registers: units, MiB, millionths of a dollar per hour.
+
+    `eni_slots` awsvpc tasks without trunking, `eni_slots_trunk` with it; None: not supported.
+    """
 
     cpu: Positive
     memory: Positive
     gpus: Count = 0
     eni_slots: Count = 0
+    eni_slots_trunk: Count | None = None
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     price_microusd_hour: Count = 0
     resources: dict[str, Count] = {}
 
 
 class FleetGroup(Table):
-    """`count` instances of one type, dealt over `zones` in turn, launched at `at`."""
+    """`count` instances of one type, dealt over `zones` in turn, launched at `at`.
+
+    `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
+    """
 
     name: str
     instance_type: str
@@ -79,6 +89,7 @@ class FleetGroup(Table):
     attributes: dict[str, str] = {}
     resources: dict[str, Count] = {}
     capacity_provider: str | None = None
+    awsvpc_trunking: bool = False
     at: Duration = 0
 
 
@@ -213,11 +224,12 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
     specs: list[InstanceSpec] = []
     for group in scenario.fleet:
         kind = scenario.instance_types[group.instance_type]
+        trunked = group.awsvpc_trunking and kind.eni_slots_trunk is not None
         amounts = {
             "CPU": kind.cpu,
             "MEMORY": kind.memory,
             "GPU": kind.gpus,
-            "ENI": kind.eni_slots,
+            "ENI": kind.eni_slots_trunk if trunked else kind.eni_slots,
             **kind.resources,
             **group.resources,
         }
@@ -232,6 +244,8 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
                 **group.attributes,
             }
             name = f"i-{len(specs):017x}"
+            if trunked:
+                attributes |= {TRUNK_ID: f"eni-{len(specs):017x}", TRUNKING: ""}
             specs.append(
                 InstanceSpec(
                     name,
