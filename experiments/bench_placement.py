@@ -47,10 +47,13 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `bar` is what it must reach (None: none is set), `against` says whose it is."""
+    """One figure; None where it could not be measured, and `against` says why.
+
+    `bar` is what it must reach (None: none is set), `against` what it is held against.
+    """
 
     case: str
-    value: float
+    value: float | None
     unit: str
     bar: float | None
     ok: bool
@@ -130,9 +133,7 @@ def binpack_rows(sizes: Sizes) -> Iterator[Row]:
     for count in (1_000, 10_000, 100_000):
         tasks = min(count * TASKS_PER_INSTANCE, 200_000)
         clusters = fleet(sizes(count), rng)
-        per_task[count] = seconds_per_task(
-            clusters, batch(kinds, sizes(tasks), rng), sizes.repeats
-        )
+        per_task[count] = seconds_per_task(clusters, batch(kinds, sizes(tasks), rng), sizes.repeats)
         if count == 10_000:
             cluster = clusters
     rate = 1 / per_task[10_000]
@@ -252,7 +253,7 @@ def moto_rows(sizes: Sizes) -> Iterator[Row]:
         ours = fastest(lambda e=engine, r=requests: lambda: [e.place(one) for one in r], 3)
         rate, moto = len(requests) / ours, moto_rate(count, 20)
         against = f"{moto:,.0f}/s" if moto else "moto is not installed"
-        value = rate / moto if moto else float("nan")
+        value = rate / moto if moto else None
         yield Row(f"one task, {count:,} instances: times moto", value, "x", None, True, against)
 
 
@@ -281,14 +282,19 @@ def command(arguments: argparse.Namespace) -> int:
             found.append(row)
             bar = "" if row.bar is None else f"{row.bar:,.0f}"
             verdict = "" if row.bar is None else ("ok" if row.ok else "MISSED")
-            digits = 0 if row.value >= 100 else 2
-            value = f"{row.value:,.{digits}f}"
-            table.add_row(row.case, value, row.unit, bar, verdict, row.against)
+            table.add_row(row.case, amount(row.value), row.unit, bar, verdict, row.against)
     console.print(table)
     if arguments.json:
         answer = {"rows": [asdict(row) for row in found], **surroundings()}
         arguments.json.write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
     return int(sizes.scale >= 1 and not all(row.ok for row in found))
+
+
+def amount(value: float | None) -> str:
+    """A figure for the table."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
 
 
 def surroundings() -> dict[str, Any]:

@@ -29,7 +29,8 @@ CPU_UNITS = (32, 64, 96, 128)
 MEMORY_MIB = (64, 128, 192, 256, 384, 512)
 # What memberOf asks for where a case has it; every clause leaves instances out.
 THREE_CLAUSES = (
-    "attribute:stack == prod and attribute:ecs.instance-type =~ '(m5|c5|r5|g4dn|g5)[.](x|2x|12x).*' "
+    "attribute:stack == prod "
+    "and attribute:ecs.instance-type =~ '(m5|c5|r5|g4dn|g5)[.](x|2x|12x).*' "
     "and attribute:rack not_in [r1, r2, r3]"
 )
 

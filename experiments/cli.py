@@ -36,6 +36,12 @@ COMMANDS = {
         "simulate_parser",
         "run a scenario's strategies side by side and write a report",
     ),
+    "bench": ("experiments.bench", "bench_parser", "measure against named bounds"),
+    "optimize": (
+        "experiments.optimize",
+        "optimize_parser",
+        "the provably least number of bins for a packing file",
+    ),
     "openb": (
         "experiments.openb",
         "add_arguments",

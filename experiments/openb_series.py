@@ -43,6 +43,8 @@ def series(events: Events, capacity: int) -> Iterator[Point]:
         if not at.any():
             yield point, None, None, None
             continue
+        # numpy's way of rounding, which is not Python's where a mean ends in a 5.
         means = (float(values[at].mean()) for values in (allocated, ratio, amount))
-        mean_allocated, mean_ratio, mean_amount = means
-        yield point, round(mean_allocated, 2), round(mean_ratio, 6), round(mean_amount, 2)
+        places = zip(means, (2, 6, 2), strict=True)
+        mean_allocated, mean_ratio, mean_amount = (float(np.round(m, n)) for m, n in places)
+        yield point, mean_allocated, mean_ratio, mean_amount

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.columns import StringColumns, grown
+from placement.columns import GroupCounts, StringColumns, grown
 from placement.model import PORTS, RESERVED_PORTS_MAX, RESOURCES, InstanceStatus, TaskKind
 from placement.query import Column
 
@@ -34,6 +34,7 @@ class Cluster:
     in the order in which it was first seen. `freed_version` rises whenever something happened that
     could make room for a task; `attributes_version` whenever an attribute or a row was added.
     `last_reserved` is the row of the latest booking, -1 before any; `booked` counts tasks by kind.
+    `over_committed` if ever an instance registered again with less than was booked on it.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class Cluster:
         self.attributes_version = 0
         self.version = 0
         self.last_reserved = -1
+        self.over_committed = False
         self.booked: dict[TaskKind, int] = {}
         self._changed_at = np.zeros(0, np.int64)
         self._registered = np.zeros((0, len(RESOURCES)), np.int64)
@@ -57,10 +59,7 @@ class Cluster:
         self._port_bits: dict[tuple[str, int], int] = {}
         self._ports = np.zeros((0, 1), np.uint64)
         self._reserved_ports = np.zeros((0, 1), np.uint64)
-        self._group_slots: dict[str, int] = {}
-        self._group_free: list[int] = []
-        self._group_counts = np.zeros((0, 0), np.int32)
-        self._group_totals: list[int] = []
+        self._group_counts = GroupCounts()
         self._demands: dict[TaskKind, IntArray] = {}
         self._masks: dict[TaskKind, NDArray[np.uint64]] = {}
 
@@ -138,10 +137,7 @@ class Cluster:
 
     def group_count(self, group: str) -> NDArray[np.int32]:
         """(size,) tasks of `group` with desiredStatus RUNNING on each instance."""
-        slot = self._group_slots.get(group)
-        if slot is None:
-            return np.zeros(self.size, np.int32)
-        return self._group_counts[slot, : self.size]
+        return self._group_counts.of(group, self.size)
 
     def demand(self, kind: TaskKind) -> IntArray:
         """(resources,) what one task of `kind` reserves, aligned with `resources`."""
@@ -191,6 +187,7 @@ class Cluster:
         for column, name in enumerate(self.resources):
             self._registered[row, column] = amounts.get(name, 0)
         self._remaining[row] = self._registered[row] - taken
+        self.over_committed |= bool((self._remaining[row] < 0).any())
         self._register_devices(row, devices)
         bits = [self._port_bit(protocol, port) for protocol, port in reserved]
         self._reserved_ports[row] = self._bit_mask(bits)
@@ -226,9 +223,7 @@ class Cluster:
             mask = self.port_mask(kind)  # first, for the same reason
             self._ports[row] |= mask
         self._tasks[row] += 1
-        slot = self._group_slot(kind.group)
-        self._group_counts[slot, row] += 1
-        self._group_totals[slot] += 1
+        self._group_counts.add(kind.group, row, 1)
         self.booked[kind] = self.booked.get(kind, 0) + 1
         self.last_reserved = row
         self._changed(row, freed=False)
@@ -241,10 +236,7 @@ class Cluster:
         if kind.tcp_ports or kind.udp_ports:
             self._ports[row] &= ~self.port_mask(kind)
         self._tasks[row] -= 1
-        slot = self._group_slots[kind.group]
-        self._group_counts[slot, row] -= 1
-        self._group_totals[slot] -= 1
-        self._free_if_empty(kind.group)
+        self._group_counts.add(kind.group, row, -1)
         self.booked[kind] -= 1
         if self.booked[kind] == 0:
             del self.booked[kind]
@@ -252,25 +244,30 @@ class Cluster:
 
     # --- for kernels, which book in the columns themselves ----------------------------------------
 
-    def columns(self, groups: Sequence[str]) -> tuple[NDArray[Any], ...]:
+    def columns(self, groups: Sequence[str]) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
         """The first fields of `kernels.layout.State`, longer than `size`, and which of the counts
         belong to `groups`. What is booked there `booked_in_place` must be told.
         """
-        slots = np.array([self._group_slot(group) for group in groups], np.int64)
-        ports = self._ports, self._reserved_ports
-        return self._remaining, self._tasks, self._group_counts, *ports, self._changed_at, slots
+        slots = np.array([self._group_counts.slot(group) for group in groups], np.int64)
+        counts, ports = self._group_counts.counts, (self._ports, self._reserved_ports)
+        return self._remaining, self._tasks, counts, *ports, self._changed_at, slots
+
+    def settle(self, group: str) -> None:
+        """Take note that nothing of `group` was booked after all."""
+        self._group_counts.settle(group, 0)
 
     def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
         """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""
         placed = rows >= 0
         counts = np.bincount(index[placed], minlength=len(kinds)).tolist()
+        groups: dict[str, int] = {}
         for kind, count in zip(kinds, counts, strict=True):
-            self._group_totals[self._group_slots[kind.group]] += count
+            groups[kind.group] = groups.get(kind.group, 0) + count
             if count:
                 self.booked[kind] = self.booked.get(kind, 0) + count
-        for kind in kinds:
-            self._free_if_empty(kind.group)
-        if placed.any():
+        for group, count in groups.items():
+            self._group_counts.settle(group, count)
+        if any(counts):
             self.version += sum(counts)
             self.last_reserved = int(rows[placed][-1])
 
@@ -283,7 +280,7 @@ class Cluster:
         in ECS; that is the one case in which `remaining` or `device_left` is negative, so it is
         not checked here.
         """
-        totals = self._group_counts[:, : self.size].sum(axis=0) if self._group_totals else 0
+        totals = self._group_counts.counts[:, : self.size].sum(axis=0)
         assert (self.running_tasks_count == totals).all(), self.dump()
         assert (self.running_tasks_count >= 0).all(), self.dump()
         assert (self.remaining <= self.registered).all(), self.dump()
@@ -327,7 +324,7 @@ class Cluster:
         self._reserved_ports = grown(self._reserved_ports, self.size)
         self._device_capacity = grown(self._device_capacity, self.size)
         self._device_left = grown(self._device_left, self.size)
-        self._group_counts = grown(self._group_counts, self.size, axis=1)
+        self._group_counts.grow(self.size)
 
     def _register_devices(self, row: int, devices: Sequence[int]) -> None:
         self._device_capacity = grown(self._device_capacity, len(devices), axis=1)
@@ -365,23 +362,6 @@ class Cluster:
         for bit in bits:
             mask[bit // 64] |= np.uint64(1 << bit % 64)
         return mask
-
-    def _free_if_empty(self, group: str) -> None:
-        slot = self._group_slots.get(group)
-        if slot is not None and self._group_totals[slot] == 0:
-            # Its row is all zero again, so the next new group can have it.
-            del self._group_slots[group]
-            self._group_free.append(slot)
-
-    def _group_slot(self, group: str) -> int:
-        slot = self._group_slots.get(group)
-        if slot is None:
-            slot = self._group_free.pop() if self._group_free else len(self._group_totals)
-            if slot == len(self._group_totals):
-                self._group_totals.append(0)
-                self._group_counts = grown(self._group_counts, slot + 1, axis=0)
-            self._group_slots[group] = slot
-        return slot
 
 
 def instance_strings(

@@ -59,3 +59,53 @@ class StringColumns:
             return Column(np.full(size, -1, np.int32), [])
         codes = self._codes[subject] = grown(codes, size, fill=-1)
         return Column(codes[:size], self._lists[subject])
+
+
+class GroupCounts:
+    """Tasks per group and row. Only groups that have tasks take room; their slots are used again.
+
+    `counts` (slots, rows or more) int32 and `totals` of its rows; a free slot is all zero.
+    """
+
+    def __init__(self) -> None:
+        self.counts = np.zeros((0, 0), np.int32)
+        self.totals: list[int] = []
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def grow(self, rows: int) -> None:
+        """Make room for so many rows."""
+        self.counts = grown(self.counts, rows, axis=1)
+
+    def of(self, group: str, rows: int) -> NDArray[np.int32]:
+        """(rows,) tasks of the group on each."""
+        slot = self._slots.get(group)
+        return np.zeros(rows, np.int32) if slot is None else self.counts[slot, :rows]
+
+    def slot(self, group: str) -> int:
+        """The slot of a group, a free one if it has none; `settle` must follow."""
+        slot = self._slots.get(group)
+        if slot is None:
+            slot = self._free.pop() if self._free else len(self.totals)
+            if slot == len(self.totals):
+                self.totals.append(0)
+                self.counts = grown(self.counts, slot + 1, axis=0)
+            self._slots[group] = slot
+        return slot
+
+    def add(self, group: str, row: int, change: int) -> None:
+        """Count `change` tasks more on a row."""
+        slot = self.slot(group)  # first: it may replace the array
+        self.counts[slot, row] += change
+        self.settle(group, change)
+
+    def settle(self, group: str, change: int) -> None:
+        """Take note that `counts` of a group, which has a slot, have changed by so many in all."""
+        slot = self._slots[group]
+        self.totals[slot] += change
+        if self.totals[slot] == 0:
+            del self._slots[group]
+            self._free.append(slot)

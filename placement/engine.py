@@ -247,10 +247,14 @@ class Engine:
         return self._select(kind, candidates) if len(candidates) else UNPLACED
 
     def _select(self, kind: TaskKind, candidates: IntArray) -> int:
-        for strategy in self.chain(kind):
+        chain, first = self.chain(kind), 0
+        for link, strategy in enumerate(chain, 1):
             keys = strategy.keys(kind, self.cluster, candidates, self.rng)
-            candidates = candidates[keys == keys.min()]
-        return int(candidates[0])
+            if link == len(chain):
+                first = int(keys.argmin())  # of equal keys the first, and candidates ascend
+            else:
+                candidates = candidates[keys == keys.min()]
+        return int(candidates[first])
 
     def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
         """By the first strategy of the chain that cares, else the fullest that fit."""

@@ -1,10 +1,12 @@
 """The loop over a batch: choose, book, and move the instance in every ordered part."""
 
+# mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
 from numpy.random import Generator
 
 from placement.kernels.choose import candidates, choose_row, scan
+from placement.kernels.explain import log_failure
 from placement.kernels.fit import book, count_groups
 from placement.kernels.layout import (
     SHIFT,
@@ -13,6 +15,7 @@ from placement.kernels.layout import (
     Kinds,
     Parts,
     State,
+    Why,
     entry,
     kernel,
 )
@@ -25,15 +28,20 @@ def place(
     state: State,
     parts: Parts,
     blocks: Blocks,
+    why: Why,
     rng: Generator | None,
     tasks: Array,
     rows: Array,
     begin: int,
 ) -> int:
-    """Place tasks[begin:] one by one until one fits nowhere; returns how far it came.
+    """Place tasks[begin:] one by one; returns how far it came.
+
+    That is all of them, unless a kind fits nowhere of which `why` knows nothing yet, or whose
+    reasons it has no room to log: then call again with that seen to.
 
     Args:
-        tasks: (m,) int32, the kind of each task; rows: (m,) int64, filled in.
+        tasks: (m,) int32, the kind of each task.
+        rows: (m,) int64, filled in: instances, or -2 - the entry of the log for a failure.
     """
     if begin == 0:
         count_groups(state)
@@ -41,6 +49,8 @@ def place(
         kind = tasks[position]
         row = choose_row(kinds, state, parts, blocks, rng, kind)
         if row < 0:
+            if why.slot[kind] >= 0 and log_failure(kinds, state, why, kind, rows, position):
+                continue
             return position
         rows[position] = row
         for form in range(parts.choice.shape[0]):
@@ -94,5 +104,7 @@ def choose(kinds: Kinds, state: State, rng: Generator | None) -> int:
 
 @entry
 def candidate_rows(kinds: Kinds, state: State) -> int:
-    """List the instances on which the only kind fits in `state.rows`; returns how many."""
+    """List the instances on which the only kind, without a chain, fits; returns how many."""
+    for row in range(state.keys.shape[0]):
+        state.keys[row] = 0
     return candidates(kinds, state, 0)

@@ -1,11 +1,11 @@
 """Which instance a task gets: by a form's parts where its chain has a form, else by a scan."""
 
+# mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
-import numpy as np
 from numpy.random import Generator
 
-from placement.kernels.fit import fits
+from placement.kernels.fit import barred, fits, has_room
 from placement.kernels.layout import (
     BINPACK,
     DRAWN,
@@ -13,6 +13,7 @@ from placement.kernels.layout import (
     ON_INSTANCE,
     RANDOM,
     SCAN,
+    SPREAD,
     TRIES,
     UNLIMITED,
     Array,
@@ -99,9 +100,7 @@ def rank(kinds: Kinds, state: State, parts: Parts, kind: int, row: int) -> int:
 
 
 @kernel
-def sweep(
-    kinds: Kinds, state: State, parts: Parts, kind: int, part: int, by_count: bool
-) -> int:
+def sweep(kinds: Kinds, state: State, parts: Parts, kind: int, part: int, by_count: bool) -> int:
     """The first instance of a part that has room, of those with the fewest tasks of the group.
 
     Between two calls counts only rise and room only shrinks, so what was passed over on a level
@@ -132,7 +131,7 @@ def draw_tied(
     kinds: Kinds, state: State, parts: Parts, rng: Generator, kind: int, sample: int
 ) -> int:
     """`random` among the instances that fit in parts whose counts equal those of `sample`'s."""
-    form, size = parts.form[kind], state.rows.shape[0]
+    size = state.rows.shape[0]
     for _ in range(TRIES):
         row = int(rng.random() * size)
         if ties(kinds, state, parts, kind, row, sample) and fits(kinds, state, kind, row):
@@ -160,51 +159,74 @@ def ties(kinds: Kinds, state: State, parts: Parts, kind: int, row: int, sample: 
 @kernel
 def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
     """The reference, instance by instance: list the candidates, then narrow link by link."""
+    links, rows, keys = kinds.links[kind], state.rows, state.keys
+    find_keys(kinds, state, kind, 0)
     count = candidates(kinds, state, kind)
-    if count == 0:
-        return -1
-    rows = state.rows
-    for link in range(kinds.length[kind]):
-        operation, argument = kinds.links[kind, link]
-        if operation == RANDOM:
+    for link in range(kinds.length[kind] if count else 0):
+        if links[link, 0] == RANDOM:
             if rng is not None:
                 rows[0] = draw(rng, rows, count, rows.shape[0])
             count = 1
-            continue
-        best, kept = UNLIMITED, 0
-        for i in range(count):
-            row = rows[i]
-            key = link_key(kinds, state, kind, operation, argument, row)
-            if key < best:
-                best, kept = key, 0
-            if key == best:
-                rows[kept] = row
-                kept += 1
-        count = kept
-    return rows[0]
+        elif link > 0:
+            find_keys(kinds, state, kind, link)
+            best, kept = UNLIMITED, 0
+            for i in range(count):
+                row = rows[i]
+                key = keys[row]
+                if key < best:
+                    best, kept = key, 0
+                if key == best:
+                    rows[kept] = row
+                    kept += 1
+            count = kept
+    return rows[0] if count else -1
+
+
+@kernel
+def find_keys(kinds: Kinds, state: State, kind: int, link: int) -> None:
+    """What `Strategy.keys` gives, for every instance; 0 where there is no such link."""
+    keys, group = state.keys, kinds.group[kind]
+    operation, argument = kinds.links[kind, link]
+    if operation == BINPACK:
+        for row in range(keys.shape[0]):
+            keys[row] = state.remaining[row, argument]
+    elif operation == ON_INSTANCE:
+        counts = state.counts[state.slots[group]]
+        for row in range(keys.shape[0]):
+            keys[row] = counts[row]
+    elif operation == SPREAD:
+        codes, totals = state.codes[argument], state.totals[argument, group]
+        for row in range(keys.shape[0]):
+            keys[row] = totals[codes[row]]
+    else:
+        for row in range(keys.shape[0]):
+            keys[row] = 0
 
 
 @kernel
 def candidates(kinds: Kinds, state: State, kind: int) -> int:
-    """List the instances on which the kind fits in `state.rows`; returns how many."""
-    count = 0
-    for row in range(state.rows.shape[0]):
-        state.rows[count] = row
-        count += fits(kinds, state, kind, row)
+    """List the instances on which the kind fits and whose key is the least; returns how many.
+
+    The key is compared first: with a good candidate in hand few others need a closer look.
+    """
+    rows, keys, allowed = state.rows, state.keys, state.allowed[kinds.mask[kind]]
+    # In variables of their own: what is written to `rows` might be any of those arrays, for all
+    # that the compiler knows, and it would read them again for every instance.
+    demand, columns, width = kinds.demand[kind], kinds.columns[kind], kinds.width[kind]
+    free = kinds.most[kind] == UNLIMITED and not kinds.wants_ports[kind]
+    best, count = UNLIMITED, 0
+    for row in range(rows.shape[0]):
+        key = keys[row]
+        if key > best or not allowed[row]:
+            continue
+        if not has_room(state.remaining, row, demand, columns, width):
+            continue
+        if free or not barred(kinds, state, kind, row):
+            if key < best:
+                best, count = key, 0
+            rows[count] = row
+            count += 1
     return count
-
-
-@kernel
-def link_key(
-    kinds: Kinds, state: State, kind: int, operation: int, argument: int, row: int
-) -> int:
-    """What `Strategy.keys` gives for one instance."""
-    group = kinds.group[kind]
-    if operation == BINPACK:
-        return state.remaining[row, argument]
-    if operation == ON_INSTANCE:
-        return np.int64(state.counts[state.slots[group], row])
-    return state.totals[argument, group, state.codes[argument, row]]
 
 
 @kernel

@@ -1,8 +1,8 @@
-"""Whether a task fits on an instance, and booking it there: the kernels' `allowed` and `reserve`."""
+"""Whether a task fits on an instance, and booking it there: `allowed` and `reserve` in kernels."""
 
 from __future__ import annotations
 
-from placement.kernels.layout import UNLIMITED, Kinds, State, kernel
+from placement.kernels.layout import UNLIMITED, Array, Kinds, State, kernel
 
 
 @kernel
@@ -10,25 +10,48 @@ def fits(kinds: Kinds, state: State, kind: int, row: int) -> bool:
     """The same verdict as `Engine.allowed` for one instance."""
     if not state.allowed[kinds.mask[kind], row]:
         return False
-    for column in range(kinds.demand.shape[1]):
-        if state.remaining[row, column] < kinds.demand[kind, column]:
+    demand, columns, width = kinds.demand[kind], kinds.columns[kind], kinds.width[kind]
+    return has_room(state.remaining, row, demand, columns, width) and not barred(
+        kinds, state, kind, row
+    )
+
+
+@kernel
+def has_room(remaining: Array, row: int, demand: Array, columns: Array, width: int) -> bool:
+    """Whether an instance has as much left as is asked for."""
+    for i in range(width):
+        column = columns[i]
+        if remaining[row, column] < demand[column]:
             return False
+    return True
+
+
+@kernel
+def barred(kinds: Kinds, state: State, kind: int, row: int) -> bool:
+    """Whether host ports or tasks of the group keep the kind off an instance."""
     most = kinds.most[kind]
     if most != UNLIMITED and state.counts[state.slots[kinds.group[kind]], row] >= most:
-        return False
+        return True
+    return ports_taken(kinds, state, kind, row)
+
+
+@kernel
+def ports_taken(kinds: Kinds, state: State, kind: int, row: int) -> bool:
+    """Whether a host port that the kind wants is in use or reserved there."""
     if kinds.wants_ports[kind]:
         for word in range(kinds.ports.shape[1]):
             taken = state.ports[row, word] | state.reserved_ports[row, word]
             if taken & kinds.ports[kind, word]:
-                return False
-    return True
+                return True
+    return False
 
 
 @kernel
 def book(kinds: Kinds, state: State, kind: int, row: int) -> None:
     """The same effect as `Cluster.reserve`, but for its totals, and the counts by attribute."""
     group = kinds.group[kind]
-    for column in range(kinds.demand.shape[1]):
+    for i in range(kinds.width[kind]):
+        column = kinds.columns[kind, i]
         state.remaining[row, column] -= kinds.demand[kind, column]
     state.version[0] += 1
     state.changed_at[row] = state.version[0]
@@ -52,4 +75,5 @@ def count_groups(state: State) -> None:
             for value in range(totals.shape[0]):
                 totals[value] = 0
             for row in range(codes.shape[0]):
-                totals[codes[row]] += counts[row]
+                if counts[row]:  # most groups are on few instances
+                    totals[codes[row]] += counts[row]

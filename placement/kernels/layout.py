@@ -8,18 +8,20 @@ may use them; each part keeps its instances in the order in which its form wants
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
 
 # Links of a chain, as (operation, argument): a column, an attribute of the plan, or nothing.
-BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3
+NONE, BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3, 4
 # How a form chooses within its parts: by a resource column (0 and up), or one of these.
 FEWEST, LOWEST, DRAWN = -1, -2, -3
 SCAN = -1  # the form of a kind that looks at every instance for every decision
 TRIES = 64  # of `random`; the same number as in strategies/random.py, which see
 BLOCK = 64  # instances in a block of an ordered part
+DRAINING_STEP, AGENT_STEP, RESOURCE_STEP, ABSENT = 0, 1, 2, -1  # see Why
 UNLIMITED = np.iinfo(np.int64).max
 SHIFT = 32  # an item of an ordered part is amount << SHIFT | row
 ROW = (1 << SHIFT) - 1
@@ -28,20 +30,27 @@ Array = Any  # numpy arrays; the comments below give their shapes and types
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+# What the kernels allocate is nothing, so numba need not count references to their arrays: to do
+# so costs ten times the decision itself. Both options are numba's own but not in its type hints.
+_jit: Any = partial(njit, _nrt=False, no_cfunc_wrapper=True)
+
+
 def kernel(function: _Function) -> _Function:
     """Compile a part of a kernel: it goes into the machine code of the `entry` that calls it."""
-    return cast(_Function, njit(_nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+    return cast(_Function, _jit(forceinline=True, no_cpython_wrapper=True)(function))
 
 
 def entry(function: _Function) -> _Function:
     """Compile a kernel that Python calls; its machine code is kept on disk."""
-    return cast(_Function, njit(_nrt=False, no_cfunc_wrapper=True, cache=True)(function))
+    return cast(_Function, _jit(cache=True)(function))
 
 
 class Kinds(NamedTuple):
     """What the K kinds of a batch ask for. Fixed while no instance changes."""
 
     demand: Array  # (K, R) int64
+    columns: Array  # (K, R) uint64: those of its resources of which it wants some come first
+    width: Array  # (K,) int64: so many
     ports: Array  # (K, W) uint64: bits of host ports
     wants_ports: Array  # (K,) bool
     most: Array  # (K,) int64: tasks of the group allowed on an instance
@@ -61,11 +70,13 @@ class State(NamedTuple):
     reserved_ports: Array  # the same shape
     changed_at: Array  # (n or more,) int64: `version` at the last change of an instance
     slots: Array  # (G,) int64: row of `counts`
-    allowed: Array  # (M, n) bool: active, connected, and allowed by what never changes
-    codes: Array  # (A, n) int64: value of an attribute, 0 where there is none
+    allowed: Array  # (M, n) bool: active, connected, nothing over-committed, and allowed by
+    # what depends on attributes alone
+    codes: Array  # (A, n) int32: value of an attribute, 0 where there is none
     totals: Array  # (A, G, V) int64: tasks of a group on instances with that value
     version: Array  # (1,) int64
     rows: Array  # (n,) int64: room for a list of candidates
+    keys: Array  # (n,) int64: room for their keys
 
 
 class Parts(NamedTuple):
@@ -101,3 +112,25 @@ class Blocks(NamedTuple):
     used: Array  # (P,) int64: blocks in a part
     free: Array  # (B,) int64: a stack of unused blocks
     free_count: Array  # (1,) int64
+
+
+class Why(NamedTuple):
+    """What keeps each of the S kinds that have failed so far off every instance.
+
+    Steps are numbered in the order of `Engine.explain`: DRAINING, AGENT, the R resources, then the
+    *late* ones of a kind: its attributes and constraints.
+    """
+
+    slot: Array  # (K,) int64: which of the S a kind is, or -1
+    early: Array  # (n,) int64: DRAINING_STEP, AGENT_STEP, RESOURCE_STEP for neither, or ABSENT
+    late: Array  # (S, n) int64: the first late step that depends on attributes alone, or more
+    limit_step: Array  # (S, L) int64: the late steps that limit the tasks of the group ...
+    limit: Array  # (S, L) int64: ... to so many on an instance
+    step: Array  # (S, n) int64: the step that rejected an instance when it was last looked at
+    counts: Array  # (S, steps) int64: instances by step
+    seen: Array  # (S,) int64: tasks of the batch that `step` and `counts` know of
+    version: Array  # (S,) int64: of the cluster at the kind's latest entry in the log
+    entry: Array  # (S,) int64: that entry
+    log: Array  # (entries, steps) int64: `counts` at each failure that may differ from the last
+    log_slot: Array  # (entries,) int64
+    logged: Array  # (1,) int64: entries in use

@@ -5,6 +5,7 @@ them. A block is full at `BLOCK` items and then splits; neighbours that together
 than 3/4 of one merge, so there are never many more blocks than items need.
 """
 
+# mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
 from placement.kernels.fit import fits
@@ -175,7 +176,8 @@ def offers(kinds: Kinds, blocks: Blocks, kind: int, block: int) -> bool:
     """Whether the bound of a block, and what was seen there, leave room for the kind."""
     if blocks.seen.shape[0] and blocks.seen[kind, block] == blocks.stamp[block]:
         return False
-    for column in range(kinds.demand.shape[1]):
+    for i in range(kinds.width[kind]):
+        column = kinds.columns[kind, i]
         if blocks.top[block, column] < kinds.demand[kind, column]:
             return False
     return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from placement.cluster import BoolArray, Cluster
-from placement.constraints import DistinctInstance, MaxPerInstance
+from placement.constraints import Constraint, DistinctInstance, MaxPerInstance
 from placement.kernels.layout import BINPACK, ON_INSTANCE, RANDOM, SPREAD, UNLIMITED, Array, Kinds
 from placement.model import TaskKind
 from placement.strategies.binpack import Binpack
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
     kinds: Kinds
     masks: Array  # (M, n) bool: allowed by everything that depends on attributes alone
-    codes: Array  # (A, n) int64: as in State
+    codes: Array  # (A, n) int32: as in State
     values: int  # most codes of any attribute
     groups: tuple[str, ...]
     draws: bool  # some chain has `random` in it
@@ -67,16 +67,21 @@ def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequen
     demand = np.array([cluster.demand(kind) for kind in kinds], np.int64)
     masks, mask_of = _masks(engine, kinds)
     attributes = list(dict.fromkeys(a for chain in chains for op, a in chain if op == SPREAD))
-    codes = [cluster.column(attribute).codes + 1 for attribute in attributes]
+    codes = np.zeros((len(attributes), cluster.size), np.int32)
+    for attribute, column in zip(attributes, codes, strict=True):
+        column[:] = cluster.column(attribute).codes + 1
     links, length = _links(cluster, chains, attributes)
     groups = list(dict.fromkeys(kind.group for kind in kinds))
     place = {group: i for i, group in enumerate(groups)}
     ports = np.array([cluster.port_mask(kind) for kind in kinds], np.uint64)
+    most = [min(map(limit_of, engine.checks(kind)), default=UNLIMITED) for kind in kinds]
     arrays = Kinds(
         demand=demand,
+        columns=np.argsort(demand == 0, axis=1, kind="stable").astype(np.uint64),
+        width=(demand > 0).sum(axis=1),
         ports=ports,
         wants_ports=ports.any(axis=1),
-        most=np.array([_most(engine, kind) for kind in kinds], np.int64),
+        most=np.array(most, np.int64),
         mask=mask_of,
         group=np.array([place[kind.group] for kind in kinds], np.int64),
         links=links,
@@ -85,17 +90,18 @@ def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequen
     return Plan(
         arrays,
         masks,
-        np.array(codes, np.int64).reshape(len(codes), cluster.size),
+        codes,
         1 + max((len(cluster.column(a).values) for a in attributes), default=0),
         tuple(groups),
         any(op == RANDOM for chain in chains for op, _ in chain),
     )
 
 
-def _most(engine: Engine, kind: TaskKind) -> int:
-    limits = [1 for check in engine.checks(kind) if type(check) is DistinctInstance]
-    limits += [check.most for check in engine.checks(kind) if isinstance(check, MaxPerInstance)]
-    return min(limits, default=UNLIMITED)
+def limit_of(check: Constraint) -> int:
+    """How many tasks of a group the constraint allows on an instance."""
+    if type(check) is MaxPerInstance:
+        return check.most
+    return 1 if type(check) is DistinctInstance else UNLIMITED
 
 
 def _masks(engine: Engine, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
@@ -111,7 +117,8 @@ def _masks(engine: Engine, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
             if seen[id(mask)] == len(masks):
                 masks.append(mask)
         mask_of[i] = seen[id(mask)]
-    return np.array(masks, np.bool_), mask_of
+    # One mask alone is the engine's own array; a single kind has no other.
+    return masks[0][None] if len(masks) == 1 else np.array(masks, np.bool_), mask_of
 
 
 def _links(

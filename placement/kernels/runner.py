@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from placement.batch import UNPLACED
 from placement.cluster import IntArray
 from placement.constraints import devices_free
 from placement.kernels.batch import candidate_rows, choose, place
+from placement.kernels.failures import Explainer
 from placement.kernels.forms import make_forms
 from placement.kernels.layout import Array, State
 from placement.kernels.plan import COMPILED_CHECKS, Link, Plan, chain_links, make_plan
@@ -20,7 +20,7 @@ from placement.reasons import Failure
 if TYPE_CHECKING:
     from placement.engine import Engine
 
-PLANS_MAX = 1024
+PLANS_MAX = 4096
 
 
 class Runner:
@@ -55,22 +55,27 @@ class Runner:
         parts, blocks = make_forms(plan.kinds, state)
         rng = engine.rng if plan.draws else None
         rows = np.full(len(index), UNPLACED, np.int64)
-        failed: dict[int, Failure] = {}
-        done = 0
-        while done < len(index):
-            done = place(plan.kinds, state, parts, blocks, rng, index, rows, done)
-            if done < len(index):
-                failed[done] = engine.failure(kinds[index[done]], int(state.version[0]))
-                if stop:
-                    break
-            done += 1
+        explainer, done = Explainer(engine, kinds), 0
+        failures: dict[int, Failure] = {}
+        while True:
+            why = explainer.why
+            done = place(plan.kinds, state, parts, blocks, why, rng, index, rows, done)
+            if done == len(index):
+                failures = explainer.failures(rows)
+                break
+            if stop:
+                failures[done] = engine.failure(kinds[index[done]], int(state.version[0]))
+                break
+            explainer.make_room(index[done])
         cluster.booked_in_place(kinds, index, rows)
-        return rows, failed
+        return rows, failures
 
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
         plan = self._plan((kind,))
-        return int(choose(plan.kinds, self._state(plan), self._engine.rng if plan.draws else None))
+        row = choose(plan.kinds, self._state(plan), self._engine.rng if plan.draws else None)
+        self._engine.cluster.settle(kind.group)
+        return int(row)
 
     def candidates(self, kind: TaskKind) -> IntArray:
         """Ascending rows on which one more task of any `kind` fits, taken or not."""
@@ -83,6 +88,7 @@ class Runner:
             if check.volatile and type(check) not in COMPILED_CHECKS:
                 state.allowed[0] &= check.allows(kind, cluster)
         found: IntArray = state.rows[: candidate_rows(plan.kinds, state)]
+        cluster.settle(kind.group)
         return found
 
     def _plan(self, kinds: tuple[TaskKind, ...]) -> Plan:
@@ -95,18 +101,18 @@ class Runner:
         if known is None or known[0] != holds:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            plan = make_plan(self._engine, kinds, [self._links.get(kind) or () for kind in kinds])
+            chains = [self._links.get(kind) or () for kind in kinds]
+            plan = make_plan(self._engine, kinds, chains)
             known = self._plans[kinds] = holds, plan
         return known[1]
 
     def _state(self, plan: Plan) -> State:
         cluster = self._engine.cluster
-        columns = cluster.columns(plan.groups)
-        return State(
-            *columns,
-            allowed=plan.masks & (cluster.active & cluster.agent_connected),
-            codes=plan.codes,
-            totals=np.empty((len(plan.codes), len(plan.groups), plan.values), np.int64),
-            version=np.array([cluster.version]),
-            rows=np.empty(cluster.size, np.int64),
-        )
+        usable = cluster.active & cluster.agent_connected
+        if cluster.over_committed:
+            usable &= (cluster.remaining >= 0).all(axis=1)
+        totals = np.empty((len(plan.codes), len(plan.groups), plan.values), np.int64)
+        version = np.array([cluster.version])
+        rows, keys = np.empty((2, cluster.size), np.int64)
+        columns, allowed = cluster.columns(plan.groups), plan.masks & usable
+        return State(*columns, allowed, plan.codes, totals, version, rows, keys)

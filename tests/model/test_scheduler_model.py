@@ -84,6 +84,7 @@ class Web:
     family: str
     rule: str
     desired: int
+    daemon: bool = False
 
 
 @dataclass
@@ -206,6 +207,24 @@ class SchedulerMachine(RuleBasedStateMachine):
                 placement_strategy=STRATEGIES[strategy],
                 capacity_provider=provider,
             )
+        )
+
+    @precondition(lambda self: self.model.boxes)
+    @rule(data=st.data(), family=st.sampled_from(sorted(FAMILIES)), how_many=st.integers(1, 2))
+    def tasks_are_started_on_named_instances(self, data, family, how_many):
+        request = len(self.requests)
+        self.requests[request] = Job(family, "any", f"family:{family}")
+        self.asked.append((request, how_many))
+        numbers = tuple(self._some_box(data) for _ in range(how_many))
+        self.events.append(m.StartTask(request, family, numbers))
+
+    @precondition(lambda self: len(self.model.webs) < 3)
+    @rule(family=st.sampled_from(["small", "free"]), name=st.sampled_from(["any", "new"]))
+    def daemon_is_created(self, family, name):
+        service = f"s{len(self.model.webs)}"
+        self.model.webs[service] = Web(family, name, 0, daemon=True)
+        self.events.append(
+            m.CreateService(service, family, 0, RULES[name], scheduling_strategy="DAEMON")
         )
 
     @precondition(lambda self: self.model.jobs)
@@ -360,7 +379,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         elif isinstance(command, m.RunTaskFailed):
             answers[command.request] += command.count
             assert command.failure.reason
-            assert sum(n for _, n in command.failure.rejected) in (0, self._present())
+            # StartTask's failure is about the one instance that it named.
+            looked_at = self._present() if command.instance is None else 1
+            assert sum(n for _, n in command.failure.rejected) in (0, looked_at)
         elif isinstance(command, m.TasksStopped):
             for task in command.tasks:
                 jobs[task].state = STOPPED
@@ -385,6 +406,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         for name, web in model.webs.items():
             living = [job for job in model.jobs if job.service == name and job.state == ALIVE]
             settled = [j for j in living if model.boxes[j.box].status != "DRAINING"]
+            if web.daemon:
+                assert len({job.box for job in living}) == len(living), "one on an instance"
+                assert all(web.rule == "any" or model.boxes[j.box].stack == "new" for j in settled)
+                continue
             assert len(settled) <= web.desired
             assert len(living) <= 2 * web.desired
 
@@ -417,6 +442,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         for name, web in model.webs.items():
             living = [job for job in model.jobs if job.service == name and job.state == ALIVE]
             probe = Job(web.family, web.rule, f"service:{name}", service=name)
+            if web.daemon:
+                bare = set(range(len(model.boxes))) - {job.box for job in living}
+                assert not any(model.fits(probe, number) for number in bare), name
+                continue
             assert len(living) >= web.desired or not model.room(probe), (name, web)
 
 

@@ -18,10 +18,11 @@ from experiments.load import load_scenario
 from experiments.simulate import scheduler_config
 from experiments.workloads import WORKLOADS
 from placement import messages as m
+from placement.checkers import check_rounds
 from placement.loop import run_loop
 from placement.model import TaskStatus
 from placement.scenario import Scenario, instance_specs
-from placement.scheduler import Scheduler
+from placement.scheduler import Scheduler, SchedulerConfig
 from sim.driver import SimDriver
 from sim.models import stream
 
@@ -80,8 +81,8 @@ class Waits:
         return [self.waits[request] for request in sorted(self.waits)]
 
 
-def waits_s(scenario: Scenario) -> list[float]:
-    """The wait of every task in a run of the whole stack, in order of arrival."""
+def waits_s(scenario: Scenario, rounds: list[m.Round] | None = None) -> list[float]:
+    """The wait of every task in a run of the whole stack, in order of arrival; keeps `rounds`."""
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, next(scenario.runs())),
@@ -90,7 +91,13 @@ def waits_s(scenario: Scenario) -> list[float]:
         seed=scenario.seed,
     )
     waits = Waits()
-    run_loop(Scheduler(scheduler_config(scenario)), driver, waits)
+
+    def record(entry: m.Round) -> None:
+        waits(entry)
+        if rounds is not None:
+            rounds.append(entry)
+
+    run_loop(Scheduler(scheduler_config(scenario)), driver, record)
     return waits.in_order()
 
 
@@ -131,8 +138,14 @@ def test_erlangs_formula_gives_the_values_of_the_tables():
 
 @pytest.mark.parametrize("load", [0.5, 0.9, 1.1])
 def test_every_single_wait_is_that_of_a_naive_queue(load):
-    scenario = scenario_of(load, 0.5, seed=3)
-    assert waits_s(scenario) == naive_waits_s(scenario)
+    scenario, rounds = scenario_of(load, 0.5, seed=3), []
+    assert waits_s(scenario, rounds) == naive_waits_s(scenario)
+    assert [str(v) for v in check_rounds(rounds)] == []
+
+
+def test_nobody_is_turned_away_and_nobody_gives_up():
+    config = scheduler_config(scenario_of(0.9, 1.0, seed=5))
+    assert config == SchedulerConfig(5, provisioning_quota=None, provisioning_timeout_ms=None)
 
 
 @pytest.mark.parametrize(("load", "hours", "width"), [(0.7, 2.0, 0.3), (0.9, 3.0, 0.5)])

@@ -1,0 +1,15 @@
+"""`stowplan bench`: figures against named bounds, measured in one run."""
+
+from __future__ import annotations
+
+import argparse
+
+from experiments import bench_placement
+
+
+def bench_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan bench`."""
+    suites = parser.add_subparsers(required=True, metavar="SUITE")
+    placement = suites.add_parser("placement", help="decisions per second of the engine")
+    bench_placement.add_arguments(placement)
+    placement.set_defaults(command=bench_placement.command)

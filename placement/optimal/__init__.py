@@ -1,0 +1,1 @@
+"""Exact packing: fewest bins and cheapest fleets, with proofs."""

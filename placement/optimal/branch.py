@@ -1,0 +1,148 @@
+"""Branch and price: decide whether `target` bins suffice, node by node.
+
+A node is cut off when its bound exceeds the target. Else a dive looks for a packing, the exact step
+tries to decide the node over its few good patterns, and failing that the node is branched on a pair
+of kinds that the relaxation puts together only in part.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+
+from placement.optimal.colgen import Relaxation, generate
+from placement.optimal.diving import dive, round_down
+from placement.optimal.exact import decide
+from placement.optimal.master import Master
+from placement.optimal.pricing import Pricer
+from placement.optimal.problem import FloatArray, IntArray
+from placement.optimal.search import Search
+from placement.optimal.subproblem import Subproblem
+
+COLUMNS_PER_KIND = 8  # patterns a new node starts with
+ROOT_DIVES = 3
+DIVE_EVERY = 8  # nodes
+DECIDE_AGAIN = 4  # nodes without the exact step after it failed
+ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
+NODE_DECISION = (1_000, 100.0)
+
+
+class Tree:
+    """The search for `target` bins; `run` ends with a packing, a proof of none, or the budget."""
+
+    def __init__(self, search: Search, target: int, pool: IntArray) -> None:
+        self.search = search
+        self.target = target
+        self.pool = pool
+        self.nodes = 0
+        self._skip_decisions = 0
+        self.unsettled = 0  # nodes dropped without proof
+
+    def run(self, root: Subproblem, values: IntArray) -> None:
+        """Explore from `root`, whose scaled duals are about `values`."""
+        queue: list[tuple[int, int, int, Subproblem, IntArray]] = [(0, 0, 0, root, values)]
+        order = 0
+        while queue and not self.search.budget.exhausted():
+            _, _, _, node, values = heapq.heappop(queue)
+            pair, values = self._process(node, values)
+            if self.search.incumbent is not None and self.search.incumbent <= self.target:
+                return
+            if pair is None:
+                continue
+            i, j = pair
+            joined = node.join(i, j)
+            for child, hint in (
+                (joined, np.append(values, values[i] + values[j])),
+                (node.separate(i, j), values),
+            ):
+                order += 1
+                key = (child.right_turns, -len(child.joins), order)
+                heapq.heappush(queue, (*key, child, hint))
+        if not queue and not self.unsettled and not self.search.budget.exhausted():
+            self.search.raise_bound(self.target + 1)
+
+    def _process(self, node: Subproblem, hint: IntArray) -> tuple[tuple[int, int] | None, IntArray]:
+        """Settle the node (None) or name the pair to branch on; also the duals for children."""
+        self.nodes += 1
+        counts = node.problem.counts
+        if (node.problem.demand > node.problem.capacity).any():
+            return None, hint
+        pricer = Pricer(node.problem.demand, node.per_bin(), node.problem.capacity, node.exclusive)
+        master = Master(counts)
+        master.add(np.diag(node.per_bin())[counts > 0])
+        master.add(self._columns(node, hint))
+        known = len(master.patterns)
+        relaxation = generate(
+            master, pricer, counts, self.search.budget,
+            start=hint, stop_at=float(self.target), prune_above=self.target,
+        )  # fmt: skip
+        self._remember(node, master, known)
+        if relaxation.bound > self.target:
+            return None, hint
+        if relaxation.solution is None or relaxation.solution.value > self.target + 1e-6:
+            self.unsettled += 1  # neither a proof nor a relaxation to branch on
+            return None, hint
+        if round_down(self.search, node, master.patterns, relaxation.solution.amounts, self.target):
+            return None, hint
+        pair = choose_pair(master.patterns, relaxation.solution.amounts, node)
+        if self._try_harder(node, master, pricer, relaxation):
+            return None, hint
+        self._remember(node, master, known)
+        self.unsettled += pair is None
+        return pair, relaxation.values if relaxation.values.any() else hint
+
+    def _try_harder(
+        self, node: Subproblem, master: Master, pricer: Pricer, relaxation: Relaxation
+    ) -> bool:
+        """Dives and the exact step; whether they settled the node. The root gets more of both."""
+        root = self.nodes == 1
+        dives = ROOT_DIVES if root else int(self.nodes % DIVE_EVERY == 0)
+        for k in range(dives):
+            if dive(self.search, node, master, pricer, self.target, random=k > 0 or not root):
+                return True
+        if self._skip_decisions > 0:
+            self._skip_decisions -= 1
+            return False
+        converged = generate(
+            master, pricer, node.problem.counts, self.search.budget,
+            start=relaxation.values, to_the_end=True,
+        )  # fmt: skip
+        if not converged.converged:
+            return converged.bound > self.target
+        most, work = ROOT_DECISION if root else NODE_DECISION
+        if decide(self.search, node, pricer, converged, self.target, most, work):
+            return True
+        self._skip_decisions = DECIDE_AGAIN
+        return False
+
+    def _columns(self, node: Subproblem, values: IntArray) -> IntArray:
+        """The patterns of the pool worth most under `values`."""
+        patterns = node.translate(self.pool)
+        most = COLUMNS_PER_KIND * patterns.shape[1]
+        best = np.argsort(-(patterns @ values), kind="stable")[:most]
+        return patterns[best]
+
+    def _remember(self, node: Subproblem, master: Master, known: int) -> None:
+        new = node.expand(master.patterns[known:])
+        self.pool = np.vstack([self.pool, new])
+
+
+def choose_pair(
+    patterns: IntArray, amounts: FloatArray, node: Subproblem
+) -> tuple[int, int] | None:
+    """The pair of kinds to branch on: most nearly together, but in part; large items first."""
+    used = np.flatnonzero((amounts > 1e-6) & (np.abs(amounts - np.round(amounts)) > 1e-6))
+    if not len(used):
+        return None
+    inside = patterns[used].astype(float)
+    together = (inside * amounts[used, None]).T @ inside
+    own = ((inside * (inside - 1)) * amounts[used, None]).sum(axis=0) / 2
+    np.fill_diagonal(together, own)
+    fraction = together - np.floor(together + 1e-6)
+    size = (node.problem.demand / np.maximum(node.problem.capacity, 1)).sum(axis=1)
+    score = np.where(fraction > 1e-6, fraction, 0.0)
+    score += 0.2 * np.minimum(1, size[:, None] + size[None, :]) * (fraction > 1e-6)
+    score = np.triu(np.where(together > 1e-6, score + 1e-3, 0.0))
+    i, j = np.unravel_index(int(np.argmax(score)), score.shape)
+    return (int(i), int(j)) if score[i, j] > 0 else None

@@ -1,0 +1,199 @@
+"""Column generation over several bin types, and the safe bound on cost it proves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from placement.optimal.cpsat import best_pattern
+from placement.optimal.master import Master, MasterSolution
+from placement.optimal.pricing import Pricer
+from placement.optimal.problem import FloatArray, IntArray
+from placement.optimal.search import Budget
+
+QUICK_NODES = 300  # search nodes per first kind
+SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
+CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
+
+
+@dataclass(frozen=True)
+class Market:
+    """Grouped demand and the types on offer.
+
+    Args:
+        demand: (kinds, dimensions); counts: (kinds,).
+        capacities: (types, dimensions); prices: (types,); limits: per type, None without one.
+    """
+
+    demand: IntArray
+    counts: IntArray
+    capacities: IntArray
+    prices: IntArray
+    limits: tuple[int | None, ...]
+
+    def per_bin(self, kind: int) -> IntArray:
+        """(kinds,) most items of each kind one bin of type `kind` can hold."""
+        room = self.capacities[kind] // np.maximum(self.demand, 1)
+        fits = np.where(self.demand > 0, room, np.iinfo(np.int64).max).min(axis=1)
+        most: IntArray = np.minimum(fits, self.counts)
+        return most
+
+
+@dataclass(frozen=True)
+class FleetColumns:
+    """Patterns with their types: patterns (n, kinds), types (n,), amounts (n,) in the optimum."""
+
+    patterns: IntArray
+    types: IntArray
+    amounts: FloatArray
+
+
+class FleetRelaxation:
+    """The linear program over all patterns of all types.
+
+    Args:
+        shortage_cost: cost of leaving one item out, so that the program always has a solution.
+    """
+
+    def __init__(
+        self, market: Market, prices: IntArray, shortage_cost: float, budget: Budget
+    ) -> None:
+        self.market = market
+        self.prices = prices
+        self.budget = budget
+        self.bound = 0
+        self.values = np.zeros(len(market.counts), dtype=np.int64)
+        self._scale = 2.0**SCALED_PRICE_BITS / max(float(prices.max()), shortage_cost / 2**10, 1.0)
+        self._shortage_cost = shortage_cost
+        self._types: list[int] = []
+        self._master = Master(market.counts, (*market.limits, None))
+        self._shortage = len(prices)
+        self._per_bin = [market.per_bin(t) for t in range(len(prices))]
+        self._pricers = [
+            Pricer(market.demand, self._per_bin[t], np.maximum(market.capacities[t], 1))
+            for t in range(len(prices))
+        ]
+        self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)
+        for t, most in enumerate(self._per_bin):
+            self.add(np.diag(most)[most > 0], t)
+
+    def add(self, patterns: IntArray, kind: int, cost: float | None = None) -> int:
+        """Add patterns (new, kinds) of one type; returns how many were new."""
+        price = float(self.prices[kind]) if cost is None else cost
+        new = self._master.add(patterns, price, kind)
+        self._types += [kind] * new
+        return new
+
+    def solve(self, counts: IntArray | None = None, exact: bool = True) -> MasterSolution | None:
+        """Generate columns until none helps (or the bound is close); raises `bound`.
+
+        Args:
+            counts: what to cover instead of all items; then no bound is derived.
+            exact: prove the end by exact pricing; otherwise stop when the quick search fails.
+        """
+        self._master.demand(self.market.counts if counts is None else counts)
+        while True:
+            solution = self._master.solve()
+            self.budget.spend(60.0 * len(self._types))
+            if solution is None or self.budget.exhausted():
+                return solution
+            if self._quick(solution):
+                continue
+            if not exact:
+                return solution
+            new, best = self._exact(solution)
+            if counts is None:
+                self._raise_bound(best)
+            if not new or self.bound >= solution.value * (1 - CLOSE):
+                return solution
+
+    def columns(self, solution: MasterSolution) -> FleetColumns:
+        """The columns of real types, with their amounts in `solution`."""
+        types = np.array(self._types)
+        real = types < self._shortage
+        return FleetColumns(self._master.patterns[real], types[real], solution.amounts[real])
+
+    def shortage(self, solution: MasterSolution) -> float:
+        """Items left out in `solution`."""
+        left_out: float = solution.amounts[np.array(self._types) == self._shortage].sum()
+        return left_out
+
+    def _quick(self, solution: MasterSolution) -> int:
+        """Add what the depth-first search finds within a few nodes."""
+        duals = np.minimum(solution.duals, self._shortage_cost)
+        self.values = np.floor(duals * self._scale).astype(np.int64)
+        new = 0
+        for t, pricer in enumerate(self._pricers):
+            worth = self._worth(solution, t)
+            found = pricer.search(self.values, int(worth * self._scale), QUICK_NODES)
+            self.budget.spend(found.steps)
+            good = found.patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
+            new += self.add(found.patterns[good], t)
+        return new
+
+    def _exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
+        """Price every type exactly: new columns, and per type a value no pattern exceeds."""
+        new, best = 0, []
+        for t in range(len(self.prices)):
+            pattern, most = best_pattern(
+                self.values, self.market.demand, self._per_bin[t],
+                self.market.capacities[t], self.budget,
+            )  # fmt: skip
+            best.append(most)
+            if pattern @ solution.duals > self._worth(solution, t) * (1 + 1e-7) + 1e-7:
+                new += self.add(pattern[None], t)
+        return new, best
+
+    def _worth(self, solution: MasterSolution, kind: int) -> float:
+        """What a pattern of this type must be worth to enter."""
+        return float(self.prices[kind]) + max(0.0, float(solution.shadow_prices[kind]))
+
+    def _raise_bound(self, best: list[int]) -> None:
+        """Cost bound from the scaled duals; `best[t]` is at least any pattern's value in type t.
+
+        Any x >= 0 covering the counts within the limits costs at least r * values @ counts minus,
+        for each limited type, limit * (what its best pattern is worth above its price), for any
+        r >= 0 that makes no unlimited type's pattern worth more than its price.
+        """
+        scale = Fraction(self._scale)
+        priced = [(Fraction(int(p)) * scale, b) for p, b in zip(self.prices, best, strict=True)]
+        limits = self.market.limits
+        everyone = [p / b for p, b in priced if b > 0]
+        unlimited = [p / b for (p, b), n in zip(priced, limits, strict=True) if b > 0 and n is None]
+        value = sum(int(v) * int(n) for v, n in zip(self.values, self.market.counts, strict=True))
+        for ratio in (min([Fraction(1), *everyone]), min([Fraction(1), *unlimited])):
+            surplus = sum(
+                n * max(Fraction(0), ratio * b - p)
+                for (p, b), n in zip(priced, limits, strict=True)
+                if n is not None
+            )
+            cost = (ratio * value - surplus) / scale
+            self.bound = max(self.bound, -(-cost.numerator // cost.denominator))
+
+
+def short_of_room(market: Market, budget: Budget) -> IntArray | None:
+    """Kinds that prove the limits on types too low; None if there is no such proof.
+
+    Bounds from below how many items must stay out when bins are free: kinds that fit a type
+    without limit never do, so only the others and the limited types matter.
+    """
+    open_types = [t for t, n in enumerate(market.limits) if n is None]
+    limited = [t for t, n in enumerate(market.limits) if n is not None]
+    held = [(market.demand <= market.capacities[t]).all(axis=1) for t in open_types]
+    kinds = np.flatnonzero(~np.any(held, axis=0)) if held else np.arange(len(market.counts))
+    if not limited or not len(kinds):
+        return None
+    free = Market(
+        market.demand[kinds],
+        market.counts[kinds],
+        market.capacities[limited],
+        np.zeros(len(limited), dtype=np.int64),
+        tuple(market.limits[t] for t in limited),
+    )
+    relaxation = FleetRelaxation(free, free.prices, 1.0, budget)
+    relaxation.solve()
+    if relaxation.bound <= 0:
+        return None
+    return kinds[relaxation.values > 0]

@@ -1,0 +1,150 @@
+"""Exact search for the most valuable patterns: what fits one bin, by integer values.
+
+The search goes depth first over the kinds in their fixed order (large to small) and prunes with
+knapsack tables: the value the kinds from i on can still add within the room left, in one dimension
+exactly, in several by relaxations to one ("surrogates"). Kinds that exclude each other, which
+branching adds, only take patterns away, so the tables stay valid bounds.
+All values are integers, hence "no pattern is worth more than v" is a proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.optimal.kernels import collect_patterns, fill_table, search_leads
+from placement.optimal.problem import BoolArray, FloatArray, IntArray
+
+EXACT_TABLE_CELLS = 8_000_000  # up to this size one dimension gets its true table
+SCALED_ROOM = (2_048, 16_384)  # least and most room of a scaled table
+SCALED_CELLS = 400_000  # of a scaled table, as far as the least room allows
+SCALE = 2**26  # a dual of 1.0 as an integer
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Outcome of one search.
+
+    Args:
+        patterns: (found, kinds) int64, each worth more than the threshold.
+        values: (found,) int64.
+        best: no pattern is worth more than this, if `complete`.
+        complete: the search was not cut off by its node limit.
+        steps: elementary steps taken.
+    """
+
+    patterns: IntArray
+    values: IntArray
+    best: int
+    complete: bool
+    steps: int
+
+
+class Pricer:
+    """Searches patterns of one set of kinds; made once, asked for many values.
+
+    Args:
+        demand: (kinds, dimensions) int64, large kinds first.
+        per_bin: (kinds,) int64; most items of a kind that one bin may hold.
+        capacity: (dimensions,) int64.
+        exclusive: (kinds, kinds) bool, symmetric; kinds that must not share a bin.
+    """
+
+    def __init__(
+        self,
+        demand: IntArray,
+        per_bin: IntArray,
+        capacity: IntArray,
+        exclusive: BoolArray | None = None,
+    ) -> None:
+        m = len(demand)
+        self.demand = np.ascontiguousarray(demand)
+        self.capacity = capacity
+        self.per_bin = per_bin
+        none = np.zeros((0, 0), dtype=np.bool_)
+        self.exclusive = none if exclusive is None or not exclusive.any() else exclusive
+        self._relative = demand / np.maximum(capacity, 1)
+        self._one = demand.shape[1] == 1 and m * (int(capacity[0]) + 1) <= EXACT_TABLE_CELLS
+        if self._one:
+            room = int(capacity[0])
+            self._tables = np.zeros((1, m + 1, room + 1), dtype=np.int64)
+        else:
+            surrogates = 1 if demand.shape[1] == 1 else demand.shape[1] + 2
+            room = min(max(SCALED_CELLS // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
+            self._tables = np.zeros((surrogates, m + 1, room + 1), dtype=np.int64)
+
+    def search(
+        self,
+        values: IntArray,
+        threshold: int,
+        nodes_per_lead: int,
+        per_bin: IntArray | None = None,
+    ) -> Priced:
+        """Most valuable pattern for each kind as its first, where worth more than `threshold`.
+
+        `per_bin` replaces the limits per bin for this search, for demands partly covered already.
+        """
+        per_bin = self.per_bin if per_bin is None else per_bin
+        sizes = self._surrogate_sizes(values)
+        for table, size in zip(self._tables, sizes.T, strict=True):
+            fill_table(table, values, np.ascontiguousarray(size), per_bin, not self._one)
+        exact = self._one and not self.exclusive.size
+        patterns, found, best, complete, nodes = search_leads(
+            values,
+            np.hstack([self.demand, sizes]),
+            per_bin,
+            np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
+            self._tables,
+            self.exclusive,
+            threshold,
+            nodes_per_lead,
+            exact,
+        )
+        steps = self._tables.size + 20 * nodes
+        return Priced(patterns, found, int(best), bool(complete), int(steps))
+
+    def collect(
+        self, values: IntArray, threshold: int, node_limit: int, most: int
+    ) -> tuple[IntArray, bool, int]:
+        """All maximal patterns (found, kinds) worth more than `threshold`.
+
+        Returns (patterns, whether these are all, steps). Kinds of no value count as well: they
+        only fill up a pattern.
+        """
+        sizes = self._surrogate_sizes(values)
+        for table, size in zip(self._tables, sizes.T, strict=True):
+            fill_table(table, values, np.ascontiguousarray(size), self.per_bin, not self._one)
+        patterns, complete, nodes = collect_patterns(
+            values,
+            np.hstack([self.demand, sizes]),
+            self.per_bin,
+            np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
+            self._tables,
+            self.exclusive,
+            threshold,
+            node_limit,
+            most,
+        )
+        return patterns, bool(complete), int(self._tables.size + 20 * nodes)
+
+    def _surrogate_sizes(self, values: IntArray) -> IntArray:
+        """One-dimensional sizes (kinds, tables) that every true pattern keeps within the room."""
+        if self._one:
+            return self.demand
+        mixes = [self._relative]
+        if self.demand.shape[1] > 1:
+            d = self.demand.shape[1]
+            mixes += [self._relative.mean(axis=1, keepdims=True)]
+            mixes += [self._relative @ _value_mix(values, self._relative).reshape(d, 1)]
+        scaled = np.hstack(mixes) * ((self._tables.shape[2] - 1) * (1 - 1e-12))
+        result: IntArray = np.floor(scaled).astype(np.int64)
+        return result
+
+
+def _value_mix(values: IntArray, relative: FloatArray) -> FloatArray:
+    """Weights of the dimensions, summing to 1, under which size follows value most closely."""
+    mix, *_ = np.linalg.lstsq(relative, values / SCALE, rcond=None)
+    mix = np.maximum(mix, 1e-3)
+    result: FloatArray = mix / mix.sum()
+    return result

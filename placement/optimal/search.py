@@ -1,0 +1,102 @@
+"""The state one solve shares among its stages: best packing, bound, budget and log."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.optimal.problem import (
+    IntArray,
+    Limits,
+    PackingProblem,
+    Progress,
+    ProgressCallback,
+)
+
+
+class Budget:
+    """Counts work and time against `Limits`. `seconds()` is 0 without a clock."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._start = limits.clock() if limits.clock else 0.0
+        self.work = 0.0
+
+    def seconds(self) -> float:
+        return self._limits.clock() - self._start if self._limits.clock else 0.0
+
+    def spend(self, steps: float) -> None:
+        """Account for `steps` elementary steps."""
+        self.work += steps * 1e-6
+
+    def left_seconds(self) -> float:
+        if self._limits.seconds is None:
+            return float("inf")
+        return max(0.0, self._limits.seconds - self.seconds())
+
+    def left_work(self) -> float:
+        return float("inf") if self._limits.work is None else self._limits.work - self.work
+
+    def exhausted(self) -> bool:
+        return self.left_work() <= 0 or self.left_seconds() <= 0
+
+
+class Search:
+    """Best packing and bound of one grouped problem; every stage reads and improves it."""
+
+    def __init__(
+        self,
+        problem: PackingProblem,
+        limits: Limits,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        self.problem = problem
+        self.budget = Budget(limits)
+        self.rng = np.random.default_rng(limits.seed)
+        self.lower_bound = 0
+        self.best: IntArray | None = None
+        self.log: list[Progress] = []
+        self._progress = progress
+
+    @property
+    def incumbent(self) -> int | None:
+        """Bins of the best packing."""
+        return None if self.best is None else len(self.best)
+
+    def proven(self) -> bool:
+        return self.best is not None and len(self.best) <= self.lower_bound
+
+    def finished(self) -> bool:
+        """Nothing left to do: proven, or out of time or work."""
+        return self.proven() or self.budget.exhausted()
+
+    def offer(self, bins: IntArray) -> bool:
+        """Take `bins` (bins, kinds), which must cover every item, if fewer than the best so far.
+
+        Surplus items are taken out again, and bins left empty are dropped.
+        """
+        bins = trimmed(bins, self.problem.counts)
+        if self.best is not None and len(bins) >= len(self.best):
+            return False
+        self.best = bins
+        self._record()
+        return True
+
+    def raise_bound(self, bound: int) -> None:
+        if bound > self.lower_bound:
+            self.lower_bound = bound
+            self._record()
+
+    def _record(self) -> None:
+        entry = Progress(self.budget.seconds(), self.lower_bound, self.incumbent)
+        self.log.append(entry)
+        if self._progress:
+            self._progress(entry)
+
+
+def trimmed(bins: IntArray, counts: IntArray) -> IntArray:
+    """Remove items packed more often than they exist, and empty bins; (bins, kinds) in and out."""
+    before = np.cumsum(bins, axis=0) - bins
+    kept = np.clip(counts - before, 0, bins)
+    assert (kept.sum(axis=0) == counts).all(), "a packing leaves items out"
+    result: IntArray = kept[kept.any(axis=1)]
+    return result

@@ -1,0 +1,195 @@
+"""Cheapest fleets against brute force, and their zones, limits and infeasible cases."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from placement.optimal.fleet import solve_fleet, split_evenly
+from placement.optimal.fleet_problem import BinType, FleetProblem
+from placement.optimal.problem import Limits
+from placement.optimal.verify import check_fleet
+
+
+def cheapest(problem: FleetProblem) -> int | None:
+    """By trying every assignment of items to bins and of types to bins; None if none fits."""
+    items = [
+        row
+        for row, n in zip(problem.demand.tolist(), problem.counts.tolist(), strict=True)
+        for _ in range(n)
+    ]
+    best: int | None = None
+
+    def buy(loads: list[list[int]]) -> None:
+        nonlocal best
+        fitting = [
+            [
+                t
+                for t, kind in enumerate(problem.types)
+                if all(x <= c for x, c in zip(load, kind.capacity.tolist(), strict=True))
+            ]
+            for load in loads
+        ]
+        for types in itertools.product(*fitting):
+            bought = [types.count(t) for t in range(len(problem.types))]
+            over = any(
+                kind.limit is not None and n > kind.limit
+                for kind, n in zip(problem.types, bought, strict=True)
+            )
+            cost = sum(kind.price * n for kind, n in zip(problem.types, bought, strict=True))
+            if not over and (best is None or cost < best):
+                best = cost
+
+    def place(k: int, loads: list[list[int]]) -> None:
+        if k == len(items):
+            buy(loads)
+            return
+        for b in range(len(loads)):
+            more = [x + y for x, y in zip(loads[b], items[k], strict=True)]
+            place(k + 1, [*loads[:b], more, *loads[b + 1 :]])
+        place(k + 1, [*loads, items[k]])
+
+    place(0, [])
+    return best
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> FleetProblem:
+    d = draw(st.integers(1, 2))
+    types = tuple(
+        BinType(
+            f"type{t}",
+            np.array(draw(st.lists(st.integers(1, 20), min_size=d, max_size=d))),
+            draw(st.integers(0, 50)),
+            draw(st.one_of(st.none(), st.integers(0, 2))),
+        )
+        for t in range(draw(st.integers(1, 3)))
+    )
+    kinds = draw(st.integers(1, 3))
+    demand = draw(
+        st.lists(
+            st.lists(st.integers(0, 12), min_size=d, max_size=d), min_size=kinds, max_size=kinds
+        )
+    )
+    counts = draw(st.lists(st.integers(0, 2), min_size=kinds, max_size=kinds))
+    return FleetProblem(np.array(demand), np.array(counts), types)
+
+
+@settings(max_examples=100, deadline=None)
+@given(markets())
+def test_small_markets_are_never_beaten_by_brute_force(problem):
+    best = cheapest(problem)
+    result = solve_fleet(problem)
+    if result.status == "infeasible":
+        assert best is None
+        return
+    if result.cost is not None:
+        assert best is not None
+        assert result.lower_bound <= best <= result.cost
+        check_fleet(problem, result.fleet, result.cost)
+    if best is not None:
+        assert result.lower_bound <= best
+    if result.status == "optimal":
+        assert result.cost == best
+
+
+def services(zones: int = 1, limit: int | None = None) -> FleetProblem:
+    rng = np.random.default_rng(0)
+    demand = np.column_stack([rng.integers(1, 17, 8) * 128, rng.integers(1, 33, 8) * 128])
+    types = (
+        BinType("large", np.array([2048, 7800]), 96_000, limit),
+        BinType("xlarge", np.array([4096, 15700]), 192_000, limit),
+        BinType("compute", np.array([4096, 7800]), 170_000, limit),
+    )
+    return FleetProblem(demand, rng.integers(50, 150, 8), types, zones)
+
+
+@pytest.mark.parametrize(("zones", "most"), [(1, 0.003), (3, 0.02)])
+def test_a_thousand_tasks_come_close_to_the_bound(zones, most):
+    problem = services(zones)
+    result = solve_fleet(problem, Limits(work=3_000))
+    check_fleet(problem, result.fleet, result.cost)
+    assert result.lower_bound <= result.cost
+    assert result.gap <= most
+
+
+def test_the_same_seed_and_work_give_the_same_fleet():
+    first, second = (solve_fleet(services(), Limits(work=500, seed=2)) for _ in range(2))
+    assert (first.cost, first.lower_bound, first.work) == (
+        second.cost, second.lower_bound, second.work,
+    )  # fmt: skip
+
+
+def test_limits_on_types_are_kept():
+    free = solve_fleet(services(), Limits(work=500))
+    bought = [sum(b.bins.copies for b in free.fleet if b.type == t) for t in range(3)]
+    tight = services(limit=int(max(bought) * 0.8))
+    limited = solve_fleet(tight, Limits(work=1_000))
+    check_fleet(tight, limited.fleet, limited.cost)
+    assert limited.cost > free.lower_bound
+
+
+def test_items_that_fit_no_type_are_named():
+    types = (BinType("small", np.array([4]), 1), BinType("sold out", np.array([9]), 1, 0))
+    result = solve_fleet(FleetProblem(np.array([[3], [7]]), np.array([1, 1]), types))
+    assert (result.status, result.unplaceable) == ("infeasible", (1,))
+    assert "kinds 1 fit no type" in result.reason
+
+
+def test_limits_too_low_name_the_items_that_find_no_room():
+    types = (BinType("small", np.array([4]), 1), BinType("big", np.array([9]), 5, 2))
+    result = solve_fleet(FleetProblem(np.array([[3], [7]]), np.array([4, 3]), types))
+    assert (result.status, result.unplaceable) == ("infeasible", (1,))
+    assert "limits" in result.reason
+
+
+def test_an_interrupt_returns_the_best_so_far():
+    def interrupt(entry):
+        if entry.incumbent is not None:
+            raise KeyboardInterrupt
+
+    result = solve_fleet(services(), progress=interrupt)
+    assert result.interrupted
+    check_fleet(services(), result.fleet, result.cost)
+
+
+def test_no_tasks_need_no_fleet():
+    problem = FleetProblem(np.array([[1]]), np.array([0]), (BinType("a", np.array([1]), 5),))
+    result = solve_fleet(problem)
+    assert (result.status, result.cost, result.fleet) == ("optimal", 0, ())
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(1, 5))
+def test_even_shares_differ_by_one_at_most(counts, zones):
+    shares = split_evenly(np.array(counts), zones)
+    assert (shares.sum(axis=0) == counts).all()
+    assert (shares.max(axis=0) - shares.min(axis=0) <= 1).all()
+    assert np.ptp(shares.sum(axis=1)) <= 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("zones", "most"), [(1, 0.0002), (3, 0.001)])
+def test_ten_thousand_tasks_meet_their_bars(zones, most):
+    rng = np.random.default_rng(0)
+    demand = np.column_stack(
+        [
+            rng.choice([128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096], 20),
+            rng.integers(2, 65, 20) * 128,
+            rng.integers(1, 40, 20),
+            rng.integers(1, 8, 20) * 50,
+        ]
+    )
+    offers = [
+        ("m.l", 2048, 7800, 58, 1000, 96_000), ("m.xl", 4096, 15700, 58, 1500, 192_000),
+        ("m.2xl", 8192, 31600, 58, 2500, 384_000), ("c.xl", 4096, 7800, 58, 1500, 170_000),
+        ("c.2xl", 8192, 15700, 80, 2500, 340_000), ("r.xl", 4096, 31600, 80, 1500, 252_000),
+        ("r.2xl", 8192, 63900, 117, 2500, 504_000), ("m.4xl", 16384, 63900, 234, 5000, 768_000),
+    ]  # fmt: skip
+    types = tuple(BinType(name, np.array(room), price) for name, *room, price in offers)
+    counts = rng.multinomial(10_000, np.full(20, 1 / 20))
+    result = solve_fleet(FleetProblem(demand, counts, types, zones), Limits(work=60_000))
+    assert result.gap <= most
