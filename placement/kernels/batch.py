@@ -47,10 +47,12 @@ def place(
         count_groups(state)
     for position in range(begin, tasks.shape[0]):
         kind = tasks[position]
+        if why.slot[kind] >= 0:  # it did not fit before, so it does not now
+            if log_failure(kinds, state, why, kind, rows, position):
+                continue
+            return position
         row = choose_row(kinds, state, parts, blocks, rng, kind)
         if row < 0:
-            if why.slot[kind] >= 0 and log_failure(kinds, state, why, kind, rows, position):
-                continue
             return position
         rows[position] = row
         for form in range(parts.choice.shape[0]):

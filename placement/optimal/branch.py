@@ -36,8 +36,8 @@ class Tree:
         self.target = target
         self.pool = pool
         self.nodes = 0
-        self._skip_decisions = 0
         self.unsettled = 0  # nodes dropped without proof
+        self._skip_decisions = 0
 
     def run(self, root: Subproblem, values: IntArray) -> None:
         """Explore from `root`, whose scaled duals are about `values`."""
@@ -77,7 +77,7 @@ class Tree:
             master, pricer, counts, self.search.budget,
             start=hint, stop_at=float(self.target), prune_above=self.target,
         )  # fmt: skip
-        self._remember(node, master, known)
+        known = self._remember(node, master, known)
         if relaxation.bound > self.target:
             return None, hint
         if relaxation.solution is None or relaxation.solution.value > self.target + 1e-6:
@@ -123,9 +123,10 @@ class Tree:
         best = np.argsort(-(patterns @ values), kind="stable")[:most]
         return patterns[best]
 
-    def _remember(self, node: Subproblem, master: Master, known: int) -> None:
-        new = node.expand(master.patterns[known:])
-        self.pool = np.vstack([self.pool, new])
+    def _remember(self, node: Subproblem, master: Master, known: int) -> int:
+        """Add the master's patterns from `known` on to the pool; returns how many it has."""
+        self.pool = np.vstack([self.pool, node.expand(master.patterns[known:])])
+        return len(master.patterns)
 
 
 def choose_pair(
@@ -141,8 +142,8 @@ def choose_pair(
     np.fill_diagonal(together, own)
     fraction = together - np.floor(together + 1e-6)
     size = (node.problem.demand / np.maximum(node.problem.capacity, 1)).sum(axis=1)
-    score = np.where(fraction > 1e-6, fraction, 0.0)
-    score += 0.2 * np.minimum(1, size[:, None] + size[None, :]) * (fraction > 1e-6)
-    score = np.triu(np.where(together > 1e-6, score + 1e-3, 0.0))
+    score = fraction + 0.2 * np.minimum(1, size[:, None] + size[None, :])
+    score = np.where(fraction > 1e-6, score, 1e-3)  # a whole number splits too, but weakly
+    score = np.triu(np.where(together > 1e-6, score, 0.0))
     i, j = np.unravel_index(int(np.argmax(score)), score.shape)
     return (int(i), int(j)) if score[i, j] > 0 else None

@@ -72,7 +72,7 @@ class FleetRelaxation:
         self._shortage = len(prices)
         self._per_bin = [market.per_bin(t) for t in range(len(prices))]
         self._pricers = [
-            Pricer(market.demand, self._per_bin[t], np.maximum(market.capacities[t], 1))
+            Pricer(market.demand, self._per_bin[t], market.capacities[t])
             for t in range(len(prices))
         ]
         self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)

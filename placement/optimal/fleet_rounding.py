@@ -43,6 +43,7 @@ class FleetSearch:
         self._progress = progress
 
     def finished(self) -> bool:
+        """Nothing left to do: proven, or out of time or work."""
         proven = self.cost is not None and self.cost <= self.lower_bound
         return proven or self.budget.exhausted()
 
@@ -54,6 +55,7 @@ class FleetSearch:
             self._record()
 
     def raise_bound(self, bound: int) -> None:
+        """Take a proven lower bound on the cost if it is higher than the last."""
         if bound > self.lower_bound:
             self.lower_bound = bound
             self._record()
@@ -116,7 +118,8 @@ def _round_up(search: FleetSearch, full: FleetColumns) -> None:
     for zone, counts in enumerate(search.zone_counts):
         chosen = _tidy(search.market, contents, types, counts, room)
         used = np.bincount(chosen.types, minlength=len(room)).tolist()
-        if any(n is not None and u > n for n, u in zip(room, used, strict=True)):
+        over = any(n is not None and u > n for n, u in zip(room, used, strict=True))
+        if over or (chosen.contents.sum(axis=0) < counts).any():
             return
         fleet += _bins(chosen, zone)
     search.offer(fleet)

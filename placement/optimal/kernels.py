@@ -98,17 +98,9 @@ def _block(blocked: IntArray, exclusive: BoolArray, kind: int, change: int) -> N
 
 @njit(cache=True)
 def _search_lead(
-    lead: int,
-    values: IntArray,
-    sizes: IntArray,
-    per_bin: IntArray,
-    room: IntArray,
-    tables: IntArray,
-    exclusive: BoolArray,
-    limit: int,
-    node_limit: int,
-    collected: IntArray,
-) -> tuple[int, IntArray, int, int]:
+    lead: int, values: IntArray, sizes: IntArray, per_bin: IntArray, room: IntArray,
+    tables: IntArray, exclusive: BoolArray, limit: int, node_limit: int, collected: IntArray,
+) -> tuple[int, IntArray, int, int]:  # fmt: skip
     """Best pattern whose first kind is `lead` and that is worth more than `limit`.
 
     With rows in `collected`, all maximal patterns worth more than `limit` are written there
@@ -122,12 +114,9 @@ def _search_lead(
     value = np.zeros(m + 2, dtype=np.int64)  # without penalties
     kinds = np.empty(m + 2, dtype=np.int64)
     pattern = np.zeros(m, dtype=np.int64)
-    best = np.zeros(m, dtype=np.int64)
-    blocked = np.zeros(m, dtype=np.int64)
+    best, blocked = pattern.copy(), pattern.copy()
     least = 1 if len(collected) == 0 else 0  # worthless kinds matter only to fill a pattern up
-    nodes = 0
-    count = 0
-    depth = 0
+    nodes = count = depth = 0
     kind = lead
     while True:
         if kind >= 0:  # go down: as many copies as fit

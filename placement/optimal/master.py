@@ -95,6 +95,7 @@ class Master:
             self._exchanges.append(column)
 
     def allow_exchanges(self, allowed: bool) -> None:
+        """Let the exchange columns be used, or fix them at zero."""
         for column in self._exchanges:
             column.SetUb(self._infinity if allowed else 0.0)
 

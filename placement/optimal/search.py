@@ -22,6 +22,7 @@ class Budget:
         self.work = 0.0
 
     def seconds(self) -> float:
+        """Seconds since the start."""
         return self._limits.clock() - self._start if self._limits.clock else 0.0
 
     def spend(self, steps: float) -> None:
@@ -29,14 +30,17 @@ class Budget:
         self.work += steps * 1e-6
 
     def left_seconds(self) -> float:
+        """Seconds until the limit, at least 0; infinite without one."""
         if self._limits.seconds is None:
             return float("inf")
         return max(0.0, self._limits.seconds - self.seconds())
 
     def left_work(self) -> float:
+        """Work units until the limit, negative beyond it; infinite without one."""
         return float("inf") if self._limits.work is None else self._limits.work - self.work
 
     def exhausted(self) -> bool:
+        """A limit is reached."""
         return self.left_work() <= 0 or self.left_seconds() <= 0
 
 
@@ -63,6 +67,7 @@ class Search:
         return None if self.best is None else len(self.best)
 
     def proven(self) -> bool:
+        """The best packing needs no more bins than the bound."""
         return self.best is not None and len(self.best) <= self.lower_bound
 
     def finished(self) -> bool:
@@ -82,6 +87,7 @@ class Search:
         return True
 
     def raise_bound(self, bound: int) -> None:
+        """Take a proven lower bound if it is higher than the last."""
         if bound > self.lower_bound:
             self.lower_bound = bound
             self._record()

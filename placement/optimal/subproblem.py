@@ -38,6 +38,7 @@ class Subproblem:
 
     @classmethod
     def root(cls, problem: PackingProblem) -> Subproblem:
+        """The whole problem, with nothing fixed or forbidden."""
         m = len(problem.counts)
         return cls(
             problem,

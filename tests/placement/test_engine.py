@@ -25,6 +25,7 @@ from placement.testing import add_instance, make_cluster, make_kind
 UNPLACED = -1
 ZONE = "ecs.availability-zone"
 BY_ZONE = f"spread:attribute:{ZONE}"
+both_ways = pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "numpy"])
 COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, ">=": operator.ge}
 
 
@@ -240,6 +241,11 @@ class Twins:
             resources=resources,
             row=row,
         )
+        row = len(self.naive.instances) - 1 if row is None else row
+        if spec["state"] == "disconnected":
+            self.set_connected(row, False)
+        elif spec["state"] != "ACTIVE":
+            self.set_status(row, spec["state"])
 
     def place(self, tasks):
         """Both place a batch and must say the same, down to the counts of each failure."""
@@ -301,6 +307,7 @@ specs = st.fixed_dictionaries(
         "reserved": reserved_ports,
         "devices": st.sampled_from([(), (), (1000,), (1000, 1000), (1000, 500, 1000)]),
         "provider": st.sampled_from([None, "spot"]),
+        "state": st.sampled_from(["ACTIVE"] * 4 + ["DRAINING", "disconnected"]),
     }
 )
 queries = st.recursive(
@@ -435,6 +442,7 @@ def check_nothing_is_broken(specs, placed):
     """From the records alone: no dimension over-committed, no port twice, no constraint broken."""
     for row, spec in enumerate(specs):
         here = [(task, devices) for task, r, devices in placed if r == row]
+        assert not here or spec["state"] == "ACTIVE", row
         used = Counter()
         for task, _ in here:
             used.update(task["demand"])
@@ -585,7 +593,8 @@ def test_a_group_at_home_nowhere_cannot_place_its_first_task_next_to_itself():
 # --- failures -------------------------------------------------------------------------------------
 
 
-def test_a_failure_counts_what_each_step_removed():
+@both_ways
+def test_a_failure_counts_what_each_step_removed(kernels):
     cluster = make_cluster(7, zones="ab", cpu=4, memory=4)
     cluster.set_status(0, InstanceStatus.DRAINING)
     cluster.set_connected(1, False)
@@ -594,7 +603,8 @@ def test_a_failure_counts_what_each_step_removed():
     cluster.reserve(make_kind(group="g"), 5)
     cluster.set_status(6, InstanceStatus.INACTIVE)
     wanted = ("distinctInstance", f"memberOf:attribute:{ZONE} == b")
-    failure = engine_on(cluster).fill(make_kind(1, 1, group="g", constraints=wanted), 1).failure
+    engine = engine_on(cluster, kernels=kernels)
+    failure = engine.fill(make_kind(1, 1, group="g", constraints=wanted), 1).failure
     assert failure.rejected == (
         ("DRAINING", 1),
         ("AGENT", 1),
@@ -615,9 +625,10 @@ def test_a_cluster_without_instances_fails_for_that_reason():
     assert (failure.reason, failure.rejected) == ("NO ACTIVE INSTANCES", ())
 
 
-def test_a_task_that_failed_is_placed_once_there_is_room():
+@both_ways
+def test_a_task_that_failed_is_placed_once_there_is_room(kernels):
     cluster, kind = make_cluster(1, cpu=2), make_kind(2)
-    engine = engine_on(cluster)
+    engine = engine_on(cluster, kernels=kernels)
     assert engine.fill(kind, 2).failure.reason == "RESOURCE:CPU"
     cluster.release(kind, 0)
     assert engine.fill(kind, 1).rows == [0]
@@ -626,9 +637,40 @@ def test_a_task_that_failed_is_placed_once_there_is_room():
     assert engine.fill(kind, 1).rows == [1]
 
 
-def test_attributes_are_read_anew_when_an_instance_registers_again():
+@both_ways
+@pytest.mark.parametrize("constraint", ["distinctInstance", "memberOf:not(task:group == g)"])
+def test_what_other_tasks_rule_out_is_read_anew_each_time(constraint, kernels):
+    cluster, kind = make_cluster(1), make_kind(1, group="g", constraints=(constraint,))
+    cluster.reserve(kind, 0)
+    engine = engine_on(cluster, kernels=kernels)
+    assert engine.fill(kind, 1).rows == []
+    cluster.release(kind, 0)
+    assert engine.fill(kind, 1).rows == [0]
+
+
+@both_ways
+def test_kinds_that_differ_in_constraints_alone_are_told_apart(kernels):
+    engine = engine_on(make_cluster(2, zones="ab"), kernels=kernels)
+    for zone, row in (("b", 1), ("a", 0), ("b", 1)):
+        kind = make_kind(1, constraints=(f"memberOf:attribute:{ZONE} == {zone}",))
+        assert engine.fill(kind, 1).rows == [row]
+
+
+@both_ways
+@pytest.mark.parametrize("state", ["disconnected", "DRAINING", "INACTIVE"])
+def test_an_instance_that_may_take_no_tasks_is_passed_over(state, kernels):
+    cluster = make_cluster(2)
+    if state == "disconnected":
+        cluster.set_connected(0, False)
+    else:
+        cluster.set_status(0, InstanceStatus(state))
+    assert engine_on(cluster, kernels=kernels).fill(make_kind(1), 2).rows == [1, 1]
+
+
+@both_ways
+def test_attributes_are_read_anew_when_an_instance_registers_again(kernels):
     cluster = make_cluster(1, attributes={"stack": "dev"})
-    engine = engine_on(cluster)
+    engine = engine_on(cluster, kernels=kernels)
     kind = make_kind(1, constraints=("memberOf:attribute:stack == prod",))
     assert engine.fill(kind, 1).rows == []
     add_instance(cluster, row=0, attributes={"stack": "prod"})
