@@ -34,9 +34,13 @@ def barred(needs: Needs, host: Host) -> Iterator[str]:
 
 
 def short(needs: Needs, host: Host) -> Iterator[str]:
-    """Resources of which the host has not enough left for one more."""
-    for name, amount in needs.amounts:
-        left = host.offers(name) - host.used[name]
+    """Resources of which the host has not enough left for one more.
+
+    One that is over-committed (it registered again with less) has not even enough for nothing.
+    """
+    wanted = dict(needs.amounts)
+    for name in dict.fromkeys([*wanted, *host.used]):
+        left, amount = host.offers(name) - host.used[name], wanted.get(name, 0)
         if left < amount:
             yield f"has {left} {name} left of {host.offers(name)}, the task takes {amount}"
 

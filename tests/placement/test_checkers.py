@@ -349,6 +349,13 @@ SOUND = {
     "a call that was rejected": [
         ([m.RunTask(5, "nobody", 3)], [m.CallRejected(0, m.RunTask(5, "nobody", 3), "unknown")]),
     ],
+    "a task that waits beside an instance that is over-committed in what it does not ask for": [
+        (
+            [definition("free", cpu=0), instance(0, cpu=512), run_task(count=2)],
+            [start((0, 1), (0, 0))],
+        ),
+        ([instance(0, cpu=256), run_task(1, family="free")], [failed(request=1)]),
+    ],
     "an instance that registers again with its tasks on it": [
         ([instance(0, cpu=256), run_task()], [start((0,), (0,))]),
         ([instance(0, cpu=256), run_task(1)], [failed(request=1)]),
