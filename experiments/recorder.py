@@ -123,6 +123,7 @@ class Recorder:
             m.InstanceRegistered: self._registered,
             m.InstancesGone: self._gone,
             m.RunTask: self._run_task,
+            m.StartTask: self._start_task,
             m.CreateService: self._service,
             m.UpdateService: self._update_service,
             m.TasksChanged: self._changed,
@@ -228,10 +229,16 @@ class Recorder:
             if event.started_by.endswith(RESUBMIT):
                 self.totals.waiting += event.count
             return
-        owner = OwnerRecord(event.started_by, False, self.now_ms, event.count)
+        self._submit(event, event.count)
+
+    def _start_task(self, event: m.StartTask) -> None:
+        self._submit(event, len(event.instances))
+
+    def _submit(self, event: m.RunTask | m.StartTask, count: int) -> None:
+        owner = OwnerRecord(event.started_by, False, self.now_ms, count)
         self.owners[event.request] = owner
-        self.submitted += event.count
-        self.totals.waiting += event.count
+        self.submitted += count
+        self.totals.waiting += count
 
     def _service(self, event: m.CreateService) -> None:
         self.owners[event.service] = OwnerRecord(
@@ -329,6 +336,9 @@ class Recorder:
 
     def _failed(self, notice: m.RunTaskFailed) -> None:
         self.refusals[notice.failure.reason] += notice.count
+        if notice.instance is not None:
+            # A StartTask is not tried again.
+            self.totals.waiting -= notice.count
 
     def _service_event(self, notice: m.ServiceEvent) -> None:
         if notice.failure is not None:

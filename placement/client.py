@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from numpy.random import Generator
 
-from placement.messages import Event, RunTask
+from placement.messages import Event, RunTask, StartTask
 
 # Added to `started_by` of a call that asks again, so that a journal tells it from the first.
 RETRY, RESUBMIT = "/retry", "/resubmit"
@@ -48,7 +48,7 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Job:
-    call: RunTask
+    call: RunTask | StartTask
     arrival: Arrival
     attempts: int = 0
 
@@ -79,7 +79,7 @@ class Client:
             calls.append(heapq.heappop(self._retries)[2])
         while self._head and self._head.at_ms <= now_ms:
             calls.append(self._head.call)
-            if isinstance(self._head.call, RunTask):
+            if isinstance(self._head.call, RunTask | StartTask):
                 self._jobs[self._head.call.request] = _Job(self._head.call, self._head)
             following = next(self._arrivals, None)
             assert following is None or following.at_ms >= self._head.at_ms, "arrivals unordered"
@@ -106,6 +106,9 @@ class Client:
             self._again(job, count, now_ms + wait, RESUBMIT)
 
     def _again(self, job: _Job, count: int, at_ms: int, suffix: str) -> None:
+        if isinstance(job.call, StartTask):
+            # Whoever names the instances must name others; to ask for the same again is no help.
+            return
         started_by = job.call.started_by + suffix
         call = msgspec.structs.replace(job.call, count=count, started_by=started_by)
         self._retry_count += 1

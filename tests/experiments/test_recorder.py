@@ -275,6 +275,18 @@ def test_tasks_that_ran_to_their_end_are_finished(recorded):
     assert recorder.finished == sum(truth.lives[task].runs != NEVER for task in ended)
 
 
+def test_tasks_started_on_named_instances_are_submitted_and_refused_once():
+    world, recorder = Driven(), Recorder()
+    world.round(definition(), instance(0, cpu=256))
+    world.round(m.StartTask(0, "app", (0, 0)))
+    world.round(running(0))
+    for entry in world.rounds:
+        recorder(entry)
+    assert (recorder.submitted, len(recorder.waits_ms)) == (2, 1)
+    assert (recorder.totals.waiting, recorder.totals.running) == (0, 1)
+    assert recorder.refusals == {"RESOURCE:CPU": 1}
+
+
 def test_a_recorder_fed_from_a_file_comes_to_the_same():
     rounds, end_ms = by_hand()
     stream = io.BytesIO()

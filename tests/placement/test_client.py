@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from placement.client import RESUBMIT, RETRY, Arrival, Client, RetryPolicy
-from placement.messages import RunTask, StopTask
+from placement.messages import RunTask, StartTask, StopTask
 
 
 class Steady:
@@ -124,3 +124,12 @@ def test_retries_come_before_new_calls_and_in_the_order_of_their_times():
     made.failed(1, 1, 0)
     assert made.next_ms == 10
     assert [call.request for call in made.due(40)] == [1, 0, 2]
+
+
+def test_a_task_started_on_a_named_instance_runs_as_long_as_it_should_and_is_not_tried_again():
+    made = client(Arrival(0, StartTask(4, "app", (7,)), run_ms=5))
+    made.due(0)
+    assert made.run_ms(4) == 5
+    made.failed(4, 1, 0)
+    made.lost(4, 1, 0)
+    assert made.next_ms is None
