@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,7 +62,7 @@ def object_loop(cluster: Cluster, batch: TaskBatch) -> list[int]:
     return chosen
 
 
-def moto_rate(instances: int, tasks: int) -> float | None:
+def moto_rate(instances: int, tasks: int, now: Callable[[], float]) -> float | None:
     """Tasks a second of moto's RunTask, in process; None where moto is not installed."""
     try:
         import boto3
@@ -84,8 +84,8 @@ def moto_rate(instances: int, tasks: int) -> float | None:
             ecs.register_container_instance(cluster="bench", instanceIdentityDocument=identity)
         container = {"name": "app", "image": "app", "cpu": 1, "memory": 1}
         ecs.register_task_definition(family="app", containerDefinitions=[container])
-        started = time.perf_counter()
+        started = now()
         for _ in range(tasks):
             answer = ecs.run_task(cluster="bench", taskDefinition="app", launchType="EC2")
             assert len(answer["tasks"]) == 1, answer["failures"]
-        return tasks / (time.perf_counter() - started)
+        return tasks / (now() - started)

@@ -259,7 +259,9 @@ class Cluster:
     def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
         """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""
         placed = rows >= 0
-        counts = np.bincount(index[placed], minlength=len(kinds)).tolist()
+        if not placed.all():
+            index, rows = index[placed], rows[placed]
+        counts = np.bincount(index, minlength=len(kinds)).tolist()
         groups: dict[str, int] = {}
         for kind, count in zip(kinds, counts, strict=True):
             groups[kind.group] = groups.get(kind.group, 0) + count
@@ -267,9 +269,9 @@ class Cluster:
                 self.booked[kind] = self.booked.get(kind, 0) + count
         for group, count in groups.items():
             self._group_counts.settle(group, count)
-        if any(counts):
-            self.version += sum(counts)
-            self.last_reserved = int(rows[placed][-1])
+        if len(rows):
+            self.version += len(rows)
+            self.last_reserved = int(rows[-1])
 
     # --- for people and tests -------------------------------------------------------------------
 

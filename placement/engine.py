@@ -204,8 +204,11 @@ class Engine:
     def _place_batch(self, batch: TaskBatch) -> Decision:
         """Stretches of tasks that a kernel can place go to it at once, others one by one."""
         batch = batch.in_order_of_use()
+        takes = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)
+        if takes.all():
+            return Decision(*self._runner.place(batch.kinds, batch.index))
         decision = Decision(np.full(len(batch), UNPLACED, np.int64), {}, {})
-        compiled = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)[batch.index]
+        compiled = takes[batch.index]
         ends = np.flatnonzero(np.diff(compiled)) + 1
         for begin, end in pairwise([0, *ends.tolist(), len(batch)]):
             if compiled[begin] and end - begin >= KERNEL_TASKS_MIN:

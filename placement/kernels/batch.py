@@ -106,7 +106,5 @@ def choose(kinds: Kinds, state: State, rng: Generator | None) -> int:
 
 @entry
 def candidate_rows(kinds: Kinds, state: State) -> int:
-    """List the instances on which the only kind, without a chain, fits; returns how many."""
-    for row in range(state.keys.shape[0]):
-        state.keys[row] = 0
-    return candidates(kinds, state, 0)
+    """List the instances on which the only kind fits in `state.rows`; returns how many."""
+    return candidates(kinds, state, 0, False)

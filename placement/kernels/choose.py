@@ -13,7 +13,6 @@ from placement.kernels.layout import (
     ON_INSTANCE,
     RANDOM,
     SCAN,
-    SPREAD,
     TRIES,
     UNLIMITED,
     Array,
@@ -160,8 +159,10 @@ def ties(kinds: Kinds, state: State, parts: Parts, kind: int, row: int, sample: 
 def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
     """The reference, instance by instance: list the candidates, then narrow link by link."""
     links, rows, keys = kinds.links[kind], state.rows, state.keys
-    find_keys(kinds, state, kind, 0)
-    count = candidates(kinds, state, kind)
+    keyed = kinds.length[kind] > 0 and links[0, 0] != RANDOM
+    if keyed:
+        find_keys(kinds, state, kind, 0)
+    count = candidates(kinds, state, kind, keyed)
     for link in range(kinds.length[kind] if count else 0):
         if links[link, 0] == RANDOM:
             if rng is not None:
@@ -184,7 +185,7 @@ def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
 
 @kernel
 def find_keys(kinds: Kinds, state: State, kind: int, link: int) -> None:
-    """What `Strategy.keys` gives, for every instance; 0 where there is no such link."""
+    """What `Strategy.keys` gives, for every instance."""
     keys, group = state.keys, kinds.group[kind]
     operation, argument = kinds.links[kind, link]
     if operation == BINPACK:
@@ -194,18 +195,16 @@ def find_keys(kinds: Kinds, state: State, kind: int, link: int) -> None:
         counts = state.counts[state.slots[group]]
         for row in range(keys.shape[0]):
             keys[row] = counts[row]
-    elif operation == SPREAD:
+    else:
         codes, totals = state.codes[argument], state.totals[argument, group]
         for row in range(keys.shape[0]):
             keys[row] = totals[codes[row]]
-    else:
-        for row in range(keys.shape[0]):
-            keys[row] = 0
 
 
 @kernel
-def candidates(kinds: Kinds, state: State, kind: int) -> int:
-    """List the instances on which the kind fits and whose key is the least; returns how many.
+def candidates(kinds: Kinds, state: State, kind: int, keyed: bool) -> int:
+    """List the instances on which the kind fits, of these where `keyed` only those whose key is the
+    least; returns how many.
 
     The key is compared first: with a good candidate in hand few others need a closer look.
     """
@@ -216,7 +215,7 @@ def candidates(kinds: Kinds, state: State, kind: int) -> int:
     free = kinds.most[kind] == UNLIMITED and not kinds.wants_ports[kind]
     best, count = UNLIMITED, 0
     for row in range(rows.shape[0]):
-        key = keys[row]
+        key = keys[row] if keyed else 0
         if key > best or not allowed[row]:
             continue
         if not has_room(state.remaining, row, demand, columns, width):

@@ -29,7 +29,7 @@ from placement.kernels.layout import (
 
 CLASSES_MAX = 64  # sets of instances by what may use them; beyond, masks are tested one by one
 CURSORS_MAX = 1 << 24  # kinds x parts; beyond, every decision is a scan
-SEEN_MAX = 1 << 24  # kinds x blocks; beyond, nothing is remembered of blocks
+SEEN_MAX = 1 << 20  # kinds x blocks; beyond, nothing is remembered of blocks
 Form = tuple[tuple[int, ...], int]  # the attributes spread over, and the choice
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 # Links of a chain, as (operation, argument): a column, an attribute of the plan, or nothing.
-NONE, BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3, 4
+BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3
 # How a form chooses within its parts: by a resource column (0 and up), or one of these.
 FEWEST, LOWEST, DRAWN = -1, -2, -3
 SCAN = -1  # the form of a kind that looks at every instance for every decision

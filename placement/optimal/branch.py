@@ -97,6 +97,8 @@ class Tree:
     ) -> bool:
         """Dives and the exact step; whether they settled the node. The root gets more of both."""
         root = self.nodes == 1
+        if root and (self.search.incumbent or 0) > self.target + 1:  # near the target is easy
+            dive(self.search, node, master, pricer, self.target + 1, random=False)
         dives = ROOT_DIVES if root else int(self.nodes % DIVE_EVERY == 0)
         for k in range(dives):
             if dive(self.search, node, master, pricer, self.target, random=k > 0 or not root):

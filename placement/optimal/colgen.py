@@ -14,6 +14,7 @@ from placement.optimal.problem import IntArray
 from placement.optimal.search import Budget
 
 QUICK_NODES = 2_000  # search nodes per first kind while looking for columns
+FEW_PATTERNS = 10  # when the quick search finds fewer, a thorough one is better use of time
 PROOF_NODES = 2_000_000  # and while proving there are none
 TOLERANCE = 1e-6
 
@@ -98,7 +99,7 @@ def _price(pricer: Pricer, values: IntArray, per_bin: IntArray, budget: Budget) 
     """Patterns worth more than a bin: quickly, thoroughly, and by CP-SAT where that fails."""
     priced = pricer.search(values, SCALE, QUICK_NODES, per_bin)
     budget.spend(priced.steps)
-    if priced.complete or len(priced.patterns):
+    if priced.complete or len(priced.patterns) >= FEW_PATTERNS:
         return priced
     priced = pricer.search(values, SCALE, PROOF_NODES, per_bin)
     budget.spend(priced.steps)
