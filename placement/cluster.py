@@ -32,7 +32,8 @@ class Cluster:
 
     `resources` names the columns of `registered` and `remaining`: ECS's own first, then any other
     in the order in which it was first seen. `freed_version` rises whenever something happened that
-    could make room for a task; `attributes_version` whenever an attribute or a row was added.
+    could make room for a task; `attributes_version` whenever an attribute or a row was added,
+    `status_version` whenever an instance was, or changed its status or its agent's connection.
     `last_reserved` is the row of the latest booking, -1 before any; `booked` counts tasks by kind.
     `over_committed` if ever an instance registered again with less than was booked on it.
     """
@@ -42,6 +43,7 @@ class Cluster:
         self.resources: list[str] = list(RESOURCES)
         self.freed_version = 0
         self.attributes_version = 0
+        self.status_version = 0
         self.version = 0
         self.last_reserved = -1
         self.over_committed = False
@@ -196,16 +198,19 @@ class Cluster:
         self._status[row] = _ACTIVE
         self._connected[row] = True
         self.attributes_version += 1
+        self.status_version += 1
         self._changed(row, freed=True)
 
     def set_status(self, row: int, status: InstanceStatus) -> None:
         """Change an instance's status; INACTIVE takes it out of every count."""
         self._status[row] = _STATUS_CODES[status]
+        self.status_version += 1
         self._changed(row, freed=True)
 
     def set_connected(self, row: int, connected: bool) -> None:
         """Note whether the agent of an instance is connected."""
         self._connected[row] = connected
+        self.status_version += 1
         self._changed(row, freed=True)
 
     # --- booking --------------------------------------------------------------------------------

@@ -107,4 +107,4 @@ def choose(kinds: Kinds, state: State, rng: Generator | None) -> int:
 @entry
 def candidate_rows(kinds: Kinds, state: State) -> int:
     """List the instances on which the only kind fits in `state.rows`; returns how many."""
-    return candidates(kinds, state, 0, False)
+    return candidates(kinds, state, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
-from placement.kernels.fit import barred, fits, has_room
+from placement.kernels.fit import fits
 from placement.kernels.layout import (
     BINPACK,
     DRAWN,
@@ -157,74 +157,155 @@ def ties(kinds: Kinds, state: State, parts: Parts, kind: int, row: int, sample: 
 
 @kernel
 def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
-    """The reference, instance by instance: list the candidates, then narrow link by link."""
-    links, rows, keys = kinds.links[kind], state.rows, state.keys
-    keyed = kinds.length[kind] > 0 and links[0, 0] != RANDOM
-    if keyed:
-        find_keys(kinds, state, kind, 0)
-    count = candidates(kinds, state, kind, keyed)
+    """The reference, instance by instance, with no order to help."""
+    links, length = kinds.links[kind], kinds.length[kind]
+    randoms = 0
+    for link in range(length):
+        randoms += links[link, 0] == RANDOM
+    if randoms == 0:
+        return least(kinds, state, kind)
+    if rng is not None and links[0, 0] == RANDOM:  # each later link has one candidate to judge
+        best = draw_any(kinds, state, rng, kind)
+        for _ in range(randoms - 1 if best >= 0 else 0):
+            draw(rng, state.rows, one_row(state, best), state.rows.shape[0])
+        return best
+    return narrow(kinds, state, rng, kind)
+
+
+@kernel
+def least(kinds: Kinds, state: State, kind: int) -> int:
+    """The first instance of the least keys on which the kind fits, or -1; no link is RANDOM.
+
+    The keys of two links make one number, so that a single comparison passes over most instances.
+    """
+    keys, length = state.rows, kinds.length[kind]
+    best, best_key = -1, UNLIMITED
+    if length == 0:
+        keys[:] = 0
+    elif add_keys(kinds, state, kind, 0, 0) >> 31:
+        return narrow(kinds, state, None, kind)
+    if length > 1 and add_keys(kinds, state, kind, 1, 1 << 31) >> 31:
+        return narrow(kinds, state, None, kind)
+    for row in range(keys.shape[0]):
+        key = keys[row]
+        if key > best_key or (
+            key == best_key and (length < 3 or not leads(kinds, state, kind, row, best))
+        ):
+            continue
+        if fits(kinds, state, kind, row):
+            best, best_key = row, key
+    return best
+
+
+@kernel
+def add_keys(kinds: Kinds, state: State, kind: int, link: int, factor: int) -> int:
+    """`rows` = `rows` * factor + `key_of`, instance by instance; returns all keys or-ed."""
+    keys, group, bits = state.rows, kinds.group[kind], 0
+    operation, argument = kinds.links[kind, link]
+    if operation == BINPACK:
+        for row in range(keys.shape[0]):
+            keys[row] = keys[row] * factor + state.remaining[row, argument]
+            bits |= state.remaining[row, argument]
+    elif operation == ON_INSTANCE:
+        counts = state.counts[state.slots[group]]
+        for row in range(keys.shape[0]):
+            keys[row] = keys[row] * factor + counts[row]
+            bits |= counts[row]
+    else:
+        codes, totals = state.codes[argument], state.totals[argument, group]
+        for row in range(keys.shape[0]):
+            keys[row] = keys[row] * factor + totals[codes[row]]
+        for total in totals:
+            bits |= total
+    return bits
+
+
+@kernel
+def leads(kinds: Kinds, state: State, kind: int, row: int, best: int) -> bool:
+    """Whether `row` comes before `best` by the links after the first two."""
+    for link in range(2, kinds.length[kind]):
+        key, other = key_of(kinds, state, kind, link, row), key_of(kinds, state, kind, link, best)
+        if key != other:
+            return key < other
+    return False
+
+
+@kernel
+def key_of(kinds: Kinds, state: State, kind: int, link: int, row: int) -> int:
+    """What `Strategy.keys` gives for an instance; the link is not RANDOM."""
+    group = kinds.group[kind]
+    operation, argument = kinds.links[kind, link]
+    if operation == BINPACK:
+        return state.remaining[row, argument]
+    if operation == ON_INSTANCE:
+        return state.counts[state.slots[group], row]
+    return state.totals[argument, group, state.codes[argument, row]]
+
+
+@kernel
+def draw_any(kinds: Kinds, state: State, rng: Generator, kind: int) -> int:
+    """`random` among the instances on which the kind fits, or -1 without a draw."""
+    size, row = state.rows.shape[0], 0
+    while row < size and not fits(kinds, state, kind, row):
+        row += 1
+    if row == size:
+        return -1
+    for _ in range(TRIES):
+        row = int(rng.random() * size)
+        if fits(kinds, state, kind, row):
+            return row
+    count = candidates(kinds, state, kind)
+    return state.rows[int(rng.random() * count)]
+
+
+@kernel
+def narrow(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
+    """List the instances on which the kind fits, then leave the best of them link by link."""
+    links, rows = kinds.links[kind], state.rows
+    count = candidates(kinds, state, kind)
     for link in range(kinds.length[kind] if count else 0):
         if links[link, 0] == RANDOM:
             if rng is not None:
-                rows[0] = draw(rng, rows, count, rows.shape[0])
-            count = 1
-        elif link > 0:
-            find_keys(kinds, state, kind, link)
-            best, kept = UNLIMITED, 0
-            for i in range(count):
-                row = rows[i]
-                key = keys[row]
-                if key < best:
-                    best, kept = key, 0
-                if key == best:
-                    rows[kept] = row
-                    kept += 1
-            count = kept
+                count = one_row(state, draw(rng, rows, count, rows.shape[0]))
+            continue
+        best, kept = UNLIMITED, 0
+        for i in range(count):
+            row = rows[i]
+            key = key_of(kinds, state, kind, link, row)
+            if key < best:
+                best, kept = key, 0
+            if key == best:
+                rows[kept] = row
+                kept += 1
+        count = kept
     return rows[0] if count else -1
 
 
 @kernel
-def find_keys(kinds: Kinds, state: State, kind: int, link: int) -> None:
-    """What `Strategy.keys` gives, for every instance."""
-    keys, group = state.keys, kinds.group[kind]
-    operation, argument = kinds.links[kind, link]
-    if operation == BINPACK:
-        for row in range(keys.shape[0]):
-            keys[row] = state.remaining[row, argument]
-    elif operation == ON_INSTANCE:
-        counts = state.counts[state.slots[group]]
-        for row in range(keys.shape[0]):
-            keys[row] = counts[row]
-    else:
-        codes, totals = state.codes[argument], state.totals[argument, group]
-        for row in range(keys.shape[0]):
-            keys[row] = totals[codes[row]]
+def one_row(state: State, row: int) -> int:
+    """Make `row` all there is on the list; returns its length."""
+    state.rows[0] = row
+    return 1
 
 
 @kernel
-def candidates(kinds: Kinds, state: State, kind: int, keyed: bool) -> int:
-    """List the instances on which the kind fits, of these where `keyed` only those whose key is the
-    least; returns how many.
-
-    The key is compared first: with a good candidate in hand few others need a closer look.
-    """
-    rows, keys, allowed = state.rows, state.keys, state.allowed[kinds.mask[kind]]
+def candidates(kinds: Kinds, state: State, kind: int) -> int:
+    """List the instances on which the kind fits; returns how many."""
+    rows, remaining, allowed = state.rows, state.remaining, state.allowed[kinds.mask[kind]]
     # In variables of their own: what is written to `rows` might be any of those arrays, for all
     # that the compiler knows, and it would read them again for every instance.
     demand, columns, width = kinds.demand[kind], kinds.columns[kind], kinds.width[kind]
-    free = kinds.most[kind] == UNLIMITED and not kinds.wants_ports[kind]
-    best, count = UNLIMITED, 0
+    first, second = columns[0], columns[1]  # two at least: ECS's own resources are more
+    wanted, also = demand[first], demand[second]
+    closer = width > 2 or kinds.most[kind] != UNLIMITED or kinds.wants_ports[kind]
+    count = 0
     for row in range(rows.shape[0]):
-        key = keys[row] if keyed else 0
-        if key > best or not allowed[row]:
-            continue
-        if not has_room(state.remaining, row, demand, columns, width):
-            continue
-        if free or not barred(kinds, state, kind, row):
-            if key < best:
-                best, count = key, 0
-            rows[count] = row
-            count += 1
+        # Without a branch that depends on the instance, which the processor would guess wrong.
+        ok = allowed[row] & (remaining[row, first] >= wanted) & (remaining[row, second] >= also)
+        rows[count] = row
+        count += ok
+        if closer and ok and not fits(kinds, state, kind, row):
+            count -= 1
     return count
 
 

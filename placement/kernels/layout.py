@@ -76,7 +76,6 @@ class State(NamedTuple):
     totals: Array  # (A, G, V) int64: tasks of a group on instances with that value
     version: Array  # (1,) int64
     rows: Array  # (n,) int64: room for a list of candidates
-    keys: Array  # (n,) int64: room for their keys
 
 
 class Parts(NamedTuple):

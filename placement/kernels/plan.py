@@ -7,7 +7,7 @@ scheduler asks about the same kinds again and again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     values: int  # most codes of any attribute
     groups: tuple[str, ...]
     draws: bool  # some chain has `random` in it
+    allowed: list[Any]  # [status_version, masks of then without instances that take no task]
 
 
 def chain_links(engine: Engine, kind: TaskKind) -> tuple[Link, ...] | None:
@@ -94,6 +95,7 @@ def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequen
         1 + max((len(cluster.column(a).values) for a in attributes), default=0),
         tuple(groups),
         any(op == RANDOM for chain in chains for op, _ in chain),
+        [-1, None],
     )
 
 

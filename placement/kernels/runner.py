@@ -30,6 +30,7 @@ class Runner:
         self._engine = engine
         self._links: dict[TaskKind, tuple[Link, ...] | None] = {}
         self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
+        self._rows = np.empty(0, np.int64)  # room for a list of candidates, made once: see State
 
     def takes(self, kind: TaskKind) -> bool:
         """Whether everything about `kind` has a kernel form."""
@@ -82,12 +83,13 @@ class Runner:
         plan = self._plan((kind,))
         state = self._state(plan)
         cluster = self._engine.cluster
-        if kind.devices:
-            state.allowed[0] &= devices_free(kind, cluster)
+        masks = [devices_free(kind, cluster)] if kind.devices else []
         for check in self._engine.checks(kind):
             if check.volatile and type(check) not in COMPILED_CHECKS:
-                state.allowed[0] &= check.allows(kind, cluster)
-        found: IntArray = state.rows[: candidate_rows(plan.kinds, state)]
+                masks.append(check.allows(kind, cluster))
+        if masks:
+            state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
+        found: IntArray = state.rows[: candidate_rows(plan.kinds, state)].copy()
         cluster.settle(kind.group)
         return found
 
@@ -108,11 +110,22 @@ class Runner:
 
     def _state(self, plan: Plan) -> State:
         cluster = self._engine.cluster
-        usable = cluster.active & cluster.agent_connected
         if cluster.over_committed:
-            usable &= (cluster.remaining >= 0).all(axis=1)
+            allowed = self._allowed(plan) & (cluster.remaining >= 0).all(axis=1)
+        else:
+            allowed = self._allowed(plan)
         totals = np.empty((len(plan.codes), len(plan.groups), plan.values), np.int64)
         version = np.array([cluster.version])
-        rows, keys = np.empty((2, cluster.size), np.int64)
-        columns, allowed = cluster.columns(plan.groups), plan.masks & usable
-        return State(*columns, allowed, plan.codes, totals, version, rows, keys)
+        if len(self._rows) != cluster.size:
+            self._rows = np.empty(cluster.size, np.int64)
+        columns = cluster.columns(plan.groups)
+        return State(*columns, allowed, plan.codes, totals, version, self._rows)
+
+    def _allowed(self, plan: Plan) -> Array:
+        """The plan's masks, but for instances that take no task now; kept until one changes."""
+        cluster = self._engine.cluster
+        version, allowed = plan.allowed
+        if version != cluster.status_version:
+            allowed = plan.masks & (cluster.active & cluster.agent_connected)
+            plan.allowed[:] = cluster.status_version, allowed
+        return allowed
