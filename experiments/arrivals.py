@@ -10,7 +10,13 @@ import msgspec
 
 from experiments.workloads import WORKLOADS
 from placement.client import Arrival, RetryPolicy
-from placement.messages import CreateService, RegisterTaskDefinition, RunTask, UpdateService
+from placement.messages import (
+    CircuitBreaker,
+    CreateService,
+    RegisterTaskDefinition,
+    RunTask,
+    UpdateService,
+)
 from placement.scenario import Run, Scenario, ServiceTable, WorkloadTable
 from sim.models import stream
 
@@ -36,25 +42,36 @@ def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
 
 def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
     for table in scenario.service:
+        breaker = table.circuit_breaker
         yield Arrival(
             table.at,
             CreateService(
                 table.name,
-                _family(scenario, table),
+                definition_name(scenario, table.task_definition),
                 table.desired_count,
                 table.constraints + scenario.layouts[run.layout].get(table.name, ()),
                 _chain(scenario, run, table),
                 table.zones,
+                table.scheduling_strategy,
+                table.minimum_healthy_percent,
+                table.maximum_percent,
+                CircuitBreaker(**breaker.model_dump()) if breaker else None,
+                table.availability_zone_rebalancing,
             ),
         )
         for step in table.scale:
             yield Arrival(step.at, UpdateService(table.name, step.desired_count))
+        for change in table.deploy:
+            name = change.task_definition
+            definition = definition_name(scenario, name) if name else None
+            call = UpdateService(table.name, task_definition=definition, force_new_deployment=True)
+            yield Arrival(change.at, call)
 
 
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:
     constraints = table.constraints + scenario.layouts[run.layout].get(table.name, ())
     strategy = _chain(scenario, run, table)
-    family = _family(scenario, table)
+    family = definition_name(scenario, table.task_definition)
     retry = RetryPolicy(
         table.retry, table.retry_max, None if table.resubmit is False else table.resubmit
     )
@@ -76,8 +93,12 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
         yield Arrival(job.at_ms, call, job.run_ms, retry)
 
 
-def _family(scenario: Scenario, table: ServiceTable | WorkloadTable) -> str:
-    return str(scenario.task_definitions[table.task_definition]["family"])
+def definition_name(scenario: Scenario, name: str) -> str:
+    """What ECS's calls name a task definition of the scenario by: its family, and where several
+    are revisions of one, which of them."""
+    family = scenario.task_definitions[name]["family"]
+    same = [n for n, d in scenario.task_definitions.items() if d["family"] == family]
+    return f"{family}:{same.index(name) + 1}" if len(same) > 1 else str(family)
 
 
 def _chain(scenario: Scenario, run: Run, table: ServiceTable | WorkloadTable):

@@ -95,7 +95,7 @@ def _points(rows: pd.DataFrame, column: str) -> Sequence[tuple[float, float]]:
 
 def _marks(scenario: Scenario, faults: str) -> list[tuple[float, str]]:
     return [
-        (fault.at / 60_000, f"{fault.zone} lost" if fault.kind == "zone-loss" else "drain")
+        (fault.at / 60_000, f"{fault.zone} lost" if fault.kind == "zone-loss" else fault.kind)
         for fault in scenario.faults.get(faults, ())
     ]
 

@@ -248,7 +248,8 @@ class Recorder:
     def _update_service(self, event: m.UpdateService) -> None:
         owner = self.owners[event.service]
         owner.settle(self.now_ms)
-        owner.wanted = event.desired_count
+        if event.desired_count is not None:
+            owner.wanted = event.desired_count
 
     # --- the lives of tasks ---------------------------------------------------------------------
 

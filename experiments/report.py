@@ -96,7 +96,17 @@ def _words(fault: Any) -> str:
     if fault.kind == "zone-loss":
         learns = duration((fault.at + fault.detect) / 1000)
         return f"{fault.zone} is lost at {at}; ECS learns of it at {learns}"
-    return f"instances with {fault.instances} drain at {at}"
+    until = "" if fault.until is None else f" until {duration(fault.until / 1000)}"
+    if fault.kind == "start-failure":
+        return f"tasks of {fault.task_definition} fail to start from {at}{until}"
+    which = f"of {fault.zone}" if fault.zone else f"with {fault.instances}"
+    happens = {
+        "drain": "drain",
+        "instance-loss": "are lost",
+        "spot-reclaim": f"are reclaimed, {duration(fault.notice / 1000)} notice,",
+        "partition": "are cut off",
+    }
+    return f"instances {which} {happens[fault.kind]} at {at}{until}"
 
 
 # --- tables -------------------------------------------------------------------------------------

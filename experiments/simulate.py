@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.arrivals import arrivals
+from experiments.arrivals import arrivals, definition_name
 from experiments.load import Loaded
 from experiments.metrics import metrics_of, wait_histogram
 from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
-from placement.scenario import Run, Scenario, instance_specs
+from placement.scenario import Fault, Run, Scenario, instance_specs
 from placement.scheduler import Scheduler, SchedulerConfig
 from sim.driver import SimDriver
 
@@ -52,7 +52,7 @@ def simulate(
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
-        faults=scenario.faults[run.faults],
+        faults=[_by_revision(scenario, fault) for fault in scenario.faults[run.faults]],
         models=scenario.models,
         until_ms=scenario.duration,
         seed=scenario.seed,
@@ -77,6 +77,14 @@ def simulate(
         recorder.instances,
         wait_histogram(recorder),
     )
+
+
+def _by_revision(scenario: Scenario, fault: Fault) -> Fault:
+    """A fault that names its task definition as commands do."""
+    if fault.task_definition is None:
+        return fault
+    name = definition_name(scenario, fault.task_definition)
+    return fault.model_copy(update={"task_definition": name if ":" in name else f"{name}:1"})
 
 
 def scheduler_config(scenario: Scenario) -> SchedulerConfig:

@@ -208,10 +208,15 @@ class _RequestsAnswered:
 
 
 def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
-    """Not more than desired outside draining instances, nor twice as many in all.
+    """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
 
     A daemon has one task on an instance at most.
     """
+    if isinstance(seen, m.StartTasks) and seen.service is not None:
+        service = history.services[seen.service]
+        total = len(service.tasks) + len(seen.tasks)
+        if not service.daemon and total > service.ceiling:
+            yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
     if not isinstance(seen, Round):
         return
     for name, service in history.services.items():
@@ -220,10 +225,12 @@ def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
             crowded = [host for host, count in hosts.items() if count > 1]
             if crowded:
                 yield f"daemon {name} has several tasks on instances {crowded}"
-            continue
-        settled, total, want = *_counts(history, name), service.desired_count
-        if settled > want or total > 2 * want:
-            yield f"service {name} wants {want} tasks, has {settled} and {total - settled} draining"
+        elif service.plain:
+            settled, total, call = *_counts(history, name), service.call
+            want = call.desired_count + call.availability_zone_rebalancing
+            if settled > want:
+                rest = total - settled
+                yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
 
 
 def _counts(history: History, name: str) -> tuple[int, int]:
@@ -262,10 +269,10 @@ class _RoomIsUsed:
             yield from _room(needs, "a request failed", history, history.hosts)
         waiting = {needs: "tasks wait" for needs, count in history.waiting.items() if count > 0}
         for name, service in history.services.items():
-            if service.daemon:
+            if service.daemon or not service.plain:
                 continue
             settled, total = _counts(history, name)
-            if settled < service.desired_count and total < 2 * service.desired_count:
+            if settled < service.call.desired_count and total < service.ceiling:
                 waiting[service.needs] = f"service {name} is short"
         # Where an instance had no room for it at the end of the last round, only a change helps.
         changed = (history.freed | self._late) - history.stopped_on

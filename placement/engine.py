@@ -114,6 +114,13 @@ class Engine:
         self.cluster.reserve(kind, row, devices)
         return Filled([row], [devices], None)
 
+    def place_within(self, kind: TaskKind, mask: BoolArray) -> Filled:
+        """Place one task of `kind` by its chain on one of the rows of `mask` (size,)."""
+        candidates = np.flatnonzero(self.allowed(kind) & mask)
+        if not len(candidates):
+            return Filled([], [], Failure(NO_ACTIVE_INSTANCES))
+        return self.place_on(kind, self._select(kind, candidates))
+
     def check(self, kind: TaskKind) -> None:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
         self.chain(kind)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from placement import messages as m
 from placement.model import (
     PORTS,
@@ -95,16 +97,30 @@ class TaskFacts:
     life: Life
     service: str | None = None
     host: int | None = None
+    ran: bool = False
 
 
 @dataclass(slots=True)
 class ServiceFacts:
-    """A service: what its tasks ask for, how many it wants, which of them are PLACED."""
+    """A service: its configuration, what a new task asks for, and which of its tasks are PLACED.
 
+    `plain` while it has seen one deployment only, and no task that failed to start.
+    """
+
+    call: m.CreateService
     needs: Needs
-    desired_count: int
-    daemon: bool = False
+    plain: bool = True
     tasks: dict[int, None] = field(default_factory=dict)
+
+    @property
+    def daemon(self) -> bool:
+        """One task on each instance."""
+        return self.call.scheduling_strategy == "DAEMON"
+
+    @property
+    def ceiling(self) -> int:
+        """Tasks that there may be when another one starts (ecs-semantics 5.3)."""
+        return self.call.desired_count * self.call.maximum_percent // 100
 
 
 class History:
@@ -143,7 +159,8 @@ class History:
     def needs_of_start(self, command: m.StartTasks) -> Needs:
         """What the tasks that a command starts ask for, by the call that asked for them."""
         if command.service is not None:
-            return self.services[command.service].needs
+            call = self.services[command.service].call
+            return self._service_needs(call, command.task_definition)
         assert command.request is not None, "a StartTasks for nobody"
         return self._requests[command.request, command.task_definition]
 
@@ -166,13 +183,22 @@ class History:
         self._requests[call.request, definition.name] = self._latest[call.request] = needs
 
     def _create_service(self, call: m.CreateService) -> None:
-        definition = self._definition(call.task_definition)
-        needs = _needs(definition, call, f"service:{call.service}", None)
-        daemon = call.scheduling_strategy == "DAEMON"
-        self.services[call.service] = ServiceFacts(needs, call.desired_count, daemon)
+        self.services[call.service] = ServiceFacts(call, self._service_needs(call))
 
     def _update_service(self, call: m.UpdateService) -> None:
-        self.services[call.service].desired_count = call.desired_count
+        facts = self.services[call.service]
+        given = {
+            name: value
+            for name, value in msgspec.structs.asdict(call).items()
+            if value is not None and name != "force_new_deployment"
+        }
+        facts.call = msgspec.structs.replace(facts.call, **given)
+        facts.needs = self._service_needs(facts.call)
+        facts.plain &= call.task_definition is None and not call.force_new_deployment
+
+    def _service_needs(self, call: m.CreateService, task_definition: str | None = None) -> Needs:
+        definition = self._definition(task_definition or call.task_definition)
+        return _needs(definition, call, f"service:{call.service}", None)
 
     # --- instances ------------------------------------------------------------------------------
 
@@ -234,7 +260,14 @@ class History:
 
     def _changed(self, event: m.TasksChanged) -> None:
         for task in event.tasks:
-            if task in self.tasks and event.status is TaskStatus.STOPPED:
+            if task not in self.tasks:
+                continue
+            facts = self.tasks[task]
+            if event.status is TaskStatus.RUNNING:
+                facts.ran = True
+            elif event.status is TaskStatus.STOPPED:
+                if facts.service is not None and not facts.ran and facts.life is Life.PLACED:
+                    self.services[facts.service].plain = False
                 self._reported_stopped(task)
 
     def _reported_stopped(self, task: int) -> None:

@@ -76,7 +76,10 @@ class Launches:
             strategies = ()
         kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
         daemon = call.scheduling_strategy == "DAEMON"
-        return Launch(kind, definition.name, service=call.service, daemon=daemon)
+        checked = any(c.essential and c.health_check for c in definition.containers)
+        return Launch(
+            kind, definition.name, service=call.service, daemon=daemon, health_checked=checked
+        )
 
     def _kind(
         self,

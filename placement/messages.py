@@ -75,10 +75,23 @@ class StopTask(Message, frozen=True):
     reason: str = "Task stopped by user"
 
 
+class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
+    """ECS's `deploymentCircuitBreaker`, enabled: when a deployment has failed (ecs-semantics 5.4).
+
+    `threshold_value`: tasks for COUNT, else per cent of the desired count.
+    """
+
+    rollback: bool = False
+    reset_on_healthy_task: bool = True
+    threshold_type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
+    threshold_value: int = 50
+
+
 class CreateService(Message, frozen=True):
     """Keep `desired_count` tasks of a definition running, from now on.
 
-    A DAEMON runs one on every ACTIVE instance that meets its constraints; its count is not asked.
+    A DAEMON runs one on every ACTIVE instance that meets its constraints; its count and percents
+    are not asked.
     """
 
     service: str
@@ -88,13 +101,28 @@ class CreateService(Message, frozen=True):
     placement_strategy: tuple[PlacementStrategy, ...] = ()
     zones: tuple[str, ...] = ()
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    minimum_healthy_percent: int = 100
+    maximum_percent: int = 200
+    circuit_breaker: CircuitBreaker | None = None
+    availability_zone_rebalancing: bool = False
 
 
 class UpdateService(Message, frozen=True):
-    """Change a service's desired count."""
+    """Change what is given of a service; fields are those of CreateService.
+
+    Another task definition begins a deployment, and so does `force_new_deployment`.
+    """
 
     service: str
-    desired_count: int
+    desired_count: int | None = None
+    task_definition: str | None = None
+    placement_constraints: tuple[PlacementConstraint, ...] | None = None
+    placement_strategy: tuple[PlacementStrategy, ...] | None = None
+    minimum_healthy_percent: int | None = None
+    maximum_percent: int | None = None
+    circuit_breaker: CircuitBreaker | None = None
+    availability_zone_rebalancing: bool | None = None
+    force_new_deployment: bool = False
 
 
 class UpdateContainerInstancesState(Message, frozen=True):
@@ -135,6 +163,7 @@ class InstancesGone(Message, frozen=True):
 
     instances: tuple[int, ...]
     reason: str = "terminated"
+    stop_code: StopCode = StopCode.INFRASTRUCTURE_HEALTH
 
 
 class TasksChanged(Message, frozen=True):
@@ -144,6 +173,13 @@ class TasksChanged(Message, frozen=True):
     tasks: tuple[int, ...]
     stop_code: StopCode | None = None
     reason: str = ""
+
+
+class TasksHealthChanged(Message, frozen=True):
+    """Container health checks of these running tasks came to a verdict (ecs-semantics 4.2)."""
+
+    healthy: bool
+    tasks: tuple[int, ...]
 
 
 Event = (
@@ -158,6 +194,7 @@ Event = (
     | AgentConnectionChanged
     | InstancesGone
     | TasksChanged
+    | TasksHealthChanged
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------
@@ -178,6 +215,7 @@ class StartTasks(Message, frozen=True):
     service: str | None = None
     cpu: int | None = None
     memory: int | None = None
+    deployment: str | None = None
 
 
 class StopTasks(Message, frozen=True):

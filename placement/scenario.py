@@ -100,17 +100,46 @@ class ScaleStep(Table):
     desired_count: Count
 
 
+class DeployStep(Table):
+    """At `at`, the service is updated to `task_definition`, or its tasks are replaced as they are.
+
+    Both are deployments. `task_definition` is a name of the scenario, as in the service itself.
+    """
+
+    at: Duration
+    task_definition: str | None = None
+
+
+class CircuitBreakerTable(Table):
+    """The deployment circuit breaker, enabled; see `messages.CircuitBreaker`."""
+
+    rollback: bool = False
+    reset_on_healthy_task: bool = True
+    threshold_type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
+    threshold_value: Positive = 50
+
+
 class ServiceTable(Table):
-    """A service, created at `at`; `scale` changes its desired count later."""
+    """A service, created at `at`; `scale` changes its desired count later, `deploy` its tasks.
+
+    A DAEMON has no count and no percents. `availability_zone_rebalancing` is on only where a
+    scenario says so: ECS's own default has changed twice (ecs-semantics 12.3).
+    """
 
     name: str
     task_definition: str
-    desired_count: Count
+    desired_count: Count = 0
     constraints: Constraints = ()
     strategy: Chain | None = None
     zones: tuple[str, ...] = ()
     at: Duration = 0
     scale: tuple[ScaleStep, ...] = ()
+    deploy: tuple[DeployStep, ...] = ()
+    scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    minimum_healthy_percent: Annotated[int, Field(ge=0, le=100, strict=True)] = 100
+    maximum_percent: Annotated[int, Field(ge=100, le=200, strict=True)] = 200
+    circuit_breaker: CircuitBreakerTable | None = None
+    availability_zone_rebalancing: bool = False
 
 
 class WorkloadTable(Table):
@@ -138,14 +167,26 @@ class WorkloadTable(Table):
 
 
 class Fault(Table):
-    """`kind = "zone-loss"`: every instance of `zone` dies at `at`; ECS learns of it `detect` later.
-    `kind = "drain"`: the instances that match the cluster query `instances` are set DRAINING."""
+    """Something goes wrong at `at`, with the instances of `zone` or those that match the cluster
+    query `instances`, or with every task of `task_definition` (a name of the scenario).
 
-    kind: Literal["zone-loss", "drain"]
+    `zone-loss`, `instance-loss`: they die; ECS learns of it `detect` later. `drain`: they are set
+    DRAINING. `spot-reclaim`: EC2 gives `notice`, on which the agents drain, then they are gone.
+    `partition`: their agents are disconnected from `at` (ECS notices after `detect`) to `until`;
+    tasks go on. `start-failure`: tasks fail to start, with `reason`, until `until` or for ever.
+    """
+
+    kind: Literal[
+        "zone-loss", "instance-loss", "drain", "spot-reclaim", "partition", "start-failure"
+    ]
     at: Duration
     zone: str | None = None
     instances: str | None = None
+    task_definition: str | None = None
     detect: Duration = 60_000
+    notice: Duration = 120_000
+    until: Duration | None = None
+    reason: str = "CannotPullContainerError: failed to pull the image"
 
 
 class ClusterTable(Table):

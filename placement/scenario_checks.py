@@ -9,7 +9,7 @@ from placement.errors import PlacementError
 from placement.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
 from placement.model import PlacementConstraint, PlacementStrategy, TaskDefinition, TaskKind
 from placement.query import parse_query
-from placement.scenario import Scenario, ServiceTable, WorkloadTable
+from placement.scenario import Fault, Scenario, ServiceTable, WorkloadTable
 from placement.scenario_fleet import Fleet, did_you_mean, unknown
 from placement.strategies import StrategyFactory
 from placement.strategies.binpack import Binpack
@@ -36,8 +36,9 @@ def scenario_problems(
     fleet = Fleet(scenario)
     return [
         *_instance_types(scenario),
-        *_names(scenario, tables, definitions),
+        *_names(scenario, tables),
         *_scales(scenario),
+        *_deploys(scenario),
         *_chains(scenario, tables, strategies, fleet),
         *_constraints(scenario, tables, fleet),
         *_faults(scenario, fleet),
@@ -55,16 +56,11 @@ def _instance_types(scenario: Scenario) -> Iterator[Problem]:
             yield place, f"unknown instance type {name!r}{hint or '; ' + how}"
 
 
-def _names(
-    scenario: Scenario, tables: _Tables, definitions: Mapping[str, TaskDefinition]
-) -> Iterator[Problem]:
+def _names(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
     """Names are given once, and those that others refer to exist."""
     groups = [(f"fleet[{i}].name", group.name) for i, group in enumerate(scenario.fleet)]
     yield from _taken(groups)
     yield from _taken([(f"{place}.name", table.name) for place, table in tables])
-    # ECS would take the second for a new revision of the first, and run it in place of both.
-    families = [(f"task_definitions.{name}", each.family) for name, each in definitions.items()]
-    yield from _taken(families, "family ")
     for place, table in tables:
         name = table.task_definition
         if name not in scenario.task_definitions:
@@ -78,12 +74,12 @@ def _names(
                 yield f"layouts.{layout}.{name}", what
 
 
-def _taken(named: list[tuple[str, str]], what: str = "") -> Iterator[Problem]:
+def _taken(named: list[tuple[str, str]]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for place, name in named:
         first = seen.setdefault(name, place)
         if first != place:
-            yield place, f"{what}{name!r} is taken by {first.removesuffix('.name')}"
+            yield place, f"{name!r} is taken by {first.removesuffix('.name')}"
 
 
 def _scales(scenario: Scenario) -> Iterator[Problem]:
@@ -92,6 +88,19 @@ def _scales(scenario: Scenario) -> Iterator[Problem]:
             if step.at < service.at:
                 place = f"service[{index}].scale[{number}].at"
                 yield place, f"{step.at} ms is before the service is created, at {service.at} ms"
+
+
+def _deploys(scenario: Scenario) -> Iterator[Problem]:
+    for index, service in enumerate(scenario.service):
+        for number, step in enumerate(service.deploy):
+            place = f"service[{index}].deploy[{number}]"
+            if step.at < service.at:
+                what = f"{step.at} ms is before the service is created, at {service.at} ms"
+                yield f"{place}.at", what
+            name = step.task_definition
+            if name is not None and name not in scenario.task_definitions:
+                what = unknown("task definition", name, scenario.task_definitions)
+                yield f"{place}.task_definition", what
 
 
 def _chains(
@@ -164,16 +173,24 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
             place = f"faults.{name}[{index}]"
             if fault.kind == "zone-loss" and fault.zone is None:
                 yield f"{place}.zone", "a zone-loss needs the zone that is lost"
-            elif fault.kind == "zone-loss" and fault.zone not in fleet.zones:
+            elif fault.zone is not None and fault.zone not in fleet.zones:
                 have = ", ".join(sorted(fleet.zones))
                 yield f"{place}.zone", f"no zone {fault.zone!r} in the fleet; it has: {have}"
-            if fault.kind == "drain":
-                yield from _drain_problems(f"{place}.instances", fault.instances, fleet)
+            if fault.kind == "start-failure":
+                name = fault.task_definition or ""
+                if name not in scenario.task_definitions:
+                    what = unknown("task definition", name, scenario.task_definitions)
+                    yield f"{place}.task_definition", what
+            elif fault.zone is None and fault.kind != "zone-loss":
+                yield from _chosen_problems(place, fault, fleet)
+            if fault.kind == "partition" and (fault.until is None or fault.until < fault.at):
+                yield f"{place}.until", "a partition needs the time at which it is over"
 
 
-def _drain_problems(place: str, expression: str | None, fleet: Fleet) -> Iterator[Problem]:
+def _chosen_problems(place: str, fault: Fault, fleet: Fleet) -> Iterator[Problem]:
+    expression, place = fault.instances, f"{place}.instances"
     if expression is None:
-        yield place, "a drain needs a cluster query that names the instances"
+        yield place, f"a {fault.kind} needs a cluster query that names the instances"
         return
     wrong = list(_constraint_problems(PlacementConstraint("memberOf", expression), fleet))
     if not wrong and parse_query(expression).volatile:

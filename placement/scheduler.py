@@ -19,12 +19,13 @@ import numpy as np
 from placement import messages as m
 from placement.cluster import Cluster, instance_strings
 from placement.constraints import CONSTRAINTS, ConstraintFactory
-from placement.engine import Engine, Filled, joined
+from placement.deployments import Service
+from placement.engine import Engine, Filled
 from placement.errors import PlacementError
 from placement.launches import Launches
 from placement.model import InstanceStatus, StopCode, TaskStatus
 from placement.reasons import PROVISIONING_QUOTA, Failure
-from placement.services import Service, missing, plan_daemon, running_count, surplus
+from placement.services import Services
 from placement.strategies import STRATEGIES, StrategyFactory
 from placement.tasks import NOWHERE, Launch, TaskTable
 from placement.waiting import WaitingTasks
@@ -63,29 +64,29 @@ class Scheduler:
         rng = np.random.default_rng(np.random.SeedSequence(config.seed))
         self.engine = Engine(self.cluster, rng, strategies, constraints)
         self.tasks = TaskTable()
-        self.services: dict[str, Service] = {}
         self.launches = Launches()
         self._inbox: list[m.Event] = []
         self._out: list[m.Command] = []
         self._now_ms = 0
         self._requests: list[tuple[Launch, int]] = []
         self._starts: list[tuple[Launch, tuple[int, ...]]] = []
-        self._touched: dict[str, None] = {}
-        self._short: dict[str, None] = {}
         self._waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
-        self._daemons_version = -1
+        self._services = Services(
+            self.engine, self.tasks, self.launches, self._start, self._stop, self._say
+        )
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.RegisterTaskDefinition: self._register_task_definition,
             m.RunTask: self._run_task,
             m.StartTask: self._start_task,
             m.StopTask: self._stop_task,
             m.CreateService: self._create_service,
-            m.UpdateService: self._update_service,
+            m.UpdateService: self._services.update,
             m.UpdateContainerInstancesState: self._update_instances,
             m.InstanceRegistered: self._instance_registered,
             m.AgentConnectionChanged: self._agent_changed,
             m.InstancesGone: self._instances_gone,
             m.TasksChanged: self._tasks_changed,
+            m.TasksHealthChanged: self._tasks_judged,
         }
 
     # --- the sans-IO surface --------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Scheduler:
                 self._handlers[type(event)](event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
-        self._settle_services()
+        self._services.settle(now_ms)
         self._start_waiting(self._waiting.place(self.engine, self.tasks))
         self._expire()
         self._place_starts()
@@ -124,7 +125,13 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has something to do even if no event comes; None: never."""
-        return self._waiting.deadline_ms
+        deadlines = (self._waiting.deadline_ms, self._services.deadline_ms)
+        return min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services by name, in the order of their creation."""
+        return self._services.by_name
 
     # --- API calls ------------------------------------------------------------------------------
 
@@ -149,22 +156,7 @@ class Scheduler:
         self._stop(list(dict.fromkeys(call.tasks)), StopCode.USER_INITIATED, call.reason)
 
     def _create_service(self, call: m.CreateService) -> None:
-        if call.service in self.services:
-            raise PlacementError(f"service {call.service!r} exists already")
-        _check_count(call.desired_count)
-        launch = self.launches.of_service(call)
-        self.engine.check(launch.kind)
-        daemon = call.scheduling_strategy == "DAEMON"
-        self.services[call.service] = Service(call.service, launch, call.desired_count, daemon)
-        self._touched[call.service] = None
-
-    def _update_service(self, call: m.UpdateService) -> None:
-        if call.service not in self.services:
-            raise PlacementError(f"unknown service {call.service!r}")
-        _check_count(call.desired_count)
-        self.services[call.service].desired_count = call.desired_count
-        self.services[call.service].steady = False
-        self._touched[call.service] = None
+        self._services.create(call)
 
     def _update_instances(self, call: m.UpdateContainerInstancesState) -> None:
         if call.status not in (InstanceStatus.ACTIVE, InstanceStatus.DRAINING):
@@ -175,7 +167,7 @@ class Scheduler:
             raise PlacementError(f"instances {unknown} are not registered")
         for row in call.instances:
             self.cluster.set_status(row, InstanceStatus(call.status))
-            self._touch(self.tasks.on(row))
+            self._host_changed(row)
 
     # --- facts ----------------------------------------------------------------------------------
 
@@ -190,7 +182,12 @@ class Scheduler:
             at_ms=self._now_ms,
         )
         # One that registers again is ACTIVE: services with tasks there may have too many now.
-        self._touch(self.tasks.on(event.instance))
+        self._host_changed(event.instance)
+
+    def _host_changed(self, row: int) -> None:
+        there = self.tasks.on(row)
+        self._services.host_changed(there, draining=self.cluster.is_draining(row))
+        self._services.touch(there)
 
     def _agent_changed(self, event: m.AgentConnectionChanged) -> None:
         for row in event.instances:
@@ -207,15 +204,25 @@ class Scheduler:
             self.cluster.set_status(row, InstanceStatus.INACTIVE)
             if lost:
                 reason = f"Host EC2 (instance {ids.values[ids.codes[row]]}) {event.reason}"
-                code = StopCode.INFRASTRUCTURE_HEALTH
-                self._out.append(m.TasksStopped(tuple(lost), code, reason))
+                self._out.append(m.TasksStopped(tuple(lost), event.stop_code, reason))
 
     def _tasks_changed(self, event: m.TasksChanged) -> None:
+        before = self.tasks.status
+        failed = [t for t in event.tasks if before[t] is not TaskStatus.RUNNING]
         changed = [task for task in event.tasks if self.tasks.advance(task, event.status)]
         if event.status is TaskStatus.STOPPED:
-            self._end([task for task in changed if self.tasks.alive(task)])
-        else:
-            self._touch(changed)
+            ended = [task for task in changed if self.tasks.alive(task)]
+            for task in set(ended).intersection(failed):
+                self._services.failed_to_start(task, self._now_ms)
+            self._end(ended)
+            return
+        self._services.touch(changed)
+        if event.status is TaskStatus.RUNNING:
+            for task in changed:
+                self._services.ran(task, self._now_ms)
+
+    def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
+        self._services.judged(event.tasks, event.healthy)
 
     # --- ending tasks ---------------------------------------------------------------------------
 
@@ -234,7 +241,6 @@ class Scheduler:
 
     def _end(self, tasks: list[int]) -> None:
         """desiredStatus becomes STOPPED: resources are free at once (ecs-semantics 2.4)."""
-        self._touch(tasks)
         for task in tasks:
             launch, row = self.tasks.launch[task], self.tasks.instance[task]
             self.tasks.end(task)
@@ -242,78 +248,7 @@ class Scheduler:
                 self._waiting.remove(launch.kind, task)
             else:
                 self.cluster.release(launch.kind, row, self.tasks.devices(task))
-            if launch.service is not None:
-                del self.services[launch.service].tasks[task]
-
-    def _touch(self, tasks: list[int]) -> None:
-        for task in tasks:
-            service = self.tasks.launch[task].service
-            if service is not None:
-                self._touched[service] = None
-
-    # --- services -------------------------------------------------------------------------------
-
-    def _settle_services(self) -> None:
-        """Bring every service that something happened to, or that lacks tasks, to its count."""
-        self._settle_daemons()
-        dirty = [name for name in self.services if name in self._touched or name in self._short]
-        self._touched = {}
-        for name in dirty:
-            service = self.services[name]
-            if service.daemon:
-                continue
-            reason = f"Scaling activity initiated by (service {name})"
-            extra = surplus(service, self.tasks, self.engine)
-            self._stop(extra, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
-            wanted = missing(service, self.tasks, self.cluster)
-            failure = self._start_service_tasks(service, wanted) if wanted else None
-            if failure is None:
-                self._short.pop(name, None)
-            else:
-                self._short[name] = None
-            self._report(service, failure)
-        # Stopping a service's own tasks is not news to it.
-        self._touched = {}
-
-    def _settle_daemons(self) -> None:
-        """Daemons come first, so that on a new instance they have their room before any other."""
-        daemons = [service for service in self.services.values() if service.daemon]
-        touched = any(service.name in self._touched for service in daemons)
-        if not touched and self._daemons_version == self.cluster.version:
-            return
-        for service in daemons:
-            plan = plan_daemon(service, self.tasks, self.engine)
-            reason = f"Scaling activity initiated by (service {service.name})"
-            self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
-            kind = service.launch.kind
-            filled = joined([self.engine.place_on(kind, row) for row in plan.start])
-            for task in self._start(service.launch, filled):
-                service.tasks[task] = None
-            service.desired_count = plan.eligible
-            self._report(service, filled.failure)
-        self._daemons_version = self.cluster.version
-
-    def _start_service_tasks(self, service: Service, count: int) -> Failure | None:
-        filled = self.engine.fill(service.launch.kind, count)
-        for task in self._start(service.launch, filled):
-            service.tasks[task] = None
-        return filled.failure
-
-    def _report(self, service: Service, failure: Failure | None) -> None:
-        complaint = failure.reason if failure else ""
-        if failure and complaint != service.complaint:
-            text = (
-                f"(service {service.name}) was unable to place a task because no container "
-                f"instance met all of its requirements."
-            )
-            self._out.append(m.ServiceEvent(service.name, text, failure))
-        service.complaint = complaint
-        running = running_count(service, self.tasks)
-        steady = running == service.desired_count == len(service.tasks)
-        if steady and not service.steady:
-            text = f"(service {service.name}) has reached a steady state."
-            self._out.append(m.ServiceEvent(service.name, text))
-        service.steady = steady
+            self._services.remove(task)
 
     # --- single tasks ---------------------------------------------------------------------------
 
@@ -381,8 +316,12 @@ class Scheduler:
                 launch.service,
                 launch.cpu,
                 launch.memory,
+                launch.deployment,
             )
         )
+
+    def _say(self, notice: m.Command) -> None:
+        self._out.append(notice)
 
     def _expire(self) -> None:
         """Stop the tasks that waited too long, each with the reason that holds now."""
@@ -390,8 +329,3 @@ class Scheduler:
             failure = self.engine.explain(self.tasks.launch[task].kind)
             reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)
-
-
-def _check_count(desired_count: int) -> None:
-    if desired_count < 0:
-        raise PlacementError(f"desired count {desired_count}, at least 0 expected")

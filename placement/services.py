@@ -1,99 +1,371 @@
-"""Services: what is missing or too much, decided from counts alone (ecs-semantics 5.1, 5.2).
+"""The service scheduler: brings every service to its count, deployment by deployment.
 
-Replacement follows ECS's defaults: minimumHealthyPercent 100, maximumPercent 200.
+It decides only when something happened to a service, when its time has come, or when it is short
+and something may have made room (ecs-semantics 5).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from placement.cluster import BoolArray, Cluster
-from placement.engine import Engine
-from placement.model import TaskStatus
+import msgspec
+
+from placement import messages as m
+from placement.daemons import plan_daemon
+from placement.deployments import IMPAIRED_ATTEMPTS, Alarms, Deployment, Service, breaker_threshold
+from placement.engine import Engine, Filled, joined
+from placement.errors import PlacementError
+from placement.launches import Launches
+from placement.model import StopCode
+from placement.reasons import Failure
+from placement.rebalancing import is_eligible, place_for_balance
 from placement.tasks import Launch, TaskTable
 
-
-@dataclass(slots=True)
-class Service:
-    """A service and its living tasks, oldest first. A daemon's count is that of its instances."""
-
-    name: str
-    launch: Launch
-    desired_count: int
-    daemon: bool = False
-    tasks: dict[int, None] = field(default_factory=dict)
-    steady: bool = False
-    complaint: str = ""
+if TYPE_CHECKING:
+    Start = Callable[[Launch, Filled], list[int]]
+    Stop = Callable[[list[int], StopCode, str], None]
 
 
-def missing(service: Service, tasks: TaskTable, cluster: Cluster) -> int:
-    """How many tasks to start now: those on draining instances are replaced before they stop."""
-    settled = sum(not _draining(task, tasks, cluster) for task in service.tasks)
-    room = 2 * service.desired_count - len(service.tasks)
-    return max(0, min(service.desired_count - settled, room))
+class Services:
+    """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-
-def surplus(service: Service, tasks: TaskTable, engine: Engine) -> list[int]:
-    """The tasks to stop now: scale-in by the strategy in reverse, then what a drain may take.
-
-    A draining task that is not yet RUNNING stops at once; one that runs stops when the service
-    keeps `desired_count` running tasks without it.
+    Args:
+        start, stop: how to start tasks that were placed, and to stop living ones.
+        say: takes a notice.
     """
-    cluster = engine.cluster
-    draining = [task for task in service.tasks if _draining(task, tasks, cluster)]
-    settled = [task for task in service.tasks if not _draining(task, tasks, cluster)]
-    stopped = []
-    for _ in range(len(settled) - service.desired_count):
-        chosen = engine.scale_in(service.launch.kind, [tasks.instance[task] for task in settled])
-        task = settled.pop(chosen)
-        # The choice for the next one must see this one gone.
-        cluster.release(service.launch.kind, tasks.instance[task], tasks.devices(task))
-        stopped.append(task)
-    for task in stopped:
-        cluster.reserve(service.launch.kind, tasks.instance[task], tasks.devices(task))
-    running = sum(tasks.status[task] is TaskStatus.RUNNING for task in settled + draining)
-    for task in draining:
-        runs = tasks.status[task] is TaskStatus.RUNNING
-        if not runs or running > service.desired_count:
-            running -= runs
+
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: TaskTable,
+        launches: Launches,
+        start: Start,
+        stop: Stop,
+        say: Callable[[m.Command], None],
+    ) -> None:
+        self.by_name: dict[str, Service] = {}
+        self._engine, self._tasks, self._launches = engine, tasks, launches
+        self._start, self._stop, self._say = start, stop, say
+        self._order: dict[str, int] = {}
+        self._touched: set[str] = set()
+        # Services that lack tasks, and the cluster's versions when they last looked for room.
+        self._short: dict[str, tuple[int, int]] = {}
+        self._alarms = Alarms()
+        self._deployments = 0
+        self._daemons: dict[str, None] = {}
+        self._daemons_version = self._status_version = -1
+        self._rebalanced: dict[str, None] = {}
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def create(self, call: m.CreateService) -> Service:
+        """A new service. Raises PlacementError where it makes no sense."""
+        if call.service in self.by_name:
+            raise PlacementError(f"service {call.service!r} exists already")
+        launch = self._launch(call)
+        service = Service(call, [self._deploy(launch)], call.desired_count)
+        self._order[call.service] = len(self._order)
+        self.by_name[call.service] = service
+        if service.daemon:
+            self._daemons[call.service] = None
+        self._configured(service)
+        return service
+
+    def update(self, call: m.UpdateService) -> None:
+        """Change what the call names. Raises PlacementError where it makes no sense.
+
+        Another task definition, or `force_new_deployment`, begins a deployment; the rest holds for
+        tasks that start from now on (ecs-semantics 5.3).
+        """
+        service = self.by_name.get(call.service)
+        if service is None:
+            raise PlacementError(f"unknown service {call.service!r}")
+        changes = {
+            name: value
+            for name in m.UpdateService.__struct_fields__
+            if name in service.call.__struct_fields__ and (value := getattr(call, name)) is not None
+        }
+        wanted = msgspec.structs.replace(service.call, **changes)
+        launch = self._launch(wanted)
+        if call.desired_count is not None and service.daemon:
+            raise PlacementError(f"service {call.service!r} is a DAEMON: it has no desired count")
+        renewed = launch.task_definition != service.launch.task_definition
+        service.call = wanted
+        if not service.daemon:
+            service.desired_count = wanted.desired_count
+        if renewed or call.force_new_deployment:
+            service.deployments.insert(0, self._deploy(launch))
+        else:
+            completed = service.completed is service.launch
+            service.primary.launch = replace(launch, deployment=service.primary.id)
+            service.completed = service.launch if completed else service.completed
+        service.attempts = service.not_before_ms = 0
+        service.steady = service.stuck = False
+        self._configured(service)
+
+    def _configured(self, service: Service) -> None:
+        self._touched.add(service.name)
+        if is_eligible(service):
+            self._rebalanced[service.name] = None
+        else:
+            self._rebalanced.pop(service.name, None)
+
+    def _launch(self, call: m.CreateService) -> Launch:
+        _check(call)
+        launch = self._launches.of_service(call)
+        self._engine.check(launch.kind)
+        return launch
+
+    def _deploy(self, launch: Launch) -> Deployment:
+        self._deployments += 1
+        name = f"ecs-svc/{self._deployments}"
+        return Deployment(name, replace(launch, deployment=name))
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    def touch(self, tasks: Iterable[int]) -> None:
+        """Something happened to these tasks; those of services are looked at."""
+        for task in tasks:
+            service = self._tasks.launch[task].service
+            if service is not None:
+                self._touched.add(service)
+
+    def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:
+        """The instance of these tasks is DRAINING now, or no longer."""
+        for task in tasks:
+            service = self._of(task)
+            if service is not None and draining:
+                service.draining[task] = None
+            elif service is not None:
+                service.draining.pop(task, None)
+
+    def ran(self, task: int, now_ms: int) -> None:
+        """A task is RUNNING."""
+        service = self._of(task)
+        if service is not None:
+            service.ran(task, now_ms)
+
+    def judged(self, tasks: Iterable[int], healthy: bool) -> None:
+        """Health checks of these tasks have a verdict."""
+        for task in tasks:
+            service = self._of(task)
+            if service is not None and task in service.running:
+                service.judged(task, healthy)
+                self._touched.add(service.name)
+
+    def failed_to_start(self, task: int, now_ms: int) -> None:
+        """A living task stopped by itself without ever running."""
+        service = self._of(task)
+        if service is not None:
+            service.failed_to_start(task, now_ms)
+
+    def remove(self, task: int) -> None:
+        """A task is not to run any more."""
+        service = self._of(task)
+        if service is not None:
+            service.remove(task)
+            self._touched.add(service.name)
+
+    def _of(self, task: int) -> Service | None:
+        name = self._tasks.launch[task].service
+        if name is None or task not in self.by_name[name].tasks:
+            return None
+        return self.by_name[name]
+
+    # --- decisions ------------------------------------------------------------------------------
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When a service wants to be looked at though nothing happens."""
+        return self._alarms.next_ms
+
+    def settle(self, now_ms: int) -> None:
+        """Daemons come first, so that on a new instance they have their room before any other."""
+        self._settle_daemons()
+        self._settle_replicas(now_ms)
+
+    def _settle_daemons(self) -> None:
+        version = self._engine.cluster.version
+        if version == self._daemons_version and self._touched.isdisjoint(self._daemons):
+            return
+        for name in self._daemons:
+            service = self.by_name[name]
+            plan = plan_daemon(service, self._tasks, self._engine)
+            self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, _scaling(service))
+            filled = joined([self._engine.place_on(service.launch.kind, r) for r in plan.start])
+            self.complain(service, self._add(service, filled))
+            service.desired_count = plan.eligible
+            self._note_state(service)
+        self._daemons_version = self._engine.cluster.version
+
+    def _settle_replicas(self, now_ms: int) -> None:
+        """Bring every service that something happened to, or that lacks tasks, to its count."""
+        cluster = self._engine.cluster
+        self._touched.update(self._alarms.due(now_ms))
+        if self._status_version != cluster.status_version:
+            # An instance that is new, or back, may be in a zone that a service has too few in.
+            self._touched.update(self._rebalanced)
+            self._status_version = cluster.status_version
+        short = [name for name, tried in self._short.items() if self._may_fit(name, tried)]
+        for name in sorted(self._touched.union(short), key=self._order.__getitem__):
+            service = self.by_name[name]
+            if service.daemon:
+                continue
+            failure = self._settle(service, now_ms)
+            if failure is None:
+                self._short.pop(name, None)
+            else:
+                self._short[name] = cluster.freed_version, cluster.version
+            self._report(service, failure, now_ms)
+        # Stopping a service's own tasks is not news to it.
+        self._touched.clear()
+
+    def _may_fit(self, name: str, tried: tuple[int, int]) -> bool:
+        """Whether something happened since a service looked for room that may have made some."""
+        freed, version = tried
+        if freed != self._engine.cluster.freed_version:
+            return True
+        checks = self._engine.checks(self.by_name[name].launch.kind)
+        return version != self._engine.cluster.version and any(c.volatile for c in checks)
+
+    def _settle(self, service: Service, now_ms: int) -> Failure | None:
+        service.prove(now_ms)
+        self._break_circuit(service)
+        code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
+        reason = _rebalancing(service) if balances else _scaling(service)
+        self._stop(self._surplus(service), code, reason)
+        self._stop(service.replaced(), code, _scaling(service))
+        service.deployments[1:] = [each for each in service.deployments[1:] if each.tasks]
+        failure = None
+        wanted = service.missing(now_ms)
+        if wanted:
+            failure = self._add(service, self._engine.fill(service.launch.kind, wanted))
+        elif service.is_complete and service.extra is None:
+            placed = place_for_balance(service, self._engine, self._tasks)
+            if placed is not None:
+                self._add(service, placed)
+                service.extra = next(reversed(service.tasks))
+        self._set_alarms(service, now_ms)
+        return failure
+
+    def _add(self, service: Service, filled: Filled) -> Failure | None:
+        for task in self._start(service.launch, filled):
+            service.add(task)
+        return filled.failure
+
+    def _surplus(self, service: Service) -> list[int]:
+        """The tasks that scale-in stops: by the strategy in reverse (ecs-semantics 5.6).
+
+        The task that a rebalancing added has its place once it is healthy; then one too many runs,
+        and spread in reverse finds it where most are.
+        """
+        extra = service.extra
+        waits = extra is not None and (extra not in service.running or extra in service.unproven)
+        too_many = service.staying_count - service.desired_count - waits
+        if too_many <= 0:
+            return []
+        if extra is not None and not waits:
+            service.extra = None
+        cluster, tasks = self._engine.cluster, self._tasks
+        staying, stopped = service.staying(), []
+        for _ in range(too_many):
+            rows = [tasks.instance[task] for task in staying]
+            task = staying.pop(self._engine.scale_in(service.launch.kind, rows))
+            # The choice for the next one must see this one gone.
+            cluster.release(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
             stopped.append(task)
-    return stopped
+        for task in stopped:
+            cluster.reserve(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
+        return stopped
+
+    def _break_circuit(self, service: Service) -> None:
+        """Too many failures: the deployment has failed, and the last good one comes back."""
+        breaker, failed = service.call.circuit_breaker, service.primary
+        if breaker is None or failed.rollout_state != "IN_PROGRESS":
+            return
+        if failed.failed_tasks < breaker_threshold(breaker, service.desired_count):
+            return
+        failed.rollout_state = "FAILED"
+        self._tell(service, f"(deployment {failed.id}) deployment failed: tasks failed to start.")
+        if not breaker.rollback or service.completed is None:
+            return
+        back = next((d for d in service.deployments if d.launch is service.completed), None)
+        if back is None:
+            back = self._deploy(service.completed)
+        else:
+            service.deployments.remove(back)
+        back.rollout_state, back.failed_tasks = "IN_PROGRESS", 0
+        service.deployments.insert(0, back)
+        service.attempts = service.not_before_ms = 0
+        definition = service.completed.task_definition
+        service.call = msgspec.structs.replace(service.call, task_definition=definition)
+        # What else changed meanwhile belongs to the service, not to the deployment that failed.
+        back.launch = replace(self._launches.of_service(service.call), deployment=back.id)
+        service.completed = back.launch
+        self._tell(service, f"rolling back to deployment {back.id}.")
+
+    def _set_alarms(self, service: Service, now_ms: int) -> None:
+        if service.not_before_ms > now_ms:
+            self._alarms.set(service.not_before_ms, service.name)
+        proves_ms = service.proves_ms()
+        if proves_ms is not None and (service.is_replacing or service.extra is not None):
+            self._alarms.set(proves_ms, service.name)
+
+    # --- what it says ---------------------------------------------------------------------------
+
+    def _report(self, service: Service, failure: Failure | None, now_ms: int) -> None:
+        self.complain(service, failure)
+        if service.not_before_ms > now_ms and service.attempts == IMPAIRED_ATTEMPTS:
+            self._tell(service, "is unable to consistently start tasks successfully.")
+        stuck = service.is_replacing and service.floor >= service.desired_count >= service.ceiling
+        if stuck and not service.stuck and len(service.tasks) >= service.ceiling:
+            self._tell(
+                service,
+                "was unable to stop or start tasks during a deployment because of the service "
+                "deployment configuration.",
+            )
+        service.stuck = stuck
+        self._note_state(service)
+
+    def _note_state(self, service: Service) -> None:
+        complete = service.is_complete
+        if complete and service.primary.rollout_state == "IN_PROGRESS":
+            service.primary.rollout_state = "COMPLETED"
+            service.completed = service.launch
+            self._tell(service, f"(deployment {service.primary.id}) deployment completed.")
+        if complete and not service.steady:
+            self._tell(service, "has reached a steady state.")
+        service.steady = complete
+
+    def complain(self, service: Service, failure: Failure | None) -> None:
+        """Say why a task could not be placed, unless that was said last."""
+        complaint = failure.reason if failure else ""
+        if failure and complaint != service.complaint:
+            text = "was unable to place a task because no container instance met all of its "
+            self._tell(service, text + "requirements.", failure)
+        service.complaint = complaint
+
+    def _tell(self, service: Service, text: str, failure: Failure | None = None) -> None:
+        self._say(m.ServiceEvent(service.name, f"(service {service.name}) {text}", failure))
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonPlan:
-    """What a daemon lacks and has too much: rows to start on, tasks to stop, and its due count."""
-
-    start: list[int]
-    stop: list[int]
-    eligible: int
+def _scaling(service: Service) -> str:
+    return f"Scaling activity initiated by (deployment {service.primary.id})"
 
 
-def plan_daemon(service: Service, tasks: TaskTable, engine: Engine) -> DaemonPlan:
-    """One task on each ACTIVE instance that meets the constraints (ecs-semantics 5.2).
-
-    Constraints hold for running tasks too. On a DRAINING instance the daemon's task is the last to
-    stop; nothing new starts there, nor where the agent is disconnected.
-    """
-    cluster, kind = engine.cluster, service.launch.kind
-    eligible = cluster.active & engine.fixed_mask(kind)
-    has = cluster.group_count(kind.group) > 0
-    start = (eligible & ~has & cluster.agent_connected).nonzero()[0].tolist()
-    stop = [task for task in service.tasks if _must_leave(task, tasks, engine, eligible)]
-    return DaemonPlan(start, stop, int((eligible & (has | cluster.agent_connected)).sum()))
+def _rebalancing(service: Service) -> str:
+    return f"Availability-zone rebalancing initiated by (deployment {service.primary.id})"
 
 
-def _must_leave(task: int, tasks: TaskTable, engine: Engine, eligible: BoolArray) -> bool:
-    row = tasks.instance[task]
-    if engine.cluster.is_draining(row):
-        return all(tasks.launch[other].daemon for other in tasks.on(row) if tasks.alive(other))
-    return not eligible[row]
-
-
-def running_count(service: Service, tasks: TaskTable) -> int:
-    """Tasks of the service with lastStatus RUNNING that are meant to stay."""
-    return sum(tasks.status[task] is TaskStatus.RUNNING for task in service.tasks)
-
-
-def _draining(task: int, tasks: TaskTable, cluster: Cluster) -> bool:
-    return cluster.is_draining(tasks.instance[task])
+def _check(call: m.CreateService) -> None:
+    if call.desired_count < 0:
+        raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
+    low, high = call.minimum_healthy_percent, call.maximum_percent
+    if call.scheduling_strategy == "DAEMON":
+        return
+    if not 0 <= low <= 100 <= high <= 200:
+        raise PlacementError(
+            f"minimumHealthyPercent {low} and maximumPercent {high}: expected 0 to 100, 100 to 200"
+        )

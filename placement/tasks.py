@@ -13,7 +13,10 @@ _ORDER = {status: position for position, status in enumerate(TaskStatus)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Launch:
-    """What many tasks have in common: one RunTask call, or one service's current revision."""
+    """What many tasks have in common: one RunTask call, or one service's current revision.
+
+    `health_checked`: an essential container has a health check, so that RUNNING is not healthy yet.
+    """
 
     kind: TaskKind
     task_definition: str
@@ -22,6 +25,8 @@ class Launch:
     cpu: int | None = None
     memory: int | None = None
     daemon: bool = False
+    health_checked: bool = False
+    deployment: str | None = None
 
 
 class TaskTable:

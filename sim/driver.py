@@ -15,25 +15,27 @@ from typing import Any
 import simpy
 
 from placement.client import Arrival, Client
+from placement.errors import PlacementError
+from placement.launches import Launches
 from placement.messages import (
     Command,
     Event,
     InstanceRegistered,
-    InstancesGone,
+    RegisterTaskDefinition,
     RunTaskFailed,
     StartTasks,
     StopTasks,
     TasksChanged,
+    TasksHealthChanged,
     TasksStopped,
-    UpdateContainerInstancesState,
 )
-from placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
-from placement.query import parse_query
+from placement.model import StopCode, TaskStatus
 from placement.scenario import Fault, InstanceSpec, Models
+from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.models import sampler, stream
 
-_RUNNING, _STOPPED = 0, 1
+_RUNNING, _HEALTHY, _STOPPED = 0, 1, 2
 DEFAULT_MODELS = Models()
 _EXITED = "Essential container in task exited"
 
@@ -68,7 +70,10 @@ class SimDriver:
         self._start_ms = sampler(models.start, stream(seed, "start"))
         self._stop_ms = sampler(models.stop, stream(seed, "stop"))
         self._fleet = FleetColumns()
-        self._dead: set[int] = set()
+        self._faults = Faults(self._env, self._fleet, self._news_of, self._reconnected)
+        self._checked_ms: dict[int, int] = {}
+        self._held: dict[int, list[tuple[int, int]]] = {}
+        self._definitions = Launches()
         self._started = bytearray()
         self._request: dict[int, int | None] = {}
         self._instance: dict[int, int] = {}
@@ -127,8 +132,7 @@ class SimDriver:
             batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._register(at_ms, specs))
-        for fault in faults:
-            env.process(self._zone_loss(fault) if fault.kind == "zone-loss" else self._drain(fault))
+        self._faults.begin(faults)
 
     def _register(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
         yield self._env.timeout(at_ms)
@@ -145,28 +149,22 @@ class SimDriver:
                 )
             )
 
-    def _zone_loss(self, fault: Fault) -> Generator[Any, Any, None]:
-        yield self._env.timeout(fault.at)
-        lost = [
-            number
-            for number, spec in enumerate(self._fleet.specs)
-            if spec.attributes[AVAILABILITY_ZONE] == fault.zone and number not in self._dead
-        ]
-        self._dead.update(lost)
-        yield self._env.timeout(fault.detect)
-        if lost:
-            self._news.append(InstancesGone(tuple(lost)))
+    def _news_of(self, event: Event) -> None:
+        self._news.append(event)
 
-    def _drain(self, fault: Fault) -> Generator[Any, Any, None]:
-        yield self._env.timeout(fault.at)
-        assert fault.instances is not None
-        chosen = parse_query(fault.instances).mask(self._fleet).nonzero()[0].tolist()
-        alive = tuple(number for number in chosen if number not in self._dead)
-        if alive:
-            self._news.append(UpdateContainerInstancesState(alive, "DRAINING"))
+    def _reconnected(self, instances: tuple[int, ...]) -> None:
+        """The agents tell what became of their tasks meanwhile, and see to what is new."""
+        now = self.now_ms()
+        for instance in instances:
+            for task, turn in self._held.pop(instance, ()):
+                heapq.heappush(self._lives, (now, task, turn))
+        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
 
     def _call(self) -> int | None:
-        self._news.extend(self._client.due(self.now_ms()))
+        for call in self._client.due(self.now_ms()):
+            self._news.append(call)
+            if isinstance(call, RegisterTaskDefinition):
+                self._definitions.register(call.document)
         return self._client.next_ms
 
     # --- the lives of tasks -----------------------------------------------------------------------
@@ -176,10 +174,18 @@ class SimDriver:
         pairs = zip(command.tasks, command.instances, strict=True)
         fresh = [(task, instance) for task, instance in pairs if self._is_new(task)]
         delays = self._start_ms(len(fresh))
+        failure = self._faults.start_failure(command.task_definition)
+        checked_ms = self._first_check_ms(command.task_definition)
         for (task, instance), delay in zip(fresh, delays, strict=True):
             self._request[task] = command.request
             self._instance[task] = instance
-            heapq.heappush(self._lives, (now + delay, task, _RUNNING))
+            if checked_ms is not None:
+                self._checked_ms[task] = checked_ms
+            if failure is None:
+                heapq.heappush(self._lives, (now + delay, task, _RUNNING))
+            else:
+                self._stopping[task] = (StopCode.TASK_FAILED_TO_START, failure)
+                heapq.heappush(self._lives, (now + delay, task, _STOPPED))
         self._lives_alarm.set(self._lives[0][0] if self._lives else None)
 
     def _is_new(self, task: int) -> bool:
@@ -203,22 +209,32 @@ class SimDriver:
         """Report every task whose start or end has come by now; returns when the next one does."""
         now = self.now_ms()
         running: list[int] = []
+        healthy: list[int] = []
         stopped: dict[tuple[StopCode, str], list[int]] = {}
         while self._lives and self._lives[0][0] <= now:
             _, task, turn = heapq.heappop(self._lives)
             instance = self._instance.get(task)
-            if instance is None or instance in self._dead:
+            if instance is None or instance in self._faults.dead:
+                continue
+            if instance in self._faults.cut_off:
+                self._held.setdefault(instance, []).append((task, turn))
                 continue
             if turn == _RUNNING:
                 if task not in self._stopping:
                     running.append(task)
                     self._schedule_exit(task, now)
                 continue
+            if turn == _HEALTHY:
+                if task not in self._stopping:
+                    healthy.append(task)
+                continue
             why = self._stopping.pop(task, (StopCode.ESSENTIAL_CONTAINER_EXITED, _EXITED))
             stopped.setdefault(why, []).append(task)
             del self._instance[task], self._request[task]
         if running:
             self._news.append(TasksChanged(TaskStatus.RUNNING, tuple(running)))
+        if healthy:
+            self._news.append(TasksHealthChanged(True, tuple(healthy)))
         for (code, reason), tasks in stopped.items():
             self._news.append(TasksChanged(TaskStatus.STOPPED, tuple(tasks), code, reason))
         return self._lives[0][0] if self._lives else None
@@ -228,6 +244,18 @@ class SimDriver:
         run_ms = None if request is None else self._client.run_ms(request)
         if run_ms is not None:
             heapq.heappush(self._lives, (now + run_ms, task, _STOPPED))
+        checked_ms = self._checked_ms.pop(task, None)
+        if checked_ms is not None:
+            heapq.heappush(self._lives, (now + checked_ms, task, _HEALTHY))
+
+    def _first_check_ms(self, task_definition: str) -> int | None:
+        """When the health checks of a task have their first verdict; None where there are none."""
+        try:
+            containers = self._definitions.definition(task_definition).containers
+        except PlacementError:  # nobody registered it here: what it checks is not known
+            return None
+        checks = [c.health_check.interval for c in containers if c.essential and c.health_check]
+        return max(checks) * 1000 if checks else None
 
     def _tell_lost(self, notice: TasksStopped) -> None:
         counts: dict[int, int] = {}
@@ -236,7 +264,7 @@ class SimDriver:
             request = self._request.pop(task, None)
             if request is not None:
                 counts[request] = counts.get(request, 0) + 1
-        if notice.stop_code is StopCode.INFRASTRUCTURE_HEALTH:
+        if notice.stop_code in (StopCode.INFRASTRUCTURE_HEALTH, StopCode.SPOT_INTERRUPTION):
             for request, count in counts.items():
                 self._client.lost(request, count, self.now_ms())
             self._client_alarm.set(self._client.next_ms)

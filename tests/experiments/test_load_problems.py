@@ -80,11 +80,11 @@ WRONG = [
     ("duplicate", (*BATCH, "name"), "web", "workload[0].name", "'web' is taken by service[0]"),
     ("group twice", ("fleet",), [*sound()["fleet"] * 2], "fleet[1].name", "is taken by fleet[0]"),
     (
-        "family twice",
-        ("task_definitions", "batch"),
-        definition(),
-        "task_definitions.batch",
-        "family 'web' is taken by task_definitions.web",
+        "deploy",
+        WEB,
+        sound()["service"][0] | {"deploy": [{"at": 8, "task_definition": "wbe"}]},
+        "service[0].deploy[0].task_definition",
+        "did you mean web?",
     ),
     (
         "scale",

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from placement import messages as m
+from placement.deployments import THROTTLE_MOST_MS
 from placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
 from placement.scheduler import SchedulerConfig
 from tests.driving import DISTINCT, Driven, definition, member_of
@@ -432,10 +433,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         """At rest, with every task running, whatever is still missing fits nowhere."""
         if not hasattr(self, "world"):
             return
-        for _ in range(3):
+        for wait_ms in (THROTTLE_MOST_MS, 1, 1):  # a service whose tasks never ran tries again
             tasks = tuple(n for n, job in enumerate(self.model.jobs) if job.box is not None)
             self.events.append(m.TasksChanged(TaskStatus.RUNNING, tasks))
-            SchedulerMachine.round(self, 1)
+            SchedulerMachine.round(self, wait_ms)
         model = self.model
         for job in model.jobs:
             assert job.state != WAITING or not model.room(job), job

@@ -266,7 +266,11 @@ PLANTED = {
     "short though a task has ended": (
         "room",
         "service web is short",
-        [([instance(0, cpu=512), WEB], [serve((0, 1), (0, 0))]), ([stopped(0)], [])],
+        [
+            ([instance(0, cpu=512), WEB], [serve((0, 1), (0, 0))]),
+            ([running(0, 1)], []),
+            ([stopped(0)], []),
+        ],
     ),
     "still short a round after a stop made room": (
         "room",

@@ -116,5 +116,5 @@ def test_a_daemon_starts_nothing_where_the_agent_is_away_and_loses_nothing_there
 def test_a_daemon_is_steady_when_every_eligible_instance_runs_it():
     world = driven(instance(0), instance(1))
     world.round(DAEMON)
-    (event,) = of(m.ServiceEvent, world.round(running(0, 1)))
+    (_, event) = of(m.ServiceEvent, world.round(running(0, 1)))
     assert event.text == "(service agent) has reached a steady state."

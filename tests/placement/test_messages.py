@@ -16,24 +16,28 @@ from placement.reasons import Failure
 FAILURE = Failure("RESOURCE:CPU", (("AGENT", 1), ("RESOURCE:CPU", 2)))
 STRATEGIES = (PlacementStrategy("spread", "instanceId"), PlacementStrategy("random"))
 CONSTRAINTS = (PlacementConstraint("distinctInstance"), PlacementConstraint("memberOf", "x == y"))
+BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_value=4)
 
 EVENTS = [
     m.RegisterTaskDefinition({"family": "app", "containerDefinitions": [{"name": "c"}]}),
     m.RunTask(1, "app:2", 3, "g", 256, 512, CONSTRAINTS, STRATEGIES, "cp", ("a", "b"), "me"),
     m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
     m.StopTask((1, 2), "why"),
-    m.CreateService("web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON"),
-    m.UpdateService("web", 0),
+    m.CreateService(
+        "web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON", 50, 150, BREAKER, True
+    ),
+    m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True),
     m.UpdateContainerInstancesState((0, 1), "DRAINING"),
     m.InstanceRegistered(
         0, "i-0", {"CPU": 1024}, {"stack": "prod"}, 5, (22,), (53,), "cp", (1000, 500)
     ),
     m.AgentConnectionChanged((1,), False),
-    m.InstancesGone((0,), "stopped"),
+    m.InstancesGone((0,), "stopped", StopCode.SPOT_INTERRUPTION),
     m.TasksChanged(TaskStatus.STOPPED, (4,), StopCode.SPOT_INTERRUPTION, "reclaimed"),
+    m.TasksHealthChanged(True, (4,)),
 ]
 COMMANDS = [
-    m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512),
+    m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1"),
     m.StopTasks((1,), StopCode.USER_INITIATED, "why"),
     m.RunTaskFailed(1, 2, FAILURE, 3),
     m.TasksProvisioning(1, (3,), FAILURE),

@@ -112,7 +112,7 @@ def test_scaling_in_by_spread_leaves_zones_and_instances_balanced():
     assert Counter(world.scheduler.tasks.instance) == {2: 3, 0: 2, 1: 1}
     (stop,) = of(m.StopTasks, world.round(m.UpdateService("web", 3)))
     assert stop.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED
-    assert stop.reason == "Scaling activity initiated by (service web)"
+    assert stop.reason == "Scaling activity initiated by (deployment ecs-svc/1)"
     # One task less in each zone by turns, and in zone a from the fuller instance first.
     left = Counter(world.scheduler.tasks.instance[task] for task in living(world))
     zones = Counter("aab"[number] for number in left.elements())
@@ -211,7 +211,8 @@ def test_the_steady_state_is_told_once():
     world.round(create(2))
     steady = "(service web) has reached a steady state."
     assert texts(world.round(running(0))) == []
-    assert texts(world.round(running(1))) == [steady]
+    completed = "(service web) (deployment ecs-svc/1) deployment completed."
+    assert texts(world.round(running(1))) == [completed, steady]
     assert texts(world.round(instance(4))) == []
     start = of(m.StartTasks, world.round(stopped(0)))[0]
     assert texts(world.round(running(*start.tasks))) == [steady]

@@ -1,0 +1,45 @@
+"""DAEMON services: one task on each ACTIVE instance that meets the constraints (semantics 5.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from placement.cluster import BoolArray
+from placement.deployments import Service
+from placement.engine import Engine
+from placement.tasks import TaskTable
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonPlan:
+    """What a daemon lacks and has too much: rows to start on, tasks to stop, and its due count."""
+
+    start: list[int]
+    stop: list[int]
+    eligible: int
+
+
+def plan_daemon(service: Service, tasks: TaskTable, engine: Engine) -> DaemonPlan:
+    """Which tasks to stop, and where to start once they are gone.
+
+    Constraints hold for running tasks too, and a task of an earlier deployment gives way at once:
+    a daemon's maximumPercent is 100 and its minimumHealthyPercent 0. On a DRAINING instance the
+    daemon's task is the last to stop; nothing new starts there, nor where the agent is
+    disconnected.
+    """
+    cluster, kind = engine.cluster, service.launch.kind
+    eligible = cluster.active & engine.fixed_mask(kind)
+    has = cluster.group_count(kind.group) > 0
+    stop = [task for task in service.tasks if _must_leave(task, service, tasks, engine, eligible)]
+    has[[tasks.instance[task] for task in stop]] = False
+    start = (eligible & ~has & cluster.agent_connected).nonzero()[0].tolist()
+    return DaemonPlan(start, stop, int((eligible & (has | cluster.agent_connected)).sum()))
+
+
+def _must_leave(
+    task: int, service: Service, tasks: TaskTable, engine: Engine, eligible: BoolArray
+) -> bool:
+    row = tasks.instance[task]
+    if engine.cluster.is_draining(row):
+        return all(tasks.launch[other].daemon for other in tasks.on(row) if tasks.alive(other))
+    return not eligible[row] or task not in service.primary.tasks

@@ -1,0 +1,124 @@
+"""What goes wrong in a simulated cluster, and when: a SimPy process for each fault.
+
+To add a kind: a method of `Faults`, a line in its table, the kind in `placement.scenario.Fault` and
+what it needs in `placement.scenario_checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+import simpy
+
+from placement.messages import (
+    AgentConnectionChanged,
+    Event,
+    InstancesGone,
+    UpdateContainerInstancesState,
+)
+from placement.model import StopCode
+from placement.query import parse_query
+from placement.scenario import Fault
+from sim.fleet import FleetColumns
+
+Process = Generator[Any, Any, None]
+
+
+class Faults:
+    """The state of the world that faults change, and the news that ECS gets of them.
+
+    `dead`: instances whose tasks will never be heard of again. `cut_off`: instances whose agent is
+    disconnected; their tasks go on, what happens to them is told when the agent is back.
+
+    Args:
+        tell: takes what ECS learns, at the time at which it does.
+        reconnected: called with the instances whose agents are back.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        fleet: FleetColumns,
+        tell: Callable[[Event], None],
+        reconnected: Callable[[tuple[int, ...]], None],
+    ) -> None:
+        self.dead: set[int] = set()
+        self.cut_off: set[int] = set()
+        self._env, self._fleet, self._tell, self._reconnected = env, fleet, tell, reconnected
+        self._broken: dict[str, list[str]] = {}
+        self._kinds: dict[str, Callable[[Fault], Process]] = {
+            "zone-loss": self._loss,
+            "instance-loss": self._loss,
+            "spot-reclaim": self._spot_reclaim,
+            "drain": self._drain,
+            "partition": self._partition,
+            "start-failure": self._start_failure,
+        }
+
+    def begin(self, faults: Iterable[Fault]) -> None:
+        """Let them happen, each at its time."""
+        for fault in faults:
+            self._env.process(self._kinds[fault.kind](fault))
+
+    def start_failure(self, task_definition: str) -> str | None:
+        """Why a task of this definition (`family:revision`) cannot start now; None: it can."""
+        return next(iter(self._broken.get(task_definition, ())), None)
+
+    def _chosen(self, fault: Fault) -> tuple[int, ...]:
+        """The instances that a fault names, those alive."""
+        query = fault.instances
+        if fault.zone is not None:
+            query = f"attribute:ecs.availability-zone == {fault.zone}"
+        assert query is not None
+        numbers = parse_query(query).mask(self._fleet).nonzero()[0].tolist()
+        return tuple(number for number in numbers if number not in self.dead)
+
+    def _loss(self, fault: Fault) -> Process:
+        yield self._env.timeout(fault.at)
+        lost = self._chosen(fault)
+        self.dead.update(lost)
+        yield self._env.timeout(fault.detect)
+        if lost:
+            self._tell(InstancesGone(lost))
+
+    def _spot_reclaim(self, fault: Fault) -> Process:
+        """EC2's two minutes' notice; the agent answers it by draining (ecs-semantics 10.3)."""
+        yield self._env.timeout(fault.at)
+        reclaimed = self._chosen(fault)
+        if not reclaimed:
+            return
+        self._tell(UpdateContainerInstancesState(reclaimed, "DRAINING"))
+        yield self._env.timeout(fault.notice)
+        self.dead.update(reclaimed)
+        code = StopCode.SPOT_INTERRUPTION
+        self._tell(InstancesGone(reclaimed, "terminated", code))
+
+    def _drain(self, fault: Fault) -> Process:
+        yield self._env.timeout(fault.at)
+        if chosen := self._chosen(fault):
+            self._tell(UpdateContainerInstancesState(chosen, "DRAINING"))
+
+    def _partition(self, fault: Fault) -> Process:
+        yield self._env.timeout(fault.at)
+        chosen = self._chosen(fault)
+        self.cut_off.update(chosen)
+        yield self._env.timeout(fault.detect)
+        if chosen:
+            self._tell(AgentConnectionChanged(chosen, False))
+        assert fault.until is not None
+        yield self._env.timeout(max(0, fault.until - self._env.now))
+        back = tuple(number for number in chosen if number not in self.dead)
+        self.cut_off.difference_update(back)
+        if back:
+            self._tell(AgentConnectionChanged(back, True))
+            self._reconnected(back)
+
+    def _start_failure(self, fault: Fault) -> Process:
+        yield self._env.timeout(fault.at)
+        assert fault.task_definition is not None
+        reasons = self._broken.setdefault(fault.task_definition, [])
+        reasons.append(fault.reason)
+        if fault.until is not None:
+            yield self._env.timeout(max(0, fault.until - self._env.now))
+            reasons.remove(fault.reason)
