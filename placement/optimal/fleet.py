@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from placement.optimal.fleet_exact import decide_rest
 from placement.optimal.fleet_problem import FleetBins, FleetProblem, FleetResult
 from placement.optimal.fleet_relaxation import FleetRelaxation, Market, short_of_room
 from placement.optimal.fleet_rounding import FleetSearch, round_fleet
@@ -79,6 +80,7 @@ def _run(search: FleetSearch) -> IntArray | None:
             return short
     if solution is not None:
         round_fleet(search, relaxation, solution)
+        decide_rest(search, relaxation)
     return None
 
 

@@ -50,6 +50,24 @@ class FleetColumns:
     amounts: FloatArray
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What the bound rests on: worths of items that no pattern exceeds by much.
+
+    Args:
+        values: (kinds,) int64 scaled worths; best: per type, no pattern is worth more.
+        scale: a price of 1, scaled.
+    """
+
+    values: IntArray
+    best: tuple[int, ...]
+    scale: float
+
+    def scaled(self, price: int) -> Fraction:
+        """A price in the unit of `values`, exactly."""
+        return Fraction(self.scale) * price
+
+
 class FleetRelaxation:
     """The linear program over all patterns of all types.
 
@@ -64,6 +82,7 @@ class FleetRelaxation:
         self.prices = prices
         self.budget = budget
         self.bound = 0
+        self.proof: Proof | None = None
         self.values = np.zeros(len(market.counts), dtype=np.int64)
         self._scale = 2.0**SCALED_PRICE_BITS / max(float(prices.max()), shortage_cost / 2**10, 1.0)
         self._shortage_cost = shortage_cost
@@ -170,7 +189,16 @@ class FleetRelaxation:
                 if n is not None
             )
             cost = (ratio * value - surplus) / scale
-            self.bound = max(self.bound, -(-cost.numerator // cost.denominator))
+            bound = -(-cost.numerator // cost.denominator)
+            if self.proof is None or bound > self.bound:
+                self.bound = max(self.bound, bound)
+                self.proof = self._proof(ratio, best)
+
+    def _proof(self, ratio: Fraction, best: list[int]) -> Proof:
+        """The worths that `ratio` leaves; rounded down, so no pattern is worth more than before."""
+        values = [int(v) * ratio.numerator // ratio.denominator for v in self.values]
+        most = [int(b * ratio) for b in best]
+        return Proof(np.array(values, np.int64), tuple(most), self._scale)
 
 
 def short_of_room(market: Market, budget: Budget) -> IntArray | None:
