@@ -18,12 +18,12 @@ from placement.errors import PlacementError
 from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
 from placement.optimal.answer import Answer
 from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
-from placement.optimal.fleet import solve_fleet
+from placement.optimal.fleet import solve_fleet, split_evenly
 from placement.optimal.fleet_problem import BinType, FleetProblem, FleetResult
 from placement.optimal.offers import named, reasons_against
 from placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
 from placement.optimal.plan import Plan, PlannedInstances, check_plan
-from placement.optimal.problem import IntArray, Limits, Progress, ProgressCallback
+from placement.optimal.problem import BoolArray, IntArray, Limits, Progress, ProgressCallback
 from placement.optimal.search import Budget
 from placement.scenario import InstanceSpec, Scenario, instance_specs
 
@@ -184,7 +184,9 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
     def report(entry: Progress) -> None:
         best.raise_bound(entry.lower_bound + forced)
 
-    result = solve_fleet(_problem(ground, penalty), limits, report)
+    everywhere = np.ones(len(ground.specs), np.bool_)
+    problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
+    result = solve_fleet(problem, limits, report)
     best.interrupted = result.interrupted
     best.budget.spend(result.work * 1e6)
     if result.status == "infeasible":
@@ -193,10 +195,12 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
     if result.cost is None:
         return ()
     bins = _bins(ground, result)
-    best.offer(_first_fit(ground, bins))
+    best.offer(_first_fit(ground, bins, everywhere))
     try:
         if not best.proven and ground.spread:
             best.offer(deal_over_zones(ground, bins, best.budget))
+        if not best.proven and ground.spread:
+            _place_evenly(best, penalty, limits)
         if not best.proven and not best.interrupted:
             found = place_exactly(ground, best.content, best.points, best.bound, best.budget)
             if found.content is not None:
@@ -207,10 +211,55 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
     return ()
 
 
-def _problem(ground: Ground, penalty: IntArray | None) -> FleetProblem:
-    """Classes as types with limits; a task left out is a bin of a type for tasks of its worth."""
+def _place_evenly(best: _Best, penalty: IntArray | None, limits: Limits) -> None:
+    """Deal every task set evenly over its zones, and place the tasks of each zone by themselves."""
+    ground, budget = best.ground, best.budget
+    content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
+    shares = _even_shares(ground)
+    for zone, counts in enumerate(shares):
+        rows = ground.zones == zone
+        part = 1 / (len(shares) - zone + 1)  # the last share is left to what comes after
+        mine = replace(
+            limits,
+            seconds=None if limits.seconds is None else part * budget.left_seconds(),
+            work=None if limits.work is None else part * max(0.0, budget.left_work()),
+        )
+        result = solve_fleet(_problem(ground, penalty, rows, counts), mine)
+        budget.spend(result.work * 1e6)
+        if result.interrupted:
+            raise KeyboardInterrupt
+        if result.cost is None:
+            return
+        content += _first_fit(ground, _bins(ground, result), rows)
+    best.offer(content)
+
+
+def _even_shares(ground: Ground) -> IntArray:
+    """(zones, task sets): each set's tasks by zone, as even as can be over the zones open to it."""
+    shares = np.zeros((int(ground.zones.max()) + 1, len(ground.tasks)), np.int64)
+    sets: dict[tuple[int, ...], list[int]] = {}
+    for index, allowed in enumerate(ground.encoded.allowed):
+        sets.setdefault(tuple(np.unique(ground.zones[allowed]).tolist()), []).append(index)
+    for zones, members in sets.items():
+        if zones:
+            shares[np.ix_(zones, members)] = split_evenly(
+                ground.encoded.counts[members], len(zones)
+            )
+    return shares
+
+
+def _problem(
+    ground: Ground, penalty: IntArray | None, rows: BoolArray, counts: IntArray
+) -> FleetProblem:
+    """Classes as types with limits; a task left out is a bin of a type for tasks of its worth.
+
+    Args:
+        penalty: (task sets,) for leaving a task out; None: all must be placed.
+        rows: (instances,) those that may be used; counts: (task sets,) what is to be placed.
+    """
     encoded = ground.encoded
-    firsts, sizes = np.unique(ground.classes, return_index=True, return_counts=True)[1:]
+    firsts = np.unique(ground.classes, return_index=True)[1]
+    sizes = np.bincount(ground.classes[rows], minlength=len(firsts))
     values = np.zeros(0, np.int64) if penalty is None else np.unique(penalty)
     worth = [(penalty == v).astype(np.int64) for v in values]
     demand = np.column_stack([encoded.demand, *worth])
@@ -228,7 +277,7 @@ def _problem(ground: Ground, penalty: IntArray | None) -> FleetProblem:
     for index, value in enumerate(values.tolist()):
         room = np.append(most, np.eye(len(values), dtype=np.int64)[index])
         types.append(BinType(f"left out at {value}", room, value))
-    return FleetProblem(demand, encoded.counts, tuple(types))
+    return FleetProblem(demand, counts, tuple(types))
 
 
 def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
@@ -239,10 +288,11 @@ def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
     ]
 
 
-def _first_fit(ground: Ground, bins: Sequence[Bins]) -> Content:
-    """The bins on the first instances of their classes."""
+def _first_fit(ground: Ground, bins: Sequence[Bins], rows: BoolArray) -> Content:
+    """The bins on the first instances of their classes among `rows` (instances,)."""
     content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
-    free = [np.flatnonzero(ground.classes == c).tolist() for c in range(ground.classes.max() + 1)]
+    classes = np.where(rows, ground.classes, -1)
+    free = [np.flatnonzero(classes == c).tolist() for c in range(ground.classes.max() + 1)]
     for b in bins:
         taken, free[b.kind] = free[b.kind][: b.copies], free[b.kind][b.copies :]
         content[taken] = b.contents
