@@ -103,10 +103,14 @@ def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
     kinds = [each.kind for each in tasks]
     counts = np.array([each.count for each in tasks], np.int64)
     _refuse_volatile(tasks)
-    resources = np.array([cluster.demand(kind) for kind in kinds]).reshape(len(kinds), -1)
-    used = resources.any(axis=0)
-    allowed = np.array([engine.fixed_mask(kind) for kind in kinds]).reshape(len(kinds), -1)
     size = cluster.size
+    for kind in kinds:
+        cluster.demand(kind)  # adds a column for each resource that no instance has
+    resources = np.zeros((len(kinds), len(cluster.resources)), np.int64)
+    allowed = np.zeros((len(kinds), size), np.bool_)
+    for index, kind in enumerate(kinds):
+        resources[index], allowed[index] = cluster.demand(kind), engine.fixed_mask(kind)
+    used = resources.any(axis=0)
     columns = [*resources[:, used].T]
     rooms = [*cluster.registered[:, used].T]
     for members, most in _shared_limits(engine, kinds):

@@ -175,11 +175,13 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
     ground = best.ground
     # One task left out takes at most one point of spread away, so with that much off the penalty
     # what evenness costs at least holds for every placement.
-    forced = 0
     penalty = ground.penalty
-    if penalty is None or (len(penalty) and penalty.min() >= ground.spread):
-        forced = ground.spread * ground.forced_spread()
-        penalty = None if penalty is None else penalty - ground.spread
+    forced = ground.spread * ground.forced_spread()
+    if forced and penalty is not None:
+        if penalty.min() >= ground.spread:
+            penalty = penalty - ground.spread
+        else:
+            forced = 0
 
     def report(entry: Progress) -> None:
         best.raise_bound(entry.lower_bound + forced)

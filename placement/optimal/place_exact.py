@@ -52,7 +52,7 @@ def deal_over_zones(ground: Ground, bins: Sequence[Bins], budget: Budget) -> Con
     for kind, zone in np.ndindex(room.shape):
         here = [x[zone] for b, x in zip(bins, copies, strict=True) if b.kind == kind]
         model.add(sum(here) <= int(room[kind, zone]))
-    held = np.array([b.contents for b in bins]).reshape(len(bins), -1)
+    held = np.array([b.contents for b in bins]).reshape(len(bins), len(ground.tasks))
     spreads = []
     for owner in range(len(ground.owner_names)):
         mine = held[:, ground.owners == owner].sum(axis=1).tolist()
