@@ -27,11 +27,14 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         "--bpp",
         type=Path,
         metavar="FILE",
-        help="instead of a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
+        help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
     )
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="default: 60")
     parser.add_argument(
-        "--work", type=float, metavar="N", help="limit in units of work, so that runs repeat exactly"
+        "--work",
+        type=float,
+        metavar="N",
+        help="limit in units of work: such runs repeat exactly",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")

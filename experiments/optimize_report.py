@@ -63,7 +63,9 @@ class LiveProgress:
             return Text(f"{self._goal}: at least {bound:,}, no plan yet")
         gap = (best - bound) / max(abs(best), 1)
         since = f"{self._last.seconds:.1f} s"
-        return Text(f"{self._goal}: best {best:,}, at least {bound:,}, gap {gap:.3%}, since {since}")
+        return Text(
+            f"{self._goal}: best {best:,}, at least {bound:,}, gap {gap:.3%}, since {since}"
+        )
 
 
 def print_answer(answer: Answer[Any], scenario: Scenario, *, as_json: bool = False) -> None:

@@ -80,6 +80,11 @@ def cheapest_fleet(
     return _fleet_answer("fleet", "microusd/h", market, market.problem(), limits, progress)
 
 
+def fleet_problem(scenario: Scenario, calls: Sequence[Arrival]) -> FleetProblem:
+    """What `cheapest_fleet` hands to `solve_fleet`."""
+    return _market(scenario, calls, offers_of(scenario)).problem()
+
+
 @dataclass(frozen=True)
 class _Market:
     """Tasks and what can be bought for them.

@@ -285,9 +285,7 @@ def _problem(
 def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
     """The bins of instances, by class; tasks left out are in none."""
     classes = int(ground.classes.max()) + 1
-    return [
-        Bins(b.type, b.bins.contents, b.bins.copies) for b in result.fleet if b.type < classes
-    ]
+    return [Bins(b.type, b.bins.contents, b.bins.copies) for b in result.fleet if b.type < classes]
 
 
 def _first_fit(ground: Ground, bins: Sequence[Bins], rows: BoolArray) -> Content:

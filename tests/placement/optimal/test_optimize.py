@@ -20,7 +20,7 @@ from placement.optimal.optimize import GOALS, optimize
 from placement.optimal.problem import Limits
 from placement.scenario import Scenario, instance_specs
 
-EXAMPLES = 200
+EXAMPLES = 15
 TYPES = {
     "small": {"cpu": 1024, "memory": 1000, "price_microusd_hour": 40},
     "large": {"cpu": 2048, "memory": 2400, "price_microusd_hour": 90, "gpus": 1},
@@ -329,7 +329,9 @@ def test_an_unknown_goal_names_those_there_are():
 @pytest.mark.parametrize("goal", ["instances", "fleet", "placement"])
 def test_the_same_work_gives_the_same_answer_and_no_tasks_need_nothing(goal):
     world = scenario([("large", "ab", 4)])
-    tasks = calls([{"cpu": 500, "memory": 400, "count": 5}, {"cpu": 700, "memory": 900, "count": 3}])
+    tasks = calls(
+        [{"cpu": 500, "memory": 400, "count": 5}, {"cpu": 700, "memory": 900, "count": 3}]
+    )
     first, second = (optimize(world, tasks, goal, Limits(work=3_000, seed=1)) for _ in range(2))
     assert (first.objective, first.lower_bound, first.plan) == (
         second.objective, second.lower_bound, second.plan,
