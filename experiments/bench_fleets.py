@@ -1,4 +1,4 @@
-"""Fleets to buy that `stowplan bench optimal` measures: 20 task definitions, and Alibaba's services."""
+"""Fleets to buy, for `stowplan bench optimal`: 20 task definitions, and Alibaba's services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alibaba's recommendation services on disaggregated GPU nodes: long-running containers, a row each.
+"""Alibaba's recommendation services on disaggregated GPU nodes: containers, a row each.
 
 Columns: instance_sn, role (CN or HN), app_name; what a container reserves, `cpu_request` (vCPU),
 `gpu_request`, `rdma_request` (per cent of a network card), `memory_request` and `disk_request`

@@ -120,8 +120,7 @@ def _search_lead(
     pattern = np.zeros(m, dtype=np.int64)
     best, blocked = pattern.copy(), pattern.copy()
     least = 1 if len(collected) == 0 else 0  # worthless kinds matter only to fill a pattern up
-    nodes = count = depth = 0
-    kind = lead
+    nodes, count, depth, kind = 0, 0, 0, lead
     while True:
         if kind >= 0:  # go down: as many copies as fit
             kinds[depth] = kind

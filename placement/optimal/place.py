@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from placement.client import Arrival
-from placement.errors import PlacementError
 from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
 from placement.optimal.answer import Answer
 from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
@@ -151,9 +150,6 @@ def _ground(scenario: Scenario, tasks: tuple[TaskSet, ...]) -> Ground:
     specs = instance_specs(scenario)
     encoded = encode(tasks, empty_cluster(specs))
     names = tuple(dict.fromkeys(each.owner for each in tasks))
-    unknown = sorted(set(options.weights) - set(names))
-    if unknown:
-        raise PlacementError(f"optimize.weights: no tasks of {', '.join(unknown)}")
     prices = np.array([spec.price_microusd_hour for spec in specs], np.int64)
     prices = prices * objective.get("cost", 0) + objective.get("instances", 0)
     table = np.column_stack([encoded.capacity, prices])

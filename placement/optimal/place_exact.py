@@ -1,4 +1,4 @@
-"""CP-SAT's part in the goal `placement`: which bin goes to which zone, and small fleets as a whole."""
+"""CP-SAT's part in the goal `placement`: the zone of each bin, and small fleets as a whole."""
 
 from __future__ import annotations
 

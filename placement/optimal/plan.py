@@ -34,7 +34,7 @@ class PlannedInstances:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which tasks go together on which instances; `left_out` has (task set, tasks without place)."""
+    """Which tasks go where; `left_out` has the number of tasks without a place by task set."""
 
     tasks: tuple[TaskSet, ...]
     instances: tuple[PlannedInstances, ...]
