@@ -67,6 +67,14 @@ class Engine:
         self._kernels = kernels
         self._made_runner: Runner | None = None
 
+    def on(self, cluster: Cluster) -> Engine:
+        """An engine with the same strategies and constraints for another cluster, to try out on.
+
+        It decides by the reference, which costs no time to set up, and draws nothing.
+        """
+        rng = np.random.default_rng(0)
+        return Engine(cluster, rng, self._strategies, self._constraints, kernels=False)
+
     def place(self, tasks: Sequence[TaskKind] | TaskBatch) -> Decision:
         """Choose an instance for each task in turn and book it there.
 

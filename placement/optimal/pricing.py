@@ -50,6 +50,7 @@ class Pricer:
         per_bin: (kinds,) int64; most items of a kind that one bin may hold.
         capacity: (dimensions,) int64.
         exclusive: (kinds, kinds) bool, symmetric; kinds that must not share a bin.
+        cells: of a scaled table, as far as the least room allows; fewer are made faster.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Pricer:
         per_bin: IntArray,
         capacity: IntArray,
         exclusive: BoolArray | None = None,
+        cells: int = SCALED_CELLS,
     ) -> None:
         m = len(demand)
         self.demand = np.ascontiguousarray(demand)
@@ -77,7 +79,7 @@ class Pricer:
         else:
             dense_count = self._relative.shape[1]
             surrogates = 1 if dense_count == 1 else dense_count + 2
-            room = min(max(SCALED_CELLS // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
+            room = min(max(cells // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
             self._tables = np.zeros((surrogates, m + 1, room + 1), dtype=np.int64)
 
     def search(
