@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.cluster import IntArray
+from placement.cluster import IntArray, names
 from placement.optimal.answer import Answer
 from placement.optimal.problem import Limits, Progress, ProgressCallback, Status
 from placement.optimal.repack_order import Move, Order, check_moves, order_moves
@@ -31,13 +31,16 @@ class RepackPlan:
     Args:
         freed: rows that hold a task now and none in the end, daemons apart.
         used: instances that hold a task in the end.
-        used_at_least: no moves whatever lead to fewer instances (proven).
+        used_at_least: no moves whatever lead to fewer instances (proven);
+            None where that was not asked.
+        names: of all instances, by row.
     """
 
     moves: tuple[Move, ...]
     freed: tuple[int, ...]
     used: int
-    used_at_least: int
+    used_at_least: int | None
+    names: tuple[str, ...]
 
 
 def free_instances(
@@ -101,7 +104,7 @@ class _Run:
         used[[t.row for t in state.running if not t.daemon]] = True
         self.used = used
         self.kept = int((used & ~state.releasable).sum())
-        self.used_at_least = self.kept
+        self.used_at_least: int | None = None
 
     def guarded(self, solve: Callable[[], Answer[RepackPlan]]) -> Answer[RepackPlan]:
         """What `solve` answers; on Ctrl-C that nothing was found yet."""
@@ -124,7 +127,7 @@ class _Run:
             found, solved = self._solve(state.problem(free=wanted), count is None)
             if solved.infeasible and wanted == most:
                 most -= 1
-                self.used_at_least += 1
+                self.used_at_least = self.kept + int(state.releasable.sum()) - most
             if found.plan is not None or (count is not None and not solved.infeasible):
                 proven = count is not None or wanted == most
                 return found if proven else replace(found, status="feasible")
@@ -169,7 +172,9 @@ class _Run:
         freed = tuple(sorted(set(np.flatnonzero(self.used).tolist()) - used))
         state = self.state
         check_moves(state.engine, state.running, state.waiting, order.moves, freed)
-        plan = RepackPlan(order.moves, freed, len(used), self.used_at_least)
+        cluster = state.engine.cluster
+        ids = tuple(names(cluster.column("ec2InstanceId"), range(cluster.size)))
+        plan = RepackPlan(order.moves, freed, len(used), self.used_at_least, ids)
         self._note(bound, cost)
         status: Status = "optimal" if cost <= bound else "feasible"
         return self._answer(status, cost, bound, plan)

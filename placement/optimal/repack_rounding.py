@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.optimal.master import MasterSolution
 from placement.optimal.problem import IntArray
+from placement.optimal.repack_exact import solve_exactly
 from placement.optimal.repack_problem import RepackProblem
 from placement.optimal.repack_relaxation import RepackRelaxation
 from placement.optimal.search import Budget
@@ -29,27 +30,39 @@ class Solved:
     found: list[IntArray] = field(default_factory=list)
     infeasible: bool = False
 
+    def offer(self, problem: RepackProblem, contents: IntArray | None) -> None:
+        """Take contents that are a solution, and cheaper than the last."""
+        if contents is not None and problem.holds(contents):
+            cost = problem.cost(contents)
+            if not self.found or cost < problem.cost(self.found[-1]):
+                self.found.append(contents)
+
+    def proven(self, problem: RepackProblem) -> bool:
+        """The cheapest contents cost no more than the bound."""
+        return bool(self.found) and problem.cost(self.found[-1]) <= self.bound
+
 
 def solve_repack(problem: RepackProblem, budget: Budget) -> Solved:
     """The cheapest new contents within the budget, and a bound on their cost."""
     solved = Solved(_least_moves(problem))
     quick = evacuate(problem)
-    if problem.holds(quick):
-        solved.found.append(quick)
-        if problem.cost(quick) <= solved.bound:
-            return solved
+    solved.offer(problem, quick)
+    if solved.proven(problem):
+        return solved
     relaxation = RepackRelaxation(problem, budget)
     relaxation.add_all(quick)
     solution = relaxation.solve()
     solved.bound = max(solved.bound, relaxation.bound)
     most = problem.move_cost * int(problem.counts.sum()) + int(problem.price.sum())
     solved.infeasible = solved.bound > most
-    if solution is None or solved.infeasible:
+    if solution is None or solved.infeasible or solved.proven(problem):
         return solved
-    if not solved.found or problem.cost(quick) > solved.bound:
-        chosen = choose(relaxation, solution, budget)
-        if chosen is not None and (not solved.found or problem.cost(chosen) < problem.cost(quick)):
-            solved.found.append(chosen)
+    solved.offer(problem, choose(relaxation, solution, budget))
+    if not solved.proven(problem) and not budget.exhausted():
+        best = solved.found[-1] if solved.found else None
+        solved.bound, better, none = solve_exactly(problem, solved.bound, best, budget)
+        solved.infeasible = none
+        solved.offer(problem, better)
     return solved
 
 
@@ -154,8 +167,7 @@ def choose(
     for j, variable in zip(best.tolist(), x, strict=True):
         for _ in range(round(variable.solution_value())):
             contents[free[columns.of_class[j]].pop()] = columns.contents[j]
-    contents = without_surplus(problem, contents)
-    return contents if problem.holds(contents) else None
+    return without_surplus(problem, contents)
 
 
 def without_surplus(problem: RepackProblem, contents: IntArray) -> IntArray:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from placement.engine import Engine
-from placement.model import InstanceStatus
 from placement.optimal.problem import Limits
-from placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
-from placement.optimal.repack_order import BrokenPlanError, Move, check_moves, order_moves
+from placement.optimal.repack import free_instances, make_room
 from placement.optimal.repack_state import RepackState, Running
 from placement.testing import add_instance, make_cluster, make_kind
 
