@@ -31,7 +31,8 @@ from placement import messages as m
 from placement.model import AVAILABILITY_ZONE, MEMORY, TaskStatus
 from placement.optimal.answer import Answer
 from placement.optimal.repack import RepackPlan, free_instances
-from placement.optimal.repack_state import RepackState, running_tasks
+from placement.optimal.repack_state import RepackState
+from placement.outlook import Outlook
 from placement.scenario import InstanceSpec, Scenario, instance_specs
 from placement.scheduler import Scheduler
 from placement.taskdef import parse_task_definition, task_resources
@@ -80,7 +81,7 @@ class Account:
 
     def repacked(self) -> Answer[RepackPlan]:
         """The fewest moves, in order, to the fewest instances that could hold these tasks."""
-        running = running_tasks(self._scheduler)
+        running = Outlook(self._scheduler).running()
         return free_instances(RepackState(self._scheduler.engine, running))
 
     def _round(self, *events: m.Event) -> None:

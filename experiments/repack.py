@@ -21,7 +21,8 @@ from placement.messages import InstanceRegistered, Round
 from placement.optimal.answer import Answer
 from placement.optimal.problem import Limits, ProgressCallback
 from placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
-from placement.optimal.repack_state import RepackState, running_tasks, waiting_tasks
+from placement.optimal.repack_state import RepackState
+from placement.outlook import Outlook
 from placement.scenario_fields import parse_duration_ms
 from placement.scheduler import Scheduler
 from placement.strategies import STRATEGIES
@@ -58,9 +59,10 @@ def repack(
     if sum(chosen) > 1:
         raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
     scheduler, prices = _state(loaded, arguments)
-    running = running_tasks(scheduler)
+    running = Outlook(scheduler).running()
     if arguments.waiting:
-        state = RepackState(scheduler.engine, running, waiting_tasks(scheduler))
+        waiting = [kind for kind, count in Outlook(scheduler).wanted() for _ in range(count)]
+        state = RepackState(scheduler.engine, running, waiting)
         return make_room(state, limits, progress)
     state = RepackState(scheduler.engine, running)
     if arguments.move_cost is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -24,13 +24,14 @@ from placement.constraints import (
     state_steps,
 )
 from placement.errors import PlacementError
-from placement.model import TaskKind
+from placement.model import PlacementStrategy, TaskKind
 from placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
-from placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
+from placement.strategies import STRATEGIES, DeviceChooser, Planner, Strategy, StrategyFactory
 from placement.strategies.devices import fullest_devices
 
 if TYPE_CHECKING:
     from placement.kernels.runner import Runner
+    from placement.outlook import Outlook
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 _Made = TypeVar("_Made")
@@ -60,6 +61,7 @@ class Engine:
         self.cluster, self.rng = cluster, rng
         self._strategies, self._constraints = strategies, constraints
         self._chains: dict[TaskKind, tuple[Strategy, ...]] = {}
+        self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
         self._checks: dict[TaskKind, tuple[Constraint, ...]] = {}
         self._fixed: dict[object, tuple[int, BoolArray]] = {}
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
@@ -173,10 +175,22 @@ class Engine:
     def chain(self, kind: TaskKind) -> tuple[Strategy, ...]:
         """The strategies of `kind`, made once."""
         if kind not in self._chains:
-            self._chains[kind] = tuple(
-                _make(self._strategies, "strategy", s.type, s.field) for s in kind.strategies
-            )
+            self._chains[kind] = tuple(map(self._strategy, kind.strategies))
         return self._chains[kind]
+
+    def look_ahead(self, now_ms: int, outlook: Outlook) -> None:
+        """Tell the strategies that plan of a new round; see `strategies.Planner`."""
+        for planner in self._planners.values():
+            planner.look_ahead(now_ms, outlook, self)
+
+    def _strategy(self, link: PlacementStrategy) -> Strategy:
+        made: Strategy | None = self._planners.get(link)
+        if made is not None:
+            return made
+        made = _make(self._strategies, "strategy", link.type, link.field)
+        if isinstance(made, Planner):
+            self._planners[link] = made
+        return made
 
     def checks(self, kind: TaskKind) -> tuple[Constraint, ...]:
         """The placement constraints of `kind`, made once, in the registry's order."""

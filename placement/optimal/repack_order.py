@@ -14,7 +14,8 @@ import numpy as np
 from placement.cluster import IntArray
 from placement.engine import Engine
 from placement.model import TaskKind
-from placement.optimal.repack_state import RepackState, Running
+from placement.optimal.repack_state import RepackState
+from placement.outlook import Running
 
 ATTEMPTS = 12  # orders that are tried, each with other preferences, before the best is taken
 

@@ -8,7 +8,6 @@ hold shares of divisible devices, or have a constraint that depends on other tas
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,50 +16,7 @@ from placement.constraints import DistinctInstance, MaxPerInstance
 from placement.engine import Engine
 from placement.model import TaskKind
 from placement.optimal.repack_problem import RepackProblem
-from placement.scheduler import Scheduler
-from placement.services import missing
-from placement.tasks import NOWHERE
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A task on an instance. A daemon's task never moves, and does not keep an instance in use."""
-
-    task: int
-    kind: TaskKind
-    row: int
-    devices: tuple[int, ...] = ()
-    daemon: bool = False
-
-
-def running_tasks(scheduler: Scheduler) -> list[Running]:
-    """All that hold resources on an instance, as the scheduler has it."""
-    tasks = scheduler.tasks
-    rows = range(scheduler.cluster.size)
-    return [
-        Running(task, tasks.launch[task].kind, row, tasks.devices(task), _daemon(scheduler, task))
-        for row in rows
-        for task in tasks.on(row)
-        if tasks.alive(task)
-    ]
-
-
-def _daemon(scheduler: Scheduler, task: int) -> bool:
-    service = scheduler.tasks.launch[task].service
-    return service is not None and scheduler.services[service].daemon
-
-
-def waiting_tasks(scheduler: Scheduler) -> list[TaskKind]:
-    """The kind of each task that waits: PROVISIONING ones by age, then those that services lack.
-
-    What was refused to a caller, who may ask again, is not among them.
-    """
-    tasks = scheduler.tasks
-    kinds = [tasks.launch[t].kind for t in tasks.living() if tasks.instance[t] == NOWHERE]
-    for service in scheduler.services.values():
-        if not service.daemon:
-            kinds += [service.launch.kind] * missing(service, tasks, scheduler.cluster)
-    return kinds
+from placement.outlook import Running
 
 
 class RepackState:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from placement.engine import Engine
 from placement.optimal.problem import Limits
 from placement.optimal.repack import free_instances, make_room
-from placement.optimal.repack_state import RepackState, Running
+from placement.optimal.repack_state import RepackState
+from placement.outlook import Running
 from placement.testing import add_instance, make_cluster, make_kind
 
 LIMITS = Limits(work=2_000.0)
@@ -32,7 +33,7 @@ def steps(answer):
     return [(move.task, move.source, move.target) for move in answer.plan.moves]
 
 
-# --- brute force ------------------------------------------------------------------------------------
+# --- brute force ----------------------------------------------------------------------------------
 
 SIZES = ((1, 2), (2, 1), (3, 3), (1, 0))  # cpu, memory; the last may not share an instance
 ROOM = (4, 4)
