@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from placement.batch import UNPLACED, Decision, Filled, TaskBatch, joined
 from placement.cluster import BoolArray, Cluster, IntArray
+from placement.columns import Kept
 from placement.constraints import (
     CONSTRAINTS,
     Constraint,
@@ -60,12 +62,12 @@ class Engine:
     ) -> None:
         self.cluster, self.rng = cluster, rng
         self._strategies, self._constraints = strategies, constraints
-        self._chains: dict[TaskKind, tuple[Strategy, ...]] = {}
+        self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
         self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
-        self._checks: dict[TaskKind, tuple[Constraint, ...]] = {}
-        self._fixed: dict[object, tuple[int, BoolArray]] = {}
+        self._checks: Kept[TaskKind, tuple[Constraint, ...]] = Kept()
+        self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
-        self._failed: dict[TaskKind, tuple[int, Failure]] = {}
+        self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
         self._kernels = kernels
         self._made_runner: Runner | None = None
 
@@ -166,8 +168,8 @@ class Engine:
             index into `rows`; among tasks that tie, the newest.
         """
         candidates = np.unique(np.asarray(rows, np.int64))
-        for strategy in self.chain(kind):
-            keys = strategy.keys(kind, self.cluster, candidates, self.rng)
+        for link in range(len(self.chain(kind))):
+            keys = self._keys(kind, link, candidates)
             candidates = candidates[keys == keys.max()]
         hosts = set(candidates.tolist())
         return max(index for index, row in enumerate(rows) if row in hosts)
@@ -272,14 +274,22 @@ class Engine:
         return self._select(kind, candidates) if len(candidates) else UNPLACED
 
     def _select(self, kind: TaskKind, candidates: IntArray) -> int:
-        chain, first = self.chain(kind), 0
-        for link, strategy in enumerate(chain, 1):
-            keys = strategy.keys(kind, self.cluster, candidates, self.rng)
-            if link == len(chain):
+        last, first = len(self.chain(kind)) - 1, 0
+        for link in range(last + 1):
+            keys = self._keys(kind, link, candidates)
+            if link == last:
                 first = int(keys.argmin())  # of equal keys the first, and candidates ascend
             else:
                 candidates = candidates[keys == keys.min()]
         return int(candidates[first])
+
+    def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
+        """The keys of one link of the chain. Raises PlacementError where they are none."""
+        keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
+        if keys.shape != candidates.shape or (keys != keys).any():
+            what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
+            raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
+        return keys
 
     def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
         """By the first strategy of the chain that cares, else the fullest that fit."""

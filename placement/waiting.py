@@ -33,6 +33,8 @@ class WaitingTasks:
 
     def add(self, kind: TaskKind, tasks: list[int], now_ms: int) -> None:
         """Let new tasks, numbered above all others, wait from now on."""
+        if not tasks:
+            return
         self._queues.setdefault(kind, deque()).extend(tasks)
         self._waiting.update(tasks)
         if self._timeout_ms is not None:
