@@ -27,7 +27,8 @@ class Optimal:
     many seconds: how the tasks that run, and those that are asked for, would fit on the fewest
     instances with the fewest moves. ECS moves nothing, but what comes goes where it belongs and
     what the plan empties is let run empty. And for every round in which more than one task is asked
-    for: on which instances they go together, so that most are placed and fewest are begun.
+    for: on which instances they go together, so that most are placed and fewest are begun. No task is
+    held back for the sake of others: what fits is placed, as ECS does.
 
     Its `field` is `EVERY` or `EVERY/WORK`: `optimal:30s`, `optimal:5m/500`.
     """
