@@ -34,11 +34,11 @@ def repack_arguments(parser: Any) -> None:
     parser.add_argument("--waiting", action="store_true", help="make room for tasks that wait")
     parser.add_argument(
         "--move-cost",
-        type=float,
+        type=_amount,
         metavar="USD",
         help="free what is worth it: what a move costs, against --hours of the freed instance",
     )
-    parser.add_argument("--hours", type=float, default=1.0, help="a freed instance stays (1)")
+    parser.add_argument("--hours", type=_amount, default=1.0, help="a freed instance stays (1)")
     parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
     parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
     parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
@@ -141,6 +141,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
     return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to a million, found {text!r}")
+    return amount
 
 
 def _duration(text: str) -> int:

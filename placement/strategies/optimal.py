@@ -24,11 +24,11 @@ class Optimal:
     plan keeps, others in use, empty ones. What ties is for the next link of the chain to decide.
 
     Two plans are made, both with a limit on work rather than time, so that a run repeats. Every so
-    many seconds: how the tasks that run, and those that are asked for, would fit on the fewest
-    instances with the fewest moves. ECS moves nothing, but what comes goes where it belongs and
-    what the plan empties is let run empty. And for every round in which more than one task is asked
-    for: on which instances they go together, so that most are placed and fewest are begun. No task is
-    held back for the sake of others: what fits is placed, as ECS does.
+    many seconds: how the tasks that run would fit on the fewest instances with the fewest moves.
+    ECS moves nothing, but what comes goes where it belongs, and what the plan empties is let run
+    empty. And for every round in which more than one task is asked for: on which instances they go
+    together, so that most are placed and fewest are begun. No task is held back for the sake of
+    others: what fits is placed, as ECS does.
 
     Its `field` is `EVERY` or `EVERY/WORK`: `optimal:30s`, `optimal:5m/500`.
     """
