@@ -24,6 +24,7 @@ from placement.engine import Engine, Filled
 from placement.errors import PlacementError
 from placement.launches import Launches
 from placement.model import InstanceStatus, StopCode, TaskStatus
+from placement.outlook import Outlook
 from placement.reasons import PROVISIONING_QUOTA, Failure
 from placement.services import Services
 from placement.strategies import STRATEGIES, StrategyFactory
@@ -67,10 +68,10 @@ class Scheduler:
         self.launches = Launches()
         self._inbox: list[m.Event] = []
         self._out: list[m.Command] = []
-        self._now_ms = 0
-        self._requests: list[tuple[Launch, int]] = []
+        self.now_ms = 0
+        self.requests: list[tuple[Launch, int]] = []
         self._starts: list[tuple[Launch, tuple[int, ...]]] = []
-        self._waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
+        self.waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
         self._services = Services(
             self.engine, self.tasks, self.launches, self._start, self._stop, self._say
         )
@@ -106,16 +107,17 @@ class Scheduler:
             commands in the order in which to carry them out, notices among them; a call that names
             something unknown changes nothing and is answered with CallRejected.
         """
-        assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms} ms"
-        self._now_ms = now_ms
+        assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
+        self.now_ms = now_ms
         events, self._inbox = self._inbox, []
         for position, event in enumerate(events):
             try:
                 self._handlers[type(event)](event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
+        self.engine.look_ahead(now_ms, Outlook(self))
         self._services.settle(now_ms)
-        self._start_waiting(self._waiting.place(self.engine, self.tasks))
+        self._start_waiting(self.waiting.place(self.engine, self.tasks))
         self._expire()
         self._place_starts()
         self._place_requests()
@@ -125,7 +127,7 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has something to do even if no event comes; None: never."""
-        deadlines = (self._waiting.deadline_ms, self._services.deadline_ms)
+        deadlines = (self.waiting.deadline_ms, self._services.deadline_ms)
         return min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
 
     @property
@@ -143,7 +145,7 @@ class Scheduler:
             raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
         launch = self.launches.of_run_task(call)
         self.engine.check(launch.kind)
-        self._requests.append((launch, call.count))
+        self.requests.append((launch, call.count))
 
     def _start_task(self, call: m.StartTask) -> None:
         self._starts.append((self.launches.of_start_task(call), call.instances))
@@ -179,7 +181,7 @@ class Scheduler:
             instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider),
             reserved_ports=tcp + [("udp", port) for port in event.reserved_udp],
             devices=event.devices,
-            at_ms=self._now_ms,
+            at_ms=self.now_ms,
         )
         # One that registers again is ACTIVE: services with tasks there may have too many now.
         self._host_changed(event.instance)
@@ -213,13 +215,13 @@ class Scheduler:
         if event.status is TaskStatus.STOPPED:
             ended = [task for task in changed if self.tasks.alive(task)]
             for task in set(ended).intersection(failed):
-                self._services.failed_to_start(task, self._now_ms)
+                self._services.failed_to_start(task, self.now_ms)
             self._end(ended)
             return
         self._services.touch(changed)
         if event.status is TaskStatus.RUNNING:
             for task in changed:
-                self._services.ran(task, self._now_ms)
+                self._services.ran(task, self.now_ms)
 
     def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
         self._services.judged(event.tasks, event.healthy)
@@ -245,7 +247,7 @@ class Scheduler:
             launch, row = self.tasks.launch[task], self.tasks.instance[task]
             self.tasks.end(task)
             if row == NOWHERE:
-                self._waiting.remove(launch.kind, task)
+                self.waiting.remove(launch.kind, task)
             else:
                 self.cluster.release(launch.kind, row, self.tasks.devices(task))
             self._services.remove(task)
@@ -264,7 +266,7 @@ class Scheduler:
                     self._out.append(m.RunTaskFailed(launch.request, 1, filled.failure, row))
 
     def _place_requests(self) -> None:
-        requests, self._requests = self._requests, []
+        requests, self.requests = self.requests, []
         for launch, count in requests:
             filled = self.engine.fill(launch.kind, count)
             self._start(launch, filled)
@@ -281,9 +283,9 @@ class Scheduler:
 
     def _wait(self, launch: Launch, count: int, failure: Failure) -> int:
         """Let up to `count` tasks wait for capacity; returns how many the quota admits."""
-        room = self._waiting.room_for(count)
+        room = self.waiting.room_for(count)
         tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
-        self._waiting.add(launch.kind, tasks, self._now_ms)
+        self.waiting.add(launch.kind, tasks, self.now_ms)
         if tasks:
             assert launch.request is not None
             self._out.append(m.TasksProvisioning(launch.request, tuple(tasks), failure))
@@ -325,7 +327,7 @@ class Scheduler:
 
     def _expire(self) -> None:
         """Stop the tasks that waited too long, each with the reason that holds now."""
-        for task in self._waiting.expired(self._now_ms):
+        for task in self.waiting.expired(self.now_ms):
             failure = self.engine.explain(self.tasks.launch[task].kind)
             reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)

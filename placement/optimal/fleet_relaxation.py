@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from placement.optimal.search import Budget
 
 QUICK_NODES = 300  # search nodes per first kind
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
+EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
@@ -50,6 +52,24 @@ class FleetColumns:
     amounts: FloatArray
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What the bound rests on: worths of items that no pattern exceeds by much.
+
+    Args:
+        values: (kinds,) int64 scaled worths; best: per type, no pattern is worth more.
+        scale: a price of 1, scaled.
+    """
+
+    values: IntArray
+    best: tuple[int, ...]
+    scale: float
+
+    def scaled(self, price: int) -> Fraction:
+        """A price in the unit of `values`, exactly."""
+        return Fraction(self.scale) * price
+
+
 class FleetRelaxation:
     """The linear program over all patterns of all types.
 
@@ -64,6 +84,7 @@ class FleetRelaxation:
         self.prices = prices
         self.budget = budget
         self.bound = 0
+        self.proof: Proof | None = None
         self.values = np.zeros(len(market.counts), dtype=np.int64)
         self._scale = 2.0**SCALED_PRICE_BITS / max(float(prices.max()), shortage_cost / 2**10, 1.0)
         self._shortage_cost = shortage_cost
@@ -89,25 +110,31 @@ class FleetRelaxation:
     def solve(self, counts: IntArray | None = None, exact: bool = True) -> MasterSolution | None:
         """Generate columns until none helps (or the bound is close); raises `bound`.
 
+        Half of the time or work that is left is for whoever makes fleets of the columns.
+
         Args:
             counts: what to cover instead of all items; then no bound is derived.
             exact: prove the end by exact pricing; otherwise stop when the quick search fails.
         """
         self._master.demand(self.market.counts if counts is None else counts)
-        while True:
+        seconds, work = self.budget.left_seconds() / 2, self.budget.left_work() / 2
+        for turn in count(1):
             solution = self._master.solve()
             self.budget.spend(60.0 * len(self._types))
             if solution is None or self.budget.exhausted():
                 return solution
-            if self._quick(solution):
+            late = self.budget.left_seconds() < seconds or self.budget.left_work() < work
+            found = self._quick(solution)
+            if found and not late and (turn % EXACT_EVERY or not exact):
                 continue
             if not exact:
                 return solution
             new, best = self._exact(solution)
             if counts is None:
                 self._raise_bound(best)
-            if not new or self.bound >= solution.value * (1 - CLOSE):
-                return solution
+            if late or not (new or found) or self.bound >= solution.value * (1 - CLOSE):
+                return self._master.solve() if new or found else solution
+        raise AssertionError("unreachable")
 
     def columns(self, solution: MasterSolution) -> FleetColumns:
         """The columns of real types, with their amounts in `solution`."""
@@ -170,7 +197,16 @@ class FleetRelaxation:
                 if n is not None
             )
             cost = (ratio * value - surplus) / scale
-            self.bound = max(self.bound, -(-cost.numerator // cost.denominator))
+            bound = -(-cost.numerator // cost.denominator)
+            if self.proof is None or bound > self.bound:
+                self.bound = max(self.bound, bound)
+                self.proof = self._proof(ratio, best)
+
+    def _proof(self, ratio: Fraction, best: list[int]) -> Proof:
+        """The worths that `ratio` leaves; rounded down, so no pattern is worth more than before."""
+        values = [int(v) * ratio.numerator // ratio.denominator for v in self.values]
+        most = [int(b * ratio) for b in best]
+        return Proof(np.array(values, np.int64), tuple(most), self._scale)
 
 
 def short_of_room(market: Market, budget: Budget) -> IntArray | None:

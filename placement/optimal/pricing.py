@@ -19,6 +19,7 @@ from placement.optimal.problem import BoolArray, FloatArray, IntArray
 EXACT_TABLE_CELLS = 8_000_000  # up to this size one dimension gets its true table
 SCALED_ROOM = (2_048, 16_384)  # least and most room of a scaled table
 SCALED_CELLS = 400_000  # of a scaled table, as far as the least room allows
+DENSE_DIMENSIONS = 8  # with a table of their own; others, such as limits of groups, bound little
 SCALE = 2**26  # a dual of 1.0 as an integer
 
 
@@ -49,6 +50,7 @@ class Pricer:
         per_bin: (kinds,) int64; most items of a kind that one bin may hold.
         capacity: (dimensions,) int64.
         exclusive: (kinds, kinds) bool, symmetric; kinds that must not share a bin.
+        cells: of a scaled table, as far as the least room allows; fewer are made faster.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Pricer:
         per_bin: IntArray,
         capacity: IntArray,
         exclusive: BoolArray | None = None,
+        cells: int = SCALED_CELLS,
     ) -> None:
         m = len(demand)
         self.demand = np.ascontiguousarray(demand)
@@ -64,14 +67,19 @@ class Pricer:
         self.per_bin = per_bin
         none = np.zeros((0, 0), dtype=np.bool_)
         self.exclusive = none if exclusive is None or not exclusive.any() else exclusive
-        self._relative = demand / np.maximum(capacity, 1)
+        self._needs = _needs(self.demand)
+        # in a dimension without room no kind with a demand has a place anyway
+        relative = demand / np.maximum(capacity, 1)
+        dense = np.argsort(-relative.sum(axis=0), kind="stable")[:DENSE_DIMENSIONS]
+        self._relative = relative[:, np.sort(dense)]
         self._one = demand.shape[1] == 1 and m * (int(capacity[0]) + 1) <= EXACT_TABLE_CELLS
         if self._one:
             room = int(capacity[0])
             self._tables = np.zeros((1, m + 1, room + 1), dtype=np.int64)
         else:
-            surrogates = 1 if demand.shape[1] == 1 else demand.shape[1] + 2
-            room = min(max(SCALED_CELLS // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
+            dense_count = self._relative.shape[1]
+            surrogates = 1 if dense_count == 1 else dense_count + 2
+            room = min(max(cells // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
             self._tables = np.zeros((surrogates, m + 1, room + 1), dtype=np.int64)
 
     def search(
@@ -93,6 +101,7 @@ class Pricer:
         patterns, found, best, complete, nodes = search_leads(
             values,
             np.hstack([self.demand, sizes]),
+            self._needs,
             per_bin,
             np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
             self._tables,
@@ -118,6 +127,7 @@ class Pricer:
         patterns, complete, nodes = collect_patterns(
             values,
             np.hstack([self.demand, sizes]),
+            self._needs,
             self.per_bin,
             np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
             self._tables,
@@ -133,8 +143,8 @@ class Pricer:
         if self._one:
             return self.demand
         mixes = [self._relative]
-        if self.demand.shape[1] > 1:
-            d = self.demand.shape[1]
+        if self._relative.shape[1] > 1:
+            d = self._relative.shape[1]
             mixes += [self._relative.mean(axis=1, keepdims=True)]
             mixes += [self._relative @ _value_mix(values, self._relative).reshape(d, 1)]
         scaled = np.hstack(mixes) * ((self._tables.shape[2] - 1) * (1 - 1e-12))
@@ -148,3 +158,11 @@ def _value_mix(values: IntArray, relative: FloatArray) -> FloatArray:
     mix = np.maximum(mix, 1e-3)
     result: FloatArray = mix / mix.sum()
     return result
+
+
+def _needs(demand: IntArray) -> IntArray:
+    """(kinds, most of any kind) the dimensions in which each kind has a demand, then -1."""
+    wanted = demand > 0
+    order = np.argsort(~wanted, axis=1, kind="stable")
+    listed: IntArray = np.where(np.take_along_axis(wanted, order, axis=1), order, -1)
+    return np.ascontiguousarray(listed[:, : max(1, int(wanted.sum(axis=1).max(initial=0)))])

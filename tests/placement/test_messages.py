@@ -20,7 +20,20 @@ BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_valu
 
 EVENTS = [
     m.RegisterTaskDefinition({"family": "app", "containerDefinitions": [{"name": "c"}]}),
-    m.RunTask(1, "app:2", 3, "g", 256, 512, CONSTRAINTS, STRATEGIES, "cp", ("a", "b"), "me"),
+    m.RunTask(
+        1,
+        "app:2",
+        3,
+        "g",
+        256,
+        512,
+        CONSTRAINTS,
+        STRATEGIES,
+        "cp",
+        ("a", "b"),
+        "me",
+        (("DISK", 2),),
+    ),
     m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
     m.StopTask((1, 2), "why"),
     m.CreateService(
