@@ -28,7 +28,7 @@ from placement.optimal.search import Budget
 
 Solve = Callable[[FleetProblem, Limits, ProgressCallback | None], FleetResult]
 KINDS_LEAST = 100  # below, solving as it stands is quick enough
-COARSE_SHARE = 0.6  # of time and work
+COARSE_SHARE = 0.8  # of time and work
 
 
 def shared_limits(problem: FleetProblem) -> BoolArray:
