@@ -42,6 +42,11 @@ COMMANDS = {
         "optimize_parser",
         "the provably least number of bins for a packing file",
     ),
+    "regret": (
+        "experiments.regret",
+        "regret_parser",
+        "what runs kept busy, against the provable minimum",
+    ),
     "openb": (
         "experiments.openb",
         "add_arguments",
