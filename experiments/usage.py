@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from placement import messages as m
-from placement.cluster import BoolArray, Cluster, IntArray, instance_strings
-from placement.constraints import MaxPerInstance
-from placement.engine import Engine
+from placement.cluster import Cluster, instance_strings
 from placement.launches import Launches
 from placement.model import TaskKind, TaskStatus
-from placement.optimal.fleet_problem import BinType
-from placement.optimal.over_time_problem import ANY_NUMBER, OverTimeProblem
+from placement.optimal.over_time_demand import Ran, problem_over_time
+from placement.optimal.over_time_problem import OverTimeProblem
 
 
 class Usage:
@@ -34,7 +30,7 @@ class Usage:
         self._kinds: dict[TaskKind, int] = {}
         self._running: dict[int, tuple[int, int, int]] = {}  # task -> kind, instance, start
         self._on: dict[int, dict[int, None]] = {}
-        self._ran: list[tuple[int, int, int]] = []  # kind, start, end
+        self._ran: list[Ran] = []
         self._handlers: dict[type, Any] = {
             m.RegisterTaskDefinition: lambda call: self._launches.register(call.document),
             m.InstanceRegistered: self._registered,
@@ -56,48 +52,9 @@ class Usage:
                 handler(message)
 
     def problem(self, until_ms: int) -> OverTimeProblem:
-        """What ran until `until_ms`, on any instances that registered: as many of each as did.
-
-        Instances are of one type where they registered the same, at one price, and the constraints
-        on attributes allow the same tasks there. Kinds are in a fixed order, so that runs that
-        placed the same tasks have the same kinds.
-        """
-        cluster, engine = self._cluster, Engine(self._cluster, np.random.default_rng(0))
-        kinds = list(self._kinds)
-        needs = np.array([cluster.demand(kind) for kind in kinds], dtype=np.int64)
-        allowed = np.array([engine.fixed_mask(kind) for kind in kinds])
-        first, type_of = self._types(np.unique(allowed, axis=0))
-        caps = np.array([[most_per_instance(kind, engine)] for kind in kinds], dtype=np.int64)
-        most = np.where(allowed[:, first], caps, 0)
-        used = _can_run_short(needs, most, cluster.registered[first])
-        table = np.hstack([needs[:, used], most])
-        unique, number = np.unique(table, axis=0, return_inverse=True)
+        """What ran until `until_ms`, on any instances that registered: as many of each as did."""
         ran = [*self._ran, *((kind, at, until_ms) for kind, _, at in self._running.values())]
-        kind, start_ms, end_ms = np.array(ran, dtype=np.int64).reshape(-1, 3).T
-        names = cluster.column("attribute:ecs.instance-type")
-        return OverTimeProblem(
-            unique[:, : len(used)],
-            number.reshape(-1)[kind],
-            start_ms,
-            end_ms,
-            tuple(
-                BinType(
-                    names.values[names.codes[row]] if names.codes[row] >= 0 else "instance",
-                    cluster.registered[row, used],
-                    self._prices[row],
-                    int((type_of == t).sum()),
-                )
-                for t, row in enumerate(first.tolist())
-            ),
-            unique[:, len(used) :],
-        )
-
-    def _types(self, allowed: BoolArray) -> tuple[IntArray, IntArray]:
-        """Instances alike in all that counts: the first row of each type, and the type by row."""
-        prices = np.array(self._prices, dtype=np.int64)[:, None]
-        table = np.hstack([self._cluster.registered, prices, allowed.T])
-        _, first, type_of = np.unique(table, axis=0, return_index=True, return_inverse=True)
-        return first, type_of.reshape(-1)
+        return problem_over_time(self._cluster, self._prices, list(self._kinds), ran)
 
     def _registered(self, event: m.InstanceRegistered) -> None:
         assert event.instance == len(self._prices), "instances are numbered as they register"
@@ -139,20 +96,3 @@ class Usage:
             kind, instance, start_ms = self._running.pop(task)
             del self._on[instance][task]
             self._ran.append((kind, start_ms, self._now_ms))
-
-
-def _can_run_short(needs: IntArray, most: IntArray, registered: IntArray) -> IntArray:
-    """The resources of which some instance has less than all that it may hold would need."""
-    wanted = most.T.astype(object) @ needs.astype(object)  # may leave 64 bits
-    return np.flatnonzero((wanted > registered).any(axis=0))
-
-
-def most_per_instance(kind: TaskKind, engine: Engine) -> int:
-    """How many tasks of `kind` its constraints and ports let one instance hold, whatever the room.
-
-    Constraints on groups hold for all kinds of a group together, so this is true of each.
-    """
-    names = {constraint.type for constraint in kind.constraints}
-    caps = [check.most for check in engine.checks(kind) if isinstance(check, MaxPerInstance)]
-    alone = "distinctInstance" in names or kind.tcp_ports or kind.udp_ports
-    return min([ANY_NUMBER, *caps, *([1] if alone else [])])
