@@ -42,6 +42,11 @@ COMMANDS = {
         "optimize_parser",
         "a proven plan: fewest instances, cheapest fleet, best placement",
     ),
+    "regret": (
+        "experiments.regret",
+        "regret_parser",
+        "what runs kept busy, against the provable minimum",
+    ),
     "openb": (
         "experiments.openb",
         "add_arguments",

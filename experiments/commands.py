@@ -54,6 +54,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     """`stowplan simulate`: every run of the scenario, then table, report, Parquet and journals."""
     from experiments.console import ProgressBars, print_table
     from experiments.output import output_folder
+    from experiments.regret import with_least
     from experiments.report import write_report
     from experiments.results import write_results
     from experiments.runner import run_all
@@ -73,6 +74,7 @@ def simulate(arguments: argparse.Namespace) -> int:
                 extra_strategies=extra,
                 jobs=arguments.jobs,
             )
+        results = with_least(results)
         write_results(results, folder)
         write_report(scenario, results, folder / "report.html")
     print_table(results)

@@ -12,7 +12,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from experiments.formats import LOSS, USE, WAITING, Column, count, groups, refusals, short_reason
+from experiments.formats import (
+    LEAST,
+    LOSS,
+    USE,
+    WAITING,
+    Column,
+    count,
+    groups,
+    is_missing,
+    refusals,
+    short_reason,
+)
 from experiments.simulate import RunResult
 
 _REFUSED = Column("refusals", "refused", "refused", count)
@@ -43,6 +54,7 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
         for columns in parts:
             console.print(_table(members, columns))
         console.print(_refused(members), style="dim")
+        console.print(_least(members), style="dim")
     console.print(f"\n{_LEGEND}", style="dim", highlight=False)
 
 
@@ -76,6 +88,18 @@ def _refused(results: Sequence[RunResult]) -> Text:
             by_reason.setdefault(short_reason(reason), []).append(entry)
     lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
     return Text("\n".join(lines) or "nothing was refused")
+
+
+def _least(results: Sequence[RunResult]) -> Text:
+    """How far each strategy is from what its tasks provably need; nothing where that is unknown."""
+    bound, gap = LEAST
+    who = [
+        f"{result.run.strategy} {bound.text(result.metrics[bound.metric])}"
+        f" ({gap.text(result.metrics[gap.metric])} % below)"
+        for result in results
+        if not is_missing(result.metrics[bound.metric])
+    ]
+    return Text(f"least $busy that any placement could have: {', '.join(who)}" if who else "")
 
 
 class ProgressBars:

@@ -96,6 +96,14 @@ def _instances(group: Group, where: str) -> Finding:
             title, f"{where}, all strategies kept about as many busy: {span} of {fleet}."
         )
     (least, first), (most, last) = busy[0], busy[-1]
+    gap = {name: value for value, name in _ranked(group, "dollars_busy_gap_pct")}
+    proven = (
+        f" No placement whatever could have paid for less than "
+        f"${_span(group, 'dollars_busy_least', dollars)}: {first} may have given away "
+        f"{gap[first]:.0f} %, {last} {gap[last]:.0f} %."
+        if gap
+        else ""
+    )
     price = {name: value for value, name in paid}
     saved = 100 * (1 - price[first] / price[last]) if price[last] else 0.0
     return Finding(
@@ -103,7 +111,8 @@ def _instances(group: Group, where: str) -> Finding:
         f"{where}, {first} kept the fewest instances busy: {tenths(least)} of {fleet} on average, "
         f"against {tenths(most)} under {last}. Were only busy instances paid for, that would "
         f"be ${dollars(price[first])} against ${dollars(price[last])} ({saved:.0f} % less); "
-        f"the whole fleet costs ${dollars(group[0].metrics['dollars'])} whatever the strategy.",
+        f"the whole fleet costs ${dollars(group[0].metrics['dollars'])} whatever the strategy."
+        + proven,
     )
 
 

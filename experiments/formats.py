@@ -123,6 +123,10 @@ USE = (
     Column("cpu_reserved_pct", "CPU%", "CPU, %", tenths),
     Column("memory_reserved_pct", "mem%", "memory, %", tenths),
 )
+LEAST = (
+    Column("dollars_busy_least", "$least", "least, $", dollars),
+    Column("dollars_busy_gap_pct", "gap%", "gap, %", tenths),
+)
 WAITING = (
     Column("wait_p50_s", "p50 s", "wait p50, s", seconds),
     Column("wait_p99_s", "p99 s", "wait p99, s", seconds),

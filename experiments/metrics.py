@@ -73,6 +73,10 @@ def _services_short(recorder: Recorder) -> float | None:
     return 100 * sum(shares) / len(shares)
 
 
+def _of_all_runs(recorder: Recorder) -> None:
+    """Worked out for all runs together, once they are done: see `experiments.regret`."""
+
+
 METRICS: Mapping[str, Metric] = {
     "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
     "instances_used": Metric(
@@ -87,6 +91,12 @@ METRICS: Mapping[str, Metric] = {
     "dollars": Metric(_dollars, "$", "less", "on-demand price of the whole fleet for the run"),
     "dollars_busy": Metric(
         _dollars_busy, "$", "less", "the same for the time in which an instance held a task"
+    ),
+    "dollars_busy_least": Metric(
+        _of_all_runs, "$", "", "no placement of the same tasks at the same times pays less"
+    ),
+    "dollars_busy_gap_pct": Metric(
+        _of_all_runs, "%", "less", "dollars_busy above that minimum, of dollars_busy"
     ),
     "cpu_reserved_pct": Metric(
         _mean("cpu_used", "cpu"), "%", "more", "CPU reserved, of what is registered, mean over time"

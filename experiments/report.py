@@ -13,7 +13,18 @@ import numpy as np
 
 from experiments.charts import COLOURS
 from experiments.findings import findings
-from experiments.formats import LOSS, USE, WAITING, Column, count, duration, groups, refusals
+from experiments.formats import (
+    LEAST,
+    LOSS,
+    USE,
+    WAITING,
+    Column,
+    count,
+    duration,
+    groups,
+    is_missing,
+    refusals,
+)
 from experiments.plots import plots, title_of
 from experiments.results import GONE, fills
 from experiments.simulate import RunResult
@@ -114,10 +125,11 @@ def _words(fault: Any) -> str:
 
 def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dict[str, Any]:
     lost = any(result.metrics["lost"] for result in members)
+    known = not any(is_missing(result.metrics[LEAST[0].metric]) for result in members)
     return {
         "title": title_of(scenario, members[0].run.layout, members[0].run.faults),
         "parts": [
-            _part("Use of the fleet", USE, members, index),
+            _part("Use of the fleet", USE + LEAST * known, members, index),
             _part(
                 "Waiting" + (" and loss" if lost else ""),
                 WAITING + LOSS[: 3 * lost],

@@ -11,9 +11,11 @@ from experiments.arrivals import arrivals, definition_name
 from experiments.load import Loaded
 from experiments.metrics import metrics_of, wait_histogram
 from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
+from experiments.usage import Usage
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
+from placement.optimal.over_time_problem import OverTimeProblem
 from placement.scenario import Fault, Run, Scenario, instance_specs
 from placement.scheduler import Scheduler, SchedulerConfig
 from sim.driver import SimDriver
@@ -25,7 +27,7 @@ Progress = Callable[[int], None]
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
     was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` counts tasks by
-    how long they waited, as `wait_histogram` has it."""
+    how long they waited, as `wait_histogram` has it; `usage` is what ran when."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -33,6 +35,7 @@ class RunResult:
     frames: list[tuple[int, list[int]]]
     instances: list[InstanceRecord]
     waits: list[tuple[int, int]] = field(default_factory=list)
+    usage: OverTimeProblem | None = None
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -48,8 +51,8 @@ def simulate(
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
-    recorder = Recorder()
-    sinks: list[Callable[[Round], None]] = [recorder]
+    recorder, usage = Recorder(), Usage()
+    sinks: list[Callable[[Round], None]] = [recorder, usage]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     if journal is None:
@@ -67,6 +70,7 @@ def simulate(
         recorder.frames,
         recorder.instances,
         wait_histogram(recorder),
+        usage.problem(scenario.duration),
     )
 
 

@@ -15,7 +15,8 @@ from math import floor, gcd
 import numpy as np
 
 from placement.optimal.cpsat import run_cp_sat
-from placement.optimal.fleet_relaxation import FleetRelaxation, Proof
+from placement.optimal.cuts import Cut
+from placement.optimal.fleet_relaxation import FleetRelaxation
 from placement.optimal.fleet_rounding import FleetSearch, bins_of, tidy
 from placement.optimal.pricing import Pricer
 from placement.optimal.problem import IntArray
@@ -35,7 +36,7 @@ def decide_rest(search: FleetSearch, relaxation: FleetRelaxation) -> None:
         _decide(search, *listed)
 
 
-def _patterns(search: FleetSearch, proof: Proof, cost: int) -> tuple[IntArray, IntArray] | None:
+def _patterns(search: FleetSearch, proof: Cut, cost: int) -> tuple[IntArray, IntArray] | None:
     """(n, kinds) patterns and (n,) types that a fleet cheaper than `cost` may use; None: too many.
 
     For any fleet, scale * cost >= values @ counts - sum of limit * surplus + sum of reduced costs

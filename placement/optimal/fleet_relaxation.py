@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import count
 
 import numpy as np
 
 from placement.optimal.cpsat import best_pattern
+from placement.optimal.cuts import Cut, cut
 from placement.optimal.master import Master, MasterSolution
 from placement.optimal.pricing import Pricer
 from placement.optimal.problem import FloatArray, IntArray
@@ -19,6 +20,9 @@ SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
 EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
 FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
+PROOF_ROUNDS = 12  # of such a proof, at most
+PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
+SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
 CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
@@ -29,6 +33,7 @@ class Market:
     Args:
         demand: (kinds, dimensions); counts: (kinds,).
         capacities: (types, dimensions); prices: (types,); limits: per type, None without one.
+        most: (kinds, types) most items of a kind in one bin of a type whatever its room; None: any.
     """
 
     demand: IntArray
@@ -36,13 +41,14 @@ class Market:
     capacities: IntArray
     prices: IntArray
     limits: tuple[int | None, ...]
+    most: IntArray | None = None
 
     def per_bin(self, kind: int) -> IntArray:
         """(kinds,) most items of each kind one bin of type `kind` can hold."""
         room = self.capacities[kind] // np.maximum(self.demand, 1)
         fits = np.where(self.demand > 0, room, np.iinfo(np.int64).max).min(axis=1)
         most: IntArray = np.minimum(fits, self.counts)
-        return most
+        return most if self.most is None else np.minimum(most, self.most[:, kind])
 
 
 @dataclass(frozen=True)
@@ -52,24 +58,6 @@ class FleetColumns:
     patterns: IntArray
     types: IntArray
     amounts: FloatArray
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What the bound rests on: worths of items that no pattern exceeds by much.
-
-    Args:
-        values: (kinds,) int64 scaled worths; best: per type, no pattern is worth more.
-        scale: a price of 1, scaled.
-    """
-
-    values: IntArray
-    best: tuple[int, ...]
-    scale: float
-
-    def scaled(self, price: int) -> Fraction:
-        """A price in the unit of `values`, exactly."""
-        return Fraction(self.scale) * price
 
 
 class FleetRelaxation:
@@ -86,9 +74,11 @@ class FleetRelaxation:
         self.prices = prices
         self.budget = budget
         self.bound = 0
-        self.proof: Proof | None = None
+        self.proof: Cut | None = None
         self.values = np.zeros(len(market.counts), dtype=np.int64)
-        self._scale = 2.0**SCALED_PRICE_BITS / max(float(prices.max()), shortage_cost / 2**10, 1.0)
+        dearest = max(float(prices.max()), shortage_cost / 2**10, 1.0)
+        self._bits = SCALED_PRICE_BITS - math.ceil(math.log2(dearest))
+        self._scale = 2.0**self._bits
         self._shortage_cost = shortage_cost
         self._smooth = np.floor(_fair_prices(market, prices) * self._scale).astype(np.int64)
         self._types: list[int] = []
@@ -141,6 +131,26 @@ class FleetRelaxation:
                 return self._master.solve() if new or found else solution
         raise AssertionError("unreachable")
 
+    def prove(self, counts: IntArray) -> Cut:
+        """What the relaxation for `counts` proves of the cost of any counts.
+
+        The last step of column generation can take long for little, so this settles for a worth
+        close above the price that is soon proven to be beyond any pattern.
+        """
+        proof = None
+        for _ in range(PROOF_ROUNDS):
+            solution = self.solve(counts, exact=False)
+            if solution is None:
+                break
+            new, best = self._nearly_exact(solution)
+            found = cut(self.values, best, self.prices, self.market.limits, self._bits, counts)
+            if proof is None or found.bound(counts) > proof.bound(counts):
+                proof = found
+            if not new or self.budget.exhausted():
+                break
+        assert proof is not None, "the shortage columns make the program feasible"
+        return proof
+
     def columns(self, solution: MasterSolution) -> FleetColumns:
         """The columns of real types, with their amounts in `solution`."""
         types = np.array(self._types)
@@ -184,10 +194,7 @@ class FleetRelaxation:
         self.values = values
         new, best = 0, []
         for t in range(len(self.prices)):
-            pattern, most = best_pattern(
-                self.values, self.market.demand, self._per_bin[t],
-                self.market.capacities[t], self.budget,
-            )  # fmt: skip
+            pattern, most = self._price(t)
             best.append(most)
             if pattern @ solution.duals > self._worth(solution, t) * (1 + 1e-7) + 1e-7:
                 new += self.add(pattern[None], t)
@@ -195,40 +202,38 @@ class FleetRelaxation:
             self._raise_bound(best)
         return new
 
+    def _nearly_exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
+        """As `_exact`, but with a value a little above the best pattern's, in short time."""
+        new, best = 0, []
+        for t, pricer in enumerate(self._pricers):
+            worth = self._worth(solution, t) * self._scale
+            for slack in SLACKS:
+                found = pricer.search(self.values, int(worth * (1 + slack)), PROOF_NODES)
+                self.budget.spend(found.steps)
+                new += self.add(found.patterns, t)
+                if found.complete:
+                    break
+            best.append(found.best if found.complete else pricer.ceiling())
+        return new, best
+
+    def _price(self, kind: int) -> tuple[IntArray, int]:
+        """The most valuable pattern of a type, and a value that none exceeds."""
+        return best_pattern(
+            self.values, self.market.demand, self._per_bin[kind],
+            self.market.capacities[kind], self.budget,
+        )  # fmt: skip
+
     def _worth(self, solution: MasterSolution, kind: int) -> float:
         """What a pattern of this type must be worth to enter."""
         return float(self.prices[kind]) + max(0.0, float(solution.shadow_prices[kind]))
 
     def _raise_bound(self, best: list[int]) -> None:
-        """Cost bound from the scaled duals; `best[t]` is at least any pattern's value in type t.
-
-        Any x >= 0 covering the counts within the limits costs at least r * values @ counts minus,
-        for each limited type, limit * (what its best pattern is worth above its price), for any
-        r >= 0 that makes no unlimited type's pattern worth more than its price.
-        """
-        scale = Fraction(self._scale)
-        priced = [(Fraction(int(p)) * scale, b) for p, b in zip(self.prices, best, strict=True)]
-        limits = self.market.limits
-        everyone = [p / b for p, b in priced if b > 0]
-        unlimited = [p / b for (p, b), n in zip(priced, limits, strict=True) if b > 0 and n is None]
-        value = sum(int(v) * int(n) for v, n in zip(self.values, self.market.counts, strict=True))
-        for ratio in (min([Fraction(1), *everyone]), min([Fraction(1), *unlimited])):
-            surplus = sum(
-                n * max(Fraction(0), ratio * b - p)
-                for (p, b), n in zip(priced, limits, strict=True)
-                if n is not None
-            )
-            cost = (ratio * value - surplus) / scale
-            bound = -(-cost.numerator // cost.denominator)
-            if self.proof is None or bound > self.bound:
-                self.bound = max(self.bound, bound)
-                self.proof = self._proof(ratio, best)
-
-    def _proof(self, ratio: Fraction, best: list[int]) -> Proof:
-        """The worths that `ratio` leaves; rounded down, so no pattern is worth more than before."""
-        values = [int(v) * ratio.numerator // ratio.denominator for v in self.values]
-        most = [int(b * ratio) for b in best]
-        return Proof(np.array(values, np.int64), tuple(most), self._scale)
+        """Cost bound from the scaled duals; `best[t]` is at least any pattern's value in type t."""
+        market = self.market
+        found = cut(self.values, best, self.prices, market.limits, self._bits, market.counts)
+        bound = found.bound(market.counts)
+        if self.proof is None or bound > self.bound:
+            self.bound, self.proof = max(self.bound, bound), found
 
 
 def _fair_prices(market: Market, prices: IntArray) -> FloatArray:

@@ -113,6 +113,10 @@ class Pricer:
         steps = self._tables.size + 20 * nodes
         return Priced(patterns, found, int(best), bool(complete), int(steps))
 
+    def ceiling(self) -> int:
+        """What no pattern exceeds by the values last searched: what the tables tell at once."""
+        return int(self._tables[:, 0, -1].min())
+
     def collect(
         self, values: IntArray, threshold: int, node_limit: int, most: int
     ) -> tuple[IntArray, bool, int]:

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.charts import Axis, Chart, Line, minutes_axis, nice_axis, svg, thinned, waits_axis
 from experiments.findings import findings
-from experiments.formats import LOSS, USE, WAITING, dollars, duration, roughly, seconds
+from experiments.formats import LEAST, LOSS, USE, WAITING, dollars, duration, roughly, seconds
 from experiments.report import write_report
 from experiments.results import runs_frame
 from tests.experiments.made_results import result, results, scenario
@@ -76,7 +76,9 @@ def test_the_tables_have_every_run_and_the_numbers_of_the_frame(written):
     for number, table in enumerate(tables):
         layout = ("shared", "separate")[number // 4]
         faults = ("none", "zone-loss")[number // 2 % 2]
-        columns = USE if number % 2 == 0 else WAITING + (LOSS[:3] if faults != "none" else ())
+        columns = (
+            USE + LEAST if number % 2 == 0 else WAITING + (LOSS[:3] if faults != "none" else ())
+        )
         for row in table[1:]:
             expected = frame.loc[layout, faults, row[0]]
             assert row[1:] == [column.text(expected[column.metric]) for column in columns]

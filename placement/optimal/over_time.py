@@ -1,0 +1,186 @@
+"""The least that instances must cost over time: a plan, and a bound on every plan.
+
+To be compared with what an online run kept busy. The bound lets tasks move, which no plan does, so
+a gap may remain that nobody can close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from placement import messages as m
+from placement.client import Arrival
+from placement.cluster import Cluster, instance_strings
+from placement.launches import Launches
+from placement.model import TaskKind
+from placement.optimal.answer import Answer
+from placement.optimal.over_time_bound import Bounds
+from placement.optimal.over_time_check import check_over_time
+from placement.optimal.over_time_demand import Ran, problem_over_time
+from placement.optimal.over_time_plan import OverTimePlan, plans
+from placement.optimal.over_time_problem import UNIT, OverTimeProblem
+from placement.optimal.problem import Limits, Progress, ProgressCallback
+from placement.scenario import Scenario, instance_specs
+
+GOAL = "hours"
+PATTERN_SOLVES = 64  # moments at which columns are generated, at most
+
+
+def least_over_time(
+    problem: OverTimeProblem,
+    limits: Limits | None = None,
+    progress: ProgressCallback | None = None,
+) -> Answer[OverTimePlan]:
+    """Keep instances busy at the least cost, and prove what the least could be.
+
+    The plan is checked by `over_time_check` before it is returned. A KeyboardInterrupt ends the
+    solve early with the best found so far.
+    """
+    solve = _Solve(problem, limits or Limits(), progress)
+    reasons = _reasons(problem)
+    interrupted = False
+    try:
+        if not reasons:
+            solve.run()
+    except KeyboardInterrupt:
+        interrupted = True
+    proven = solve.cost is not None and solve.cost <= solve.lower_bound
+    known = "unknown" if solve.cost is None else "optimal" if proven else "feasible"
+    return Answer(
+        GOAL,
+        UNIT,
+        "infeasible" if reasons else known,  # type: ignore[arg-type]
+        solve.cost,
+        solve.lower_bound,
+        solve.plan,
+        reasons,
+        solve.bounds.budget.seconds(),
+        interrupted,
+        tuple(solve.log),
+    )
+
+
+class _Solve:
+    """Best plan, bound and log of one solve."""
+
+    def __init__(
+        self, problem: OverTimeProblem, limits: Limits, progress: ProgressCallback | None
+    ) -> None:
+        self.problem, self._progress = problem, progress
+        self.bounds = Bounds([problem], limits)
+        self.plan: OverTimePlan | None = None
+        self.cost: int | None = None
+        self.lower_bound = 0
+        self.log: list[Progress] = []
+
+    def run(self) -> None:
+        """The quick bound, the plans, then the slower bound while there is time for it."""
+        self.bounds.use_resource_prices()
+        self._note(self.plan, self.cost)
+        for plan in plans(self.problem):
+            cost = check_over_time(self.problem, plan)
+            if self.cost is None or cost < self.cost:
+                self._note(plan, cost)
+            if self._finished():
+                return
+        solves = 1
+        while solves <= PATTERN_SOLVES and not self._finished():
+            self.bounds.use_patterns(solves)
+            self._note(self.plan, self.cost)
+            solves *= 2
+
+    def _finished(self) -> bool:
+        proven = self.cost is not None and self.cost <= self.lower_bound
+        return proven or self.bounds.budget.exhausted()
+
+    def _note(self, plan: OverTimePlan | None, cost: int | None) -> None:
+        bound = self.bounds.totals()[0]
+        if (cost, bound) == (self.cost, self.lower_bound):
+            return
+        self.plan, self.cost, self.lower_bound = plan, cost, bound
+        self.log.append(Progress(self.bounds.budget.seconds(), bound, cost))
+        if self._progress:
+            self._progress(self.log[-1])
+
+
+def _reasons(problem: OverTimeProblem) -> tuple[str, ...]:
+    """Why there can be no plan: tasks that no instance can hold."""
+    capacities = np.array([offer.capacity for offer in problem.types], dtype=np.int64)
+    open_types = np.array([offer.limit != 0 for offer in problem.types])
+    fits = (problem.demand[:, None, :] <= capacities[None]).all(axis=2)
+    fits &= (problem.most > 0) & open_types
+    runs = np.bincount(
+        problem.kind[problem.end_ms > problem.start_ms], minlength=len(problem.demand)
+    )
+    lost = np.flatnonzero(~fits.any(axis=1) & (runs > 0)).tolist()
+    return tuple(
+        f"{runs[k]} tasks that ask for {problem.demand[k].tolist()} fit no type on offer"
+        for k in lost
+    )
+
+
+def least_hours(
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    limits: Limits | None = None,
+    progress: ProgressCallback | None = None,
+) -> Answer[OverTimePlan]:
+    """The same for what a scenario's calls ask for, were every task to start when it is asked for.
+
+    Instances are of the fleet's types, any number of each: nothing waits, as it may in a run.
+    Services keep their count until it changes; when a service shrinks its newest tasks stop.
+    """
+    cluster, prices = Cluster(), []
+    for row, spec in enumerate(instance_specs(scenario)):
+        strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
+        cluster.register(row, spec.resources, strings)
+        prices.append(spec.price_microusd_hour)
+    kinds, ran = _asked(calls, scenario.duration)
+    if not ran:
+        return Answer(GOAL, UNIT, "optimal", 0, 0, OverTimePlan(*[np.zeros(0, np.int64)] * 2))
+    problem = problem_over_time(cluster, prices, kinds, ran, limited=False)
+    return least_over_time(problem, limits, progress)
+
+
+def _asked(calls: Sequence[Arrival], until_ms: int) -> tuple[list[TaskKind], list[Ran]]:
+    """The kinds asked for, and every task of them."""
+    launches = Launches()
+    kinds: dict[TaskKind, int] = {}
+    ran: list[Ran] = []
+    services: dict[str, tuple[int, list[int]]] = {}  # kind, starts of the tasks it has now
+
+    def scale(name: str, desired_count: int, at_ms: int) -> None:
+        number, starts = services[name]
+        while len(starts) > desired_count:
+            ran.append((number, starts.pop(), at_ms))
+        starts += [at_ms] * (desired_count - len(starts))
+
+    handlers: dict[type, Any] = {
+        m.RunTask: launches.of_run_task,
+        m.StartTask: launches.of_start_task,
+    }
+    for arrival in calls:
+        call, at_ms = arrival.call, arrival.at_ms
+        if at_ms >= until_ms:
+            continue
+        if isinstance(call, m.RegisterTaskDefinition):
+            launches.register(call.document)
+        elif isinstance(call, m.RunTask | m.StartTask):
+            kind = handlers[type(call)](call).kind
+            number = kinds.setdefault(kind, len(kinds))
+            count = call.count if isinstance(call, m.RunTask) else len(call.instances)
+            end_ms = until_ms if arrival.run_ms is None else min(until_ms, at_ms + arrival.run_ms)
+            ran += [(number, at_ms, end_ms)] * count
+        elif isinstance(call, m.CreateService) and call.scheduling_strategy == "REPLICA":
+            kind = launches.of_service(call).kind
+            services[call.service] = kinds.setdefault(kind, len(kinds)), []
+            scale(call.service, call.desired_count, at_ms)
+        elif isinstance(call, m.UpdateService) and call.service in services:
+            if call.desired_count is not None:
+                scale(call.service, call.desired_count, at_ms)
+    for name in services:
+        scale(name, 0, until_ms)
+    return list(kinds), ran

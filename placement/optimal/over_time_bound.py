@@ -1,0 +1,174 @@
+"""What any instances that hold the tasks must cost over time, proven in integers.
+
+At each moment the tasks that run need at least the cheapest fleet that could hold them, were they
+free to move; the bound adds that up over time. Tasks cannot move, so no plan may reach it.
+A dual vector of one moment bounds the cost of every other, so a few are worked out where they help
+most and each moment takes the best of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd
+
+import numpy as np
+
+from placement.optimal.cuts import Cut, cut
+from placement.optimal.fleet_relaxation import FleetRelaxation, Market
+from placement.optimal.over_time_problem import OverTimeProblem, moments
+from placement.optimal.problem import FloatArray, IntArray, Limits
+from placement.optimal.search import Budget
+
+SAMPLES = 64  # moments, spread evenly over time, whose prices of resources are worked out
+SHORTAGE = 100.0  # cost of a missing item, in prices of the dearest type
+BITS = 62  # worths of all tasks at one time stay within so many
+
+
+class Bounds:
+    """Least cost at each moment of one or several runs of the same kinds on the same types.
+
+    Args:
+        problems: alike in `demand`, `types` and `most`; their cuts are shared.
+    Attributes:
+        costs: per problem, (moments,) the best bound so far on what must be paid an hour.
+    """
+
+    def __init__(self, problems: Sequence[OverTimeProblem], limits: Limits | None = None) -> None:
+        self.budget = Budget(limits or Limits())
+        first = problems[0]
+        self._kinds = len(first.demand)
+        self.moments = [moments(problem) for problem in problems]
+        self.costs = [np.zeros(len(each.last), dtype=np.int64) for each in self.moments]
+        self._step = gcd(*(offer.price for offer in first.types)) or 1
+        counts = [np.bincount(problem.kind, minlength=self._kinds) for problem in problems]
+        # large kinds first, as column generation wants them
+        capacities = np.array([offer.capacity for offer in first.types], dtype=np.int64)
+        size = (first.demand / np.maximum(capacities.max(axis=0), 1)).sum(axis=1)
+        self._order = np.argsort(-size, kind="stable")
+        self.market = Market(
+            first.demand[self._order],
+            np.max(counts, axis=0)[self._order],
+            capacities,
+            np.array([offer.price for offer in first.types], dtype=np.int64),
+            tuple(offer.limit for offer in first.types),
+            first.most[self._order],
+        )
+        self._cuts: set[bytes] = set()
+        self._relaxation: FleetRelaxation | None = None
+
+    def totals(self) -> list[int]:
+        """Per problem, the bound on price an hour x ms over the whole time."""
+        pairs = zip(self.costs, self.moments, strict=True)
+        return [int((costs.astype(object) * each.lasts_ms).sum()) for costs, each in pairs]
+
+    def peaks(self) -> list[int]:
+        """Per problem, the bound at the moment that needs most."""
+        return [int(costs.max(initial=0)) for costs in self.costs]
+
+    def use_resource_prices(self) -> None:
+        """Raise the bounds by what resources must cost: quick, and near where tasks are small."""
+        parts = _parts(self.market)
+        for counts in self._samples(SAMPLES):
+            self.add(resource_cut(self.market, parts, counts))
+
+    def use_patterns(self, solves: int) -> None:
+        """Raise the bounds by column generation at moments spread over time, at most `solves`."""
+        if self._relaxation is None:
+            cost = SHORTAGE * max(1.0, float(self.market.prices.max()))
+            self._relaxation = FleetRelaxation(self.market, self.market.prices, cost, self.budget)
+        for counts in self._samples(solves):
+            if self.budget.exhausted():
+                return
+            self.add(self._relaxation.prove(counts))
+
+    def add(self, found: Cut) -> None:
+        """Raise the bounds where this cut proves more."""
+        key = found.values.tobytes()
+        if key in self._cuts or not found.values.any():
+            return
+        self._cuts.add(key)
+        values = np.zeros_like(found.values)
+        values[self._order] = found.values
+        for costs, each in zip(self.costs, self.moments, strict=True):
+            worth = np.cumsum(values[each.kind] * each.change)[each.last]
+            bounds = -(-found.bounds(worth) // self._step) * self._step
+            np.maximum(costs, bounds, out=costs)
+
+    def _samples(self, number: int) -> list[IntArray]:
+        """(kinds,) counts at so many moments that part the time of all problems evenly."""
+        lasts = np.concatenate([each.lasts_ms for each in self.moments])
+        passed = np.cumsum(lasts)
+        if not len(passed):
+            return []
+        at = (2 * np.arange(number) + 1) * int(passed[-1]) // (2 * number)
+        chosen = np.unique(np.searchsorted(passed, at, side="right"))
+        begins = np.cumsum([0, *(len(each.last) for each in self.moments)])
+        samples = []
+        for moment in chosen[chosen < len(passed)].tolist():
+            which = int(np.searchsorted(begins, moment, side="right")) - 1
+            counts = self.moments[which].counts(moment - int(begins[which]), self._kinds)
+            samples.append(counts[self._order])
+        return samples
+
+
+def resource_cut(market: Market, parts: IntArray, counts: IntArray) -> Cut:
+    """What the cheapest prices of resources prove: the relaxation that packs nothing.
+
+    Args:
+        parts: per kind and then per type, the part of the market it belongs to; see `_parts`.
+    """
+    kinds, width = len(market.demand), market.demand.shape[1]
+    demand = _by_part(market.demand, parts[:kinds], parts)
+    capacities = _by_part(market.capacities, parts[kinds:], parts)
+    duals = _cheapest_prices(capacities, market, counts @ demand)
+    highest = float(market.prices @ np.array([n or counts.sum() for n in market.limits]))
+    bits = BITS - int(np.ceil(np.log2(max(highest, 1.0)))) - 2
+    scaled = np.floor(duals * 2.0**bits).astype(np.int64)
+    values = demand @ scaled
+    assert width * int(parts.max() + 1) == len(scaled)
+    return cut(values, (capacities @ scaled).tolist(), market.prices, market.limits, bits, counts)
+
+
+def _parts(market: Market) -> IntArray:
+    """Kinds and types that constraints keep apart: (kinds + types,) the number of their part."""
+    assert market.most is not None
+    kinds = len(market.demand)
+    fits = (market.demand[:, None, :] <= market.capacities[None]).all(axis=2) & (market.most > 0)
+    label = np.arange(kinds + len(market.prices))
+    while True:
+        merged = label.copy()
+        for kind, t in np.argwhere(fits):
+            merged[kind] = merged[kinds + t] = min(merged[kind], merged[kinds + t])
+        if (merged == label).all():
+            return np.unique(label, return_inverse=True)[1].reshape(-1)
+        label = merged
+
+
+def _by_part(table: IntArray, mine: IntArray, parts: IntArray) -> IntArray:
+    """(rows, parts x dimensions): each row's numbers stand in the columns of its part."""
+    width = table.shape[1]
+    wide = np.zeros((len(table), int(parts.max() + 1), width), dtype=np.int64)
+    wide[np.arange(len(table)), mine] = table
+    return wide.reshape(len(table), -1)
+
+
+def _cheapest_prices(capacities: IntArray, market: Market, wanted: IntArray) -> FloatArray:
+    """(dimensions,) the duals of buying capacity for `wanted` at least cost, in any fractions."""
+    from ortools.linear_solver import pywraplp
+
+    solver = pywraplp.Solver.CreateSolver("GLOP")
+    rows = [solver.Constraint(float(w), solver.infinity()) for w in wanted.tolist()]
+    dearest = SHORTAGE * max(1.0, float(market.prices.max()))
+    bought = zip(capacities, market.prices.tolist(), market.limits, strict=True)
+    for row, room in zip(rows, capacities.max(axis=0).tolist(), strict=True):
+        lacking = solver.NumVar(0.0, solver.infinity(), "")
+        row.SetCoefficient(lacking, 1.0)
+        solver.Objective().SetCoefficient(lacking, dearest / max(1, room))
+    for room, price, limit in bought:
+        x = solver.NumVar(0.0, solver.infinity() if limit is None else float(limit), "")
+        solver.Objective().SetCoefficient(x, float(price))
+        for row, amount in zip(rows, room.tolist(), strict=True):
+            row.SetCoefficient(x, float(amount))
+    solver.Objective().SetMinimization()
+    solver.Solve()
+    return np.maximum([row.dual_value() for row in rows], 0.0)

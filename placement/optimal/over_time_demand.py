@@ -1,0 +1,83 @@
+"""From tasks on a cluster to a problem over time: equal tasks and equal instances become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from placement.cluster import Cluster, IntArray
+from placement.constraints import MaxPerInstance
+from placement.engine import Engine
+from placement.model import TaskKind
+from placement.optimal.fleet_problem import BinType
+from placement.optimal.over_time_problem import ANY_NUMBER, OverTimeProblem
+
+Ran = tuple[int, int, int]  # a task: number of its kind, start and end in ms
+
+
+def problem_over_time(
+    cluster: Cluster,
+    prices: Sequence[int],
+    kinds: Sequence[TaskKind],
+    ran: Sequence[Ran],
+    *,
+    limited: bool = True,
+) -> OverTimeProblem:
+    """What the tasks that `ran` need, on any of the cluster's instances.
+
+    Instances are of one type where they registered the same, at one price, and the constraints on
+    attributes allow the same tasks there. Kinds are in a fixed order, so that runs that placed the
+    same tasks have the same kinds. Resources that cannot run short are left out.
+
+    Args:
+        prices: per row of the cluster, millionths of a dollar an hour.
+        limited: no more instances of a type at a time than there are; else any number.
+    """
+    engine = Engine(cluster, np.random.default_rng(0))
+    needs = np.array([cluster.demand(kind) for kind in kinds], dtype=np.int64)
+    allowed = np.array([engine.fixed_mask(kind) for kind in kinds])
+    paid = np.array(prices, dtype=np.int64)[:, None]
+    alike = np.hstack([cluster.registered, paid, np.unique(allowed, axis=0).T])
+    _, first, type_of = np.unique(alike, axis=0, return_index=True, return_inverse=True)
+    caps = np.array([[most_per_instance(kind, engine)] for kind in kinds], dtype=np.int64)
+    most = np.where(allowed[:, first], caps, 0)
+    short = _can_run_short(needs, most, cluster.registered[first])
+    table, number = np.unique(np.hstack([needs[:, short], most]), axis=0, return_inverse=True)
+    kind, start_ms, end_ms = np.array(ran, dtype=np.int64).reshape(-1, 3).T
+    names = cluster.column("attribute:ecs.instance-type")
+    held = np.bincount(type_of.reshape(-1)).tolist()
+    return OverTimeProblem(
+        table[:, : len(short)],
+        number.reshape(-1)[kind],
+        start_ms,
+        end_ms,
+        tuple(
+            BinType(
+                names.values[names.codes[row]] if names.codes[row] >= 0 else "instance",
+                cluster.registered[row, short],
+                prices[row],
+                held[t] if limited else None,
+            )
+            for t, row in enumerate(first.tolist())
+        ),
+        table[:, len(short) :],
+    )
+
+
+def _can_run_short(needs: IntArray, most: IntArray, registered: IntArray) -> IntArray:
+    """The resources of which some instance has less than all that it may hold would need."""
+    wanted = most.T.astype(object) @ needs.astype(object)  # may leave 64 bits
+    short: IntArray = np.flatnonzero((wanted > registered).any(axis=0))
+    return short if len(short) else np.arange(1)
+
+
+def most_per_instance(kind: TaskKind, engine: Engine) -> int:
+    """How many tasks of `kind` its constraints and ports let one instance hold, whatever the room.
+
+    Constraints on groups hold for all kinds of a group together, so this is true of each.
+    """
+    caps = [check.most for check in engine.checks(kind) if isinstance(check, MaxPerInstance)]
+    distinct = any(constraint.type == "distinctInstance" for constraint in kind.constraints)
+    alone = distinct or kind.tcp_ports or kind.udp_ports
+    return min([ANY_NUMBER, *caps, *([1] if alone else [])])
