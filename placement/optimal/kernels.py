@@ -12,7 +12,7 @@ from numba import njit
 from placement.optimal.problem import BoolArray, IntArray
 
 MOST_NODES = 30_000_000  # of one search; a few seconds, so that an interrupt gets through
-GRID = 128  # cells a side of a table over two dimensions
+GRID = 96  # cells a side of a table over two dimensions
 FEW_COPIES = 4  # up to this many copies a relaxed table counts them exactly
 
 
@@ -85,8 +85,12 @@ def _copies(kind: int, sizes: IntArray, rest: IntArray, dims: int, per_bin: IntA
     """How many items of a kind may join, by room and by the limit per bin."""
     most = per_bin[kind]
     for k in range(dims):
-        if sizes[kind, k] > 0:
-            most = min(most, rest[k] // sizes[kind, k])
+        if sizes[kind, k] > rest[k]:
+            return 0
+    if most > 1:  # divisions are dear
+        for k in range(dims):
+            if sizes[kind, k] > 0:
+                most = min(most, rest[k] // sizes[kind, k])
     return int(most)
 
 
