@@ -67,11 +67,12 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
             group=job.name if table.group == "job" and job.name else table.group,
             cpu=job.cpu,
             memory=job.memory,
-            placement_constraints=constraints,
+            placement_constraints=constraints + job.constraints,
             placement_strategy=strategy,
             capacity_provider=table.capacity_provider,
             zones=table.zones,
             started_by=table.name,
+            resources=job.resources,
         )
         yield Arrival(job.at_ms, call, job.run_ms, retry)
 

@@ -40,7 +40,7 @@ COMMANDS = {
     "optimize": (
         "experiments.optimize",
         "optimize_parser",
-        "the provably least number of bins for a packing file",
+        "a proven plan: fewest instances, cheapest fleet, best placement",
     ),
     "openb": (
         "experiments.openb",

@@ -79,7 +79,8 @@ def load_scenario(
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
     """Of the catalogue only what is used, and plain input where describe's output was given."""
-    used = {group.instance_type for group in scenario.fleet}
+    used = {each.instance_type for each in (*scenario.fleet, *scenario.optimize.offer)}
+    used |= {scenario.optimize.instance_type}
     types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
     documents = {name: dict(each.document) for name, each in definitions.items()}
     return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})

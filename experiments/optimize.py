@@ -1,4 +1,4 @@
-"""`stowplan optimize`: the provably least number of bins for a packing file."""
+"""`stowplan optimize`: a proven plan for a scenario, or the fewest bins for a packing file."""
 
 from __future__ import annotations
 
@@ -8,32 +8,139 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.load import load_scenario
 from placement.errors import SpecError
+from placement.optimal.answer import Answer
 from placement.optimal.formats import parse_bpp, parse_vbp
+from placement.optimal.optimize import GOALS, optimize
 from placement.optimal.problem import Limits, PackingInputError, PackingProblem, PackingResult
 from placement.optimal.solve import solve_packing
+from placement.scenario import OptimizeTable, Scenario
 
 
 def optimize_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan optimize`."""
+    parser.add_argument("scenario", type=Path, nargs="?", help="the scenario, a TOML file")
+    goals = "; ".join(f"{name}: {what}" for name, (_, _, what) in GOALS.items())
+    parser.add_argument("--goal", choices=list(GOALS), default="fleet", help=goals)
     parser.add_argument(
         "--bpp",
         type=Path,
-        required=True,
         metavar="FILE",
-        help="number of items, capacity, one size a line; or VPSolver's .vbp",
+        help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
     )
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="default: 60")
+    parser.add_argument(
+        "--work",
+        type=float,
+        metavar="N",
+        help="limit in units of work: such runs repeat exactly",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("--out", type=Path, help="folder for answer, plan and a plot of progress")
+    parser.add_argument("--layout", help="layout of the scenario (default: its first)")
+    parser.add_argument("--instance-type", metavar="T", help="for the goal instances")
+    parser.add_argument("--tasks", choices=["services", "all"], help="leave workloads out, or not")
+    parser.add_argument(
+        "--objective",
+        metavar="placed=1000,instances=10,spread=1",
+        help="for the goal placement: what a task left out, an instance in use, a task too many "
+        "in a zone and (cost) a microdollar an hour cost",
+    )
     parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Solve and print; Ctrl-C prints the best found so far with its bound."""
-    problem = read_problem(arguments.bpp)
-    limits = Limits(arguments.time_limit, seed=arguments.seed, clock=time.perf_counter)
-    result = solve_packing(problem, limits)
+    if (arguments.scenario is None) == (arguments.bpp is None):
+        raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    if arguments.bpp is not None:
+        return _packing_file(arguments)
+    from experiments.optimize_report import LiveProgress, print_answer, write_answer
+
+    loaded = load_scenario(arguments.scenario)
+    scenario = with_options(loaded.scenario, arguments)
+    with LiveProgress(arguments.goal) as progress:
+        found = answer_scenario(
+            scenario, arguments.goal, limits_of(arguments), progress, arguments.layout
+        )
+    if arguments.out is not None:
+        write_answer(found, scenario, arguments.out)
+    print_answer(found, scenario, as_json=arguments.json)
+    return 0
+
+
+def answer_scenario(
+    scenario: Scenario,
+    goal: str,
+    limits: Limits | None = None,
+    progress: Any = None,
+    layout: str | None = None,
+) -> Answer[Any]:
+    """`placement.optimal.optimize` for a scenario that was loaded: makes its client's calls.
+
+    Raises:
+        SpecError: no such layout, or what the scenario asks for cannot be optimized.
+    """
+    from experiments.arrivals import arrivals
+
+    run = next((r for r in scenario.runs() if layout in (None, r.layout)), None)
+    if run is None:
+        raise SpecError([(f"--layout {layout}", f"the layouts are {', '.join(scenario.layouts)}")])
+    return optimize(scenario, list(arrivals(scenario, run)), goal, limits, progress)
+
+
+def with_options(scenario: Scenario, arguments: argparse.Namespace) -> Scenario:
+    """The scenario with its table `optimize` changed as the command line says.
+
+    Raises:
+        SpecError: every option that makes no sense.
+    """
+    from experiments.catalogue import instance_types
+
+    problems: list[tuple[str, str]] = []
+    table = scenario.optimize
+    types = scenario.instance_types
+    if arguments.instance_type is not None:
+        types = {**instance_types(), **types}
+        if arguments.instance_type not in types:
+            problems.append((f"--instance-type {arguments.instance_type}", "unknown type"))
+        table = table.model_copy(update={"instance_type": arguments.instance_type})
+    if arguments.tasks is not None:
+        table = table.model_copy(update={"tasks": arguments.tasks})
+    if arguments.objective is not None:
+        try:
+            table = table.model_copy(update={"objective": parse_objective(arguments.objective)})
+        except ValueError as error:
+            problems.append((f"--objective {arguments.objective}", str(error)))
+    if problems:
+        raise SpecError(problems)
+    return scenario.model_copy(update={"optimize": table, "instance_types": types})
+
+
+def parse_objective(text: str) -> dict[str, int]:
+    """`placed=1000,instances=10` as a table.
+
+    Raises:
+        ValueError: not of that form, an unknown name, or a number below 0 or above 10^9.
+    """
+    pairs = [part.partition("=") for part in text.split(",")]
+    if any(not equals or not value.strip().isdecimal() for _, equals, value in pairs):
+        raise ValueError("expected NAME=WHOLE NUMBER, with commas in between")
+    weights = {name.strip(): int(value) for name, _, value in pairs}
+    return dict(OptimizeTable(objective=weights).objective)  # type: ignore[arg-type]
+
+
+def limits_of(arguments: argparse.Namespace) -> Limits:
+    """The limits that the command line gives."""
+    return Limits(
+        arguments.time_limit, arguments.work, seed=arguments.seed, clock=time.perf_counter
+    )
+
+
+def _packing_file(arguments: argparse.Namespace) -> int:
+    result = solve_packing(read_problem(arguments.bpp), limits_of(arguments))
     if arguments.json:
         print(json.dumps(answer(result)))
     elif result.status == "infeasible":

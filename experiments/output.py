@@ -43,6 +43,7 @@ def _refuse_foreign(target: Path) -> None:
         return
     if not target.is_dir():
         raise SpecError([(f"--out {target}", "is not a folder")])
-    if any(target.iterdir()) and not (target / "results.parquet").is_file():
+    ours = any((target / name).is_file() for name in ("results.parquet", "answer.json"))
+    if any(target.iterdir()) and not ours:
         what = "holds files that are not a result of stowplan; name another folder"
         raise SpecError([(f"--out {target}", what)])

@@ -287,7 +287,9 @@ def _needs(
     capacity_provider: str | None,
 ) -> Needs:
     override = TaskOverride()
-    if not isinstance(call, m.CreateService):
+    if isinstance(call, m.RunTask):
+        override = TaskOverride(call.cpu, call.memory, call.resources)
+    elif isinstance(call, m.StartTask):
         override = TaskOverride(call.cpu, call.memory)
     constraints = () if isinstance(call, m.StartTask) else call.placement_constraints
     tcp, udp = host_ports(definition)

@@ -88,7 +88,9 @@ class Launches:
     ) -> TaskKind:
         override = TaskOverride()
         constraints: tuple[PlacementConstraint, ...] = ()
-        if not isinstance(call, m.CreateService):
+        if isinstance(call, m.RunTask):
+            override = TaskOverride(call.cpu, call.memory, call.resources)
+        elif isinstance(call, m.StartTask):
             override = TaskOverride(call.cpu, call.memory)
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints

@@ -35,8 +35,9 @@ class RunTask(Message, frozen=True):
     """Start `count` tasks. With `capacity_provider` they wait for room, else they fail at once.
 
     `request` is the caller's number for the job: a later RunTask with the same number asks for the
-    rest of the same job (a retry). `cpu` and `memory` are ECS's task-level overrides. `zones` are
-    those of the subnets given for awsvpc; empty means any.
+    rest of the same job (a retry). `cpu` and `memory` are ECS's task-level overrides; `resources`,
+    (name, amount) pairs, override or add others: ours. `zones` are those of the subnets given for
+    awsvpc; empty means any.
     """
 
     request: int
@@ -50,6 +51,7 @@ class RunTask(Message, frozen=True):
     capacity_provider: str | None = None
     zones: tuple[str, ...] = ()
     started_by: str = ""
+    resources: tuple[tuple[str, int], ...] = ()
 
 
 class StartTask(Message, frozen=True):

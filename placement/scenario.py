@@ -22,8 +22,10 @@ from placement.scenario_fields import (
     Duration,
     DurationOrFalse,
     Number,
+    Percent,
     Positive,
     PositiveOrFalse,
+    Weight,
 )
 
 
@@ -163,6 +165,57 @@ class Models(Table):
     stop: Distribution = _STOP
 
 
+class Offer(Table):
+    """Instances that may be bought: `instance_type` on demand, up to `limit` of them.
+
+    `spot_price_microusd_hour` or `spot_discount_percent` offers it on spot too, up to `spot_limit`.
+    No `zones`: those of the fleet. Without a price the type's own counts.
+    """
+
+    instance_type: str
+    limit: Count | None = None
+    price_microusd_hour: Count | None = None
+    spot_price_microusd_hour: Count | None = None
+    spot_discount_percent: Percent | None = None
+    spot_limit: Count | None = None
+    zones: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
+    resources: dict[str, Count] = {}
+    capacity_provider: str | None = None
+    awsvpc_trunking: bool = False
+
+
+class OptimizeTable(Table):
+    """What `stowplan optimize` may buy and what it is to prefer.
+
+    Args:
+        instance_type: for the goal `instances`; default: the first of the fleet.
+        tasks: "services": their desired counts alone; "all": the tasks of workloads too, all of
+            them at once.
+        offer: what the goal `fleet` may buy; default: each group of the fleet, without limit.
+        spread_zones: every task definition is dealt evenly over the zones of the fleet.
+        spot_percent_max: of each service's or job's tasks, at most this share on spot.
+        hours: how long the fleet is paid for, for the report.
+        objective: of the goal `placement`: what a task left out (`placed`), an instance in use
+            (`instances`), a task too many in a zone (`spread`) and a millionth of a dollar per
+            hour of instances in use (`cost`) cost. Without `placed` every task must be placed.
+        weights: by service or workload, how many tasks one of its tasks is worth; default 1.
+    """
+
+    instance_type: str | None = None
+    tasks: Literal["services", "all"] = "all"
+    offer: tuple[Offer, ...] = ()
+    spread_zones: bool = False
+    spot_percent_max: Percent = 100
+    hours: Positive = 1
+    objective: dict[Literal["placed", "instances", "spread", "cost"], Weight] = {
+        "placed": 100_000,
+        "instances": 100,
+        "spread": 1,
+    }
+    weights: dict[str, Weight] = {}
+
+
 class Scenario(Table):
     """All that a run needs. Strategies x layouts x faults x seeds are its runs.
 
@@ -184,6 +237,7 @@ class Scenario(Table):
     layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
     faults: dict[str, tuple[Fault, ...]] = {"none": ()}
     models: Models = Models()
+    optimize: OptimizeTable = OptimizeTable()
 
     def runs(self) -> Iterator[Run]:
         """Every combination of strategy, layout and faults, in the order of the file."""

@@ -42,6 +42,7 @@ def scenario_problems(
         *_constraints(scenario, tables, fleet),
         *_faults(scenario, fleet),
         *_demands(scenario, tables, definitions, fleet),
+        *_optimize(scenario, tables),
     ]
 
 
@@ -53,6 +54,27 @@ def _instance_types(scenario: Scenario) -> Iterator[Problem]:
             how = f'define it under [instance_types."{name}"]'
             place = f"fleet[{index}].instance_type"
             yield place, f"unknown instance type {name!r}{hint or '; ' + how}"
+
+
+def _optimize(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
+    """Types on offer exist, a spot price is given once, and weights are for somebody."""
+    table, types = scenario.optimize, scenario.instance_types
+    named = [
+        (f"offer[{i}].instance_type", each.instance_type) for i, each in enumerate(table.offer)
+    ]
+    if table.instance_type is not None:
+        named.append(("instance_type", table.instance_type))
+    for place, name in named:
+        if name not in types:
+            hint = did_you_mean(name, types)
+            yield f"optimize.{place}", f"unknown instance type {name!r}{hint}"
+    for index, offer in enumerate(table.offer):
+        if None not in (offer.spot_price_microusd_hour, offer.spot_discount_percent):
+            yield f"optimize.offer[{index}]", "a spot price and a discount: give one of them"
+    owners = {each.name for _, each in tables}
+    for name in table.weights:
+        if name not in owners:
+            yield f"optimize.weights.{name}", unknown("service or workload", name, owners)
 
 
 def _names(

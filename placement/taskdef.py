@@ -55,10 +55,14 @@ _CPU_MAX_OLD_AGENTS = 10 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TaskOverride:
-    """Task-level part of RunTask's `overrides`: replaces the definition's own cpu or memory."""
+    """Task-level part of RunTask's `overrides`: replaces the definition's own cpu or memory.
+
+    `resources` replaces or adds amounts of others by name: ours, not ECS's.
+    """
 
     cpu: int | None = None
     memory: int | None = None
+    resources: tuple[tuple[str, int], ...] = ()
 
 
 def parse_task_definition(
@@ -101,6 +105,7 @@ def task_resources(
         PORTS: sum(map(len, host_ports(definition))),
         GPU: sum(each.gpus for each in containers),
         ENI: int(definition.network_mode == "awsvpc"),
+        **dict(override.resources),
     }
     return {name: amount for name, amount in amounts.items() if amount}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from experiments.workloads.alibaba_batch import AlibabaBatch
+from experiments.workloads.alibaba_dlrm import AlibabaDlrm
 from experiments.workloads.protocol import Job, Workload
 from experiments.workloads.synthetic import Burst, Poisson
 from placement.scenario import WorkloadTable
@@ -19,6 +20,7 @@ __all__ = ["WORKLOADS", "Job", "Workload"]
 
 WORKLOADS: Mapping[str, Callable[[WorkloadTable], Workload]] = {
     "alibaba_batch": AlibabaBatch,
+    "alibaba_dlrm": AlibabaDlrm,
     "burst": Burst,
     "poisson": Poisson,
 }

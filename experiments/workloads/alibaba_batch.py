@@ -73,7 +73,7 @@ class AlibabaBatch:
         return jobs
 
     def _job(self, row: dict[str, str]) -> Job:
-        numbers = {name: _number(name, row[name]) for name in _COLUMNS if name[-3:] != "_id"}
+        numbers = {name: number(name, row[name]) for name in _COLUMNS if name[-3:] != "_id"}
         if numbers["instances_num"] < 1 or numbers["instances_num"] % 1:
             raise ValueError(f"instances_num {row['instances_num']} is not a whole number above 0")
         return Job(
@@ -86,7 +86,12 @@ class AlibabaBatch:
         )
 
 
-def _number(name: str, text: str) -> float:
+def number(name: str, text: str) -> float:
+    """The number in a column of a trace.
+
+    Raises:
+        ValueError: not a number, or outside 0 to 10^9.
+    """
     try:
         value = float(text)
     except ValueError:

@@ -8,20 +8,25 @@ from typing import Protocol
 
 from numpy.random import Generator
 
+from placement.model import PlacementConstraint
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`count` equal tasks submitted together at `at_ms`, each to run for `run_ms`.
+    """`count` equal tasks submitted together at `at_ms`, each to run for `run_ms` (None: for good).
 
-    `cpu` (units) and `memory` (MiB) override the task definition; `name` tells jobs apart.
+    `cpu` (units), `memory` (MiB) and `resources` override the task definition; `constraints` come
+    on top of those of the scenario; `name` tells jobs apart.
     """
 
     at_ms: int
     count: int
-    run_ms: int
+    run_ms: int | None
     cpu: int | None = None
     memory: int | None = None
     name: str = ""
+    resources: tuple[tuple[str, int], ...] = ()
+    constraints: tuple[PlacementConstraint, ...] = ()
 
 
 class Workload(Protocol):

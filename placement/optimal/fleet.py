@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from placement.optimal.fleet_coarse import shared_limits, solve_coarsely
+from placement.optimal.fleet_exact import decide_rest
 from placement.optimal.fleet_problem import FleetBins, FleetProblem, FleetResult
 from placement.optimal.fleet_relaxation import FleetRelaxation, Market, short_of_room
 from placement.optimal.fleet_rounding import FleetSearch, round_fleet
@@ -31,6 +33,18 @@ def solve_fleet(
     The fleet is checked by `verify.check_fleet` before it is returned. A KeyboardInterrupt ends
     the solve early with the best found so far.
     """
+    limits = limits or Limits()
+    left_out = shared_limits(problem)
+    if not left_out.any():
+        return _solve(problem, limits, progress)
+    result = solve_coarsely(problem, left_out, limits, progress, _solve)
+    if result.cost is not None:
+        check_fleet(problem, result.fleet, result.cost)
+    return result
+
+
+def _solve(problem: FleetProblem, limits: Limits, progress: ProgressCallback | None) -> FleetResult:
+    """`solve_fleet` for a problem as it stands."""
     largest = np.max([kind.capacity for kind in problem.types], axis=0)
     grouped = group_equal(PackingProblem(problem.demand, problem.counts, largest))
     market = Market(
@@ -42,7 +56,7 @@ def solve_fleet(
     )
     shares = split_evenly(problem.counts, problem.zones)
     zone_counts = np.array([[s[list(g)].sum() for g in grouped.members] for s in shares])
-    search = FleetSearch(market, zone_counts, limits or Limits(), progress)
+    search = FleetSearch(market, zone_counts, limits, progress)
     misfits = np.flatnonzero(~_fits_somewhere(market))
     if len(misfits):
         return _infeasible(search, _originals(misfits, grouped.members), "fit no type on offer")
@@ -79,6 +93,7 @@ def _run(search: FleetSearch) -> IntArray | None:
             return short
     if solution is not None:
         round_fleet(search, relaxation, solution)
+        decide_rest(search, relaxation)
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from placement.optimal.search import Budget
 
 QUICK_NODES = 300  # search nodes per first kind
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
+EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
+FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
+FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
@@ -50,6 +54,24 @@ class FleetColumns:
     amounts: FloatArray
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What the bound rests on: worths of items that no pattern exceeds by much.
+
+    Args:
+        values: (kinds,) int64 scaled worths; best: per type, no pattern is worth more.
+        scale: a price of 1, scaled.
+    """
+
+    values: IntArray
+    best: tuple[int, ...]
+    scale: float
+
+    def scaled(self, price: int) -> Fraction:
+        """A price in the unit of `values`, exactly."""
+        return Fraction(self.scale) * price
+
+
 class FleetRelaxation:
     """The linear program over all patterns of all types.
 
@@ -64,9 +86,11 @@ class FleetRelaxation:
         self.prices = prices
         self.budget = budget
         self.bound = 0
+        self.proof: Proof | None = None
         self.values = np.zeros(len(market.counts), dtype=np.int64)
         self._scale = 2.0**SCALED_PRICE_BITS / max(float(prices.max()), shortage_cost / 2**10, 1.0)
         self._shortage_cost = shortage_cost
+        self._smooth = np.floor(_fair_prices(market, prices) * self._scale).astype(np.int64)
         self._types: list[int] = []
         self._master = Master(market.counts, (*market.limits, None))
         self._shortage = len(prices)
@@ -89,25 +113,33 @@ class FleetRelaxation:
     def solve(self, counts: IntArray | None = None, exact: bool = True) -> MasterSolution | None:
         """Generate columns until none helps (or the bound is close); raises `bound`.
 
+        A part of the time or work that is left is for whoever makes fleets of the columns.
+
         Args:
             counts: what to cover instead of all items; then no bound is derived.
             exact: prove the end by exact pricing; otherwise stop when the quick search fails.
         """
         self._master.demand(self.market.counts if counts is None else counts)
-        while True:
+        seconds = FLEETS_SHARE * self.budget.left_seconds()
+        work = FLEETS_SHARE * self.budget.left_work()
+        for turn in count(1):
             solution = self._master.solve()
             self.budget.spend(60.0 * len(self._types))
             if solution is None or self.budget.exhausted():
                 return solution
-            if self._quick(solution):
+            late = self.budget.left_seconds() < seconds or self.budget.left_work() < work
+            found = self._quick(solution)
+            enough = turn % EXACT_EVERY and found > FEW_PATTERNS * len(self.prices)
+            if found and not late and (enough or not exact):
                 continue
             if not exact:
                 return solution
-            new, best = self._exact(solution)
-            if counts is None:
-                self._raise_bound(best)
-            if not new or self.bound >= solution.value * (1 - CLOSE):
-                return solution
+            new = self._prove(solution, self._smooth, counts is None)
+            if not new:
+                new = self._prove(solution, self._scaled(solution), counts is None)
+            if late or not (new or found) or self.bound >= solution.value * (1 - CLOSE):
+                return self._master.solve() if new or found else solution
+        raise AssertionError("unreachable")
 
     def columns(self, solution: MasterSolution) -> FleetColumns:
         """The columns of real types, with their amounts in `solution`."""
@@ -121,20 +153,35 @@ class FleetRelaxation:
         return left_out
 
     def _quick(self, solution: MasterSolution) -> int:
-        """Add what the depth-first search finds within a few nodes."""
+        """Add what the depth-first search finds within a few nodes.
+
+        First by duals half way to the last ones, which swing less, then by those of the solution.
+        Source: Wentges (1997), Weighted Dantzig-Wolfe decomposition for linear mixed-integer
+        programming, Int. Trans. Operational Research 4:151-162.
+        """
+        exact = self._scaled(solution)
+        middle = (self._smooth + exact) // 2
+        self._smooth = middle
+        return self._search(solution, middle) or self._search(solution, exact)
+
+    def _scaled(self, solution: MasterSolution) -> IntArray:
         duals = np.minimum(solution.duals, self._shortage_cost)
-        self.values = np.floor(duals * self._scale).astype(np.int64)
+        return np.floor(duals * self._scale).astype(np.int64)
+
+    def _search(self, solution: MasterSolution, values: IntArray) -> int:
+        """Add the best patterns by `values` that the solution's duals find good as well."""
         new = 0
         for t, pricer in enumerate(self._pricers):
             worth = self._worth(solution, t)
-            found = pricer.search(self.values, int(worth * self._scale), QUICK_NODES)
+            found = pricer.search(values, int(worth * self._scale), QUICK_NODES)
             self.budget.spend(found.steps)
             good = found.patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
             new += self.add(found.patterns[good], t)
         return new
 
-    def _exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
-        """Price every type exactly: new columns, and per type a value no pattern exceeds."""
+    def _prove(self, solution: MasterSolution, values: IntArray, bound: bool) -> int:
+        """Price every type exactly by `values`: new columns, and a bound if that is wanted."""
+        self.values = values
         new, best = 0, []
         for t in range(len(self.prices)):
             pattern, most = best_pattern(
@@ -144,7 +191,9 @@ class FleetRelaxation:
             best.append(most)
             if pattern @ solution.duals > self._worth(solution, t) * (1 + 1e-7) + 1e-7:
                 new += self.add(pattern[None], t)
-        return new, best
+        if bound:
+            self._raise_bound(best)
+        return new
 
     def _worth(self, solution: MasterSolution, kind: int) -> float:
         """What a pattern of this type must be worth to enter."""
@@ -170,7 +219,24 @@ class FleetRelaxation:
                 if n is not None
             )
             cost = (ratio * value - surplus) / scale
-            self.bound = max(self.bound, -(-cost.numerator // cost.denominator))
+            bound = -(-cost.numerator // cost.denominator)
+            if self.proof is None or bound > self.bound:
+                self.bound = max(self.bound, bound)
+                self.proof = self._proof(ratio, best)
+
+    def _proof(self, ratio: Fraction, best: list[int]) -> Proof:
+        """The worths that `ratio` leaves; rounded down, so no pattern is worth more than before."""
+        values = [int(v) * ratio.numerator // ratio.denominator for v in self.values]
+        most = [int(b * ratio) for b in best]
+        return Proof(np.array(values, np.int64), tuple(most), self._scale)
+
+
+def _fair_prices(market: Market, prices: IntArray) -> FloatArray:
+    """(kinds,) what an item takes of the cheapest type for it, by its largest share."""
+    shares = market.demand[None] / np.maximum(market.capacities, 1)[:, None]
+    largest = shares.max(axis=2)
+    cost: FloatArray = np.where(largest <= 1, largest * prices[:, None], np.inf).min(axis=0)
+    return np.where(np.isfinite(cost), cost, 0.0)
 
 
 def short_of_room(market: Market, budget: Budget) -> IntArray | None:

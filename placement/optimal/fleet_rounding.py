@@ -101,7 +101,7 @@ def round_fleet(search: FleetSearch, relaxation: FleetRelaxation, solution: Mast
                 used = np.bincount(chosen.types, minlength=len(left)).tolist()
                 left = [None if n is None else n - u for n, u in zip(left, used, strict=True)]
         if all(kept):
-            search.offer([b for zone, c in enumerate(kept) if c for b in _bins(c, zone)])
+            search.offer([b for zone, c in enumerate(kept) if c for b in bins_of(c, zone)])
 
 
 def _round_up(search: FleetSearch, full: FleetColumns) -> None:
@@ -116,12 +116,12 @@ def _round_up(search: FleetSearch, full: FleetColumns) -> None:
     room = [None if n is None else n // zones for n in search.market.limits]
     fleet: list[FleetBins] = []
     for zone, counts in enumerate(search.zone_counts):
-        chosen = _tidy(search.market, contents, types, counts, room)
+        chosen = tidy(search.market, contents, types, counts, room)
         used = np.bincount(chosen.types, minlength=len(room)).tolist()
         over = any(n is not None and u > n for n, u in zip(room, used, strict=True))
         if over or (chosen.contents.sum(axis=0) < counts).any():
             return
-        fleet += _bins(chosen, zone)
+        fleet += bins_of(chosen, zone)
     search.offer(fleet)
 
 
@@ -160,7 +160,7 @@ def _round_zone(
         [np.repeat(full.patterns, kept, axis=0), np.repeat(columns.patterns, amounts, axis=0)]
     )
     types = np.append(np.repeat(full.types, kept), np.repeat(columns.types, amounts))
-    return _tidy(search.market, contents, types, counts, room)
+    return tidy(search.market, contents, types, counts, room)
 
 
 def _decide_rest(
@@ -215,7 +215,7 @@ def _rest_model(
     return solver, x
 
 
-def _tidy(
+def tidy(
     market: Market, contents: IntArray, types: IntArray, counts: IntArray, room: list[int | None]
 ) -> Chosen:
     """Take surplus items out, then swap each bin for the cheapest type that still holds it."""
@@ -239,7 +239,7 @@ def _tidy(
     return Chosen(contents, types, int(market.prices[types].sum()))
 
 
-def _bins(chosen: Chosen, zone: int) -> list[FleetBins]:
+def bins_of(chosen: Chosen, zone: int) -> list[FleetBins]:
     """Equal bins together."""
     table = np.column_stack([chosen.types, chosen.contents])
     rows, copies = np.unique(table, axis=0, return_counts=True)

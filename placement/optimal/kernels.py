@@ -1,7 +1,8 @@
 """The compiled inner loops of `pricing`: knapsack tables and the search over patterns.
 
 `sizes` (kinds, dimensions + tables) holds the true demand, then the size in each table; `room` and
-`rest` (dimensions + tables,) hold the room in the same order.
+`rest` (dimensions + tables,) hold the room in the same order. `needs` (kinds, most of any kind)
+lists the dimensions in which a kind has a demand at all, then -1.
 """
 
 from __future__ import annotations
@@ -81,16 +82,13 @@ def _bound(tables: IntArray, kind: int, rest: IntArray, dims: int) -> int:
 
 
 @njit(cache=True)
-def _copies(kind: int, sizes: IntArray, rest: IntArray, dims: int, per_bin: IntArray) -> int:
+def _copies(kind: int, sizes: IntArray, rest: IntArray, needs: IntArray, per_bin: IntArray) -> int:
     """How many items of a kind may join, by room and by the limit per bin."""
     most = per_bin[kind]
-    for k in range(dims):
-        if sizes[kind, k] > rest[k]:
-            return 0
-    if most > 1:  # divisions are dear
-        for k in range(dims):
-            if sizes[kind, k] > 0:
-                most = min(most, rest[k] // sizes[kind, k])
+    for k in needs[kind]:
+        if k < 0 or most == 0:
+            break
+        most = min(most, rest[k] // sizes[kind, k])
     return int(most)
 
 
@@ -104,6 +102,7 @@ def _next_kind(
     blocked: IntArray,
     rest: IntArray,
     dims: int,
+    needs: IntArray,
     value: int,
     limit: int,
     least: int,
@@ -115,7 +114,7 @@ def _next_kind(
         if (
             values[kind] >= least
             and blocked[kind] == 0
-            and _copies(kind, sizes, rest, dims, per_bin) > 0
+            and _copies(kind, sizes, rest, needs, per_bin) > 0
         ):
             return kind
     return -1
@@ -131,8 +130,9 @@ def _block(blocked: IntArray, exclusive: BoolArray, kind: int, change: int) -> N
 
 @njit(cache=True)
 def _search_lead(
-    lead: int, values: IntArray, sizes: IntArray, per_bin: IntArray, room: IntArray,
-    tables: IntArray, exclusive: BoolArray, limit: int, node_limit: int, collected: IntArray,
+    lead: int, values: IntArray, sizes: IntArray, needs: IntArray, per_bin: IntArray,
+    room: IntArray, tables: IntArray, exclusive: BoolArray, limit: int, node_limit: int,
+    collected: IntArray,
 ) -> tuple[int, IntArray, int, int]:  # fmt: skip
     """Best pattern whose first kind is `lead` and that is worth more than `limit`.
 
@@ -149,12 +149,11 @@ def _search_lead(
     pattern = np.zeros(m, dtype=np.int64)
     best, blocked = pattern.copy(), pattern.copy()
     least = 1 if len(collected) == 0 else 0  # worthless kinds matter only to fill a pattern up
-    nodes = count = depth = 0
-    kind = lead
+    nodes, count, depth, kind = 0, 0, 0, lead
     while True:
         if kind >= 0:  # go down: as many copies as fit
             kinds[depth] = kind
-            pattern[kind] = _copies(kind, sizes, rest[depth], dims, per_bin)
+            pattern[kind] = _copies(kind, sizes, rest[depth], needs, per_bin)
             _block(blocked, exclusive, kind, 1)
         else:  # go back: one copy less of the last kind
             depth -= 1
@@ -173,7 +172,7 @@ def _search_lead(
             if worth > limit and len(collected) == 0:
                 limit = worth
                 best[:] = pattern
-            elif worth > limit and _maximal(pattern, sizes, rest[depth], dims, per_bin, blocked):
+            elif worth > limit and _maximal(pattern, sizes, rest[depth], needs, per_bin, blocked):
                 if count == len(collected):
                     return limit, best, nodes, count + 1
                 collected[count] = pattern
@@ -184,7 +183,7 @@ def _search_lead(
                 return limit, best, nodes, count
         kind = _next_kind(
             kind + 1, values, sizes, per_bin, tables, blocked,
-            rest[depth], dims, value[depth], limit, least,
+            rest[depth], dims, needs, value[depth], limit, least,
         )  # fmt: skip
 
 
@@ -193,7 +192,7 @@ def _maximal(
     pattern: IntArray,
     sizes: IntArray,
     rest: IntArray,
-    dims: int,
+    needs: IntArray,
     per_bin: IntArray,
     blocked: IntArray,
 ) -> bool:
@@ -202,7 +201,7 @@ def _maximal(
         if (
             pattern[kind] < per_bin[kind]
             and blocked[kind] == 0
-            and _copies(kind, sizes, rest, dims, per_bin) > 0
+            and _copies(kind, sizes, rest, needs, per_bin) > 0
         ):
             return False
     return True
@@ -212,6 +211,7 @@ def _maximal(
 def collect_patterns(
     values: IntArray,
     sizes: IntArray,
+    needs: IntArray,
     per_bin: IntArray,
     room: IntArray,
     tables: IntArray,
@@ -228,10 +228,10 @@ def collect_patterns(
     for lead in range(m):
         if _bound(tables, lead, room, dims) <= threshold:
             break
-        if _copies(lead, sizes, room, dims, per_bin) == 0:
+        if _copies(lead, sizes, room, needs, per_bin) == 0:
             continue
         _, _, used, new = _search_lead(
-            lead, values, sizes, per_bin, room, tables, exclusive,
+            lead, values, sizes, needs, per_bin, room, tables, exclusive,
             threshold, node_limit - nodes, collected[count:],
         )  # fmt: skip
         nodes += used
@@ -255,6 +255,7 @@ def _known_best(lead: int, value: int, size: int, most: int, table: IntArray) ->
 def search_leads(
     values: IntArray,
     sizes: IntArray,
+    needs: IntArray,
     per_bin: IntArray,
     room: IntArray,
     tables: IntArray,
@@ -273,17 +274,17 @@ def search_leads(
     for lead in range(m):
         if _bound(tables, lead, room, dims) <= threshold:
             break
-        if values[lead] <= 0 or _copies(lead, sizes, room, dims, per_bin) == 0:
+        if values[lead] <= 0 or _copies(lead, sizes, room, needs, per_bin) == 0:
             continue
         limit = threshold
         if exact:  # the table knows the best value with this lead, so the search goes straight
-            most = _copies(lead, sizes, room, dims, per_bin)
+            most = _copies(lead, sizes, room, needs, per_bin)
             known = _known_best(lead, values[lead], sizes[lead, dims], most, tables[0])
             if known <= threshold:
                 continue
             limit = known - 1
         value, pattern, nodes, _ = _search_lead(
-            lead, values, sizes, per_bin, room, tables, exclusive,
+            lead, values, sizes, needs, per_bin, room, tables, exclusive,
             limit, nodes_per_lead, nothing,
         )  # fmt: skip
         total_nodes += nodes

@@ -19,6 +19,7 @@ from placement.optimal.problem import BoolArray, FloatArray, IntArray
 EXACT_TABLE_CELLS = 8_000_000  # up to this size one dimension gets its true table
 SCALED_ROOM = (2_048, 16_384)  # least and most room of a scaled table
 SCALED_CELLS = 400_000  # of a scaled table, as far as the least room allows
+DENSE_DIMENSIONS = 8  # with a table of their own; others, such as limits of groups, bound little
 SCALE = 2**26  # a dual of 1.0 as an integer
 
 
@@ -64,9 +65,13 @@ class Pricer:
         self.per_bin = per_bin
         none = np.zeros((0, 0), dtype=np.bool_)
         self.exclusive = none if exclusive is None or not exclusive.any() else exclusive
-        self._relative = demand / np.maximum(capacity, 1)
-        d = demand.shape[1]
-        self._one = d == 1 and m * (int(capacity[0]) + 1) <= EXACT_TABLE_CELLS
+        self._needs = _needs(self.demand)
+        # in a dimension without room no kind with a demand has a place anyway
+        relative = demand / np.maximum(capacity, 1)
+        dense = np.argsort(-relative.sum(axis=0), kind="stable")[:DENSE_DIMENSIONS]
+        self._relative = relative[:, np.sort(dense)]
+        d = self._relative.shape[1]
+        self._one = demand.shape[1] == 1 and m * (int(capacity[0]) + 1) <= EXACT_TABLE_CELLS
         if self._one:
             surrogates, room = 1, int(capacity[0])
         elif d == 2:
@@ -93,6 +98,7 @@ class Pricer:
         patterns, found, best, complete, nodes = search_leads(
             values,
             np.hstack([self.demand, sizes]),
+            self._needs,
             per_bin,
             np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
             self._tables,
@@ -116,6 +122,7 @@ class Pricer:
         patterns, complete, nodes = collect_patterns(
             values,
             np.hstack([self.demand, sizes]),
+            self._needs,
             self.per_bin,
             np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
             self._tables,
@@ -131,7 +138,7 @@ class Pricer:
         sizes = self._surrogate_sizes(values)
         for number, (table, size) in enumerate(zip(self._tables, sizes.T, strict=True)):
             size = np.ascontiguousarray(size)
-            if number == 0 and self.demand.shape[1] == 2:
+            if number == 0 and self._relative.shape[1] == 2:
                 fill_grid(table, values, size, per_bin)
             else:
                 fill_table(table, values, size, per_bin, not self._one)
@@ -146,7 +153,7 @@ class Pricer:
         """
         if self._one:
             return self.demand
-        d = self.demand.shape[1]
+        d = self._relative.shape[1]
         mixes = [] if d == 2 else [self._relative]
         if d > 1:
             mixes += [self._relative @ _value_mix(values, self._relative).reshape(d, 1)]
@@ -171,3 +178,11 @@ def _value_mix(values: IntArray, relative: FloatArray) -> FloatArray:
     mix = np.maximum(mix, 1e-3)
     result: FloatArray = mix / mix.sum()
     return result
+
+
+def _needs(demand: IntArray) -> IntArray:
+    """(kinds, most of any kind) the dimensions in which each kind has a demand, then -1."""
+    wanted = demand > 0
+    order = np.argsort(~wanted, axis=1, kind="stable")
+    listed: IntArray = np.where(np.take_along_axis(wanted, order, axis=1), order, -1)
+    return np.ascontiguousarray(listed[:, : max(1, int(wanted.sum(axis=1).max(initial=0)))])

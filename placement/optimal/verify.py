@@ -46,8 +46,9 @@ def check_contents(
             raise BrokenPackingError(f"bin {number} lists {len(contents)} of {len(counts)} kinds")
         if bins.copies < 1 or min(contents, default=0) < 0:
             raise BrokenPackingError(f"bin {number} has a negative amount or no copies")
+        held = [(n, demand[kind]) for kind, n in enumerate(contents) if n]
         for k, room in enumerate(capacity):
-            used = sum(n * row[k] for n, row in zip(contents, demand, strict=True) if n)
+            used = sum(n * row[k] for n, row in held)
             if used > room:
                 raise BrokenPackingError(f"bin {number} holds {used} of {room} in dimension {k}")
         for kind, n in enumerate(contents):

@@ -1,0 +1,215 @@
+"""Goals that buy instances for all tasks at once: fewest of one type, and the cheapest mix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.client import Arrival
+from placement.errors import PlacementError
+from placement.optimal.answer import Answer
+from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
+from placement.optimal.fleet import solve_fleet
+from placement.optimal.fleet_problem import BinType, FleetProblem
+from placement.optimal.offers import (
+    Choice,
+    choices,
+    fleet_zones,
+    merged,
+    named,
+    offer_of_type,
+    offers_of,
+    reasons_against,
+)
+from placement.optimal.plan import Plan, PlannedInstances, check_plan
+from placement.optimal.problem import (
+    IntArray,
+    Limits,
+    PackedBins,
+    PackingProblem,
+    ProgressCallback,
+)
+from placement.optimal.solve import solve_packing
+from placement.scenario import Offer, Scenario
+
+ANY_ZONE = "any"
+
+
+def fewest_instances(
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    limits: Limits,
+    progress: ProgressCallback | None = None,
+) -> Answer[Plan]:
+    """The fewest instances of one type that hold all tasks at once, whatever the fleet's counts."""
+    offer = offer_of_type(scenario, scenario.optimize.instance_type)
+    market = _market(scenario, calls, (offer,))
+    where = f"the type {offer.instance_type}"
+    reasons = market.reasons(where)
+    if reasons:
+        return Answer("instances", "instances", "infeasible", None, 0, None, reasons)
+    if len(market.groups) > 1:
+        # its zones are not the same to all tasks, so which instance stands where matters
+        return _fleet_answer("instances", "instances", market, market.problem(1), limits, progress)
+    capacity = market.encoded.capacity[market.groups[0][0]]
+    result = solve_packing(
+        PackingProblem(market.encoded.demand, market.encoded.counts, capacity), limits, progress
+    )
+    plan = None
+    if result.bins is not None:
+        plan = market.plan([(0, bins, ANY_ZONE) for bins in result.packing])
+    return Answer(
+        "instances", "instances", result.status, result.bins, result.lower_bound, plan,
+        seconds=result.seconds, interrupted=result.interrupted, log=result.log,
+    )  # fmt: skip
+
+
+def cheapest_fleet(
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    limits: Limits,
+    progress: ProgressCallback | None = None,
+) -> Answer[Plan]:
+    """The cheapest mix of instances on offer that holds all tasks at once."""
+    market = _market(scenario, calls, offers_of(scenario))
+    reasons = market.reasons("what is on offer")
+    if reasons:
+        return Answer("fleet", "microusd/h", "infeasible", None, 0, None, reasons)
+    return _fleet_answer("fleet", "microusd/h", market, market.problem(), limits, progress)
+
+
+def fleet_problem(scenario: Scenario, calls: Sequence[Arrival]) -> FleetProblem:
+    """What `cheapest_fleet` hands to `solve_fleet`."""
+    return _market(scenario, calls, offers_of(scenario)).problem()
+
+
+@dataclass(frozen=True)
+class _Market:
+    """Tasks and what can be bought for them.
+
+    Args:
+        encoded: rows of `tasks` and of `found`; a task set that may be on spot only in part has
+            two rows, and `origin` (rows,) says of which task set each row is.
+        groups: choices that are one type to the solver: zones that are alike.
+        zones: over which every row is dealt evenly; none: stands where it is cheapest.
+    """
+
+    tasks: tuple[TaskSet, ...]
+    found: list[Choice]
+    encoded: Encoded
+    origin: IntArray
+    groups: list[list[int]]
+    zones: tuple[str, ...]
+
+    def reasons(self, where: str) -> tuple[str, ...]:
+        """Why some tasks fit on nothing that can be bought; none where all do."""
+        rows = [self.tasks[i] for i in self.origin.tolist()]
+        cluster = empty_cluster([choice.spec for choice in self.found])
+        return reasons_against(rows, self.encoded, cluster, where)
+
+    def problem(self, price: int | None = None) -> FleetProblem:
+        """For `solve_fleet`; `price` replaces all prices, and then limits do not count."""
+        types = tuple(
+            BinType(
+                self.found[first].instance_type,
+                self.encoded.capacity[first],
+                self.found[first].spec.price_microusd_hour if price is None else price,
+                self.found[first].limit if price is None else None,
+            )
+            for first, *_ in self.groups
+        )
+        zones = max(1, len(self.zones))
+        return FleetProblem(self.encoded.demand, self.encoded.counts, types, zones)
+
+    def plan(self, bins: Sequence[tuple[int, PackedBins, str]]) -> Plan:
+        """The checked plan of (group, bins, zone)."""
+        lines = []
+        for group, packed, zone in bins:
+            members = self.groups[group]
+            alike = [i for i in members if self.found[i].zone == zone] or members
+            choice = self.found[alike[0]]
+            content = np.bincount(self.origin, packed.contents, len(self.tasks)).astype(np.int64)
+            tasks = tuple((int(i), int(content[i])) for i in np.flatnonzero(content))
+            zone = choice.zone if len(alike) == 1 else ANY_ZONE
+            lines.append(
+                PlannedInstances(
+                    choice.spec, packed.copies, tasks, choice.instance_type, zone, choice.purchase
+                )
+            )
+        plan = Plan(self.tasks, tuple(lines))
+        check_plan(plan)
+        return plan
+
+
+def _market(scenario: Scenario, calls: Sequence[Arrival], offers: Sequence[Offer]) -> _Market:
+    tasks = static_tasks(calls, scenario.optimize)
+    found = choices(scenario, offers)
+    encoded = encode(tasks, empty_cluster([choice.spec for choice in found]))
+    encoded, origin = _keep_off_spot(encoded, found, scenario.optimize.spot_percent_max)
+    zones = fleet_zones(scenario) if scenario.optimize.spread_zones else ()
+    groups = merged(encoded.capacity, found)
+    heads = [(found[g[0]].offer, found[g[0]].purchase) for g in groups]
+    for head, group in zip(heads, groups, strict=True):
+        name, choice = offers[head[0]].instance_type, found[group[0]]
+        if len(zones) > 1 and {found[i].zone for i in group} != set(zones):
+            raise PlacementError(
+                f"to spread evenly, {name} must be on offer in every zone and the same to all tasks"
+            )
+        if choice.limit is not None and heads.count(head) > 1:
+            raise PlacementError(
+                f"the limit on {name} spans zones that are not the same to all tasks; "
+                "list an offer for each zone"
+            )
+    return _Market(tasks, found, encoded, origin, groups, zones)
+
+
+def _keep_off_spot(
+    encoded: Encoded, found: Sequence[Choice], percent: int
+) -> tuple[Encoded, IntArray]:
+    """Split each task set where only `percent` of it may be on spot, by one dimension more.
+
+    Returns: the rows, the part that stays off spot first, and which task set each is of.
+    """
+    spot = np.array([choice.purchase == "spot" for choice in found])
+    origin = np.arange(len(encoded.counts))
+    if percent == 100 or not spot.any():
+        return encoded, origin
+    on_spot = encoded.counts * percent // 100
+    counts = np.column_stack([encoded.counts - on_spot, on_spot]).reshape(-1)
+    origin = np.repeat(origin, 2)
+    off = np.tile([1, 0], len(on_spot))
+    room = np.where(spot, 0, encoded.counts.sum())
+    rows = counts > 0
+    split = Encoded(
+        np.column_stack([encoded.demand[origin], off])[rows],
+        counts[rows],
+        np.column_stack([encoded.capacity, room]),
+        encoded.allowed[origin][rows],
+    )
+    return split, origin[rows]
+
+
+def _fleet_answer(
+    goal: str,
+    unit: str,
+    market: _Market,
+    problem: FleetProblem,
+    limits: Limits,
+    progress: ProgressCallback | None,
+) -> Answer[Plan]:
+    result = solve_fleet(problem, limits, progress)
+    reasons: tuple[str, ...] = ()
+    if result.status == "infeasible":
+        rows = [market.origin[i] for i in result.unplaceable]
+        what = "limits on offers leave too little room for"
+        reasons = (f"{what} {named(market.tasks, rows)}",)
+    plan = None
+    if result.cost is not None:
+        zones = market.zones or (ANY_ZONE,)
+        plan = market.plan([(b.type, b.bins, zones[b.zone]) for b in result.fleet])
+    return Answer(
+        goal, unit, result.status, result.cost, result.lower_bound, plan, reasons,
+        result.seconds, result.interrupted, result.log,
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""What is to be placed at once, and its encoding as vectors: every rule becomes a dimension.
+
+A rule that says what may share an instance is a dimension with the room that the rule leaves, so
+that solvers of packing problems know nothing of ports or constraints, and stay exact:
+
+| rule | dimension | an instance has |
+|---|---|---|
+| resources, ECS's and own | what a task reserves | what it registers |
+| host port | 1 for each task that wants it | 1 |
+| distinctInstance, maxPerInstance n | 1 for each task of the group with a limit up to n | n |
+| attributes, zones, memberOf | 1 for each task that must have them | as many as there are, or 0 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.client import Arrival
+from placement.cluster import Cluster, instance_strings
+from placement.constraints import DistinctInstance, MaxPerInstance
+from placement.engine import Engine
+from placement.errors import PlacementError
+from placement.launches import Launches
+from placement.messages import CreateService, RegisterTaskDefinition, RunTask
+from placement.model import TaskKind
+from placement.optimal.problem import BoolArray, IntArray
+from placement.query import parse_query
+from placement.scenario import InstanceSpec, OptimizeTable
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """`count` tasks of one kind; `owner` is their service or workload, `definition` as in ECS."""
+
+    kind: TaskKind
+    count: int
+    owner: str
+    definition: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Tasks and instances as vectors over the same dimensions; see the module.
+
+    Args:
+        demand: (task sets, dimensions); counts: (task sets,); capacity: (instances, dimensions).
+        allowed: (task sets, instances) attributes, zones and memberOf leave the instance open.
+    """
+
+    demand: IntArray
+    counts: IntArray
+    capacity: IntArray
+    allowed: BoolArray
+
+    def fits(self) -> BoolArray:
+        """(task sets, instances) one task alone may run on the empty instance."""
+        result: BoolArray = np.all(self.demand[:, None] <= self.capacity[None], axis=2)
+        return result
+
+
+def static_tasks(calls: Iterable[Arrival], options: OptimizeTable) -> tuple[TaskSet, ...]:
+    """All tasks that the calls ask for, as if they were to run at the same time.
+
+    Services count with the desired count that they are created with.
+    """
+    launches = Launches()
+    counts: dict[tuple[TaskKind, str, str], int] = {}
+    for arrival in calls:
+        call = arrival.call
+        if isinstance(call, RegisterTaskDefinition):
+            launches.register(call.document)
+        elif isinstance(call, CreateService):
+            launch = launches.of_service(call)
+            key = (launch.kind, call.service, launch.task_definition)
+            counts[key] = counts.get(key, 0) + call.desired_count
+        elif isinstance(call, RunTask) and options.tasks == "all":
+            launch = launches.of_run_task(call)
+            key = (launch.kind, call.started_by, launch.task_definition)
+            counts[key] = counts.get(key, 0) + call.count
+    return tuple(TaskSet(kind, n, *names) for (kind, *names), n in counts.items() if n)
+
+
+def empty_cluster(specs: Sequence[InstanceSpec]) -> Cluster:
+    """A fresh cluster with an empty instance for each spec, in this order."""
+    cluster = Cluster()
+    for row, spec in enumerate(specs):
+        strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
+        cluster.register(row, spec.resources, strings)
+    return cluster
+
+
+def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
+    """Tasks and the instances of an empty cluster over common dimensions.
+
+    Raises:
+        PlacementError: a constraint depends on what else is running, in a way that has no
+            dimension: memberOf with `task:group` or `runningTasksCount`.
+    """
+    engine = Engine(cluster, np.random.default_rng(0), kernels=False)
+    kinds = [each.kind for each in tasks]
+    counts = np.array([each.count for each in tasks], np.int64)
+    _refuse_volatile(tasks)
+    size = cluster.size
+    for kind in kinds:
+        cluster.demand(kind)  # adds a column for each resource that no instance has
+    resources = np.zeros((len(kinds), len(cluster.resources)), np.int64)
+    allowed = np.zeros((len(kinds), size), np.bool_)
+    for index, kind in enumerate(kinds):
+        resources[index], allowed[index] = cluster.demand(kind), engine.fixed_mask(kind)
+    used = resources.any(axis=0)
+    columns = [*resources[:, used].T]
+    rooms = [*cluster.registered[:, used].T]
+    for members, most in _shared_limits(engine, kinds):
+        columns.append(np.isin(np.arange(len(kinds)), list(members)).astype(np.int64))
+        rooms.append(np.full(size, most, np.int64))
+    for row in np.unique(allowed[~allowed.all(axis=1)], axis=0):
+        columns.append((allowed == row).all(axis=1).astype(np.int64))
+        rooms.append(np.where(row, counts.sum(), 0).astype(np.int64))
+    return Encoded(
+        np.column_stack(columns) if columns else np.zeros((len(kinds), 1), np.int64),
+        counts,
+        np.column_stack(rooms) if rooms else np.zeros((size, 1), np.int64),
+        allowed,
+    )
+
+
+def limit_per_instance(engine: Engine, kind: TaskKind) -> int | None:
+    """How many tasks of its group, itself included, may be where a task of this kind starts."""
+    limits = [1 for c in engine.checks(kind) if isinstance(c, DistinctInstance)]
+    limits += [c.most for c in engine.checks(kind) if isinstance(c, MaxPerInstance)]
+    return min(limits, default=None)
+
+
+def _shared_limits(
+    engine: Engine, kinds: Sequence[TaskKind]
+) -> Iterator[tuple[frozenset[int], int]]:
+    """(kinds, most of their tasks on an instance) for host ports and groups with a limit.
+
+    ECS looks at a limit when a task starts, so those with the lowest limit start first, and a task
+    counts against its own limit and the higher ones of its group.
+    """
+    wanted: dict[Hashable, set[int]] = {}
+    limited: dict[str, dict[int, int]] = {}
+    for index, kind in enumerate(kinds):
+        for port in kind.tcp_ports:
+            wanted.setdefault(("tcp", port), set()).add(index)
+        for port in kind.udp_ports:
+            wanted.setdefault(("udp", port), set()).add(index)
+        limit = limit_per_instance(engine, kind)
+        if limit is not None:
+            limited.setdefault(kind.group, {})[index] = limit
+    yield from ((members, 1) for members in dict.fromkeys(map(frozenset, wanted.values())))
+    for limits in limited.values():
+        for most in sorted(set(limits.values())):
+            yield frozenset(index for index, limit in limits.items() if limit <= most), most
+
+
+def _refuse_volatile(tasks: Sequence[TaskSet]) -> None:
+    """What no vector can say."""
+    for each in tasks:
+        if each.kind.devices:
+            raise PlacementError(f"{each.owner}: shares of a device cannot be optimized")
+        for constraint in each.kind.constraints:
+            expression = constraint.expression or ""
+            if constraint.type == "memberOf" and parse_query(expression).volatile:
+                raise PlacementError(
+                    f"{each.owner}: memberOf {expression!r} depends on what else is running; "
+                    "optimize takes expressions over attributes"
+                )

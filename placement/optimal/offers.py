@@ -1,0 +1,169 @@
+"""What may be bought: the offers of a scenario as instances, and why a task fits none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from placement.cluster import Cluster
+from placement.engine import Engine
+from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
+from placement.optimal.demand import Encoded, TaskSet
+from placement.optimal.problem import IntArray
+from placement.scenario import (
+    FleetGroup,
+    InstanceSpec,
+    Offer,
+    Scenario,
+    instance_specs,
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing to buy: an instance as it would register, for a price, up to a limit."""
+
+    spec: InstanceSpec
+    limit: int | None = None
+    purchase: str = "on-demand"
+    offer: int = 0
+
+    @property
+    def instance_type(self) -> str:
+        """EC2's name."""
+        return self.spec.attributes[INSTANCE_TYPE]
+
+    @property
+    def zone(self) -> str:
+        """Availability zone."""
+        return self.spec.attributes[AVAILABILITY_ZONE]
+
+
+def fleet_zones(scenario: Scenario) -> tuple[str, ...]:
+    """The zones of the fleet, in the order of the file."""
+    return tuple(dict.fromkeys(zone for group in scenario.fleet for zone in group.zones))
+
+
+def choices(scenario: Scenario, offers: Sequence[Offer]) -> list[Choice]:
+    """Every offer in each of its zones, on demand and where it is offered on spot."""
+    found: list[Choice] = []
+    for number, offer in enumerate(offers):
+        for spec in _specs(scenario, offer):
+            price = offer.price_microusd_hour
+            price = spec.price_microusd_hour if price is None else price
+            spec = replace(spec, price_microusd_hour=price)
+            found.append(Choice(spec, offer.limit, "on-demand", number))
+            spot = _spot_price(offer, price)
+            if spot is not None:
+                spec = replace(spec, price_microusd_hour=spot)
+                found.append(Choice(spec, offer.spot_limit, "spot", number))
+    return found
+
+
+def offers_of(scenario: Scenario) -> tuple[Offer, ...]:
+    """The offers that a scenario lists; without any, the groups of its fleet as often as wanted."""
+    if scenario.optimize.offer:
+        return scenario.optimize.offer
+    offers: list[Offer] = []
+    for group in scenario.fleet:
+        offer = _offer_of(group)
+        if offer not in offers:
+            offers.append(offer)
+    return tuple(offers)
+
+
+def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
+    """An offer of one type: like the first group of the fleet that has it, else as it is."""
+    wanted = instance_type or scenario.fleet[0].instance_type
+    for group in scenario.fleet:
+        if group.instance_type == wanted:
+            return _offer_of(group)
+    return Offer(instance_type=wanted)
+
+
+def reasons_against(
+    tasks: Sequence[TaskSet], encoded: Encoded, cluster: Cluster, where: str
+) -> tuple[str, ...]:
+    """Why tasks fit on no instance of an empty cluster, a sentence each; `where` names them."""
+    engine = Engine(cluster, np.random.default_rng(0), kernels=False)
+    misfits = np.flatnonzero(~encoded.fits().any(axis=1)).tolist()
+    return tuple(dict.fromkeys(_reason(tasks[i], engine, where) for i in misfits))
+
+
+def named(tasks: Sequence[TaskSet], indices: Sequence[int]) -> str:
+    """`web (web:1), cache (cache:1)`."""
+    return ", ".join(dict.fromkeys(f"{tasks[i].owner} ({tasks[i].definition})" for i in indices))
+
+
+def merged(capacity: IntArray, found: Sequence[Choice]) -> list[list[int]]:
+    """Indices of choices that are the same to every task and share price and limit.
+
+    These are zones of one offer; a limit counts over all of them.
+    """
+    groups: dict[tuple[int, str, bytes], list[int]] = {}
+    for index, choice in enumerate(found):
+        key = (choice.offer, choice.purchase, capacity[index].tobytes())
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def _reason(task: TaskSet, engine: Engine, where: str) -> str:
+    """`task definition cache:1 (cache) needs 40,000 of MEMORY; the largest ... has 31,040`."""
+    name = f"task definition {task.definition} ({task.owner})"
+    failure = engine.explain(task.kind)
+    cluster = engine.cluster
+    step, _, resource = failure.reason.partition(":")
+    if step == "RESOURCE" and resource in cluster.resources:
+        column = cluster.resources.index(resource)
+        needs = int(cluster.demand(task.kind)[column])
+        most = cluster.registered[:, column]
+        codes, values = cluster.column(f"attribute:{INSTANCE_TYPE}")
+        largest = values[codes[int(most.argmax())]]
+        fewer = f"the most that {where} registers is {int(most.max()):,} ({largest})"
+        if needs <= most.max():
+            fewer = f"{where} has that much only where something else is short"
+        return f"{name} needs {needs:,} {_unit(resource)}; {fewer}"
+    conditions = [c.expression or c.type for c in task.kind.constraints]
+    conditions += [*task.kind.required_attributes, *task.kind.zones]
+    return f"{name} fits nothing of {where}: {failure.reason}, of {', '.join(conditions)}"
+
+
+def _unit(resource: str) -> str:
+    return {"CPU": "CPU units", "MEMORY": "MiB of memory"}.get(resource, f"of {resource}")
+
+
+def _specs(scenario: Scenario, offer: Offer) -> Iterator[InstanceSpec]:
+    zones = offer.zones or fleet_zones(scenario)
+    group = FleetGroup(
+        name="offer",
+        instance_type=offer.instance_type,
+        count=len(zones),
+        zones=zones,
+        attributes=offer.attributes,
+        resources=offer.resources,
+        capacity_provider=offer.capacity_provider,
+        awsvpc_trunking=offer.awsvpc_trunking,
+    )
+    yield from instance_specs(scenario.model_copy(update={"fleet": (group,)}))
+
+
+def _offer_of(group: FleetGroup) -> Offer:
+    return Offer(
+        instance_type=group.instance_type,
+        zones=group.zones,
+        attributes=group.attributes,
+        resources=group.resources,
+        capacity_provider=group.capacity_provider,
+        awsvpc_trunking=group.awsvpc_trunking,
+    )
+
+
+def _spot_price(offer: Offer, price: int) -> int | None:
+    if offer.spot_price_microusd_hour is not None:
+        return offer.spot_price_microusd_hour
+    if offer.spot_discount_percent is not None:
+        # rounded up: a discount never makes it cheaper than it is
+        return -(-price * (100 - offer.spot_discount_percent) // 100)
+    return None

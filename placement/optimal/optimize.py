@@ -1,0 +1,51 @@
+"""The one call behind `stowplan optimize`: a scenario and a goal in, an `Answer` out.
+
+To add a goal: a function of the shape `Goal` and a line in `GOALS`. Modules of goals are imported
+when they are asked for, since solvers and compiled code take their time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from placement.client import Arrival
+from placement.errors import PlacementError
+from placement.optimal.answer import Answer
+from placement.optimal.problem import Limits, ProgressCallback
+from placement.scenario import Scenario
+
+Goal = Callable[[Scenario, Sequence[Arrival], Limits, ProgressCallback | None], Answer[Any]]
+
+# name -> (module, function of the shape `Goal`, what it seeks)
+GOALS: Mapping[str, tuple[str, str, str]] = {
+    "instances": ("placement.optimal.buy", "fewest_instances", "fewest instances of one type"),
+    "fleet": ("placement.optimal.buy", "cheapest_fleet", "cheapest mix of instances to buy"),
+    "placement": ("placement.optimal.place", "best_placement", "best placement on the fleet"),
+}
+
+
+def optimize(
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    goal: str = "fleet",
+    limits: Limits | None = None,
+    progress: ProgressCallback | None = None,
+) -> Answer[Any]:
+    """The best plan for a goal, with a proven bound on how much better any other could be.
+
+    Args:
+        scenario: fleet, types and the table `optimize`, which says what to prefer.
+        calls: what its client does: task definitions, services and tasks, in order of time
+            (`experiments.arrivals`).
+        limits: when to stop with the best found so far; default: at the proof.
+        progress: called with every improvement of bound or plan.
+    Raises:
+        PlacementError: the goal is not known, or the scenario asks for what it cannot express.
+    """
+    if goal not in GOALS:
+        raise PlacementError(f"unknown goal {goal!r}; known: {', '.join(GOALS)}")
+    module, name, _ = GOALS[goal]
+    function: Goal = getattr(importlib.import_module(module), name)
+    return function(scenario, calls, limits or Limits(), progress)

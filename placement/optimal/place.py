@@ -1,0 +1,316 @@
+"""Goal `placement`: all tasks at once on the given fleet, by a mix of what may be preferred.
+
+Instances that are alike are one type of `solve_fleet`, as many as there are; a task that is left
+out stands in a bin of its own, at the price of leaving it out. Its bound holds for every placement,
+since evenness over zones only adds to the cost. Which zone each bin goes to is decided next, and
+what is small and still open as a whole last, both by CP-SAT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from placement.client import Arrival
+from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
+from placement.optimal.answer import Answer
+from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
+from placement.optimal.fleet import solve_fleet, split_evenly
+from placement.optimal.fleet_problem import BinType, FleetProblem, FleetResult
+from placement.optimal.offers import named, reasons_against
+from placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
+from placement.optimal.plan import Plan, PlannedInstances, check_plan
+from placement.optimal.problem import BoolArray, IntArray, Limits, Progress, ProgressCallback
+from placement.optimal.search import Budget
+from placement.scenario import InstanceSpec, Scenario, instance_specs
+
+UNIT = "points"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Tasks, the given instances, and what is preferred.
+
+    Args:
+        owners: (task sets,) index of the service or workload; `owner_names` by that index.
+        zones: (instances,) index of the zone of each instance.
+        classes: (instances,) index of those that are alike but for their zone.
+        prices: (instances,) what using one costs, in points.
+        penalty: (task sets,) what leaving one task out costs; None: all must be placed.
+        spread: what one task too many in a zone costs.
+    """
+
+    tasks: tuple[TaskSet, ...]
+    specs: list[InstanceSpec]
+    encoded: Encoded
+    owners: IntArray
+    owner_names: tuple[str, ...]
+    zones: IntArray
+    classes: IntArray
+    prices: IntArray
+    penalty: IntArray | None
+    spread: int
+
+    def open_zones(self, owner: int) -> list[int]:
+        """Zones in which some instance is open to the owner's tasks."""
+        rows = self.encoded.allowed[self.owners == owner].any(axis=0)
+        return np.unique(self.zones[rows]).tolist()  # type: ignore[no-any-return]
+
+    def points(self, content: Content) -> int:
+        """What a placement costs, in the terms of the objective."""
+        used = content.any(axis=1)
+        cost = int(self.prices[used].sum())
+        left = self.encoded.counts - content.sum(axis=0)
+        if self.penalty is not None:
+            cost += int(left @ self.penalty)
+        for owner in range(len(self.owner_names) if self.spread else 0):
+            mine = content[:, self.owners == owner].sum(axis=1)
+            by_zone = [int(mine[self.zones == z].sum()) for z in self.open_zones(owner)]
+            cost += self.spread * (max(by_zone, default=0) - min(by_zone, default=0))
+        return cost
+
+    def forced_spread(self) -> int:
+        """Tasks too many in some zone in every placement of all tasks."""
+        counts = np.bincount(self.owners, self.encoded.counts).astype(np.int64)
+        zones = [len(self.open_zones(owner)) for owner in range(len(counts))]
+        return sum(int(n) % z > 0 for n, z in zip(counts, zones, strict=True) if z)
+
+
+class _Best:
+    """Best placement and bound so far."""
+
+    def __init__(self, ground: Ground, budget: Budget, progress: ProgressCallback | None) -> None:
+        self.ground, self.budget = ground, budget
+        self.content: Content | None = None
+        self.points: int | None = None
+        self.bound = 0
+        self.interrupted = False
+        self.log: list[Progress] = []
+        self._progress = progress
+
+    @property
+    def proven(self) -> bool:
+        """Nothing can be better."""
+        return self.points is not None and self.points <= self.bound
+
+    def offer(self, content: Content) -> None:
+        """Take a placement if it costs less."""
+        points = self.ground.points(content)
+        if self.points is None or points < self.points:
+            self.content, self.points = content, points
+            self.record()
+
+    def raise_bound(self, bound: int) -> None:
+        """Take a higher bound."""
+        if bound > self.bound:
+            self.bound = bound
+            self.record()
+
+    def record(self) -> None:
+        """Log and report the state."""
+        self.log.append(Progress(self.budget.seconds(), self.bound, self.points))
+        if self._progress:
+            self._progress(self.log[-1])
+
+
+def best_placement(
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    limits: Limits,
+    progress: ProgressCallback | None = None,
+) -> Answer[Plan]:
+    """The placement of all tasks at once that costs least by `optimize.objective`."""
+    ground = _ground(scenario, static_tasks(calls, scenario.optimize))
+    best = _Best(ground, Budget(limits), progress)
+    reasons: tuple[str, ...] = ()
+    if ground.penalty is None:
+        cluster = empty_cluster(ground.specs)
+        reasons = reasons_against(ground.tasks, ground.encoded, cluster, "the fleet")
+    if not reasons:
+        reasons = _solve(best, limits)
+    if reasons:
+        return Answer("placement", UNIT, "infeasible", None, 0, None, reasons)
+    plan = None
+    if best.content is not None:
+        plan = _plan(ground, best.content)
+        check_plan(plan)
+    return Answer(
+        "placement", UNIT,
+        "optimal" if best.proven else "unknown" if plan is None else "feasible",
+        best.points, best.bound, plan, (), best.budget.seconds(), best.interrupted,
+        tuple(best.log),
+    )  # fmt: skip
+
+
+def _ground(scenario: Scenario, tasks: tuple[TaskSet, ...]) -> Ground:
+    options = scenario.optimize
+    objective = options.objective
+    specs = instance_specs(scenario)
+    encoded = encode(tasks, empty_cluster(specs))
+    names = tuple(dict.fromkeys(each.owner for each in tasks))
+    prices = np.array([spec.price_microusd_hour for spec in specs], np.int64)
+    prices = prices * objective.get("cost", 0) + objective.get("instances", 0)
+    table = np.column_stack([encoded.capacity, prices])
+    classes = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1)
+    zones = np.unique([spec.attributes[AVAILABILITY_ZONE] for spec in specs], return_inverse=True)
+    penalty = None
+    if "placed" in objective:
+        values = [objective["placed"] * options.weights.get(each.owner, 1) for each in tasks]
+        penalty = np.array(values, np.int64)
+    return Ground(
+        tasks, specs, encoded,
+        np.array([names.index(each.owner) for each in tasks], np.int64), names,
+        zones[1].reshape(-1), classes, prices, penalty, objective.get("spread", 0),
+    )  # fmt: skip
+
+
+def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
+    """Improve `best` until proven or out of time; returns why there can be no placement."""
+    ground = best.ground
+    # One task left out takes at most one point of spread away, so with that much off the penalty
+    # what evenness costs at least holds for every placement.
+    penalty = ground.penalty
+    forced = ground.spread * ground.forced_spread()
+    if forced and penalty is not None:
+        if penalty.min() >= ground.spread:
+            penalty = penalty - ground.spread
+        else:
+            forced = 0
+
+    def report(entry: Progress) -> None:
+        best.raise_bound(entry.lower_bound + forced)
+
+    everywhere = np.ones(len(ground.specs), np.bool_)
+    problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
+    result = solve_fleet(problem, limits, report)
+    best.interrupted = result.interrupted
+    best.budget.spend(result.work * 1e6)
+    if result.status == "infeasible":
+        what = "the fleet has too little room for"
+        return (f"{what} {named(ground.tasks, result.unplaceable)}",)
+    if result.cost is None:
+        return ()
+    bins = _bins(ground, result)
+    best.offer(_first_fit(ground, bins, everywhere))
+    try:
+        if not best.proven and ground.spread:
+            best.offer(deal_over_zones(ground, bins, best.budget))
+        if not best.proven and ground.spread:
+            _place_evenly(best, penalty, limits)
+        if not best.proven and not best.interrupted:
+            found = place_exactly(ground, best.content, best.points, best.bound, best.budget)
+            if found.content is not None:
+                best.offer(found.content)
+            best.raise_bound(found.bound)
+    except KeyboardInterrupt:
+        best.interrupted = True
+    return ()
+
+
+def _place_evenly(best: _Best, penalty: IntArray | None, limits: Limits) -> None:
+    """Deal every task set evenly over its zones, and place the tasks of each zone by themselves."""
+    ground, budget = best.ground, best.budget
+    content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
+    shares = _even_shares(ground)
+    for zone, counts in enumerate(shares):
+        rows = ground.zones == zone
+        part = 1 / (len(shares) - zone + 1)  # the last share is left to what comes after
+        mine = replace(
+            limits,
+            seconds=None if limits.seconds is None else part * budget.left_seconds(),
+            work=None if limits.work is None else part * max(0.0, budget.left_work()),
+        )
+        result = solve_fleet(_problem(ground, penalty, rows, counts), mine)
+        budget.spend(result.work * 1e6)
+        if result.interrupted:
+            raise KeyboardInterrupt
+        if result.cost is None:
+            return
+        content += _first_fit(ground, _bins(ground, result), rows)
+    best.offer(content)
+
+
+def _even_shares(ground: Ground) -> IntArray:
+    """(zones, task sets): each set's tasks by zone, as even as can be over the zones open to it."""
+    shares = np.zeros((int(ground.zones.max()) + 1, len(ground.tasks)), np.int64)
+    sets: dict[tuple[int, ...], list[int]] = {}
+    for index, allowed in enumerate(ground.encoded.allowed):
+        sets.setdefault(tuple(np.unique(ground.zones[allowed]).tolist()), []).append(index)
+    for zones, members in sets.items():
+        if zones:
+            shares[np.ix_(zones, members)] = split_evenly(
+                ground.encoded.counts[members], len(zones)
+            )
+    return shares
+
+
+def _problem(
+    ground: Ground, penalty: IntArray | None, rows: BoolArray, counts: IntArray
+) -> FleetProblem:
+    """Classes as types with limits; a task left out is a bin of a type for tasks of its worth.
+
+    Args:
+        penalty: (task sets,) for leaving a task out; None: all must be placed.
+        rows: (instances,) those that may be used; counts: (task sets,) what is to be placed.
+    """
+    encoded = ground.encoded
+    firsts = np.unique(ground.classes, return_index=True)[1]
+    sizes = np.bincount(ground.classes[rows], minlength=len(firsts))
+    values = np.zeros(0, np.int64) if penalty is None else np.unique(penalty)
+    worth = [(penalty == v).astype(np.int64) for v in values]
+    demand = np.column_stack([encoded.demand, *worth])
+    open_room = np.full(len(values), max(1, encoded.counts.sum()), np.int64)
+    types = [
+        BinType(
+            ground.specs[first].attributes[INSTANCE_TYPE],
+            np.append(encoded.capacity[first], open_room),
+            int(ground.prices[first]),
+            int(n),
+        )
+        for first, n in zip(firsts.tolist(), sizes.tolist(), strict=True)
+    ]
+    most = encoded.demand.max(axis=0, initial=0)
+    for index, value in enumerate(values.tolist()):
+        room = np.append(most, np.eye(len(values), dtype=np.int64)[index])
+        types.append(BinType(f"left out at {value}", room, value))
+    return FleetProblem(demand, counts, tuple(types))
+
+
+def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
+    """The bins of instances, by class; tasks left out are in none."""
+    classes = int(ground.classes.max()) + 1
+    return [Bins(b.type, b.bins.contents, b.bins.copies) for b in result.fleet if b.type < classes]
+
+
+def _first_fit(ground: Ground, bins: Sequence[Bins], rows: BoolArray) -> Content:
+    """The bins on the first instances of their classes among `rows` (instances,)."""
+    content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
+    classes = np.where(rows, ground.classes, -1)
+    free = [np.flatnonzero(classes == c).tolist() for c in range(ground.classes.max() + 1)]
+    for b in bins:
+        taken, free[b.kind] = free[b.kind][: b.copies], free[b.kind][b.copies :]
+        content[taken] = b.contents
+    return content
+
+
+def _plan(ground: Ground, content: Content) -> Plan:
+    """Equal instances with equal content on a line."""
+    rows: dict[tuple[int, int, bytes], list[int]] = {}
+    for row in np.flatnonzero(content.any(axis=1)).tolist():
+        key = (int(ground.classes[row]), int(ground.zones[row]), content[row].tobytes())
+        rows.setdefault(key, []).append(row)
+    lines = []
+    for members in rows.values():
+        spec, held = ground.specs[members[0]], content[members[0]]
+        lines.append(
+            PlannedInstances(
+                replace(spec), len(members),
+                tuple((int(i), int(held[i])) for i in np.flatnonzero(held)),
+                spec.attributes[INSTANCE_TYPE], spec.attributes[AVAILABILITY_ZONE],
+                "given", tuple(ground.specs[row].name for row in members),
+            )
+        )  # fmt: skip
+    left = ground.encoded.counts - content.sum(axis=0)
+    return Plan(ground.tasks, tuple(lines), {int(i): int(left[i]) for i in np.flatnonzero(left)})

@@ -1,0 +1,97 @@
+"""The plan of the goals that place tasks at once, and its check on a fresh cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from placement.engine import Engine
+from placement.optimal.demand import TaskSet, empty_cluster, limit_per_instance
+from placement.optimal.verify import BrokenPackingError
+from placement.scenario import InstanceSpec
+
+
+@dataclass(frozen=True)
+class PlannedInstances:
+    """Equal instances with equal content.
+
+    Args:
+        spec: one of them, as it would register; its price is the one that was asked for.
+        copies: how many; `names` has their names where they are given instances.
+        tasks: (index into the plan's task sets, tasks of it on each copy), by index.
+    """
+
+    spec: InstanceSpec
+    copies: int
+    tasks: tuple[tuple[int, int], ...]
+    instance_type: str
+    zone: str
+    purchase: str = "on-demand"
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which tasks go where; `left_out` has the number of tasks without a place by task set."""
+
+    tasks: tuple[TaskSet, ...]
+    instances: tuple[PlannedInstances, ...]
+    left_out: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def price_microusd_hour(self) -> int:
+        """Of all instances that the plan uses."""
+        return sum(line.copies * line.spec.price_microusd_hour for line in self.instances)
+
+    @property
+    def count(self) -> int:
+        """Instances that the plan uses."""
+        return sum(line.copies for line in self.instances)
+
+
+def check_plan(plan: Plan) -> None:
+    """Book every task in a fresh cluster through the engine, and count that none is missing.
+
+    Instances do not constrain each other, so one copy of each line is booked.
+
+    Raises:
+        BrokenPackingError: a bug of the solver, with the engine's reason.
+    """
+    specs = [replace(line.spec, name=f"line-{n}") for n, line in enumerate(plan.instances)]
+    engine = Engine(empty_cluster(specs), np.random.default_rng(0), kernels=False)
+    placed = [0] * len(plan.tasks)
+    order = [limit_per_instance(engine, each.kind) for each in plan.tasks]
+    for row, line in enumerate(plan.instances):
+        if line.copies < 1 or (line.names and len(line.names) != line.copies):
+            raise BrokenPackingError(f"{line.copies} copies of {line.names}")
+        # as ECS looks at a limit when a task starts, those with the lowest start first
+        for index, n in sorted(line.tasks, key=lambda each: _first(order[each[0]])):
+            placed[index] += n * line.copies
+            for _ in range(n):
+                failure = engine.place_on(plan.tasks[index].kind, row).failure
+                if failure is not None:
+                    task = plan.tasks[index]
+                    raise BrokenPackingError(f"{task.owner} ({task.definition}): {failure.reason}")
+    names = [name for line in plan.instances for name in line.names]
+    if len(set(names)) != len(names):
+        raise BrokenPackingError("an instance is used twice")
+    for index, each in enumerate(plan.tasks):
+        total = placed[index] + plan.left_out.get(index, 0)
+        if total != each.count or placed[index] > each.count:
+            raise BrokenPackingError(f"{each.owner}: {total} of {each.count} tasks in the plan")
+
+
+def _first(limit: int | None) -> tuple[bool, int]:
+    return (limit is None, limit or 0)
+
+
+def zone_counts(plan: Plan, owners: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Tasks of each owner by zone."""
+    counts: dict[str, dict[str, int]] = {owner: {} for owner in owners}
+    for line in plan.instances:
+        for index, n in line.tasks:
+            of = counts[plan.tasks[index].owner]
+            of[line.zone] = of.get(line.zone, 0) + n * line.copies
+    return counts

@@ -1,0 +1,81 @@
+"""`stowplan optimize SCENARIO`: what it prints, what it writes, and what it says of bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+SCENARIOS = Path(__file__).parents[2] / "experiments" / "scenarios"
+DEPLOY_ORDER = str(SCENARIOS / "deploy_order.toml")
+
+
+def test_the_ten_tasks_of_the_user_need_three_instances(capsys):
+    assert main(["optimize", DEPLOY_ORDER, "--goal", "instances", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["status"], answer["objective"], answer["lower_bound"]) == ("optimal", 3, 3)
+    packed = dict.fromkeys("abcdef", 0)
+    for line in answer["plan"]["lines"]:
+        for owner, n in line["tasks"].items():
+            packed[owner] += n * line["copies"]
+    assert packed == {"a": 2, "b": 1, "c": 2, "d": 2, "e": 1, "f": 2}
+
+
+def test_a_larger_type_is_taken_from_the_catalogue(capsys):
+    main(["optimize", DEPLOY_ORDER, "--goal", "instances", "--instance-type", "m5.2xlarge"])
+    assert "1 instances, at least 1 instances (proven least)" in capsys.readouterr().out
+
+
+def test_a_type_too_small_is_an_answer_that_says_for_what(capsys):
+    arguments = ["--goal", "instances", "--instance-type", "t3.small"]
+    assert main(["optimize", DEPLOY_ORDER, *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "instances: infeasible" in said
+    assert "task definition a:1 (a) needs 7,000 MiB of memory" in said
+
+
+def test_the_folder_holds_answer_plan_and_plot_and_can_be_written_again(tmp_path, capsys):
+    out = tmp_path / "best"
+    for _ in range(2):
+        arguments = ["--goal", "placement", "--objective", "placed=100,instances=10,spread=1"]
+        assert main(["optimize", DEPLOY_ORDER, *arguments, "--out", str(out)]) == 0
+    assert {file.name for file in out.iterdir()} == {"answer.json", "plan.txt", "progress.svg"}
+    answer = json.loads((out / "answer.json").read_text())
+    assert (answer["status"], answer["plan"]["instances"]) == ("optimal", 3)
+    assert "3 instances" in (out / "plan.txt").read_text()
+    assert "<svg" in (out / "progress.svg").read_text()
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name a scenario, or a packing file"),
+        ([DEPLOY_ORDER, "--bpp", "x.txt"], "name a scenario, or a packing file"),
+        ([DEPLOY_ORDER, "--layout", "parted"], "the layouts are shared"),
+        ([DEPLOY_ORDER, "--objective", "spread"], "expected NAME=WHOLE NUMBER"),
+        ([DEPLOY_ORDER, "--objective", "happiness=1"], "--objective happiness=1"),
+        ([DEPLOY_ORDER, "--instance-type", "m5.huge"], "unknown type"),
+    ],
+)
+def test_bad_arguments_are_one_error(arguments, said, capsys):
+    assert main(["optimize", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_unknown_types_and_prices_given_twice_are_found_in_the_file(tmp_path, capsys):
+    text = (SCENARIOS / "deploy_order.toml").read_text()
+    offers = """
+[[optimize.offer]]
+instance_type = "m5.lrage"
+[[optimize.offer]]
+instance_type = "m5.large"
+spot_discount_percent = 60
+spot_price_microusd_hour = 3
+"""
+    (tmp_path / "bad.toml").write_text(text + offers)
+    assert main(["optimize", str(tmp_path / "bad.toml")]) == 2
+    said = capsys.readouterr().err
+    assert "optimize.offer[0].instance_type: unknown instance type 'm5.lrage'" in said
+    assert "optimize.offer[1]: a spot price and a discount" in said
