@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from experiments import bench_placement
+from experiments import bench_optimal, bench_placement
 
 
 def bench_parser(parser: argparse.ArgumentParser) -> None:
@@ -13,3 +13,6 @@ def bench_parser(parser: argparse.ArgumentParser) -> None:
     placement = suites.add_parser("placement", help="decisions per second of the engine")
     bench_placement.add_arguments(placement)
     placement.set_defaults(command=bench_placement.command)
+    optimal = suites.add_parser("optimal", help="what the optimizer proves, and how fast")
+    bench_optimal.add_arguments(optimal)
+    optimal.set_defaults(command=bench_optimal.command)

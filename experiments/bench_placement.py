@@ -12,24 +12,17 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import os
-import platform
 import resource
-import sys
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from experiments.bench_peers import moto_rate, numpy_scan, object_loop
+from experiments.bench_rows import Clock, Row, at_least, at_most, report
 from experiments.bench_worlds import (
     TASKS_PER_INSTANCE,
     WITH_GPUS,
@@ -48,34 +41,6 @@ BINPACK = chain("binpack:memory")
 SPREAD_BINPACK = chain(f"spread:{ZONE}", "binpack:memory")
 KINDS = 24
 GIB = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure; None where it could not be measured, and `against` says why.
-
-    `bar` is what it must reach (None: none is set), `against` what it is held against.
-    """
-
-    case: str
-    value: float | None
-    unit: str
-    bar: float | None
-    ok: bool
-    against: str
-
-
-class Clock:
-    """Seconds, of the processor or of the wall, and what share of the wall's the first were."""
-
-    def __init__(self, *, wall: bool) -> None:
-        self.now = time.perf_counter if wall else time.process_time
-        self._processor, self._wall = time.process_time(), time.perf_counter()
-
-    def share(self) -> float:
-        """Of the wall clock since the start, how much this process had a processor for."""
-        wall = time.perf_counter() - self._wall
-        return (time.process_time() - self._processor) / wall
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +65,6 @@ class FreeCpu:
     def keys(self, task: Any, cluster: Any, candidates: Any, rng: Any) -> Any:
         """Less is better."""
         return -cluster.remaining[candidates, 0]
-
-
-def at_least(case: str, value: float, unit: str, bar: float, against: str = "") -> Row:
-    """A row whose value should be high."""
-    return Row(case, value, unit, bar, value >= bar, against)
-
-
-def at_most(case: str, value: float, unit: str, bar: float, against: str = "") -> Row:
-    """A row whose value should be low."""
-    return Row(case, value, unit, bar, value <= bar, against)
 
 
 def fastest(make: Callable[[], Callable[[], object]], sizes: Sizes, repeats: int = 0) -> float:
@@ -295,35 +250,5 @@ def command(arguments: argparse.Namespace) -> int:
     # What is compiled on first use is not part of any figure, and neither is loading it.
     for rows in (binpack_rows, chain_rows, single_rows):
         list(rows(Sizes(0.004, 1, False, clock)))
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    table = Table("case", "value", "unit", "bar", "", "against", box=None, header_style="dim")
-    found = []
-    for rows in CASES:
-        for row in rows(sizes):
-            found.append(row)
-            bar = "" if row.bar is None else f"{row.bar:,.0f}"
-            verdict = "" if row.bar is None else ("ok" if row.ok else "MISSED")
-            table.add_row(row.case, amount(row.value), row.unit, bar, verdict, row.against)
-    console.print(table)
-    by = "the wall clock" if arguments.wall else "processor time"
-    console.print(f"\nBy {by}; this process had {clock.share():.0%} of a processor.", style="dim")
-    if arguments.json:
-        answer = {"rows": [asdict(row) for row in found], **surroundings()}
-        answer["machine"] |= {"clock": by, "processor_share": clock.share()}
-        arguments.json.write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
+    found = report((row for rows in CASES for row in rows(sizes)), clock, arguments.json)
     return int(sizes.scale >= 1 and not all(row.ok for row in found))
-
-
-def amount(value: float | None) -> str:
-    """A figure for the table."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}"
-
-
-def surroundings() -> dict[str, Any]:
-    """The machine and the versions that the figures were measured with."""
-    machine = {"processors": os.cpu_count(), "system": platform.platform()}
-    packages = ("numpy", "numba", "llvmlite", "stowplan")
-    versions = {name: version(name) for name in packages}
-    return {"machine": machine, "versions": {"python": platform.python_version(), **versions}}

@@ -22,8 +22,8 @@ from placement.optimal.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
 ROOT_DIVES = 3
-DIVE_EVERY = 8  # nodes
-DECIDE_AGAIN = 4  # nodes without the exact step after it failed
+DIVE_EVERY = 4  # nodes
+DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
 NODE_DECISION = (1_000, 100.0)
 
@@ -38,6 +38,7 @@ class Tree:
         self.nodes = 0
         self.unsettled = 0  # nodes dropped without proof
         self._skip_decisions = 0
+        self._patience = DECIDE_AGAIN
 
     def run(self, root: Subproblem, values: IntArray) -> None:
         """Explore from `root`, whose scaled duals are about `values`."""
@@ -114,8 +115,10 @@ class Tree:
             return converged.bound > self.target
         most, work = ROOT_DECISION if root else NODE_DECISION
         if decide(self.search, node, pricer, converged, self.target, most, work):
+            self._patience = DECIDE_AGAIN
             return True
-        self._skip_decisions = DECIDE_AGAIN
+        self._skip_decisions = self._patience
+        self._patience *= 2
         return False
 
     def _columns(self, node: Subproblem, values: IntArray) -> IntArray:

@@ -13,6 +13,7 @@ from numba import njit
 from placement.optimal.problem import BoolArray, IntArray
 
 MOST_NODES = 30_000_000  # of one search; a few seconds, so that an interrupt gets through
+GRID = 96  # cells a side of a table over two dimensions
 FEW_COPIES = 4  # up to this many copies a relaxed table counts them exactly
 
 
@@ -42,6 +43,34 @@ def fill_table(
                 for k in range(1, min(most, c // size) + 1):
                     best = max(best, table[i + 1, c - k * size] + k * value)
                 table[i, c] = best
+
+
+@njit(cache=True)
+def fill_grid(table: IntArray, values: IntArray, sizes: IntArray, per_bin: IntArray) -> None:
+    """Like `fill_table` in two dimensions at once: cell r * GRID + s is the room (r, s).
+
+    `sizes` are cells as well, so that what fits is a subtraction without borrow. Kinds of many
+    copies may be used without limit.
+    """
+    m = table.shape[0] - 1
+    table[m] = 0
+    for i in range(m - 1, -1, -1):
+        value, most, size = values[i], per_bin[i], sizes[i]
+        table[i] = table[i + 1]
+        if value <= 0 or most == 0:
+            continue
+        if size == 0:
+            table[i] += value * most
+            continue
+        copies = most if most <= FEW_COPIES else 1
+        source = table[i + 1] if most <= FEW_COPIES else table[i]
+        first, second = size // GRID, size % GRID
+        for k in range(1, copies + 1):
+            for r in range(k * first, GRID):
+                for c in range(r * GRID + k * second, (r + 1) * GRID):
+                    worth = source[c - k * size] + k * value
+                    if worth > table[i, c]:
+                        table[i, c] = worth
 
 
 @njit(cache=True)

@@ -178,9 +178,12 @@ def _asked(calls: Sequence[Arrival], until_ms: int) -> tuple[list[TaskKind], lis
             kind = launches.of_service(call).kind
             services[call.service] = kinds.setdefault(kind, len(kinds)), []
             scale(call.service, call.desired_count, at_ms)
-        elif isinstance(call, m.UpdateService) and call.service in services:
-            if call.desired_count is not None:
-                scale(call.service, call.desired_count, at_ms)
+        elif (
+            isinstance(call, m.UpdateService)
+            and call.service in services
+            and call.desired_count is not None
+        ):
+            scale(call.service, call.desired_count, at_ms)
     for name in services:
         scale(name, 0, until_ms)
     return list(kinds), ran

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.optimal.kernels import collect_patterns, fill_table, search_leads
+from placement.optimal.kernels import GRID, collect_patterns, fill_grid, fill_table, search_leads
 from placement.optimal.problem import BoolArray, FloatArray, IntArray
 
 EXACT_TABLE_CELLS = 8_000_000  # up to this size one dimension gets its true table
@@ -72,15 +72,16 @@ class Pricer:
         relative = demand / np.maximum(capacity, 1)
         dense = np.argsort(-relative.sum(axis=0), kind="stable")[:DENSE_DIMENSIONS]
         self._relative = relative[:, np.sort(dense)]
+        d = self._relative.shape[1]
         self._one = demand.shape[1] == 1 and m * (int(capacity[0]) + 1) <= EXACT_TABLE_CELLS
         if self._one:
-            room = int(capacity[0])
-            self._tables = np.zeros((1, m + 1, room + 1), dtype=np.int64)
+            surrogates, room = 1, int(capacity[0])
+        elif d == 2:
+            surrogates, room = 2, GRID * GRID - 1
         else:
-            dense_count = self._relative.shape[1]
-            surrogates = 1 if dense_count == 1 else dense_count + 2
+            surrogates = 1 if d == 1 else d + 2
             room = min(max(cells // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
-            self._tables = np.zeros((surrogates, m + 1, room + 1), dtype=np.int64)
+        self._tables = np.zeros((surrogates, m + 1, room + 1), dtype=np.int64)
 
     def search(
         self,
@@ -94,9 +95,7 @@ class Pricer:
         `per_bin` replaces the limits per bin for this search, for demands partly covered already.
         """
         per_bin = self.per_bin if per_bin is None else per_bin
-        sizes = self._surrogate_sizes(values)
-        for table, size in zip(self._tables, sizes.T, strict=True):
-            fill_table(table, values, np.ascontiguousarray(size), per_bin, not self._one)
+        sizes = self._fill_tables(values, per_bin)
         exact = self._one and not self.exclusive.size
         patterns, found, best, complete, nodes = search_leads(
             values,
@@ -125,9 +124,7 @@ class Pricer:
         Returns (patterns, whether these are all, steps). Kinds of no value count as well: they
         only fill up a pattern.
         """
-        sizes = self._surrogate_sizes(values)
-        for table, size in zip(self._tables, sizes.T, strict=True):
-            fill_table(table, values, np.ascontiguousarray(size), self.per_bin, not self._one)
+        sizes = self._fill_tables(values, self.per_bin)
         patterns, complete, nodes = collect_patterns(
             values,
             np.hstack([self.demand, sizes]),
@@ -142,18 +139,43 @@ class Pricer:
         )
         return patterns, bool(complete), int(self._tables.size + 20 * nodes)
 
+    def _fill_tables(self, values: IntArray, per_bin: IntArray) -> IntArray:
+        """Fill the tables for these values; (kinds, tables) the sizes of kinds in each."""
+        sizes = self._surrogate_sizes(values)
+        for number, (table, size) in enumerate(zip(self._tables, sizes.T, strict=True)):
+            size = np.ascontiguousarray(size)
+            if number == 0 and self._relative.shape[1] == 2:
+                fill_grid(table, values, size, per_bin)
+            else:
+                fill_table(table, values, size, per_bin, not self._one)
+        return sizes
+
     def _surrogate_sizes(self, values: IntArray) -> IntArray:
-        """One-dimensional sizes (kinds, tables) that every true pattern keeps within the room."""
+        """Sizes (kinds, tables) that every true pattern keeps within the room of each table.
+
+        With room R - 1, an item of relative size x may count ceil(x * R) - 1: what fits has a total
+        of x at most 1, so its sizes add up to less than R. In two dimensions the first table is
+        a grid, and the size a cell of it.
+        """
         if self._one:
             return self.demand
-        mixes = [self._relative]
-        if self._relative.shape[1] > 1:
-            d = self._relative.shape[1]
-            mixes += [self._relative.mean(axis=1, keepdims=True)]
+        d = self._relative.shape[1]
+        mixes = [] if d == 2 else [self._relative]
+        if d > 1:
             mixes += [self._relative @ _value_mix(values, self._relative).reshape(d, 1)]
-        scaled = np.hstack(mixes) * ((self._tables.shape[2] - 1) * (1 - 1e-12))
-        result: IntArray = np.floor(scaled).astype(np.int64)
-        return result
+        if d > 2:
+            mixes += [self._relative.mean(axis=1, keepdims=True)]
+        sizes = _rounded(np.hstack(mixes), self._tables.shape[2])
+        if d == 2:
+            grid = _rounded(self._relative, GRID)
+            sizes = np.column_stack([grid[:, 0] * GRID + grid[:, 1], sizes])
+        return sizes
+
+
+def _rounded(relative: FloatArray, steps: int) -> IntArray:
+    """ceil(x * steps) - 1, at least 0, safe against rounding of x itself."""
+    result: IntArray = np.ceil(relative * (steps * (1 - 1e-12))).astype(np.int64) - 1
+    return np.maximum(result, 0)
 
 
 def _value_mix(values: IntArray, relative: FloatArray) -> FloatArray:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packing_generators import KINDS, one_dimensional, petersen_core
 
+from experiments.packing_recipes import KINDS, one_dimensional, petersen_core
 from placement.optimal.problem import Limits, PackingInputError, PackingProblem
 from placement.optimal.solve import solve_packing
 from placement.optimal.verify import check_packing

@@ -1,4 +1,8 @@
-"""Instances of the field's benchmark kinds, made from seeds by their published recipes."""
+"""Packing instances of the field's benchmark sets, made from seeds by their published recipes.
+
+Each recipe takes a generator and a number of items; the sets themselves are larger than a package
+should be, and samples of them lie in `data/packing`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from placement.optimal.problem import IntArray, PackingProblem
 
 
 def one_dimensional(sizes: IntArray | list[int], capacity: int) -> PackingProblem:
+    """One item of each size; equal sizes may repeat."""
     demand = np.asarray(sizes, dtype=np.int64).reshape(-1, 1)
     return PackingProblem(demand, np.ones(len(demand), dtype=np.int64), np.array([capacity]))
 
@@ -28,11 +33,13 @@ def falkenauer_t(rng: np.random.Generator, n: int) -> PackingProblem:
 
 
 def scholl1(rng: np.random.Generator, n: int) -> PackingProblem:
+    """Uniform sizes up to 100, three widths and three capacities (Scholl, Klein, Juergens 1997)."""
     low = rng.choice([1, 20, 30])
     return one_dimensional(rng.integers(low, 101, n), int(rng.choice([100, 120, 150])))
 
 
 def scholl2(rng: np.random.Generator, n: int) -> PackingProblem:
+    """Three to nine items a bin on average, narrow to wide (Scholl, Klein, Juergens 1997)."""
     mean = 1000 // int(rng.choice([3, 5, 7, 9]))
     spread = float(rng.choice([0.2, 0.5, 0.9]))
     low, high = int(mean * (1 - spread)), int(mean * (1 + spread))
@@ -40,10 +47,12 @@ def scholl2(rng: np.random.Generator, n: int) -> PackingProblem:
 
 
 def scholl3(rng: np.random.Generator, n: int) -> PackingProblem:
+    """Large distinct sizes, three or four a bin (Scholl, Klein, Juergens 1997)."""
     return one_dimensional(rng.integers(20_000, 35_001, n), 100_000)
 
 
 def schwerin(rng: np.random.Generator, n: int) -> PackingProblem:
+    """Five or six items of nearly equal size a bin (Schwerin & Waescher 1997)."""
     return one_dimensional(rng.integers(150, 201, n), 1000)
 
 
@@ -125,6 +134,7 @@ def caprara_toth(rng: np.random.Generator, number: int, n: int) -> PackingProble
     return PackingProblem(demand, np.ones(len(demand), dtype=np.int64), capacity)
 
 
+# name: (recipe, numbers of items in the published set)
 KINDS: dict[str, tuple[Callable[[np.random.Generator, int], PackingProblem], tuple[int, ...]]] = {
     "falkenauer_u": (falkenauer_u, (120, 250, 500, 1000)),
     "falkenauer_t": (falkenauer_t, (60, 120, 249, 501)),
