@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from placement import messages as m
 from placement.cluster import Cluster, instance_strings
 from placement.launches import Launches
 from placement.model import TaskKind, TaskStatus
 from placement.optimal.over_time_demand import Ran, problem_over_time
 from placement.optimal.over_time_problem import OverTimeProblem
+from placement.tasks import Launch
 
 
 class Usage:
@@ -26,7 +29,8 @@ class Usage:
         self._cluster = Cluster()
         self._prices: list[int] = []
         self._now_ms = 0
-        self._asked: dict[tuple[int | str, str], TaskKind | None] = {}
+        self._asked: dict[tuple[int | None, str], TaskKind] = {}
+        self._services: dict[str, m.CreateService] = {}
         self._kinds: dict[TaskKind, int] = {}
         self._running: dict[int, tuple[int, int, int]] = {}  # task -> kind, instance, start
         self._on: dict[int, dict[int, None]] = {}
@@ -37,7 +41,8 @@ class Usage:
             m.InstancesGone: self._gone,
             m.RunTask: lambda call: self._ask(self._launches.of_run_task(call)),
             m.StartTask: lambda call: self._ask(self._launches.of_start_task(call)),
-            m.CreateService: lambda call: self._ask(self._launches.of_service(call)),
+            m.CreateService: self._create_service,
+            m.UpdateService: self._update_service,
             m.StartTasks: self._start,
             m.StopTasks: self._stop,
             m.TasksChanged: self._changed,
@@ -57,19 +62,31 @@ class Usage:
         return problem_over_time(self._cluster, self._prices, list(self._kinds), ran)
 
     def _registered(self, event: m.InstanceRegistered) -> None:
-        assert event.instance == len(self._prices), "instances are numbered as they register"
         strings = instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider)
         self._cluster.register(event.instance, event.resources, strings)
-        self._prices.append(event.price_microusd_hour)
+        # One that comes back is known already.
+        self._prices[event.instance : event.instance + 1] = [event.price_microusd_hour]
 
-    def _ask(self, launch: Any) -> None:
-        key = launch.request if launch.service is None else launch.service
-        self._asked[key, launch.task_definition] = None if launch.daemon else launch.kind
+    def _ask(self, launch: Launch) -> None:
+        self._asked[launch.request, launch.task_definition] = launch.kind
+
+    def _create_service(self, call: m.CreateService) -> None:
+        self._services[call.service] = call
+
+    def _update_service(self, call: m.UpdateService) -> None:
+        self._services[call.service] = call.applied_to(self._services[call.service])
+
+    def _kind(self, command: m.StartTasks) -> TaskKind | None:
+        """What the tasks of a command ask for; None for a daemon's."""
+        if command.service is None:
+            return self._asked[command.request, command.task_definition]
+        call = self._services[command.service]
+        call = msgspec.structs.replace(call, task_definition=command.task_definition)
+        launch = self._launches.of_service(call)
+        return None if launch.daemon else launch.kind
 
     def _start(self, command: m.StartTasks) -> None:
-        key = command.request if command.service is None else command.service
-        assert key is not None
-        kind = self._asked[key, command.task_definition]
+        kind = self._kind(command)
         if kind is None:
             return
         number = self._kinds.setdefault(kind, len(self._kinds))

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-import msgspec
-
 from placement import messages as m
 from placement.model import (
     PORTS,
@@ -187,12 +185,7 @@ class History:
 
     def _update_service(self, call: m.UpdateService) -> None:
         facts = self.services[call.service]
-        given = {
-            name: value
-            for name, value in msgspec.structs.asdict(call).items()
-            if value is not None and name != "force_new_deployment"
-        }
-        facts.call = msgspec.structs.replace(facts.call, **given)
+        facts.call = call.applied_to(facts.call)
         facts.needs = self._service_needs(facts.call)
         facts.plain &= call.task_definition is None and not call.force_new_deployment
 

@@ -126,6 +126,15 @@ class UpdateService(Message, frozen=True):
     availability_zone_rebalancing: bool | None = None
     force_new_deployment: bool = False
 
+    def applied_to(self, service: CreateService) -> CreateService:
+        """The configuration that a service has after this call."""
+        given = {
+            name: value
+            for name in service.__struct_fields__
+            if (value := getattr(self, name, None)) is not None
+        }
+        return msgspec.structs.replace(service, **given)
+
 
 class UpdateContainerInstancesState(Message, frozen=True):
     """Set instances DRAINING or back to ACTIVE."""

@@ -82,12 +82,7 @@ class Services:
         service = self.by_name.get(call.service)
         if service is None:
             raise PlacementError(f"unknown service {call.service!r}")
-        changes = {
-            name: value
-            for name in m.UpdateService.__struct_fields__
-            if name in service.call.__struct_fields__ and (value := getattr(call, name)) is not None
-        }
-        wanted = msgspec.structs.replace(service.call, **changes)
+        wanted = call.applied_to(service.call)
         launch = self._launch(wanted)
         if call.desired_count is not None and service.daemon:
             raise PlacementError(f"service {call.service!r} is a DAEMON: it has no desired count")
