@@ -92,7 +92,11 @@ class Launches:
             override = TaskOverride(call.cpu, call.memory)
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints
-        key = (definition.name, override, group, constraints, strategies, call.zones, provider)
+        expected_ms = call.expected_ms if isinstance(call, m.RunTask) else None
+        key = (
+            *(definition.name, override, group, constraints, strategies),
+            *(call.zones, provider, expected_ms),
+        )
         if key not in self._kinds:
             constraints = definition.placement_constraints + constraints
             _check_counts(constraints, strategies)
@@ -107,6 +111,7 @@ class Launches:
                 constraints,
                 strategies,
                 provider,
+                expected_ms=expected_ms,
             )
         return self._kinds[key]
 

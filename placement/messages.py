@@ -36,7 +36,8 @@ class RunTask(Message, frozen=True):
 
     `request` is the caller's number for the job: a later RunTask with the same number asks for the
     rest of the same job (a retry). `cpu` and `memory` are ECS's task-level overrides. `zones` are
-    those of the subnets given for awsvpc; empty means any.
+    those of the subnets given for awsvpc; empty means any. `expected_ms` (ours, not ECS's) is how
+    long the caller thinks that a task will run; None: until it is stopped.
     """
 
     request: int
@@ -50,6 +51,7 @@ class RunTask(Message, frozen=True):
     capacity_provider: str | None = None
     zones: tuple[str, ...] = ()
     started_by: str = ""
+    expected_ms: int | None = None
 
 
 class StartTask(Message, frozen=True):

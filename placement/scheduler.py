@@ -106,7 +106,7 @@ class Scheduler:
             something unknown changes nothing and is answered with CallRejected.
         """
         assert now_ms >= self._now_ms, f"time went back from {self._now_ms} to {now_ms} ms"
-        self._now_ms = now_ms
+        self._now_ms = self.cluster.now_ms = now_ms
         events, self._inbox = self._inbox, []
         for position, event in enumerate(events):
             try:
