@@ -8,6 +8,7 @@ from operator import attrgetter
 
 import msgspec
 
+from experiments.lifetimes import EXPECTED
 from experiments.workloads import WORKLOADS
 from placement.client import Arrival, RetryPolicy
 from placement.messages import (
@@ -76,6 +77,7 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
         table.retry, table.retry_max, None if table.resubmit is False else table.resubmit
     )
     rng = stream(scenario.seed, f"workload {table.name}")
+    expect = EXPECTED[table.expected]()
     for job in WORKLOADS[table.kind](table).jobs(rng):
         call = RunTask(
             request=-1,
@@ -90,6 +92,7 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
             zones=table.zones,
             started_by=table.name,
             resources=job.resources,
+            expected_ms=expect(job),
         )
         yield Arrival(job.at_ms, call, job.run_ms, retry)
 

@@ -35,6 +35,7 @@ class Cluster:
     could make room for a task; `attributes_version` whenever an attribute or a row was added,
     `status_version` whenever an instance was, or changed its status or its agent's connection.
     `last_reserved` is the row of the latest booking, -1 before any; `booked` counts tasks by kind.
+    `now_ms` is the time of the round, which whoever books sets first.
     `over_committed` if ever an instance registered again with less than was booked on it.
     """
 
@@ -45,6 +46,7 @@ class Cluster:
         self.attributes_version = 0
         self.status_version = 0
         self.version = 0
+        self.now_ms = 0
         self.last_reserved = -1
         self.over_committed = False
         self.booked: dict[TaskKind, int] = {}
@@ -55,6 +57,7 @@ class Cluster:
         self._connected = np.zeros(0, np.bool_)
         self._tasks = np.zeros(0, np.int32)
         self._registered_at_ms = np.zeros(0, np.int64)
+        self._expected_exit_ms = np.zeros(0, np.int64)
         self._strings = StringColumns()
         self._device_capacity = np.zeros((0, 0), np.int64)
         self._device_left = np.zeros((0, 0), np.int64)
@@ -112,6 +115,12 @@ class Cluster:
     def registered_at_ms(self) -> IntArray:
         """(size,) time of registration, ms since the epoch of the run."""
         return self._registered_at_ms[: self.size]
+
+    @property
+    def expected_exit_ms(self) -> IntArray:
+        """(size,) when the last of an instance's tasks is expected to end: the latest of all tasks
+        booked there since it was empty; `NEVER` with one that runs until stopped, 0 when empty."""
+        return self._expected_exit_ms[: self.size]
 
     @property
     def device_capacity(self) -> IntArray:
@@ -231,6 +240,8 @@ class Cluster:
             mask = self.port_mask(kind)  # first, for the same reason
             self._ports[row] |= mask
         self._tasks[row] += 1
+        exits = self._expected_exit_ms
+        exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
         self._group_counts.add(kind.group, row, 1)
         self.booked[kind] = self.booked.get(kind, 0) + 1
         self.last_reserved = row
@@ -244,6 +255,8 @@ class Cluster:
         if kind.tcp_ports or kind.udp_ports:
             self._ports[row] &= ~self.port_mask(kind)
         self._tasks[row] -= 1
+        if not self._tasks[row]:
+            self._expected_exit_ms[row] = 0
         self._group_counts.add(kind.group, row, -1)
         self.booked[kind] -= 1
         if self.booked[kind] == 0:
@@ -278,6 +291,8 @@ class Cluster:
         for group, count in groups.items():
             self._group_counts.settle(group, count)
         if len(rows):
+            exits = np.array([kind.exit_ms(self.now_ms) for kind in kinds], np.int64)
+            np.maximum.at(self._expected_exit_ms, rows, exits[index])
             self.version += len(rows)
             self.last_reserved = int(rows[-1])
 
@@ -330,6 +345,7 @@ class Cluster:
         self._tasks = grown(self._tasks, self.size)
         self._changed_at = grown(self._changed_at, self.size)
         self._registered_at_ms = grown(self._registered_at_ms, self.size)
+        self._expected_exit_ms = grown(self._expected_exit_ms, self.size)
         self._ports = grown(self._ports, self.size)
         self._reserved_ports = grown(self._reserved_ports, self.size)
         self._device_capacity = grown(self._device_capacity, self.size)

@@ -98,7 +98,11 @@ class Launches:
             override = TaskOverride(call.cpu, call.memory)
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints
-        key = (definition.name, override, group, constraints, strategies, call.zones, provider)
+        expected_ms = call.expected_ms if isinstance(call, m.RunTask) else None
+        key = (
+            *(definition.name, override, group, constraints, strategies),
+            *(call.zones, provider, expected_ms),
+        )
         kind = self._kinds.get(key)
         if kind is None:
             constraints = definition.placement_constraints + constraints
@@ -114,6 +118,7 @@ class Launches:
                 constraints,
                 strategies,
                 provider,
+                expected_ms=expected_ms,
             )
         return kind
 

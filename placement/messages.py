@@ -37,7 +37,8 @@ class RunTask(Message, frozen=True):
     `request` is the caller's number for the job: a later RunTask with the same number asks for the
     rest of the same job (a retry). `cpu` and `memory` are ECS's task-level overrides; `resources`,
     (name, amount) pairs, override or add others: ours. `zones` are those of the subnets given for
-    awsvpc; empty means any.
+    awsvpc; empty means any. `expected_ms` (ours, too) is how long the caller thinks that a task
+    will run; None: until it is stopped.
     """
 
     request: int
@@ -52,6 +53,7 @@ class RunTask(Message, frozen=True):
     zones: tuple[str, ...] = ()
     started_by: str = ""
     resources: tuple[tuple[str, int], ...] = ()
+    expected_ms: int | None = None
 
 
 class StartTask(Message, frozen=True):

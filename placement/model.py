@@ -17,6 +17,8 @@ CPU, MEMORY, PORTS, GPU, ENI = "CPU", "MEMORY", "PORTS", "GPU", "ENI"
 RESOURCES = (CPU, MEMORY, PORTS, GPU, ENI)
 RESERVED_PORTS_MAX = 100
 
+NEVER = 2**62  # when a task that runs until it is stopped is expected to end, in ms
+
 AVAILABILITY_ZONE = "ecs.availability-zone"
 INSTANCE_TYPE = "ecs.instance-type"
 CPU_ARCHITECTURE = "ecs.cpu-architecture"
@@ -173,7 +175,8 @@ class TaskKind:
     `resources` are (name, amount) pairs with amount > 0. `devices` asks for so many devices with
     at least `device_milli` thousandths of each left: whole ones (1000) or a share. `zones` are
     those of awsvpc subnets; empty means any. `strategies` is the resolved chain: defaults are
-    filled in before a kind is made.
+    filled in before a kind is made. `expected_ms` is how long a task is thought to run, by whoever
+    asked for it; None: until it is stopped.
     """
 
     resources: tuple[tuple[str, int], ...]
@@ -187,6 +190,7 @@ class TaskKind:
     capacity_provider: str | None = None
     devices: int = 0
     device_milli: int = 0
+    expected_ms: int | None = None
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -196,6 +200,10 @@ class TaskKind:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def exit_ms(self, now_ms: int) -> int:
+        """When a task that starts now is expected to end; `NEVER` for one without an end."""
+        return NEVER if self.expected_ms is None else now_ms + self.expected_ms
 
     def __reduce__(self) -> tuple[type[TaskKind], tuple[Any, ...]]:
         # Strings hash differently in every process, so a copy or a pickle is hashed anew.

@@ -149,7 +149,9 @@ class WorkloadTable(Table):
 
     A task that finds no room is retried by its client after `retry` (doubled each time up to
     `retry_max`, with jitter); with a `capacity_provider` it waits inside ECS instead. A task that
-    dies with its instance is submitted again after `resubmit` unless that is false.
+    dies with its instance is submitted again after `resubmit` unless that is false. `expected` says
+    what the scheduler is told of run times: nothing, the mean of earlier jobs of the same size that
+    would have ended by then (`history`), or the truth, which nobody knows (`oracle`).
     """
 
     name: str
@@ -165,6 +167,7 @@ class WorkloadTable(Table):
     retry: Duration = 5_000
     retry_max: Duration = 60_000
     resubmit: DurationOrFalse = 5_000
+    expected: Literal["nothing", "history", "oracle"] = "nothing"
     options: dict[str, Any] = {}
 
 

@@ -108,7 +108,7 @@ class Scheduler:
             something unknown changes nothing and is answered with CallRejected.
         """
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
-        self.now_ms = now_ms
+        self.now_ms = self.cluster.now_ms = now_ms
         events, self._inbox = self._inbox, []
         for position, event in enumerate(events):
             try:

@@ -21,7 +21,8 @@ from placement.optimal.search import Budget
 
 SAMPLES = 64  # moments, spread evenly over time, whose prices of resources are worked out
 SHORTAGE = 100.0  # cost of a missing item, in prices of the dearest type
-BITS = 62  # worths of all tasks at one time stay within so many
+BITS = 40  # after the binary point of such prices, at most
+WORTH_BITS = 60  # what all tasks together are worth stays within so many
 
 
 class Bounds:
@@ -117,15 +118,14 @@ def resource_cut(market: Market, parts: IntArray, counts: IntArray) -> Cut:
     Args:
         parts: per kind and then per type, the part of the market it belongs to; see `_parts`.
     """
-    kinds, width = len(market.demand), market.demand.shape[1]
+    kinds = len(market.demand)
     demand = _by_part(market.demand, parts[:kinds], parts)
     capacities = _by_part(market.capacities, parts[kinds:], parts)
     duals = _cheapest_prices(capacities, market, counts @ demand)
-    highest = float(market.prices @ np.array([n or counts.sum() for n in market.limits]))
-    bits = BITS - int(np.ceil(np.log2(max(highest, 1.0)))) - 2
+    most = max(float((market.counts @ demand) @ duals), float((capacities @ duals).max()), 1.0)
+    bits = min(BITS, WORTH_BITS - int(np.ceil(np.log2(most))))
     scaled = np.floor(duals * 2.0**bits).astype(np.int64)
     values = demand @ scaled
-    assert width * int(parts.max() + 1) == len(scaled)
     return cut(values, (capacities @ scaled).tolist(), market.prices, market.limits, bits, counts)
 
 

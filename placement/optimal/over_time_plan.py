@@ -43,7 +43,7 @@ def plans(problem: OverTimeProblem) -> Iterator[OverTimePlan]:
     in_order = real[np.lexsort(keys)]
     releases = real[np.argsort(problem.end_ms[real], kind="stable")]
     capped = problem.most.min(axis=1) < ANY_NUMBER
-    column = np.where(capped, np.cumsum(capped) - 1, NONE)
+    column = np.where(capped, np.cumsum(capped), 0)  # those of column 0 no rule counts
     limits = [len(real) if o.limit is None else min(o.limit, len(real)) for o in problem.types]
     prices = np.array([offer.price for offer in problem.types], dtype=np.int64)
     for order in _orders_of_types(problem, relative, capacities, prices):
@@ -51,7 +51,7 @@ def plans(problem: OverTimeProblem) -> Iterator[OverTimePlan]:
             instance, types, used = _place(
                 in_order, releases, problem.kind, problem.start_ms, problem.end_ms,
                 problem.demand, capacities, prices, np.array(limits, dtype=np.int64),
-                problem.most, column, int(capped.sum()), order, reach,
+                problem.most, column, order, reach,
             )  # fmt: skip
             if used != NONE:
                 yield OverTimePlan(instance, types[:used].copy())
@@ -79,7 +79,7 @@ def _orders_of_types(
 def _place(
     in_order: IntArray, releases: IntArray, kind: IntArray, start_ms: IntArray, end_ms: IntArray,
     demand: IntArray, capacities: IntArray, prices: IntArray, limits: IntArray, most: IntArray,
-    column: IntArray, capped: int, order: IntArray, reach: float,
+    column: IntArray, order: IntArray, reach: float,
 ) -> tuple[IntArray, IntArray, int]:  # fmt: skip
     """Each task where it adds least to what is paid, then where the fit is tightest.
 
@@ -92,68 +92,83 @@ def _place(
     types = np.empty(n, dtype=np.int64)
     exits = np.zeros(n, dtype=np.int64)
     tasks = np.zeros(n, dtype=np.int64)
-    counts = np.zeros((n if capped else 0, capped), dtype=np.int64)
-    instance = np.full(len(kind), -1, dtype=np.int64)
+    counts = np.zeros((n, column.max() + 1), dtype=np.int64)
+    instance = np.full(len(kind), NONE, dtype=np.int64)
     left = limits.copy()
     used, released = 0, 0
     for task in in_order:
         k, start, end = kind[task], start_ms[task], end_ms[task]
         while released < n and end_ms[releases[released]] <= start:
-            gone = releases[released]
-            where = instance[gone]
-            for d in range(dims):
-                rest[where, d] += demand[kind[gone], d]
-            if column[kind[gone]] >= 0:
-                counts[where, column[kind[gone]]] -= 1
+            where, gone = instance[releases[released]], kind[releases[released]]
+            rest[where] += demand[gone]
+            counts[where, column[gone]] -= 1
             tasks[where] -= 1
             left[types[where]] += tasks[where] == 0
             released += 1
-        chosen = -1
-        least, tightest = np.inf, np.inf
-        idle = np.full(len(prices), -1, dtype=np.int64)
-        for b in range(used):
-            t = types[b]
-            if tasks[b] == 0:
-                idle[t] = b
-                continue
-            if column[k] >= 0 and counts[b, column[k]] >= most[k, t]:
-                continue
-            if most[k, t] == 0:
-                continue
-            fits, slack = True, 0.0
-            for d in range(dims):
-                if rest[b, d] < demand[k, d]:
-                    fits = False
-                    break
-                slack += (rest[b, d] - demand[k, d]) / max(capacities[t, d], 1)
-            if not fits:
-                continue
-            added = float(prices[t] * max(0, end - exits[b]))
-            if reach == 0.0 and added > 0:
-                added = 1.0
-            if added < least or (added == least and slack < tightest):
-                chosen, least, tightest = b, added, slack
-        if chosen < 0:
-            for t in order:
-                fits = left[t] > 0 and most[k, t] > 0
-                for d in range(dims):
-                    fits = fits and demand[k, d] <= capacities[t, d]
-                if fits:
-                    chosen = idle[t]
-                    if chosen < 0:
-                        chosen = used
-                        types[used] = t
-                        used += 1
-                    rest[chosen] = capacities[t]
-                    left[t] -= 1
-                    break
-        if chosen < 0:
-            return instance, types, -1
+        chosen = _least_added(
+            used, types, tasks, rest, exits, counts[:, column[k]], demand[k], most[k],
+            capacities, prices, end, reach,
+        )  # fmt: skip
+        if chosen == NONE:
+            t = _first_open(order, left, most[k], demand[k], capacities)
+            if t == NONE:
+                return instance, types, NONE
+            chosen = _idle(used, types, tasks, t)
+            used = max(used, chosen + 1)
+            types[chosen], rest[chosen], exits[chosen] = t, capacities[t], end
+            left[t] -= 1
         instance[task] = chosen
-        exits[chosen] = end if tasks[chosen] == 0 else max(exits[chosen], end)
-        for d in range(dims):
-            rest[chosen, d] -= demand[k, d]
-        if column[k] >= 0:
-            counts[chosen, column[k]] += 1
+        exits[chosen] = max(exits[chosen], end)
+        rest[chosen] -= demand[k]
+        counts[chosen, column[k]] += 1
         tasks[chosen] += 1
     return instance, types, used
+
+
+@njit(cache=True)
+def _least_added(
+    used: int, types: IntArray, tasks: IntArray, rest: IntArray, exits: IntArray, held: IntArray,
+    demand: IntArray, most: IntArray, capacities: IntArray, prices: IntArray, end: int,
+    reach: float,
+) -> int:  # fmt: skip
+    """The busy instance that has room and costs least more; -1 without any."""
+    chosen = NONE
+    least, tightest = np.inf, np.inf
+    for b in range(used):
+        t = types[b]
+        if tasks[b] == 0 or held[b] >= most[t]:
+            continue
+        fits, slack = True, 0.0
+        for d in range(len(demand)):
+            if rest[b, d] < demand[d]:
+                fits = False
+                break
+            slack += (rest[b, d] - demand[d]) / max(capacities[t, d], 1)
+        if not fits:
+            continue
+        added = float(prices[t] * max(0, end - exits[b]))
+        if reach == 0.0 and added > 0:
+            added = 1.0
+        if added < least or (added == least and slack < tightest):
+            chosen, least, tightest = b, added, slack
+    return chosen
+
+
+@njit(cache=True)
+def _first_open(
+    order: IntArray, left: IntArray, most: IntArray, demand: IntArray, capacities: IntArray
+) -> int:
+    """The first type of which one more may be started and that holds the task; -1 without any."""
+    for t in order:
+        if left[t] > 0 and most[t] > 0 and (demand <= capacities[t]).all():
+            return int(t)
+    return NONE
+
+
+@njit(cache=True)
+def _idle(used: int, types: IntArray, tasks: IntArray, wanted: int) -> int:
+    """An instance of the type that holds nothing, or the number of a new one."""
+    for b in range(used):
+        if tasks[b] == 0 and types[b] == wanted:
+            return b
+    return used

@@ -20,6 +20,7 @@ from placement.strategies.first_fit import FirstFit
 from placement.strategies.gpu_clustering import GpuClustering
 from placement.strategies.gpu_packing import GpuPacking
 from placement.strategies.next_fit import NextFit
+from placement.strategies.nilas import Nilas
 from placement.strategies.norm_greedy import NormGreedy
 from placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
 from placement.strategies.optimal import Optimal
@@ -95,6 +96,7 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "next_fit": NextFit,
     "dot_product": DotProduct,
     "norm_greedy": NormGreedy,
+    "nilas": Nilas,
     "gpu_packing": GpuPacking,
     "gpu_clustering": GpuClustering,
     "fgd": Fgd,

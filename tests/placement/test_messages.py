@@ -33,6 +33,7 @@ EVENTS = [
         ("a", "b"),
         "me",
         (("DISK", 2),),
+        9_000,
     ),
     m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
     m.StopTask((1, 2), "why"),
