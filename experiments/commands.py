@@ -9,7 +9,8 @@ from pathlib import Path
 
 from experiments.load import load_scenario, load_strategies
 from placement.errors import SpecError
-from placement.journal import ReplayError, read_journal, replay
+from placement.journal import Header, ReplayError, read_journal, replay
+from placement.messages import Round
 from placement.scenario import Run, Scenario
 from placement.scheduler import Scheduler
 from placement.strategies import STRATEGIES
@@ -101,12 +102,7 @@ def _verify_one(journal: Path, folder: Path) -> bool:
     """Check one journal; True where it breaks a rule."""
     from placement.checkers import check_rounds
 
-    try:
-        with gzip.open(journal) as stream:
-            header, entries = read_journal(stream, str(journal))
-            rounds = list(entries)
-    except (OSError, EOFError) as error:
-        raise SpecError([(str(journal), str(error))]) from error
+    header, rounds = read_journal_file(journal)
     own = load_strategies(header.strategies, folder)
     try:
         count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
@@ -118,6 +114,16 @@ def _verify_one(journal: Path, folder: Path) -> bool:
         print(f"{journal}: {violation}", file=sys.stderr)
     print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
     return bool(violations)
+
+
+def read_journal_file(journal: Path) -> tuple[Header, list[Round]]:
+    """Header and rounds of a journal (.jsonl.gz). Raises SpecError where it cannot be read."""
+    try:
+        with gzip.open(journal) as stream:
+            header, entries = read_journal(stream, str(journal))
+            return header, list(entries)
+    except (OSError, EOFError) as error:
+        raise SpecError([(str(journal), str(error))]) from error
 
 
 def _extra_strategies(texts: list[str]) -> dict[str, str | list[str]]:

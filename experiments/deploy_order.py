@@ -29,6 +29,10 @@ import numpy as np
 from experiments.load import load_scenario
 from placement import messages as m
 from placement.model import AVAILABILITY_ZONE, MEMORY, TaskStatus
+from placement.optimal.answer import Answer
+from placement.optimal.repack import RepackPlan, free_instances
+from placement.optimal.repack_state import RepackState
+from placement.outlook import Outlook
 from placement.scenario import InstanceSpec, Scenario, instance_specs
 from placement.scheduler import Scheduler
 from placement.taskdef import parse_task_definition, task_resources
@@ -74,6 +78,11 @@ class Account:
     def occupied(self) -> int:
         """Instances that hold a task."""
         return len({instance for _, instance in self._tasks.values()})
+
+    def repacked(self) -> Answer[RepackPlan]:
+        """The fewest moves, in order, to the fewest instances that could hold these tasks."""
+        running = Outlook(self._scheduler).running()
+        return free_instances(RepackState(self._scheduler.engine, running))
 
     def _round(self, *events: m.Event) -> None:
         """Let the scheduler decide; what it starts runs, what it stops is gone."""
@@ -163,12 +172,12 @@ def random_orders(services: Iterable[str], each: int, orders: int, seed: int) ->
         yield "".join(rng.permutation(deployments))
 
 
-def deployed(scenario: Scenario, order: str) -> int:
-    """Instances occupied when all was launched biggest first and then deployed in `order`."""
+def deployed(scenario: Scenario, order: str) -> Account:
+    """The account after all was launched biggest first and then deployed in `order`."""
     account = launched(scenario, [table.name for table in scenario.service])
     for service in order:
         account.deploy(service)
-    return account.occupied()
+    return account
 
 
 def main(orders: int = 300) -> int:
@@ -181,13 +190,28 @@ def main(orders: int = 300) -> int:
     _show(f"launched by hand in {orders} random orders", counts)
     for each in (1, 4):
         sample = list(random_orders(names, each, orders, seed=each))
-        left = {order: deployed(scenario, order) for order in sample}
+        left = {order: deployed(scenario, order).occupied() for order in sample}
         what = f"then every service deployed {each}x, in {orders} random orders"
         _show(what, Counter(left.values()))
         for occupied in sorted(set(left.values())):
             first = next(order for order in sample if left[order] == occupied)
             print(f"    {occupied} instances after {first}")
+    worst = max(left, key=lambda order: left[order])
+    _show_moves(left[worst], deployed(scenario, worst).repacked())
     return 0
+
+
+def _show_moves(occupied: int, answer: Answer[RepackPlan]) -> None:
+    plan = answer.plan
+    assert plan is not None, answer.reasons
+    least = f"at least {answer.lower_bound} are needed"
+    print(f"from {occupied} to {plan.used} instances in {answer.objective} moves, {least}:")
+    for number, move in enumerate(plan.moves, 1):
+        service = move.kind.group.removeprefix("service:")
+        note = ", for a while" if move.parking else ""
+        source, target = plan.names[move.source], plan.names[move.target]
+        print(f"    {number}. a task of {service} from {source} to {target}{note}")
+    print(f"    and {', '.join(plan.names[row] for row in plan.freed)} are free")
 
 
 def _show(what: str, counts: Counter[int]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.load import load_scenario
+from experiments.repack import repack, repack_arguments
 from placement.errors import SpecError
 from placement.optimal.answer import Answer
 from placement.optimal.formats import parse_bpp, parse_vbp
@@ -22,7 +23,8 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan optimize`."""
     parser.add_argument("scenario", type=Path, nargs="?", help="the scenario, a TOML file")
     goals = "; ".join(f"{name}: {what}" for name, (_, _, what) in GOALS.items())
-    parser.add_argument("--goal", choices=list(GOALS), default="fleet", help=goals)
+    goals += "; repack: fewest moves of running tasks that free instances"
+    parser.add_argument("--goal", choices=[*GOALS, "repack"], default="fleet", help=goals)
     parser.add_argument(
         "--bpp",
         type=Path,
@@ -48,6 +50,7 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         help="for the goal placement: what a task left out, an instance in use, a task too many "
         "in a zone and (cost) a microdollar an hour cost",
     )
+    repack_arguments(parser.add_argument_group("for the goal repack"))
     parser.set_defaults(command=command)
 
 
@@ -62,9 +65,12 @@ def command(arguments: argparse.Namespace) -> int:
     loaded = load_scenario(arguments.scenario)
     scenario = with_options(loaded.scenario, arguments)
     with LiveProgress(arguments.goal) as progress:
-        found = answer_scenario(
-            scenario, arguments.goal, limits_of(arguments), progress, arguments.layout
-        )
+        if arguments.goal == "repack":
+            found = repack(loaded, arguments, limits_of(arguments), progress)
+        else:
+            found = answer_scenario(
+                scenario, arguments.goal, limits_of(arguments), progress, arguments.layout
+            )
     if arguments.out is not None:
         write_answer(found, scenario, arguments.out)
     print_answer(found, scenario, as_json=arguments.json)

@@ -47,16 +47,7 @@ def simulate(
         progress: called with the simulated time in ms, about a hundred times.
     """
     scenario = loaded.scenario
-    config = scheduler_config(scenario)
-    scheduler = Scheduler(config, loaded.strategies)
-    driver = SimDriver(
-        instance_specs(scenario),
-        arrivals(scenario, run),
-        faults=scenario.faults[run.faults],
-        models=scenario.models,
-        until_ms=scenario.duration,
-        seed=scenario.seed,
-    )
+    scheduler, driver = world(loaded, run, scenario.duration)
     recorder = Recorder()
     sinks: list[Callable[[Round], None]] = [recorder]
     if progress is not None:
@@ -65,7 +56,7 @@ def simulate(
         run_loop(scheduler, driver, _tee(sinks))
     else:
         with journal.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
-            header = Header(config, _about(loaded, run), tuple(loaded.own_strategies))
+            header = Header(scheduler.config, _about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
             run_loop(scheduler, driver, _tee(sinks))
     recorder.finish(scenario.duration)
@@ -77,6 +68,20 @@ def simulate(
         recorder.instances,
         wait_histogram(recorder),
     )
+
+
+def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
+    """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
+    scenario = loaded.scenario
+    driver = SimDriver(
+        instance_specs(scenario),
+        arrivals(scenario, run),
+        faults=scenario.faults[run.faults],
+        models=scenario.models,
+        until_ms=until_ms,
+        seed=scenario.seed,
+    )
+    return Scheduler(scheduler_config(scenario), loaded.strategies), driver
 
 
 def scheduler_config(scenario: Scenario) -> SchedulerConfig:

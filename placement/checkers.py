@@ -131,6 +131,19 @@ def _known_hosts(history: History, seen: Seen) -> Iterator[str]:
         yield f"instance {seen.instance} registered, {len(history.hosts)} is the next number"
 
 
+def _devices(history: History, seen: Seen) -> Iterator[str]:
+    """Each task is given different devices, of those that its instance registered.
+
+    How much of a device it takes no message says, so that cannot be checked.
+    """
+    if not isinstance(seen, m.StartTasks) or not seen.devices:
+        return
+    for task, number, given in zip(seen.tasks, seen.instances, seen.devices, strict=True):
+        have = len(history.hosts[number].said.devices) if number in history.hosts else 0
+        if len(set(given)) < len(given) or not all(0 <= device < have for device in given):
+            yield f"task {task} was given devices {given} of the {have} of instance {number}"
+
+
 # --- rules for the lives of tasks --------------------------------------------------------------
 
 
@@ -293,6 +306,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "resources": lambda: _Placing(short),
     "host ports": lambda: _Placing(clashing),
     "constraints": lambda: _Placing(unmet),
+    "devices": lambda: _devices,
     "task numbers": lambda: _task_numbers,
     "task lives": lambda: _lives_go_forward,
     "requests": _RequestsAnswered,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.columns import GroupCounts, StringColumns, grown
+from placement.columns import GroupCounts, Kept, StringColumns, grown
 from placement.model import PORTS, RESERVED_PORTS_MAX, RESOURCES, InstanceStatus, TaskKind
 from placement.query import Column
 
@@ -60,8 +60,8 @@ class Cluster:
         self._ports = np.zeros((0, 1), np.uint64)
         self._reserved_ports = np.zeros((0, 1), np.uint64)
         self._group_counts = GroupCounts()
-        self._demands: dict[TaskKind, IntArray] = {}
-        self._masks: dict[TaskKind, NDArray[np.uint64]] = {}
+        self._demands: Kept[TaskKind, IntArray] = Kept()
+        self._masks: Kept[TaskKind, NDArray[np.uint64]] = Kept()
 
     # --- what can be read ---------------------------------------------------------------------
 
@@ -148,6 +148,9 @@ class Cluster:
             vector = np.zeros(len(self.resources), np.int64)
             for name, amount in kind.resources:
                 vector[self.resources.index(name)] = amount
+            # Ports count against ECS's limit whether or not the kind's maker said how many.
+            ports = self.resources.index(PORTS)
+            vector[ports] = max(vector[ports], len(kind.tcp_ports) + len(kind.udp_ports))
             self._demands[kind] = vector
         return vector
 

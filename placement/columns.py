@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,21 @@ from numpy.typing import NDArray
 from placement.query import Column
 
 _LEAST = 8
+KEPT_MAX = 16_384
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Kept(dict[_Key, _Value]):
+    """What is computed once per key, as long as memory is bounded: forgets all when it is full.
+
+    Kinds of task may come by the hundred thousand, a few tasks each; only those of late count.
+    """
+
+    def __setitem__(self, key: _Key, value: _Value) -> None:
+        if len(self) >= KEPT_MAX and key not in self:
+            self.clear()
+        super().__setitem__(key, value)
 
 
 def grown(array: NDArray[Any], size: int, axis: int = 0, fill: int = 0) -> NDArray[Any]:

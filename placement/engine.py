@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from placement.batch import UNPLACED, Decision, Filled, TaskBatch, joined
 from placement.cluster import BoolArray, Cluster, IntArray
+from placement.columns import Kept
 from placement.constraints import (
     CONSTRAINTS,
     Constraint,
@@ -24,13 +26,14 @@ from placement.constraints import (
     state_steps,
 )
 from placement.errors import PlacementError
-from placement.model import TaskKind
+from placement.model import PlacementStrategy, TaskKind
 from placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
-from placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
+from placement.strategies import STRATEGIES, DeviceChooser, Planner, Strategy, StrategyFactory
 from placement.strategies.devices import fullest_devices
 
 if TYPE_CHECKING:
     from placement.kernels.runner import Runner
+    from placement.outlook import Outlook
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 _Made = TypeVar("_Made")
@@ -59,13 +62,22 @@ class Engine:
     ) -> None:
         self.cluster, self.rng = cluster, rng
         self._strategies, self._constraints = strategies, constraints
-        self._chains: dict[TaskKind, tuple[Strategy, ...]] = {}
-        self._checks: dict[TaskKind, tuple[Constraint, ...]] = {}
-        self._fixed: dict[object, tuple[int, BoolArray]] = {}
+        self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
+        self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
+        self._checks: Kept[TaskKind, tuple[Constraint, ...]] = Kept()
+        self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
-        self._failed: dict[TaskKind, tuple[int, Failure]] = {}
+        self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
         self._kernels = kernels
         self._made_runner: Runner | None = None
+
+    def on(self, cluster: Cluster) -> Engine:
+        """An engine with the same strategies and constraints for another cluster, to try out on.
+
+        It decides by the reference, which costs no time to set up, and draws nothing.
+        """
+        rng = np.random.default_rng(0)
+        return Engine(cluster, rng, self._strategies, self._constraints, kernels=False)
 
     def place(self, tasks: Sequence[TaskKind] | TaskBatch) -> Decision:
         """Choose an instance for each task in turn and book it there.
@@ -156,8 +168,8 @@ class Engine:
             index into `rows`; among tasks that tie, the newest.
         """
         candidates = np.unique(np.asarray(rows, np.int64))
-        for strategy in self.chain(kind):
-            keys = strategy.keys(kind, self.cluster, candidates, self.rng)
+        for link in range(len(self.chain(kind))):
+            keys = self._keys(kind, link, candidates)
             candidates = candidates[keys == keys.max()]
         hosts = set(candidates.tolist())
         return max(index for index, row in enumerate(rows) if row in hosts)
@@ -165,10 +177,22 @@ class Engine:
     def chain(self, kind: TaskKind) -> tuple[Strategy, ...]:
         """The strategies of `kind`, made once."""
         if kind not in self._chains:
-            self._chains[kind] = tuple(
-                _make(self._strategies, "strategy", s.type, s.field) for s in kind.strategies
-            )
+            self._chains[kind] = tuple(map(self._strategy, kind.strategies))
         return self._chains[kind]
+
+    def look_ahead(self, now_ms: int, outlook: Outlook) -> None:
+        """Tell the strategies that plan of a new round; see `strategies.Planner`."""
+        for planner in self._planners.values():
+            planner.look_ahead(now_ms, outlook, self)
+
+    def _strategy(self, link: PlacementStrategy) -> Strategy:
+        made: Strategy | None = self._planners.get(link)
+        if made is not None:
+            return made
+        made = _make(self._strategies, "strategy", link.type, link.field)
+        if isinstance(made, Planner):
+            self._planners[link] = made
+        return made
 
     def checks(self, kind: TaskKind) -> tuple[Constraint, ...]:
         """The placement constraints of `kind`, made once, in the registry's order."""
@@ -250,14 +274,22 @@ class Engine:
         return self._select(kind, candidates) if len(candidates) else UNPLACED
 
     def _select(self, kind: TaskKind, candidates: IntArray) -> int:
-        chain, first = self.chain(kind), 0
-        for link, strategy in enumerate(chain, 1):
-            keys = strategy.keys(kind, self.cluster, candidates, self.rng)
-            if link == len(chain):
+        last, first = len(self.chain(kind)) - 1, 0
+        for link in range(last + 1):
+            keys = self._keys(kind, link, candidates)
+            if link == last:
                 first = int(keys.argmin())  # of equal keys the first, and candidates ascend
             else:
                 candidates = candidates[keys == keys.min()]
         return int(candidates[first])
+
+    def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
+        """The keys of one link of the chain. Raises PlacementError where they are none."""
+        keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
+        if keys.shape != candidates.shape or (keys != keys).any():
+            what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
+            raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
+        return keys
 
     def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
         """By the first strategy of the chain that cares, else the fullest that fit."""

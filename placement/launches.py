@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from placement import messages as m
+from placement.columns import Kept
 from placement.errors import PlacementError
 from placement.model import (
     RUN_TASK_DEFAULT_STRATEGIES,
@@ -26,7 +27,7 @@ class Launches:
 
     def __init__(self) -> None:
         self._families: dict[str, list[TaskDefinition]] = {}
-        self._kinds: dict[object, TaskKind] = {}
+        self._kinds: Kept[object, TaskKind] = Kept()
 
     def register(self, document: Mapping[str, Any]) -> TaskDefinition:
         """Add the next revision of a family.
@@ -95,11 +96,12 @@ class Launches:
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints
         key = (definition.name, override, group, constraints, strategies, call.zones, provider)
-        if key not in self._kinds:
+        kind = self._kinds.get(key)
+        if kind is None:
             constraints = definition.placement_constraints + constraints
             _check_counts(constraints, strategies)
             tcp, udp = host_ports(definition)
-            self._kinds[key] = TaskKind(
+            kind = self._kinds[key] = TaskKind(
                 tuple(task_resources(definition, override).items()),
                 group,
                 tcp,
@@ -110,7 +112,7 @@ class Launches:
                 strategies,
                 provider,
             )
-        return self._kinds[key]
+        return kind
 
 
 def _check_counts(

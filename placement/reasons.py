@@ -1,7 +1,7 @@
 """Why a task was not placed: ECS's words where it has them, and the count behind each.
 
-The order of `STEPS` is the order in which instances are ruled out; a Failure's reason is the step
-that left no candidate.
+Instances are ruled out in the order of `Engine.explain`; a Failure's reason is the step that left
+no candidate.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from placement.engine import Engine, Filled, joined
 from placement.errors import PlacementError
 from placement.launches import Launches
 from placement.model import InstanceStatus, StopCode, TaskStatus
+from placement.outlook import Outlook
 from placement.reasons import PROVISIONING_QUOTA, Failure
 from placement.services import Service, missing, plan_daemon, running_count, surplus
 from placement.strategies import STRATEGIES, StrategyFactory
@@ -68,11 +69,11 @@ class Scheduler:
         self._inbox: list[m.Event] = []
         self._out: list[m.Command] = []
         self._now_ms = 0
-        self._requests: list[tuple[Launch, int]] = []
+        self.requests: list[tuple[Launch, int]] = []
         self._starts: list[tuple[Launch, tuple[int, ...]]] = []
         self._touched: dict[str, None] = {}
         self._short: dict[str, None] = {}
-        self._waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
+        self.waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
         self._daemons_version = -1
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.RegisterTaskDefinition: self._register_task_definition,
@@ -113,8 +114,9 @@ class Scheduler:
                 self._handlers[type(event)](event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
+        self.engine.look_ahead(now_ms, Outlook(self))
         self._settle_services()
-        self._start_waiting(self._waiting.place(self.engine, self.tasks))
+        self._start_waiting(self.waiting.place(self.engine, self.tasks))
         self._expire()
         self._place_starts()
         self._place_requests()
@@ -124,7 +126,7 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has something to do even if no event comes; None: never."""
-        return self._waiting.deadline_ms
+        return self.waiting.deadline_ms
 
     # --- API calls ------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class Scheduler:
             raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
         launch = self.launches.of_run_task(call)
         self.engine.check(launch.kind)
-        self._requests.append((launch, call.count))
+        self.requests.append((launch, call.count))
 
     def _start_task(self, call: m.StartTask) -> None:
         self._starts.append((self.launches.of_start_task(call), call.instances))
@@ -239,7 +241,7 @@ class Scheduler:
             launch, row = self.tasks.launch[task], self.tasks.instance[task]
             self.tasks.end(task)
             if row == NOWHERE:
-                self._waiting.remove(launch.kind, task)
+                self.waiting.remove(launch.kind, task)
             else:
                 self.cluster.release(launch.kind, row, self.tasks.devices(task))
             if launch.service is not None:
@@ -329,7 +331,7 @@ class Scheduler:
                     self._out.append(m.RunTaskFailed(launch.request, 1, filled.failure, row))
 
     def _place_requests(self) -> None:
-        requests, self._requests = self._requests, []
+        requests, self.requests = self.requests, []
         for launch, count in requests:
             filled = self.engine.fill(launch.kind, count)
             self._start(launch, filled)
@@ -346,9 +348,9 @@ class Scheduler:
 
     def _wait(self, launch: Launch, count: int, failure: Failure) -> int:
         """Let up to `count` tasks wait for capacity; returns how many the quota admits."""
-        room = self._waiting.room_for(count)
+        room = self.waiting.room_for(count)
         tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
-        self._waiting.add(launch.kind, tasks, self._now_ms)
+        self.waiting.add(launch.kind, tasks, self._now_ms)
         if tasks:
             assert launch.request is not None
             self._out.append(m.TasksProvisioning(launch.request, tuple(tasks), failure))
@@ -386,7 +388,7 @@ class Scheduler:
 
     def _expire(self) -> None:
         """Stop the tasks that waited too long, each with the reason that holds now."""
-        for task in self._waiting.expired(self._now_ms):
+        for task in self.waiting.expired(self._now_ms):
             failure = self.engine.explain(self.tasks.launch[task].kind)
             reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)

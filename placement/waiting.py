@@ -33,6 +33,8 @@ class WaitingTasks:
 
     def add(self, kind: TaskKind, tasks: list[int], now_ms: int) -> None:
         """Let new tasks, numbered above all others, wait from now on."""
+        if not tasks:
+            return
         self._queues.setdefault(kind, deque()).extend(tasks)
         self._waiting.update(tasks)
         if self._timeout_ms is not None:
@@ -41,7 +43,13 @@ class WaitingTasks:
     def remove(self, kind: TaskKind, task: int) -> None:
         """A task waits no more: it was stopped."""
         self._queues[kind].remove(task)
+        if not self._queues[kind]:
+            del self._queues[kind]
         self._waiting.remove(task)
+
+    def counts(self) -> list[tuple[TaskKind, int]]:
+        """The kinds that wait, in the order in which they began to, and how many of each."""
+        return [(kind, len(queue)) for kind, queue in self._queues.items()]
 
     @property
     def deadline_ms(self) -> int | None:
@@ -73,7 +81,7 @@ class WaitingTasks:
 
     def _pass(self, engine: Engine, tasks: TaskTable) -> list[int]:
         """Oldest first; a kind that fails once is done with."""
-        kinds = [kind for kind, queue in self._queues.items() if queue]
+        kinds = list(self._queues)
         heap = [(self._queues[kind][0], index) for index, kind in enumerate(kinds)]
         heapq.heapify(heap)
         placed: list[int] = []

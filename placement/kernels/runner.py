@@ -8,6 +8,7 @@ import numpy as np
 
 from placement.batch import UNPLACED
 from placement.cluster import IntArray
+from placement.columns import Kept
 from placement.constraints import devices_free
 from placement.kernels.batch import candidate_rows, choose, place
 from placement.kernels.failures import Explainer
@@ -28,7 +29,7 @@ class Runner:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._links: dict[TaskKind, tuple[Link, ...] | None] = {}
+        self._links: Kept[TaskKind, tuple[Link, ...] | None] = Kept()
         self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
 
     def takes(self, kind: TaskKind) -> bool:

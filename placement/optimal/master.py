@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,11 @@ class Master:
             self._stored[len(self._columns)] = pattern
             self._columns.append(column)
         return len(self._columns) - before
+
+    def reprice(self, columns: Iterable[int], cost: float) -> None:
+        """Change what the columns of these numbers cost."""
+        for j in columns:
+            self._objective.SetCoefficient(self._columns[j], cost)
 
     def add_exchanges(self, pairs: IntArray) -> None:
         """For each (i, j) of `pairs`, let an item i stand for an item j that needs no more room.

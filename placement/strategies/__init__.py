@@ -22,6 +22,7 @@ from placement.strategies.gpu_packing import GpuPacking
 from placement.strategies.next_fit import NextFit
 from placement.strategies.norm_greedy import NormGreedy
 from placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
+from placement.strategies.optimal import Optimal
 from placement.strategies.random import Random
 from placement.strategies.spread import Spread
 from placement.strategies.stow_gpu import StowGpu
@@ -29,7 +30,9 @@ from placement.strategies.worst_fit import WorstFit
 
 if TYPE_CHECKING:
     from placement.cluster import Cluster, IntArray
+    from placement.engine import Engine
     from placement.model import TaskKind
+    from placement.outlook import Outlook
 
 
 class Strategy(Protocol):
@@ -62,6 +65,23 @@ class DeviceChooser(Protocol):
         ...
 
 
+@runtime_checkable
+class Planner(Protocol):
+    """A strategy that looks ahead. One object serves all tasks that name it with the same field."""
+
+    def look_ahead(self, now_ms: int, outlook: Outlook, engine: Engine) -> None:
+        """Told in every round before anything is placed; what it remembers may change its keys.
+
+        A run must repeat, so nothing but the arguments may count: limit work, not time.
+
+        Args:
+            now_ms: the scheduler's time.
+            outlook: what runs, and what asks for room in this round.
+            engine: for questions; nothing may be booked.
+        """
+        ...
+
+
 # A factory takes the strategy's `field` and raises ValueError where it makes no sense.
 StrategyFactory = Callable[[str | None], Strategy]
 
@@ -79,6 +99,7 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "gpu_clustering": GpuClustering,
     "fgd": Fgd,
     "stow_gpu": StowGpu,
+    "optimal": Optimal,
     "openb_random": OpenbRandom,
     "openb_dot_product": OpenbDotProduct,
     "openb_best_fit": OpenbBestFit,

@@ -44,7 +44,7 @@ def test_only_the_instance_types_that_are_used_are_kept_and_the_files_own_win(fo
     assert load(document).scenario.instance_types["m5.large"].cpu == 4000
 
 
-@pytest.mark.parametrize("name", ["demo", "small"])
+@pytest.mark.parametrize("name", ["demo", "small", "look_ahead"])
 def test_the_scenarios_that_ship_load(name):
     assert load_scenario(EXPERIMENTS / "scenarios" / f"{name}.toml").scenario.name == name
 

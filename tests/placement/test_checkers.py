@@ -155,6 +155,16 @@ PLANTED = {
             )
         ],
     ),
+    "a device that is not there": (
+        "devices",
+        "task 0 was given devices (2,) of the 2 of instance 0",
+        [([instance(0, devices=(1000, 1000)), run_task()], [start((0,), (0,), devices=((2,),))])],
+    ),
+    "a device twice": (
+        "devices",
+        "devices (1, 1)",
+        [([instance(0, devices=(1000, 1000)), run_task()], [start((0,), (0,), devices=((1, 1),))])],
+    ),
     "a gap between tasks": (
         "task numbers",
         "task 1 appears, 0 is the next number",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from placement import columns
 from placement.columns import StringColumns, grown
 
 
@@ -88,3 +89,13 @@ def test_an_empty_string_is_a_value():
     columns = StringColumns()
     columns.set(1, {"attribute:a": ""})
     assert texts(columns.column("attribute:a", 2)) == [None, ""]
+
+
+def test_what_is_kept_is_forgotten_only_when_there_is_too_much(monkeypatch):
+    monkeypatch.setattr(columns, "KEPT_MAX", 3)
+    kept = columns.Kept()
+    for key in (1, 2, 3, 3):
+        kept[key] = key
+    assert kept == {1: 1, 2: 2, 3: 3}
+    kept[4] = 4
+    assert kept == {4: 4}

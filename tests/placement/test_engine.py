@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from placement import columns
 from placement.constraints import CONSTRAINTS, DistinctInstance
 from placement.engine import Engine
 from placement.errors import PlacementError
-from placement.model import InstanceStatus
+from placement.model import InstanceStatus, TaskKind
 from placement.strategies import STRATEGIES
 from placement.testing import add_instance, make_cluster, make_kind
 
@@ -792,3 +793,50 @@ def test_scale_in_of_random_takes_any_instance_as_often():
     engine = engine_on(cluster)
     chosen = Counter(engine.scale_in(kind, [0, 1, 2, 3]) for _ in range(2000))
     assert min(chosen.values()) > 425
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        lambda rows: np.full(len(rows), np.nan),
+        lambda rows: np.zeros(len(rows) + 1),
+        lambda rows: np.zeros((len(rows), 1)),
+    ],
+)
+@pytest.mark.parametrize("chain", [("odd",), ("odd", "first_fit")])
+def test_keys_that_are_none_are_an_error_that_names_the_strategy(keys, chain):
+    class Odd:
+        def keys(self, task, cluster, candidates, rng):
+            return keys(candidates)
+
+    engine = Engine(
+        make_cluster(3), np.random.default_rng(0), STRATEGIES | {"odd": lambda field: Odd()}
+    )
+    kind = make_kind(1, strategies=chain)
+    with pytest.raises(PlacementError, match="placement strategy odd: keys: expected 3 numbers"):
+        engine.place([kind])
+    with pytest.raises(PlacementError, match="placement strategy odd"):
+        engine.scale_in(kind, [0, 1])
+
+
+def test_host_ports_count_against_the_limit_though_their_number_is_not_given():
+    cluster = make_cluster(1)
+    engine = Engine(cluster, np.random.default_rng(0))
+    first = TaskKind((), "a", tcp_ports=tuple(range(1000, 1060)))
+    second = TaskKind((), "b", udp_ports=tuple(range(2000, 2060)))
+    decision = engine.place([first, second])
+    assert decision.instances.tolist() == [0, -1]
+    assert decision.failures[1].reason == "RESOURCE:PORTS"
+
+
+def test_kinds_that_come_once_do_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(columns, "KEPT_MAX", 50)
+    cluster = make_cluster(1)
+    engine = Engine(cluster, np.random.default_rng(0), kernels=False)
+    for number in range(200):
+        kind = make_kind(1, group=f"job:{number}", tcp=(number + 100,))
+        assert engine.place([kind]).instances.tolist() == [0]
+        cluster.release(kind, 0)
+        engine.place([make_kind(10_000, group=f"job:{number}")])
+    caches = (engine._chains, engine._checks, engine._failed, cluster._demands, cluster._masks)
+    assert [len(cache) <= 50 for cache in caches] == [True] * 5

@@ -9,6 +9,8 @@ from placement.errors import PlacementError
 from placement.model import PlacementStrategy, StopCode
 from placement.reasons import PROVISIONING_QUOTA
 from placement.scheduler import SchedulerConfig
+from placement.testing import make_kind
+from placement.waiting import WaitingTasks
 from tests.driving import (
     DISTINCT,
     Driven,
@@ -34,6 +36,17 @@ def driven(*instances: m.InstanceRegistered, **config) -> Driven:
 
 
 # --- single tasks ------------------------------------------------------------------------------
+
+
+def test_no_queue_is_left_of_tasks_that_waited():
+    waiting = WaitingTasks(quota=2, timeout_ms=None)
+    waiting.add(make_kind(1), [0, 1], now_ms=0)
+    waiting.add(make_kind(2), [], now_ms=0)
+    assert waiting.counts() == [(make_kind(1), 2)]
+    waiting.remove(make_kind(1), 1)
+    assert waiting.counts() == [(make_kind(1), 1)]
+    waiting.remove(make_kind(1), 0)
+    assert waiting.counts() == []
 
 
 def test_a_request_starts_as_many_tasks_as_fit_and_fails_for_the_rest():

@@ -1,0 +1,160 @@
+"""`stowplan optimize SCENARIO --goal repack`: which running tasks to move, and in which order."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from experiments.commands import read_journal_file
+from experiments.load import Loaded, load_strategies
+from experiments.optimize_report import plan_json, plan_table
+from experiments.simulate import world
+from placement.errors import SpecError
+from placement.journal import replay
+from placement.loop import run_loop
+from placement.messages import InstanceRegistered, Round
+from placement.optimal.answer import Answer
+from placement.optimal.problem import Limits, ProgressCallback
+from placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
+from placement.optimal.repack_state import RepackState
+from placement.outlook import Outlook
+from placement.scenario_fields import parse_duration_ms
+from placement.scheduler import Scheduler
+from placement.strategies import STRATEGIES
+
+
+def repack_arguments(parser: Any) -> None:
+    """Arguments of the goal, for a parser or a group of one."""
+    parser.add_argument("--free", type=_positive, metavar="N", help="default: as many as can be")
+    parser.add_argument("--waiting", action="store_true", help="make room for tasks that wait")
+    parser.add_argument(
+        "--move-cost",
+        type=_amount,
+        metavar="USD",
+        help="free what is worth it: what a move costs, against --hours of the freed instance",
+    )
+    parser.add_argument("--hours", type=_amount, default=1.0, help="a freed instance stays (1)")
+    parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
+    parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
+    parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
+
+
+def repack(
+    loaded: Loaded,
+    arguments: argparse.Namespace,
+    limits: Limits,
+    progress: ProgressCallback | None = None,
+) -> Answer[RepackPlan]:
+    """Take the state out of a journal or a run of the scenario, and repack it.
+
+    Raises:
+        SpecError: options that exclude each other, or name what is not there.
+    """
+    chosen = [arguments.free is not None, arguments.waiting, arguments.move_cost is not None]
+    if sum(chosen) > 1:
+        raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
+    scheduler, prices = _state(loaded, arguments)
+    running = Outlook(scheduler).running()
+    if arguments.waiting:
+        waiting = [kind for kind, count in Outlook(scheduler).wanted() for _ in range(count)]
+        state = RepackState(scheduler.engine, running, waiting)
+        return make_room(state, limits, progress)
+    state = RepackState(scheduler.engine, running)
+    if arguments.move_cost is None:
+        return free_instances(state, arguments.free, limits, progress)
+    price = np.rint(np.array(prices) * arguments.hours).astype(np.int64)
+    return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
+
+
+def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, list[int]]:
+    """The scheduler at the time asked for, and the hourly price of each of its instances."""
+    rounds: list[Round] = []
+    at_ms = arguments.at
+    if arguments.journal is not None:
+        header, entries = read_journal_file(arguments.journal)
+        rounds = list(takewhile(lambda r: at_ms is None or r.now_ms <= at_ms, entries))
+        own = load_strategies(header.strategies, loaded.path.parent)
+        scheduler = Scheduler(header.config, {**STRATEGIES, **own})
+        replay(scheduler, rounds)
+    else:
+        runs = list(loaded.scenario.runs())
+        run = next((r for r in runs if arguments.strategy in (None, r.strategy)), None)
+        if run is None:
+            names = ", ".join(loaded.scenario.strategies)
+            raise SpecError([(f"--strategy {arguments.strategy}", f"the strategies are {names}")])
+        until_ms = loaded.scenario.duration if at_ms is None else at_ms
+        scheduler, driver = world(loaded, run, until_ms)
+        run_loop(scheduler, driver, rounds.append)
+    prices = [0] * scheduler.cluster.size
+    for entry in rounds:
+        for event in entry.accepted():
+            if isinstance(event, InstanceRegistered):
+                prices[event.instance] = event.price_microusd_hour
+    return scheduler, prices
+
+
+@plan_json.register
+def _(plan: RepackPlan) -> Any:
+    return {
+        "moves": [
+            {
+                "task": move.task,
+                "group": move.kind.group,
+                "from": None if move.source is None else plan.names[move.source],
+                "to": plan.names[move.target],
+                "parking": move.parking,
+            }
+            for move in plan.moves
+        ],
+        "freed": [plan.names[row] for row in plan.freed],
+        "used": plan.used,
+        "used_at_least": plan.used_at_least,
+    }
+
+
+@plan_table.register
+def _(plan: RepackPlan, most: int | None = None) -> Table:
+    freed = ", ".join(plan.names[row] for row in plan.freed) or "none"
+    least = "" if plan.used_at_least is None else f", at least {plan.used_at_least} needed"
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", min_width=90)
+    table.title = f"{plan.used} instances in use{least}; freed: {freed}"
+    table.title_justify = "left"
+    for name in ("step", "task", "of", "from", "to", ""):
+        table.add_column(name, justify="right" if name in ("step", "task") else "left")
+    for number, move in enumerate(plan.moves[:most], 1):
+        source = "" if move.source is None else plan.names[move.source]
+        note = "for a while" if move.parking else "starts" if move.task is None else ""
+        task = "" if move.task is None else str(move.task)
+        target = plan.names[move.target]
+        table.add_row(str(number), task, move.kind.group, source, target, note)
+    if most is not None and len(plan.moves) > most:
+        table.add_row("...", "", f"{len(plan.moves) - most} more", "", "", "")
+    return table
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to a million, found {text!r}")
+    return amount
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,126 @@
+"""A cluster with its tasks as a `RepackProblem`, and back: which task goes where.
+
+Host ports, PORTS, ENIs and GPUs are dimensions like CPU; so is "at most so many of this group".
+What numbers cannot say (attributes, zones, memberOf) is a mask. Tasks stay where they are if they
+hold shares of divisible devices, or have a constraint that depends on other tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from placement.cluster import IntArray
+from placement.constraints import DistinctInstance, MaxPerInstance
+from placement.engine import Engine
+from placement.model import TaskKind
+from placement.optimal.repack_problem import RepackProblem
+from placement.outlook import Running
+
+
+class RepackState:
+    """What is to be repacked, in the terms of the engine and in those of the solver.
+
+    Args:
+        engine: with the cluster on which `running` are booked; it is read, not changed.
+        running: every task that is booked.
+        waiting: kinds that ask for room, one entry a task.
+    """
+
+    def __init__(
+        self, engine: Engine, running: Sequence[Running], waiting: Sequence[TaskKind] = ()
+    ) -> None:
+        self.engine, self.running, self.waiting = engine, tuple(running), tuple(waiting)
+        self.movable = [t for t in running if not t.daemon and _may_move(engine, t.kind)]
+        kinds = list(dict.fromkeys([*(t.kind for t in self.movable), *waiting]))
+        for kind in kinds:
+            engine.cluster.demand(kind)  # a name that is new to the cluster adds a column
+        cluster = engine.cluster
+        moving = set(self.movable)
+        staying = [t for t in running if t not in moving]
+        here = self._counted(self.movable, kinds)
+        demand, capacity = self._dimensions(kinds, here)
+        usable = cluster.active & cluster.agent_connected
+        masks = [usable & engine.fixed_mask(kind) for kind in kinds]
+        allowed = np.array(masks, np.bool_).reshape(len(kinds), cluster.size)
+        table = np.column_stack([demand, allowed]).astype(np.int64)
+        _, first, shape = np.unique(table, axis=0, return_index=True, return_inverse=True)
+        shape = shape.reshape(-1)
+        self.shape_of = dict(zip(kinds, shape.tolist(), strict=True))
+        held = np.zeros((cluster.size, len(first)), np.int64)
+        np.add.at(held.T, shape, here.T)
+        counts = held.sum(axis=0)
+        for kind in waiting:
+            counts[self.shape_of[kind]] += 1
+        demand = demand[first]
+        self._base = (
+            demand,
+            counts,
+            np.maximum(capacity, held @ demand),
+            held,
+            allowed[first].T.reshape(cluster.size, len(first)),
+        )
+        self.releasable = cluster.present.copy()
+        self.releasable[[t.row for t in staying if not t.daemon]] = False
+
+    def problem(
+        self, *, free: int = 0, price: IntArray | None = None, move_cost: int = 1
+    ) -> RepackProblem:
+        """The problem in numbers; see there."""
+        size = self.engine.cluster.size
+        price = np.zeros(size, np.int64) if price is None else price
+        return RepackProblem(*self._base, price, self.releasable, free, move_cost)
+
+    def _counted(self, tasks: Iterable[Running], kinds: Sequence[TaskKind]) -> IntArray:
+        """(instances, kinds) tasks of each kind on each instance."""
+        index = {kind: k for k, kind in enumerate(kinds)}
+        counts = np.zeros((self.engine.cluster.size, len(kinds)), np.int64)
+        for t in tasks:
+            if t.kind in index:
+                counts[t.row, index[t.kind]] += 1
+        return counts
+
+    def _dimensions(self, kinds: list[TaskKind], here: IntArray) -> tuple[IntArray, IntArray]:
+        """(kinds, d) what each takes, and (instances, d) what there is for those that may move."""
+        cluster = self.engine.cluster
+        demand = np.array([cluster.demand(kind) for kind in kinds], np.int64)
+        demand = demand.reshape(len(kinds), len(cluster.resources))
+        columns = [demand]
+        room = [cluster.remaining + here @ demand]
+        for protocol, port in sorted({p for kind in kinds for p in _ports(kind)}):
+            takes = np.array([(protocol, port) in _ports(kind) for kind in kinds], np.int64)
+            tcp, udp = ((port,), ()) if protocol == "tcp" else ((), (port,))
+            probe = TaskKind((), "", tcp, udp)
+            free = cluster.ports_free(probe) | (here @ takes > 0)
+            columns.append(takes[:, None])
+            room.append(free[:, None].astype(np.int64))
+        for group, most in sorted({limit for kind in kinds for limit in self._limits(kind)}):
+            takes = np.array([(group, most) in self._limits(k) for k in kinds], np.int64)
+            mine = np.array([k.group == group for k in kinds], np.int64)
+            others = cluster.group_count(group) - here @ mine
+            columns.append(takes[:, None])
+            room.append(np.maximum(most - others, 0)[:, None].astype(np.int64))
+        return np.hstack(columns), np.hstack(room)
+
+    def _limits(self, kind: TaskKind) -> list[tuple[str, int]]:
+        """(group, most on an instance) by distinctInstance and maxPerInstance."""
+        limits = []
+        for check in self.engine.checks(kind):
+            if isinstance(check, DistinctInstance):
+                limits.append((kind.group, 1))
+            elif isinstance(check, MaxPerInstance):
+                limits.append((kind.group, check.most))
+        return limits
+
+
+def _ports(kind: TaskKind) -> frozenset[tuple[str, int]]:
+    tcp = [("tcp", port) for port in kind.tcp_ports]
+    return frozenset(tcp + [("udp", port) for port in kind.udp_ports])
+
+
+def _may_move(engine: Engine, kind: TaskKind) -> bool:
+    known = (DistinctInstance, MaxPerInstance)
+    return not kind.devices and all(
+        not check.volatile or isinstance(check, known) for check in engine.checks(kind)
+    )
