@@ -74,9 +74,10 @@ class Pricer:
         self._relative = relative[:, np.sort(dense)]
         d = self._relative.shape[1]
         self._one = demand.shape[1] == 1 and m * (int(capacity[0]) + 1) <= EXACT_TABLE_CELLS
+        self._grid = d == 2 and cells >= SCALED_CELLS
         if self._one:
             surrogates, room = 1, int(capacity[0])
-        elif d == 2:
+        elif self._grid:
             surrogates, room = 2, GRID * GRID - 1
         else:
             surrogates = 1 if d == 1 else d + 2
@@ -144,7 +145,7 @@ class Pricer:
         sizes = self._surrogate_sizes(values)
         for number, (table, size) in enumerate(zip(self._tables, sizes.T, strict=True)):
             size = np.ascontiguousarray(size)
-            if number == 0 and self._relative.shape[1] == 2:
+            if number == 0 and self._grid:
                 fill_grid(table, values, size, per_bin)
             else:
                 fill_table(table, values, size, per_bin, not self._one)
@@ -154,19 +155,19 @@ class Pricer:
         """Sizes (kinds, tables) that every true pattern keeps within the room of each table.
 
         With room R - 1, an item of relative size x may count ceil(x * R) - 1: what fits has a total
-        of x at most 1, so its sizes add up to less than R. In two dimensions the first table is
-        a grid, and the size a cell of it.
+        of x at most 1, so its sizes add up to less than R. The first table may be a grid over two
+        dimensions, and the size a cell of it.
         """
         if self._one:
             return self.demand
         d = self._relative.shape[1]
-        mixes = [] if d == 2 else [self._relative]
+        mixes = [] if self._grid else [self._relative]
         if d > 1:
             mixes += [self._relative @ _value_mix(values, self._relative).reshape(d, 1)]
-        if d > 2:
+        if d > 1 and not self._grid:
             mixes += [self._relative.mean(axis=1, keepdims=True)]
         sizes = _rounded(np.hstack(mixes), self._tables.shape[2])
-        if d == 2:
+        if self._grid:
             grid = _rounded(self._relative, GRID)
             sizes = np.column_stack([grid[:, 0] * GRID + grid[:, 1], sizes])
         return sizes

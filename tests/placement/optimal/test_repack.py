@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.bench_plans import fragmented
 from placement.engine import Engine
 from placement.model import InstanceStatus
 from placement.optimal.problem import Limits
@@ -278,34 +279,6 @@ def test_without_a_clock_the_same_plan_comes_again():
     contents = ((0, 1), (1, 3), (0,), (3,), (1,))
     plans = [steps(free_instances(made(contents), limits=LIMITS)) for _ in range(2)]
     assert plans[0] == plans[1] != []
-
-
-def fragmented(seed, count, tasks, shapes, room):
-    """Tasks put on random instances; some shapes have a host port, or may not share one."""
-    rng = np.random.default_rng(seed)
-    cluster = make_cluster(count, "abc", *room)
-    engine = Engine(cluster, rng, kernels=False)
-    rare = np.array([shape % 5 > 2 for shape in range(shapes)])
-    kinds = [
-        make_kind(
-            int(rng.choice([128, 256, 512, 1024, 2048])),
-            int(rng.choice([256, 512, 1024, 2048, 3072, 4096, 8192])),
-            group=f"service:{shape}",
-            tcp=(8000 + shape,) if shape % 5 == 4 else (),
-            constraints=("distinctInstance",) if shape % 5 == 3 else (),
-        )
-        for shape in range(shapes)
-    ]
-    share = rng.dirichlet(np.ones(shapes))
-    share = np.where(rare, np.minimum(share, 0.02), share)
-    on = []
-    for shape in rng.choice(shapes, tasks, p=share / share.sum()).tolist():
-        rows = np.flatnonzero(engine.allowed(kinds[shape]))
-        if len(rows):
-            on.append((kinds[shape], int(rng.choice(rows))))
-            cluster.reserve(*on[-1])
-    running = [Running(number, kind, row) for number, (kind, row) in enumerate(on)]
-    return RepackState(engine, running)
 
 
 def test_a_middling_cluster_is_repacked_with_a_proof():

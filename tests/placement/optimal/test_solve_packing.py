@@ -83,6 +83,16 @@ def test_tight_worlds_equal_brute_force(seed, d):
     assert solve_packing(problem).bins == fewest_bins(items, capacity)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_thousand_tight_worlds_equal_brute_force(d):
+    for seed in range(30, 1030):
+        items, capacity = exact_fit(seed, d)
+        ones = np.ones(len(items), dtype=int)
+        result = solve_packing(PackingProblem(np.array(items), ones, np.array(capacity)))
+        assert result.bins == result.lower_bound == fewest_bins(items, capacity), seed
+
+
 @pytest.mark.parametrize("kind", [k for k in KINDS if k[:3] not in ("ai_", "ani", "ct9")])
 def test_generated_sets_are_proven_optimal(kind):
     make, sizes = KINDS[kind]
