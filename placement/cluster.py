@@ -52,7 +52,8 @@ class Cluster:
         self.booked: dict[TaskKind, int] = {}
         self._changed_at = np.zeros(0, np.int64)
         self._registered = np.zeros((0, len(RESOURCES)), np.int64)
-        self._remaining = np.zeros((0, len(RESOURCES)), np.int64)
+        # A resource after the other: who looks at all instances reads one or two of them.
+        self._remaining = np.zeros((0, len(RESOURCES)), np.int64, "F")
         self._status = np.zeros(0, np.int8)
         self._connected = np.zeros(0, np.bool_)
         self._tasks = np.zeros(0, np.int32)
@@ -339,7 +340,7 @@ class Cluster:
     def _grow(self) -> None:
         self.size += 1
         self._registered = grown(self._registered, self.size)
-        self._remaining = grown(self._remaining, self.size)
+        self._remaining = grown(self._remaining, self.size, order="F")
         self._status = grown(self._status, self.size)
         self._connected = grown(self._connected, self.size)
         self._tasks = grown(self._tasks, self.size)
@@ -365,7 +366,7 @@ class Cluster:
             return
         self.resources.append(name)
         self._registered = np.pad(self._registered, ((0, 0), (0, 1)))
-        self._remaining = np.pad(self._remaining, ((0, 0), (0, 1)))
+        self._remaining = np.asfortranarray(np.pad(self._remaining, ((0, 0), (0, 1))))
 
     def _port_bit(self, protocol: str, port: int) -> int:
         bit = self._port_bits.setdefault((protocol, port), len(self._port_bits))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,16 @@ class Kept(dict[_Key, _Value]):
         super().__setitem__(key, value)
 
 
-def grown(array: NDArray[Any], size: int, axis: int = 0, fill: int = 0) -> NDArray[Any]:
+def grown(
+    array: NDArray[Any], size: int, axis: int = 0, fill: int = 0, order: Literal["C", "F"] = "C"
+) -> NDArray[Any]:
     """`array` with room for `size` entries along `axis`, doubled when it must grow."""
     have = array.shape[axis]
     if size <= have:
         return array
     shape = list(array.shape)
     shape[axis] = max(size, 2 * have, _LEAST)
-    bigger = np.full(shape, fill, array.dtype)
+    bigger = np.full(shape, fill, array.dtype, order)
     bigger[tuple(slice(0, n) for n in array.shape)] = array
     return bigger
 
