@@ -86,28 +86,36 @@ class Pricer:
         threshold: int,
         nodes_per_lead: int,
         per_bin: IntArray | None = None,
+        densest_first: bool = False,
     ) -> Priced:
         """Most valuable pattern for each kind as its first, where worth more than `threshold`.
 
-        `per_bin` replaces the limits per bin for this search, for demands partly covered already.
+        `densest_first` goes through the kinds by falling worth for their size, not by size, which
+        finds good patterns sooner where bins hold many items. `per_bin` replaces the limits per
+        bin for this search, for demands partly covered already.
         """
         per_bin = self.per_bin if per_bin is None else per_bin
-        sizes = self._surrogate_sizes(values)
+        order = np.arange(len(values))
+        if densest_first:
+            size = np.maximum(self._relative.sum(axis=1), 1e-12)
+            order = np.argsort(-values / size, kind="stable")
+        sizes, values = self._surrogate_sizes(values)[order], values[order]
         for table, size in zip(self._tables, sizes.T, strict=True):
-            fill_table(table, values, np.ascontiguousarray(size), per_bin, not self._one)
+            fill_table(table, values, np.ascontiguousarray(size), per_bin[order], not self._one)
         exact = self._one and not self.exclusive.size
         patterns, found, best, complete, nodes = search_leads(
             values,
-            np.hstack([self.demand, sizes]),
-            self._needs,
-            per_bin,
+            np.hstack([self.demand[order], sizes]),
+            self._needs[order],
+            per_bin[order],
             np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
             self._tables,
-            self.exclusive,
+            self.exclusive[np.ix_(order, order)] if self.exclusive.size else self.exclusive,
             threshold,
             nodes_per_lead,
             exact,
         )
+        patterns = patterns[:, np.argsort(order)]
         steps = self._tables.size + 20 * nodes
         return Priced(patterns, found, int(best), bool(complete), int(steps))
 
