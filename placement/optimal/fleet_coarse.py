@@ -28,6 +28,7 @@ from placement.optimal.search import Budget
 
 Solve = Callable[[FleetProblem, Limits, ProgressCallback | None], FleetResult]
 KINDS_LEAST = 100  # below, solving as it stands is quick enough
+TIGHTEST = 8  # limits that are kept from the beginning
 COARSE_SHARE = 0.8  # of time and work
 
 
@@ -37,6 +38,9 @@ def shared_limits(problem: FleetProblem) -> BoolArray:
     limits: BoolArray = (problem.demand <= 1).all(axis=0) & np.all(
         capacities == capacities[0], axis=0
     )
+    # those that need most bins by themselves may well decide how many there are: they stay
+    bins = np.where(limits, problem.counts @ problem.demand / np.maximum(capacities[0], 1), 0)
+    limits &= ~np.isin(np.arange(len(limits)), np.argsort(-bins, kind="stable")[:TIGHTEST])
     kinds = [_kinds(problem, np.ones_like(limits)), _kinds(problem, ~limits)]
     if limits.all() or kinds[0] < KINDS_LEAST or kinds[1] > kinds[0] // 2:
         return np.zeros_like(limits)
@@ -59,6 +63,8 @@ def solve_coarsely(
     log: list[Progress] = []
 
     def report(entry: Progress) -> None:
+        if log and entry.lower_bound <= log[-1].lower_bound:
+            return  # a coarse fleet is none yet
         entry = Progress(budget.seconds(), entry.lower_bound, None)
         log.append(entry)
         if progress:

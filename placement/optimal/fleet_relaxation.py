@@ -15,7 +15,7 @@ from placement.optimal.pricing import Pricer
 from placement.optimal.problem import FloatArray, IntArray
 from placement.optimal.search import Budget
 
-QUICK_NODES = 300  # search nodes per first kind
+QUICK_NODES = 200_000  # search nodes of a quick round and type, over all first kinds
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
 EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
@@ -180,10 +180,10 @@ class FleetRelaxation:
 
     def _search(self, solution: MasterSolution, values: IntArray) -> int:
         """Add the best patterns by `values` that the solution's duals find good as well."""
-        new = 0
+        new, nodes = 0, max(300, QUICK_NODES // len(values))
         for t, pricer in enumerate(self._pricers):
             worth = self._worth(solution, t)
-            found = pricer.search(values, int(worth * self._scale), QUICK_NODES)
+            found = pricer.search(values, int(worth * self._scale), nodes, densest_first=True)
             self.budget.spend(found.steps)
             good = found.patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
             new += self.add(found.patterns[good], t)

@@ -90,26 +90,34 @@ class Pricer:
         threshold: int,
         nodes_per_lead: int,
         per_bin: IntArray | None = None,
+        densest_first: bool = False,
     ) -> Priced:
         """Most valuable pattern for each kind as its first, where worth more than `threshold`.
 
-        `per_bin` replaces the limits per bin for this search, for demands partly covered already.
+        `densest_first` goes through the kinds by falling worth for their size, not by size, which
+        finds good patterns sooner where bins hold many items. `per_bin` replaces the limits per
+        bin for this search, for demands partly covered already.
         """
         per_bin = self.per_bin if per_bin is None else per_bin
-        sizes = self._fill_tables(values, per_bin)
+        order = np.arange(len(values))
+        if densest_first:
+            size = np.maximum(self._relative.sum(axis=1), 1e-12)
+            order = np.argsort(-values / size, kind="stable")
+        sizes = self._fill_tables(values, per_bin, order)
         exact = self._one and not self.exclusive.size
         patterns, found, best, complete, nodes = search_leads(
-            values,
-            np.hstack([self.demand, sizes]),
-            self._needs,
-            per_bin,
+            values[order],
+            np.hstack([self.demand[order], sizes]),
+            self._needs[order],
+            per_bin[order],
             np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
             self._tables,
-            self.exclusive,
+            self.exclusive[np.ix_(order, order)] if self.exclusive.size else self.exclusive,
             threshold,
             nodes_per_lead,
             exact,
         )
+        patterns = patterns[:, np.argsort(order)]
         steps = self._tables.size + 20 * nodes
         return Priced(patterns, found, int(best), bool(complete), int(steps))
 
@@ -125,7 +133,7 @@ class Pricer:
         Returns (patterns, whether these are all, steps). Kinds of no value count as well: they
         only fill up a pattern.
         """
-        sizes = self._fill_tables(values, self.per_bin)
+        sizes = self._fill_tables(values, self.per_bin, np.arange(len(values)))
         patterns, complete, nodes = collect_patterns(
             values,
             np.hstack([self.demand, sizes]),
@@ -140,9 +148,13 @@ class Pricer:
         )
         return patterns, bool(complete), int(self._tables.size + 20 * nodes)
 
-    def _fill_tables(self, values: IntArray, per_bin: IntArray) -> IntArray:
-        """Fill the tables for these values; (kinds, tables) the sizes of kinds in each."""
-        sizes = self._surrogate_sizes(values)
+    def _fill_tables(self, values: IntArray, per_bin: IntArray, order: IntArray) -> IntArray:
+        """Fill the tables for these values; (kinds, tables) the sizes of kinds in each.
+
+        The tables and what is returned have the kinds in the `order` that is given.
+        """
+        sizes = self._surrogate_sizes(values)[order]
+        values, per_bin = values[order], per_bin[order]
         for number, (table, size) in enumerate(zip(self._tables, sizes.T, strict=True)):
             size = np.ascontiguousarray(size)
             if number == 0 and self._grid:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.bench_fleets import twenty_definitions
 from placement.optimal.fleet import solve_fleet, split_evenly
+from placement.optimal.fleet_coarse import TIGHTEST, shared_limits
 from placement.optimal.fleet_problem import BinType, FleetProblem
 from placement.optimal.problem import Limits
 from placement.optimal.verify import check_fleet
@@ -106,7 +107,7 @@ def services(zones: int = 1, limit: int | None = None) -> FleetProblem:
 @pytest.mark.parametrize(("zones", "most"), [(1, 0.003), (3, 0.02)])
 def test_a_thousand_tasks_come_close_to_the_bound(zones, most):
     problem = services(zones)
-    result = solve_fleet(problem, Limits(work=3_000))
+    result = solve_fleet(problem, Limits(work=500))
     check_fleet(problem, result.fleet, result.cost)
     assert result.lower_bound <= result.cost
     assert result.gap <= most
@@ -122,10 +123,10 @@ def test_the_same_seed_and_work_give_the_same_fleet():
 def test_limits_on_types_are_kept():
     free = solve_fleet(services(), Limits(work=500))
     bought = [sum(b.bins.copies for b in free.fleet if b.type == t) for t in range(3)]
-    tight = services(limit=int(max(bought) * 0.8))
+    tight = services(limit=int(max(bought) * 0.6))
     limited = solve_fleet(tight, Limits(work=1_000))
     check_fleet(tight, limited.fleet, limited.cost)
-    assert limited.cost > free.lower_bound
+    assert limited.cost > free.cost
 
 
 def test_items_that_fit_no_type_are_named():
@@ -172,3 +173,30 @@ def test_ten_thousand_tasks_meet_their_bars(zones, most):
     problem = twenty_definitions(np.random.default_rng(0), zones)
     result = solve_fleet(problem, Limits(work=60_000))
     assert result.gap <= most
+
+
+def test_many_groups_with_limits_are_solved_coarsely_and_the_limits_kept():
+    """120 groups of three sizes, at most two of a group on an instance; also in two zones."""
+    rng = np.random.default_rng(0)
+    sizes = np.array([[300, 200], [500, 900], [1000, 700]])[rng.integers(0, 3, 120)]
+    demand = np.hstack([sizes, np.eye(120, dtype=np.int64)])
+    types = tuple(
+        BinType(name, np.append([cpu, memory], np.full(120, 2)), price)
+        for name, cpu, memory, price in (("l", 2048, 2000, 50), ("xl", 4096, 4000, 98))
+    )
+    for zones in (1, 2):
+        problem = FleetProblem(demand, rng.integers(1, 30, 120), types, zones)
+        assert shared_limits(problem).sum() == 120 - TIGHTEST
+        result = solve_fleet(problem, Limits(work=300))
+        check_fleet(problem, result.fleet, result.cost)
+        assert result.gap <= 0.03
+
+
+def test_a_group_that_needs_most_bins_is_not_solved_coarsely():
+    """Its limit decides: 400 small tasks, one on an instance, though a hundred would fit."""
+    demand = np.hstack([np.full((120, 1), 10), np.eye(120, dtype=np.int64)])
+    types = (BinType("one", np.append([1000], np.ones(120, dtype=np.int64)), 7),)
+    counts = np.full(120, 5)
+    counts[50] = 400
+    result = solve_fleet(FleetProblem(demand, counts, types), Limits(work=300))
+    assert (result.status, result.cost) == ("optimal", 400 * 7)
