@@ -153,7 +153,7 @@ def _alike(problems: Sequence[tuple[str, OverTimeProblem]]) -> list[list[int]]:
 
 
 def read_run(path: Path) -> Kept:
-    """What the run of a journal kept busy.
+    """What the run of a journal kept busy, until its last round.
 
     Raises:
         SpecError: the journal cannot be read.
