@@ -204,6 +204,7 @@ class FleetRelaxation:
 
     def _nearly_exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
         """As `_exact`, but with a value a little above the best pattern's, in short time."""
+        self.values = self._scaled(solution)
         new, best = 0, []
         for t, pricer in enumerate(self._pricers):
             worth = self._worth(solution, t) * self._scale
