@@ -17,6 +17,9 @@ from rich.text import Text
 
 from experiments.output import output_folder
 from placement.optimal.answer import Answer
+from placement.optimal.over_time_plan import OverTimePlan
+from placement.optimal.over_time_problem import MS_PER_HOUR
+from placement.optimal.over_time_problem import UNIT as OVER_TIME
 from placement.optimal.plan import Plan, zone_counts
 from placement.optimal.problem import Progress
 from placement.scenario import Scenario
@@ -84,7 +87,8 @@ def summary(answer: Answer[Any], scenario: Scenario) -> str:
     if answer.status == "infeasible":
         return "\n".join([f"{answer.goal}: infeasible", *(f"  {why}" for why in answer.reasons)])
     if answer.objective is None:
-        return f"{answer.goal}: no plan found in time; at least {_amount(answer.lower_bound)}"
+        least = _amount(answer.lower_bound, answer.unit)
+        return f"{answer.goal}: no plan found in time; at least {least}"
     best, bound = (_amount(n, answer.unit) for n in (answer.objective, answer.lower_bound))
     proven = "proven least" if answer.status == "optimal" else f"gap {answer.gap:.3%}"
     stopped = ", interrupted" if answer.interrupted else ""
@@ -173,6 +177,25 @@ def _(plan: Plan, most: int | None = None) -> Table:
     return table
 
 
+@plan_json.register
+def _(plan: OverTimePlan) -> Any:
+    return {"instance_of_task": plan.instance.tolist(), "type_of_instance": plan.types.tolist()}
+
+
+@plan_table.register
+def _(plan: OverTimePlan, most: int | None = None) -> Table:
+    """The instances with most tasks first."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    for name in ("instance", "type", "tasks in all"):
+        table.add_column(name, justify="right")
+    tasks = Counter(plan.instance[plan.instance >= 0].tolist())
+    for instance, count in tasks.most_common(most):
+        table.add_row(str(instance), str(plan.types[instance]), f"{count:,}")
+    if most is not None and len(tasks) > most:
+        table.add_row("", f"{len(tasks) - most} further instances", "")
+    return table
+
+
 def _content(plan: Plan, tasks: Any) -> dict[str, int]:
     """Tasks by owner."""
     counts: Counter[str] = Counter()
@@ -222,4 +245,6 @@ def progress_plot(answer: Answer[Any], target: Path) -> None:
 
 
 def _amount(number: int, unit: str = "") -> str:
+    if unit == OVER_TIME:
+        return f"${number / 1e6 / MS_PER_HOUR:,.4f}"
     return f"{number:,} {unit}".strip()

@@ -23,6 +23,7 @@ GOALS: Mapping[str, tuple[str, str, str]] = {
     "instances": ("placement.optimal.buy", "fewest_instances", "fewest instances of one type"),
     "fleet": ("placement.optimal.buy", "cheapest_fleet", "cheapest mix of instances to buy"),
     "placement": ("placement.optimal.place", "best_placement", "best placement on the fleet"),
+    "hours": ("placement.optimal.over_time", "least_hours", "least to keep busy over time"),
 }
 
 

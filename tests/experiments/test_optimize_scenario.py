@@ -79,3 +79,21 @@ spot_price_microusd_hour = 3
     said = capsys.readouterr().err
     assert "optimize.offer[0].instance_type: unknown instance type 'm5.lrage'" in said
     assert "optimize.offer[1]: a spot price and a discount" in said
+
+
+def test_the_least_over_time_is_said_in_dollars(capsys, tmp_path):
+    arguments = [
+        str(SCENARIOS / "small.toml"),
+        "--goal",
+        "hours",
+        "--work",
+        "20",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(["optimize", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("hours: $0.")
+    answer = json.loads((tmp_path / "out" / "answer.json").read_text())
+    assert 0 < answer["lower_bound"] <= answer["objective"]
+    assert len(answer["plan"]["type_of_instance"]) > 1
