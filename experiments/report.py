@@ -31,6 +31,7 @@ from experiments.simulate import RunResult
 from placement.scenario import Scenario
 
 Group = Sequence[RunResult]
+PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
 # Frames of all runs together; beyond this every second, third ... frame is left out.
 MAP_BYTES_MAX = 6_000_000
 
@@ -129,7 +130,8 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
     return {
         "title": title_of(scenario, members[0].run.layout, members[0].run.faults),
         "parts": [
-            _part("Use of the fleet", USE + LEAST * known, members, index),
+            _part("Use of the fleet", USE, members, index),
+            *([_part("Busy against the minimum", PROVEN, members, index)] if known else []),
             _part(
                 "Waiting" + (" and loss" if lost else ""),
                 WAITING + LOSS[: 3 * lost],

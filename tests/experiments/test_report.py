@@ -10,8 +10,8 @@ import pytest
 
 from experiments.charts import Axis, Chart, Line, minutes_axis, nice_axis, svg, thinned, waits_axis
 from experiments.findings import findings
-from experiments.formats import LEAST, LOSS, USE, WAITING, dollars, duration, roughly, seconds
-from experiments.report import write_report
+from experiments.formats import LOSS, USE, WAITING, dollars, duration, roughly, seconds
+from experiments.report import PROVEN, write_report
 from experiments.results import runs_frame
 from tests.experiments.made_results import result, results, scenario
 
@@ -70,20 +70,26 @@ def map_of(text):
 
 def test_the_tables_have_every_run_and_the_numbers_of_the_frame(written):
     runs = results()
-    tables = [t for t in Page(written(runs)).tables if t[0][1].startswith(("ever", "wait p50"))]
+    ours = ("ever", "busy", "wait p50")
+    tables = [t for t in Page(written(runs)).tables if t[0][1].startswith(ours)]
     frame = runs_frame(runs).set_index(["layout", "faults", "strategy"])
     seen = 0
     for number, table in enumerate(tables):
-        layout = ("shared", "separate")[number // 4]
-        faults = ("none", "zone-loss")[number // 2 % 2]
-        columns = (
-            USE + LEAST if number % 2 == 0 else WAITING + (LOSS[:3] if faults != "none" else ())
-        )
+        layout = ("shared", "separate")[number // 6]
+        faults = ("none", "zone-loss")[number // 3 % 2]
+        loss = LOSS[:3] if faults != "none" else ()
+        columns = (USE, PROVEN, WAITING + loss)[number % 3]
         for row in table[1:]:
             expected = frame.loc[layout, faults, row[0]]
             assert row[1:] == [column.text(expected[column.metric]) for column in columns]
             seen += 1
-    assert seen == 2 * len(runs)
+    assert seen == 3 * len(runs)
+
+
+def test_without_a_minimum_no_table_speaks_of_it(written):
+    metrics = dict.fromkeys(("dollars_busy_least", "dollars_busy_gap_pct"))
+    assert "Busy against the minimum" not in written([result(**metrics)])
+    assert "Busy against the minimum" in written([result()])
 
 
 def test_refusals_stand_by_reason_the_most_frequent_first(written):
