@@ -84,8 +84,7 @@ class Cluster:
     @property
     def active(self) -> BoolArray:
         """(size,) status is ACTIVE."""
-        mask: BoolArray = self._status[: self.size] == _ACTIVE
-        return mask
+        return np.equal(self._status[: self.size], _ACTIVE)
 
     def is_draining(self, row: int) -> bool:
         """Instance `row` has status DRAINING."""
@@ -94,8 +93,7 @@ class Cluster:
     @property
     def present(self) -> BoolArray:
         """(size,) status is not INACTIVE: what ECS counts as registered."""
-        mask: BoolArray = self._status[: self.size] != _INACTIVE
-        return mask
+        return np.not_equal(self._status[: self.size], _INACTIVE)
 
     @property
     def agent_connected(self) -> BoolArray:
@@ -400,8 +398,3 @@ def instance_strings(
     if capacity_provider is not None:
         strings[_CAPACITY_PROVIDER] = capacity_provider
     return strings
-
-
-def names(column: Column, rows: Sequence[int] | IntArray) -> list[str]:
-    """The values of a string column at `rows`; '' where an instance lacks it."""
-    return [column.values[code] if code >= 0 else "" for code in column.codes[list(rows)]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -126,3 +126,8 @@ class GroupCounts:
         if self.totals[slot] == 0:
             del self._slots[group]
             self._free.append(slot)
+
+
+def names(column: Column, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+    """The values of a string column at `rows`; '' where an instance lacks it."""
+    return [column.values[code] if code >= 0 else "" for code in column.codes[list(rows)]]

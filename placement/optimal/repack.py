@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.cluster import IntArray, names
+from placement.cluster import IntArray
+from placement.columns import names
 from placement.optimal.answer import Answer
 from placement.optimal.problem import Limits, Progress, ProgressCallback, Status
 from placement.optimal.repack_order import Move, Order, check_moves, order_moves

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placement.cluster import Cluster, instance_strings, names
+from placement.cluster import Cluster, instance_strings
+from placement.columns import names
 from placement.model import AVAILABILITY_ZONE, CPU, GPU, MEMORY, PORTS, InstanceStatus
 from placement.testing import add_instance, make_cluster, make_kind
 
