@@ -52,6 +52,11 @@ COMMANDS = {
         "add_arguments",
         "replay the OpenB evaluation (USENIX ATC'23) under a policy",
     ),
+    "soak": (
+        "experiments.soak",
+        "add_arguments",
+        "random clusters under random faults, read by the checkers",
+    ),
     "verify": (
         "experiments.commands",
         "verify_parser",

@@ -1,0 +1,218 @@
+"""`stowplan soak`: random clusters under random faults, each run read by the checkers.
+
+A seed is a world: its fleet, services with deployments, streams of tasks and faults are drawn from
+it, and nothing else is. So a seed that fails, fails again: `stowplan soak --start SEED --seeds 1`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from rich.console import Console
+from rich.progress import track
+
+from experiments.catalogue import instance_types
+from experiments.load import Loaded
+from experiments.simulate import scheduler_config, world
+from placement.checkers import check_rounds
+from placement.deployments import Service
+from placement.journal import ReplayError, replay
+from placement.loop import run_loop
+from placement.messages import Round
+from placement.scenario import Run, Scenario
+from placement.scheduler import Scheduler
+
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+TYPES = ("m5.large", "m5.xlarge", "c5.large", "c5.xlarge", "r5.large")
+CHAINS = (
+    "default",
+    "random",
+    "binpack:memory",
+    "binpack:cpu",
+    "spread:instanceId",
+    ["spread:attribute:ecs.availability-zone", "binpack:memory"],
+    ["spread:attribute:ecs.availability-zone", "spread:instanceId", "random"],
+)
+CONSTRAINTS = ("distinctInstance", "attribute:rack != r1", "attribute:rack exists")
+RUN = Run("drawn", "shared", "drawn")
+# Faults end in the first part of a run; the rest is for what they did to be mended.
+FAULTS_S, RUN_S = 1_800, 3 * 3_600
+
+
+def random_scenario(seed: int) -> Scenario:
+    """The world of a seed."""
+    rng = np.random.default_rng([seed, 0x50A4])
+    definitions = {f"app{n}": _definition(rng, f"app{n // 2}") for n in range(6)}
+    names = list(definitions)
+    table: dict[str, Any] = {
+        "name": f"soak-{seed}",
+        "seed": seed,
+        "duration": RUN_S,
+        "cluster": {"provisioning_quota": int(rng.integers(1, 200))},
+        "instance_types": {name: instance_types()[name].model_dump() for name in TYPES},
+        "fleet": [_fleet(rng, n) for n in range(rng.integers(1, 4))],
+        "task_definitions": definitions,
+        "service": [_service(rng, n, names) for n in range(rng.integers(0, 5))],
+        "workload": [_workload(rng, n, names) for n in range(rng.integers(0, 3))],
+        "strategies": {RUN.strategy: _one(rng, CHAINS)},
+        "faults": {RUN.faults: [_fault(rng, names) for _ in range(rng.integers(0, 4))]},
+    }
+    return Scenario.model_validate(table)
+
+
+def _one(rng: Generator, values: Any) -> Any:
+    return values[int(rng.integers(len(values)))]
+
+
+def _definition(rng: Generator, family: str) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": "main",
+        "image": "main",
+        "cpu": int(rng.choice([64, 128, 256, 512])),
+        "memory": int(rng.choice([128, 256, 512, 1024])),
+    }
+    if rng.random() < 0.25:
+        port = int(rng.integers(8000, 8003))
+        container["portMappings"] = [{"containerPort": port, "hostPort": port}]
+    if rng.random() < 0.3:
+        container["healthCheck"] = {"command": ["CMD", "true"], "interval": 10}
+    return {"family": family, "containerDefinitions": [container]}
+
+
+def _fleet(rng: Generator, number: int) -> dict[str, Any]:
+    return {
+        "name": f"group{number}",
+        "instance_type": _one(rng, TYPES),
+        "count": int(rng.integers(1, 8)),
+        "zones": list(ZONES[: rng.integers(1, 4)]),
+        "attributes": {"rack": f"r{number}"} if rng.random() < 0.7 else {},
+        "at": int(rng.integers(0, 600)) if rng.random() < 0.4 else 0,
+        "capacity_provider": "cp" if rng.random() < 0.5 else None,
+    }
+
+
+def _service(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "name": f"service{number}",
+        "task_definition": _one(rng, names),
+        "at": int(rng.integers(0, 300)),
+        "constraints": [_one(rng, CONSTRAINTS)] if rng.random() < 0.4 else [],
+        "deploy": [_deploy(rng, names) for _ in range(rng.integers(0, 3))],
+    }
+    if rng.random() < 0.2:
+        return table | {"scheduling_strategy": "DAEMON"}
+    low, high = _one(rng, ((100, 200), (50, 100), (50, 150), (0, 100), (100, 125)))
+    counts = [int(rng.integers(0, 20)) for _ in range(rng.integers(0, 3))]
+    return table | {
+        "desired_count": int(rng.integers(0, 15)),
+        "minimum_healthy_percent": low,
+        "maximum_percent": high,
+        "circuit_breaker": {"rollback": bool(rng.random() < 0.7)} if rng.random() < 0.5 else None,
+        "availability_zone_rebalancing": bool(rng.random() < 0.5),
+        "scale": [{"at": 300 + int(rng.integers(FAULTS_S)), "desired_count": n} for n in counts],
+    }
+
+
+def _deploy(rng: Generator, names: list[str]) -> dict[str, Any]:
+    table: dict[str, Any] = {"at": 300 + int(rng.integers(FAULTS_S))}
+    return table | ({"task_definition": _one(rng, names)} if rng.random() < 0.8 else {})
+
+
+def _workload(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
+    return {
+        "name": f"workload{number}",
+        "task_definition": _one(rng, names),
+        "kind": "poisson",
+        "until": FAULTS_S,
+        "capacity_provider": "cp" if rng.random() < 0.3 else None,
+        "constraints": [_one(rng, CONSTRAINTS[1:])] if rng.random() < 0.2 else [],
+        "options": {
+            "rate_per_s": float(rng.choice([0.02, 0.1, 0.3])),
+            "run": {"distribution": "exponential", "mean": int(rng.integers(10, 300))},
+        },
+    }
+
+
+def _fault(rng: Generator, names: list[str]) -> dict[str, Any]:
+    kind = _one(
+        rng, ("zone-loss", "instance-loss", "drain", "spot-reclaim", "partition", "start-failure")
+    )
+    at_s = int(rng.integers(FAULTS_S - 300))
+    table: dict[str, Any] = {"kind": kind, "at": at_s, "detect": int(rng.integers(0, 90))}
+    if kind == "start-failure":
+        return table | {"task_definition": _one(rng, names), "until": at_s + 300}
+    if kind == "partition":
+        table["until"] = at_s + int(rng.integers(1, 300))
+    if kind == "zone-loss" or rng.random() < 0.3:
+        return table | {"zone": _one(rng, ZONES)}
+    return table | {"instances": f"attribute:rack == r{rng.integers(3)}"}
+
+
+def soak(seed: int) -> list[str]:
+    """Run the world of a seed; what is wrong with the run, empty where nothing is.
+
+    Replays to the same commands, breaks no rule, and ends with every service whole, or with a
+    reason why it is not.
+    """
+    loaded = Loaded(random_scenario(seed), Path(f"soak-{seed}"), {})
+    scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
+    rounds: list[Round] = []
+    try:
+        run_loop(scheduler, driver, rounds.append)
+        scheduler.cluster.check()
+    except AssertionError as error:
+        return [f"the run ended with {error!r}"]
+    found = [str(violation) for violation in check_rounds(rounds)]
+    found += [
+        f"service {name} has not converged: {len(service.running)} of {service.desired_count} "
+        f"tasks run, of {len(service.deployments)} deployments"
+        for name, service in scheduler.services.items()
+        if not settled(service)
+    ]
+    try:
+        replay(Scheduler(scheduler_config(loaded.scenario), loaded.strategies), rounds)
+    except ReplayError as error:
+        found.append(str(error))
+    return found
+
+
+def settled(service: Service) -> bool:
+    """Whether a service is as it wants to be, or has said why it cannot be.
+
+    No room, a deployment that has failed, and percents under which nothing may move are reasons.
+    """
+    failed = service.primary.rollout_state == "FAILED"
+    return (
+        service.daemon or service.is_complete or bool(service.complaint) or failed or service.stuck
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan soak`."""
+    parser.add_argument("--seeds", type=int, default=200, metavar="N", help="default: 200")
+    parser.add_argument("--start", type=int, default=0, metavar="SEED", help="the first of them")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Soak seed after seed; prints each that fails with the command that repeats it."""
+    console = Console(stderr=True)
+    seeds = range(arguments.start, arguments.start + arguments.seeds)
+    failed = list(_failures(track(seeds, "soak", console=console, transient=True)))
+    for seed, found in failed:
+        print(f"seed {seed}: {found[0]}" + (f", and {len(found) - 1} more" if found[1:] else ""))
+        print(f"  stowplan soak --start {seed} --seeds 1")
+    print(f"{arguments.seeds - len(failed)} of {arguments.seeds} seeds passed")
+    return int(bool(failed))
+
+
+def _failures(seeds: Any) -> Iterator[tuple[int, list[str]]]:
+    for seed in seeds:
+        found = soak(seed)
+        if found:
+            yield seed, found
