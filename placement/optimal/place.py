@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from placement.client import Arrival
-from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
+from placement.engine import Engine
+from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE, PlacementStrategy
 from placement.optimal.answer import Answer
 from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
 from placement.optimal.fleet import solve_fleet, split_evenly
@@ -182,8 +183,12 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
     def report(entry: Progress) -> None:
         best.raise_bound(entry.lower_bound + forced)
 
+    packed = _packed(ground)
+    if ground.penalty is not None or (packed.sum(axis=0) == ground.encoded.counts).all():
+        best.offer(packed)
     everywhere = np.ones(len(ground.specs), np.bool_)
     problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
+    limits = replace(limits, seconds=best.budget.left_seconds()) if limits.seconds else limits
     result = solve_fleet(problem, limits, report)
     best.interrupted = result.interrupted
     best.budget.spend(result.work * 1e6)
@@ -282,6 +287,19 @@ def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
     """The bins of instances, by class; tasks left out are in none."""
     classes = int(ground.classes.max()) + 1
     return [Bins(b.type, b.bins.contents, b.bins.copies) for b in result.fleet if b.type < classes]
+
+
+def _packed(ground: Ground) -> Content:
+    """What the engine's binpack makes of the tasks, the dearest and largest first: a first plan."""
+    engine = Engine(empty_cluster(ground.specs), np.random.default_rng(0))
+    size = (ground.encoded.demand / np.maximum(ground.encoded.capacity.max(axis=0), 1)).sum(axis=1)
+    worth = np.zeros(len(size)) if ground.penalty is None else ground.penalty
+    content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
+    for index in np.lexsort((-size, -worth)).tolist():
+        task = ground.tasks[index]
+        kind = replace(task.kind, strategies=(PlacementStrategy("binpack", "memory"),))
+        np.add.at(content[:, index], engine.fill(kind, task.count).rows, 1)
+    return content
 
 
 def _first_fit(ground: Ground, bins: Sequence[Bins], rows: BoolArray) -> Content:

@@ -131,3 +131,11 @@ def test_a_new_revision_does_not_change_what_was_launched_before():
     launches.register(definition(cpu=999).document)
     assert dict(old.kind.resources)["CPU"] == 256
     assert dict(launches.of_run_task(m.RunTask(0, "app", 1)).kind.resources)["CPU"] == 999
+
+
+def test_a_call_may_ask_for_resources_of_its_own():
+    call = m.RunTask(0, "app", 1, resources=(("GPU", 2), ("RDMA", 25)))
+    resources = dict(registered().of_run_task(call).kind.resources)
+    assert (resources["GPU"], resources["RDMA"]) == (2, 25)
+    plain = registered().of_run_task(m.RunTask(0, "app", 1)).kind.resources
+    assert resources.items() >= dict(plain).items()
