@@ -19,7 +19,7 @@ CONSTRAINTS = (PlacementConstraint("distinctInstance"), PlacementConstraint("mem
 
 EVENTS = [
     m.RegisterTaskDefinition({"family": "app", "containerDefinitions": [{"name": "c"}]}),
-    m.RunTask(1, "app:2", 3, "g", 256, 512, CONSTRAINTS, STRATEGIES, "cp", ("a", "b"), "me"),
+    m.RunTask(1, "app:2", 3, "g", 256, 512, CONSTRAINTS, STRATEGIES, "cp", ("a", "b"), "me", 9),
     m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
     m.StopTask((1, 2), "why"),
     m.CreateService("web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON"),
