@@ -131,13 +131,13 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
         "title": title_of(scenario, members[0].run.layout, members[0].run.faults),
         "parts": [
             _part("Use of the fleet", USE, members, index),
-            *([_part("Busy against the minimum", PROVEN, members, index)] if known else []),
             _part(
                 "Waiting" + (" and loss" if lost else ""),
                 WAITING + LOSS[: 3 * lost],
                 members,
                 index,
             ),
+            *([_part("Busy against the minimum", PROVEN, members, index)] if known else []),
         ],
         "refusals": _refusals(members, index),
     }
