@@ -129,6 +129,8 @@ def _workload(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
         "task_definition": _one(rng, names),
         "kind": "poisson",
         "until": FAULTS_S,
+        "retry": 30,
+        "retry_max": 600,
         "capacity_provider": "cp" if rng.random() < 0.3 else None,
         "constraints": [_one(rng, CONSTRAINTS[1:])] if rng.random() < 0.2 else [],
         "options": {
@@ -145,7 +147,7 @@ def _fault(rng: Generator, names: list[str]) -> dict[str, Any]:
     at_s = int(rng.integers(FAULTS_S - 300))
     table: dict[str, Any] = {"kind": kind, "at": at_s, "detect": int(rng.integers(0, 90))}
     if kind == "start-failure":
-        return table | {"task_definition": _one(rng, names), "until": at_s + 300}
+        return table | {"task_definition": _one(rng, names), "until": at_s + 900}
     if kind == "partition":
         table["until"] = at_s + int(rng.integers(1, 300))
     if kind == "zone-loss" or rng.random() < 0.3:
