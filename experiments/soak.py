@@ -7,7 +7,6 @@ it, and nothing else is. So a seed that fails, fails again: `stowplan soak --sta
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,19 +201,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Soak seed after seed; prints each that fails with the command that repeats it."""
+    """Soak seed after seed; prints each that fails with the command that repeats it.
+
+    Ctrl-C ends it with what was done so far.
+    """
     console = Console(stderr=True)
     seeds = range(arguments.start, arguments.start + arguments.seeds)
-    failed = list(_failures(track(seeds, "soak", console=console, transient=True)))
-    for seed, found in failed:
-        print(f"seed {seed}: {found[0]}" + (f", and {len(found) - 1} more" if found[1:] else ""))
-        print(f"  stowplan soak --start {seed} --seeds 1")
-    print(f"{arguments.seeds - len(failed)} of {arguments.seeds} seeds passed")
-    return int(bool(failed))
-
-
-def _failures(seeds: Any) -> Iterator[tuple[int, list[str]]]:
-    for seed in seeds:
-        found = soak(seed)
-        if found:
-            yield seed, found
+    done = failed = 0
+    try:
+        for seed in track(seeds, "soak", console=console, transient=True):
+            found = soak(seed)
+            done, failed = done + 1, failed + bool(found)
+            if found:
+                more = f", and {len(found) - 1} more" if found[1:] else ""
+                print(f"seed {seed}: {found[0]}{more}")
+                print(f"  stowplan soak --start {seed} --seeds 1", flush=True)
+    except KeyboardInterrupt:
+        console.print("stopped")
+    print(f"{done - failed} of {done} seeds passed")
+    return int(failed > 0)
