@@ -146,11 +146,13 @@ def _pairs(before: Group, after: Group) -> list[tuple[RunResult, RunResult]]:
 
 def _fault(calm: Group, struck: Group, layout: str) -> Finding:
     name = struck[0].run.faults
-    text = (
-        f"It killed {_span(struck, 'lost', count)} running tasks. The 99th percentile of waiting "
-        f"went from {_span(calm, 'wait_p99_s', roughly)} to "
-        f"{_span(struck, 'wait_p99_s', roughly)}, and {_left(struck)} when the run ended"
-    )
+    text = f"It killed {_span(struck, 'lost', count)} running tasks"
+    if all(result.metrics["wait_p99_s"] is not None for result in (*calm, *struck)):
+        text += (
+            f". The 99th percentile of waiting went from {_span(calm, 'wait_p99_s', roughly)} to "
+            f"{_span(struck, 'wait_p99_s', roughly)}"
+        )
+    text += f", and {_left(struck)} when the run ended"
     ranked = _ranked(struck, "lost")
     if ranked and not _alike(ranked):
         text += f"; {ranked[0][1]} lost the fewest tasks, {ranked[-1][1]} the most"
