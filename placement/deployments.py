@@ -183,7 +183,7 @@ class Service:
         """How many tasks to start now."""
         if self.primary.rollout_state == "FAILED" or now_ms < self.not_before_ms:
             return 0
-        room = max(self.ceiling, self.desired_count) - len(self.tasks)
+        room = self.ceiling - len(self.tasks)
         return max(0, min(self.desired_count - self.staying_count, room))
 
     def replaced(self) -> list[int]:

@@ -11,15 +11,13 @@ Scale, NSDI.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from numpy.random import Generator
 
-from experiments.workloads.alibaba_batch import number
 from experiments.workloads.protocol import Job
-from placement.errors import SpecError
+from experiments.workloads.rows import number, read_jobs
 from placement.model import GPU, PlacementConstraint
 from placement.scenario import Table, WorkloadTable
 
@@ -42,35 +40,11 @@ class AlibabaDlrm:
         if table.file is None:
             raise ValueError("alibaba_dlrm needs a file")
         Table(**table.options)  # has none
-        self._path = Path(table.file)
-        self._until_ms = table.until
-        self._jobs = sorted(self._read(), key=lambda job: job.at_ms)
+        self._jobs = read_jobs(Path(table.file), _COLUMNS, _job, table.until)
 
     def jobs(self, rng: Generator) -> Iterator[Job]:
         """The containers by time of creation; nothing is drawn."""
         yield from self._jobs
-
-    def _read(self) -> list[Job]:
-        problems: list[tuple[str, str]] = []
-        jobs: list[Job] = []
-        with self._path.open(newline="", encoding="utf-8") as stream:
-            rows = csv.DictReader(stream)
-            missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-            if missing:
-                raise SpecError([(f"{self._path}:1", f"lacks the columns {', '.join(missing)}")])
-            for row in rows:
-                try:
-                    if None in row or None in row.values():
-                        raise ValueError(f"not {len(rows.fieldnames or ())} columns: truncated?")
-                    job = _job(row)
-                except ValueError as error:
-                    problems.append((f"{self._path}:{rows.line_num}", str(error)))
-                    continue
-                if self._until_ms is None or job.at_ms < self._until_ms:
-                    jobs.append(job)
-        if problems:
-            raise SpecError(problems)
-        return jobs
 
 
 def _job(row: dict[str, str]) -> Job:
