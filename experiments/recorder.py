@@ -327,12 +327,13 @@ class Recorder:
             self.totals.pending -= 1
 
     def _stopped_by_scheduler(self, notice: m.TasksStopped) -> None:
-        if notice.stop_code is not StopCode.INFRASTRUCTURE_HEALTH:
-            self.totals.waiting -= len(notice.tasks)
+        died = [task for task in notice.tasks if task in self._died]
+        self.totals.waiting -= len(notice.tasks) - len(died)
+        if not died:
             return
-        self.lost += len(notice.tasks)
+        self.lost += len(died)
         self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
-        for task in notice.tasks:
+        for task in died:
             self.owners[self._died[task]].owed += 1
 
     def _failed(self, notice: m.RunTaskFailed) -> None:

@@ -301,3 +301,14 @@ def test_a_recorder_fed_from_a_file_comes_to_the_same():
     live.finish(end_ms)
     read.finish(end_ms)
     assert msgspec.to_builtins(live) == msgspec.to_builtins(read)
+
+
+def test_tasks_that_go_with_a_spot_instance_are_lost_and_were_not_waiting():
+    world = Driven()
+    world.round(definition(cpu=512), instance(0))
+    world.round(run_task(0, count=2))
+    world.round(m.InstancesGone((0,), stop_code=StopCode.SPOT_INTERRUPTION))
+    recorder = Recorder()
+    for entry in world.rounds:
+        recorder(entry)
+    assert (recorder.lost, recorder.totals.waiting, recorder.totals.pending) == (2, 0, 0)
