@@ -13,7 +13,8 @@ import pytest
 import experiments
 from experiments.arrivals import arrivals
 from experiments.load import load_scenario
-from experiments.recorder import SAMPLE_FIELDS, Recorder
+from experiments.recorder import Recorder
+from experiments.records import SAMPLE_FIELDS
 from experiments.simulate import scheduler_config
 from placement import messages as m
 from placement.client import RESUBMIT, RETRY
@@ -272,7 +273,7 @@ def test_tasks_that_ran_to_their_end_are_finished(recorded):
         for task in event.tasks
     ]
     ended = {task for task, at_ms in exited if truth.lives[task].ends == at_ms}
-    assert recorder.finished == sum(truth.lives[task].runs != NEVER for task in ended)
+    assert recorder.totals.finished == sum(truth.lives[task].runs != NEVER for task in ended)
 
 
 def test_tasks_started_on_named_instances_are_submitted_and_refused_once():

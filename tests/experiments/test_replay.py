@@ -19,7 +19,8 @@ import experiments
 from experiments import replay_frames
 from experiments.cli import main
 from experiments.load import load_scenario
-from experiments.recorder import SAMPLE_FIELDS, Recorder
+from experiments.recorder import Recorder
+from experiments.records import SAMPLE_FIELDS
 from experiments.replay import embedded, page
 from experiments.replay_frames import CUT_OFF, DRAINING, FAILURE, FAULT, GONE, SERVICE, Frames
 from experiments.simulate import simulate, world
