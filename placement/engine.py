@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 _Made = TypeVar("_Made")
-KERNEL_TASKS_MIN = 32  # from so many tasks on, an index that is made for them pays
+# An index made for a batch pays from so many tasks on, and so many for each instance.
+KERNEL_TASKS_MIN, KERNEL_TASKS_SHARE = 32, 1 / 32
 
 
 class Engine:
@@ -88,9 +89,11 @@ class Engine:
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense; nothing has been booked then.
         """
+        if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
+            return self._place_single(tasks[0])
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
-        if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
+        if self._kernels and self._pays(len(tasks)):
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
         decision = Decision(rows, {}, {})
@@ -100,7 +103,7 @@ class Engine:
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
-        if count >= KERNEL_TASKS_MIN and self._compiled(kind):
+        if self._pays(count) and self._compiled(kind):
             rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
             placed_rows = rows[: min(failed, default=count)].tolist()
             return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))
@@ -229,6 +232,9 @@ class Engine:
             self._made_runner = Runner(self)
         return self._made_runner
 
+    def _pays(self, count: int) -> bool:
+        return count >= max(KERNEL_TASKS_MIN, self.cluster.size * KERNEL_TASKS_SHARE)
+
     def _compiled(self, kind: TaskKind) -> bool:
         return self._kernels and self._runner.takes(kind)
 
@@ -242,7 +248,7 @@ class Engine:
         compiled = takes[batch.index]
         ends = np.flatnonzero(np.diff(compiled)) + 1
         for begin, end in pairwise([0, *ends.tolist(), len(batch)]):
-            if compiled[begin] and end - begin >= KERNEL_TASKS_MIN:
+            if compiled[begin] and self._pays(end - begin):
                 run = TaskBatch(batch.kinds, batch.index[begin:end]).in_order_of_use()
                 decision.instances[begin:end], failed = self._runner.place(run.kinds, run.index)
                 decision.failures.update((begin + at, why) for at, why in failed.items())
@@ -250,6 +256,14 @@ class Engine:
                 for position in range(begin, end):
                     self._place_at(decision, position, batch.kinds[batch.index[position]])
         return decision
+
+    def _place_single(self, kind: TaskKind) -> Decision:
+        self.check(kind)
+        placed = self._place_one(kind)
+        if isinstance(placed, Failure):
+            return Decision(np.array([UNPLACED]), {0: placed}, {})
+        row, devices = placed
+        return Decision(np.array([row]), {}, {0: devices} if devices else {})
 
     def _place_at(self, decision: Decision, position: int, kind: TaskKind) -> None:
         placed = self._place_one(kind)
@@ -264,6 +278,9 @@ class Engine:
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
+        if self._compiled(kind):
+            row = self._runner.place_one(kind)
+            return (row, ()) if row != UNPLACED else self.failure(kind, self.cluster.version)
         row = self._choose(kind)
         if row == UNPLACED:
             return self.failure(kind, self.cluster.version)
@@ -272,8 +289,6 @@ class Engine:
         return row, devices
 
     def _choose(self, kind: TaskKind) -> int:
-        if self._compiled(kind):
-            return self._runner.choose(kind)
         if self._kernels:
             candidates = self._runner.candidates(kind)
         else:
@@ -293,7 +308,8 @@ class Engine:
     def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
         """The keys of one link of the chain. Raises PlacementError where they are none."""
         keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
-        if keys.shape != candidates.shape or (keys != keys).any():
+        numbers = keys.dtype.kind in "iub" or not (keys != keys).any()
+        if keys.shape != candidates.shape or not numbers:
             what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
             raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
         return keys

@@ -15,6 +15,7 @@ from placement.kernels.layout import (
     DRAWN,
     FEWEST,
     LOWEST,
+    NOT_HELD,
     ON_INSTANCE,
     RANDOM,
     SCAN,
@@ -91,7 +92,7 @@ def _classes(allowed: Array) -> Array:
 def _parts(form: Form, state: State, labels: Array) -> Array:
     """(n,) the part of each instance, 0, 1, ... within the form."""
     for attribute in form[0]:
-        codes = state.codes[attribute]
+        codes = state.codes[attribute, : len(labels)]
         labels = _dense(labels * (codes.max(initial=0) + 1) + codes)
     return labels
 
@@ -118,6 +119,7 @@ def _make(
         part=np.zeros((len(forms), size), np.int32),
         start=np.zeros(total + 1, np.int64),
         rows=np.zeros(len(forms) * size, np.int32),
+        held=np.full((len(forms), size), NOT_HELD, np.int64),
         floor=np.zeros((len(forms), resources), np.int64),
         at=np.zeros((n_kinds, most), np.int64),
         level=np.full((n_kinds, most), -1, np.int64),
