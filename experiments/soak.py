@@ -22,7 +22,7 @@ from placement.checkers import check_rounds
 from placement.deployments import Service
 from placement.journal import ReplayError, replay
 from placement.loop import run_loop
-from placement.messages import Round
+from placement.messages import Round, RunTask, RunTaskFailed
 from placement.scenario import Run, Scenario
 from placement.scheduler import Scheduler
 
@@ -157,8 +157,8 @@ def _fault(rng: Generator, names: list[str]) -> dict[str, Any]:
 def soak(seed: int) -> list[str]:
     """Run the world of a seed; what is wrong with the run, empty where nothing is.
 
-    Replays to the same commands, breaks no rule, and ends with every service whole, or with a
-    reason why it is not.
+    Replays to the same commands, breaks no rule, tries again what found no room, and ends with
+    every service whole, or with a reason why it is not.
     """
     loaded = Loaded(random_scenario(seed), Path(f"soak-{seed}"), {})
     scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
@@ -175,11 +175,33 @@ def soak(seed: int) -> list[str]:
         for name, service in scheduler.services.items()
         if not settled(service)
     ]
+    found += forgotten(rounds, loaded.scenario)
     try:
         replay(Scheduler(scheduler_config(loaded.scenario), loaded.strategies), rounds)
     except ReplayError as error:
         found.append(str(error))
     return found
+
+
+def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
+    """Jobs whose tasks found no room and were not asked for again, as their client should have.
+
+    It asks again within `retry_max`; what failed later than that before the end has its time yet.
+    """
+    patience_ms = max((table.retry_max for table in scenario.workload), default=0)
+    failed: dict[int, int] = {}
+    for entry in rounds:
+        for event in entry.events:
+            if isinstance(event, RunTask):
+                failed.pop(event.request, None)
+        for command in entry.commands:
+            if isinstance(command, RunTaskFailed):
+                failed[command.request] = entry.now_ms
+    return [
+        f"request {request} found no room at {at_ms} ms and was not tried again"
+        for request, at_ms in failed.items()
+        if at_ms + patience_ms < scenario.duration
+    ]
 
 
 def settled(service: Service) -> bool:
