@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from experiments.capacity_record import POINT_FIELDS
 from experiments.metrics import METRICS
 from experiments.simulate import RunResult
 
@@ -87,13 +88,25 @@ def instances_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(INSTANCE_COLUMNS))
 
 
+def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, capacity provider and minute: CapacityProviderReservation and its parts."""
+    names = [*KEYS, *POINT_FIELDS]
+    rows = [(*keys_of(r).values(), *point) for r in results for point in r.points]
+    return pd.DataFrame(rows, columns=names)
+
+
 def write_results(results: Sequence[RunResult], folder: Path) -> list[Path]:
-    """Write `results.parquet`, `timeline.parquet` and `instances.parquet` into `folder`."""
-    frames: Mapping[str, pd.DataFrame] = {
+    """Write `results.parquet`, `timeline.parquet` and `instances.parquet` into `folder`.
+
+    And `capacity.parquet`, where there are capacity providers.
+    """
+    frames: dict[str, pd.DataFrame] = {
         "results": runs_frame(results),
         "timeline": timeline_frame(results),
         "instances": instances_frame(results),
     }
+    if any(result.points for result in results):
+        frames["capacity"] = capacity_frame(results)
     paths = []
     for name, frame in frames.items():
         path = folder / f"{name}.parquet"

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from experiments.arrivals import arrivals, definition_name
 from experiments.load import Loaded
@@ -17,6 +18,7 @@ from placement.loop import run_loop
 from placement.messages import Round
 from placement.optimal.over_time_problem import OverTimeProblem
 from placement.scenario import Fault, Run, Scenario, instance_specs
+from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
 from sim.driver import SimDriver
 
@@ -27,7 +29,8 @@ Progress = Callable[[int], None]
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
     was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` counts tasks by
-    how long they waited, as `wait_histogram` has it; `usage` is what ran when."""
+    how long they waited, as `wait_histogram` has it; `usage` is what ran when; `points` are those
+    of CapacityProviderReservation, with POINT_FIELDS."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -36,6 +39,7 @@ class RunResult:
     instances: list[InstanceRecord]
     waits: list[tuple[int, int]] = field(default_factory=list)
     usage: OverTimeProblem | None = None
+    points: list[tuple[Any, ...]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -71,6 +75,7 @@ def simulate(
         recorder.instances,
         wait_histogram(recorder),
         usage.problem(scenario.duration),
+        recorder.capacity.points,
     )
 
 
@@ -84,7 +89,7 @@ def _by_revision(scenario: Scenario, fault: Fault) -> Fault:
 
 def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
     """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
-    scenario = loaded.scenario
+    scenario = with_settings(loaded.scenario, run.strategy)
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
@@ -92,6 +97,8 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         models=scenario.models,
         until_ms=until_ms,
         seed=scenario.seed,
+        capacity_providers=scenario.capacity_provider,
+        instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
 
