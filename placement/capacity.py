@@ -23,8 +23,6 @@ from placement.model import InstanceStatus, TaskKind
 from placement.tasks import TaskTable
 
 MINUTE_MS = 60_000
-LOW_POINTS = 15  # the alarm for scale-in: so many minutes in a row below the target
-AFTER_SCALE_OUT_MS = 15 * MINUTE_MS  # no scale-in before that
 DRAINING_MOST_MS = 48 * 3_600_000  # managed draining waits no longer for an instance's tasks
 FROM_ZERO = 2  # instances that a group of none gets when tasks wait: the metric is 200 then
 
@@ -239,8 +237,8 @@ class CapacityProviders:
                 provider.scaled_out_ms, provider.desired = now_ms, wanted
             return
         since = provider.scaled_out_ms
-        rested = since is None or now_ms - since >= AFTER_SCALE_OUT_MS
-        if provider.low >= LOW_POINTS and rested:
+        rested = since is None or now_ms - since >= scaling.scale_in_minutes * MINUTE_MS
+        if provider.low >= scaling.scale_in_minutes and rested:
             size = len(provider.running)
             wanted = max(wanted, call.min_size, size - max(1, size // 2))
             provider.desired = min(provider.desired, wanted)
@@ -281,5 +279,7 @@ def _check(call: m.CreateCapacityProvider) -> None:
             raise PlacementError("managed termination protection needs managed scaling")
         return
     low, high = scaling.minimum_scaling_step_size, scaling.maximum_scaling_step_size
+    if scaling.scale_in_minutes < 1 or scaling.instance_warmup_ms < 0:
+        raise PlacementError("scale-in after a minute at least, and no negative warm-up")
     if not 1 <= scaling.target_capacity <= 100 or not 1 <= low <= high <= 10_000:
         raise PlacementError("target capacity 1 to 100, step sizes 1 to 10000 expected")

@@ -76,7 +76,7 @@ def _busy(history: History, group: GroupFacts) -> int:
 
 def scaling_follows_the_metric(history: History, seen: Seen) -> Iterator[str]:
     """A group grows on a point above the target, not while one of it warms up; and shrinks after
-    fifteen below, by half at most; always within its bounds."""
+    fifteen below (or as many as its settings say), by half at most; always within its bounds."""
     if not isinstance(seen, m.SetDesiredCapacity):
         return
     group = history.groups.by_name[seen.capacity_provider]
@@ -94,8 +94,9 @@ def scaling_follows_the_metric(history: History, seen: Seen) -> Iterator[str]:
                 yield f"{name} grows to {wanted} while an instance warms up"
         return
     low = [point for point in group.points if point.percent < target]
-    if len(low) < 15:
-        yield f"{name} shrinks to {wanted} after {len(low)} points of 15 below {target} %"
+    if len(low) < scaling.scale_in_minutes:
+        minutes = scaling.scale_in_minutes
+        yield f"{name} shrinks to {wanted} after {len(low)} points of {minutes} below {target} %"
     if wanted < min(len(group.running), group.desired) - max(1, len(group.running) // 2):
         yield f"{name} shrinks from {len(group.running)} to {wanted}, more than by half"
 

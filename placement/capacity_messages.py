@@ -23,12 +23,17 @@ CapacityProviderStrategy = tuple[CapacityProviderStrategyItem, ...]
 
 
 class ManagedScaling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """ECS's `managedScaling`, enabled; step sizes bound scale-out (ecs-semantics 6.1)."""
+    """ECS's `managedScaling`, enabled; step sizes bound scale-out (ecs-semantics 6.1).
+
+    `scale_in_minutes` is ours: how long the metric must be low, and how long after a scale-out it
+    is not looked at. ECS has 15 for both, and nobody can change it.
+    """
 
     target_capacity: int = 100
     minimum_scaling_step_size: int = 1
     maximum_scaling_step_size: int = 10_000
     instance_warmup_ms: int = 300_000
+    scale_in_minutes: int = 15
 
 
 class LaunchTemplate(msgspec.Struct, frozen=True):

@@ -86,9 +86,10 @@ class Groups:
             unprotected.update(command.ec2_instance_ids)
 
     def _measured(self, notice: m.CapacityProviderReservation, now_ms: int) -> None:
-        points = self.by_name[notice.capacity_provider].points
-        points.append(notice)
-        del points[:-15]
+        group = self.by_name[notice.capacity_provider]
+        group.points.append(notice)
+        if group.call.managed_scaling is not None:
+            del group.points[: -group.call.managed_scaling.scale_in_minutes]
 
 
 _HANDLERS: dict[type, Any] = {

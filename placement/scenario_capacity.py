@@ -24,12 +24,13 @@ CapacityStrategy = tuple[StrategyItem, ...]
 
 
 class ManagedScalingTable(Table):
-    """Managed scaling, enabled; see `messages.ManagedScaling`."""
+    """Managed scaling, enabled; see `messages.ManagedScaling`. `scale_in_minutes` is ours."""
 
     target_capacity: Annotated[int, Field(ge=1, le=100, strict=True)] = 100
     minimum_scaling_step_size: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
     maximum_scaling_step_size: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 10_000
     instance_warmup: Duration = 300_000
+    scale_in_minutes: Annotated[int, Field(ge=1, le=1_440, strict=True)] = 15
 
 
 class CapacityProviderTable(Table):
@@ -95,6 +96,7 @@ def creation(
             managed.minimum_scaling_step_size,
             managed.maximum_scaling_step_size,
             managed.instance_warmup,
+            managed.scale_in_minutes,
         )
     return m.CreateCapacityProvider(
         table.name,

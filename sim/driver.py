@@ -188,8 +188,7 @@ class SimDriver:
     def _call(self) -> int | None:
         now = self.now_ms()
         for call in self._client.due(now):
-            if self._client.is_held(call, now):
-                self._client.throttled(call, now)
+            if self._client.is_held(call):
                 continue
             if not self._faults.admits(type(call).__name__, calls_of(call)):
                 self._news.append(self._client.throttled(call, now))

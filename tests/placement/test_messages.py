@@ -51,7 +51,7 @@ EVENTS = [
         9,
         1,
         2,
-        m.ManagedScaling(80, 2, 3, 60_000),
+        m.ManagedScaling(80, 2, 3, 60_000, 5),
         True,
         False,
     ),
