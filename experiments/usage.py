@@ -9,6 +9,7 @@ as instances, so they do not say how many there must be.
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -83,11 +84,12 @@ class Usage:
     def _kind(self, command: m.StartTasks) -> TaskKind | None:
         """What the tasks of a command ask for; None for a daemon's."""
         if command.service is None:
-            return self._asked[command.request, command.task_definition]
+            kind = self._asked[command.request, command.task_definition]
+            return replace(kind, capacity_provider=command.capacity_provider)
         call = self._services[command.service]
         call = msgspec.structs.replace(call, task_definition=command.task_definition)
         launch = self._launches.of_service(call)
-        return None if launch.daemon else launch.kind
+        return None if launch.daemon else launch.on(command.capacity_provider).kind
 
     def _start(self, command: m.StartTasks) -> None:
         kind = self._kind(command)

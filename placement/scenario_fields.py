@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from placement.model import PlacementConstraint, PlacementStrategy
 
@@ -16,6 +16,12 @@ _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _STRATEGY_OF_FILE = re.compile(r"(.+?\.py:[A-Za-z_]\w*)(?::(.+))?")
 # Fits a column of the cluster, also after many of them are added up.
 _AMOUNT_MAX = 2**40
+
+
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def parse_duration_ms(value: object) -> int:
