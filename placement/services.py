@@ -250,6 +250,8 @@ class Services:
         """Bring every service that something happened to, or that lacks tasks, to its count."""
         cluster = self._engine.cluster
         self._touched.update(self._alarms.due(now_ms))
+        if not (self._touched or self._short or self._status_version != cluster.status_version):
+            return
         if self._status_version != cluster.status_version:
             # An instance that is new, or back, may be in a zone that a service has too few in.
             self._touched.update(self._rebalanced)

@@ -82,7 +82,8 @@ class TaskTable:
 
     def advance(self, task: int, status: TaskStatus) -> bool:
         """Take over a reported lastStatus; False for a report of the past."""
-        if _ORDER[status] <= _ORDER[self.status[task]]:
+        before = self.status[task]
+        if before is status or _ORDER[status] <= _ORDER[before]:
             return False
         self.status[task] = status
         if status is TaskStatus.STOPPED and self.instance[task] != NOWHERE:
