@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.capacity_record import MS_PER_HOUR
 from experiments.recorder import Recorder
+from placement.model import CPU, MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,36 @@ def _busy_mean(recorder: Recorder) -> float:
     return recorder.integrals["busy"] / max(1, recorder.now_ms)
 
 
-def _wait(quantile: float) -> Callable[[Recorder], float | None]:
+def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:
     def of(recorder: Recorder) -> float | None:
-        waits = recorder.waits_ms
-        return float(np.quantile(waits, quantile)) / 1000 if waits else None
+        values = getattr(recorder, times)
+        return float(np.quantile(values, quantile)) / 1000 if values else None
+
+    return of
+
+
+def _per_hour(recorder: Recorder) -> float:
+    return recorder.totals.started * MS_PER_HOUR / max(1, recorder.now_ms)
+
+
+def _available(kept: str) -> Callable[[Recorder], float | None]:
+    """Share of time, mean over services; `kept` is `at_desired_ms` or `at_floor_ms`."""
+
+    def of(recorder: Recorder) -> float | None:
+        ups = [up for (_, zone), up in recorder.services_log.up.items() if not zone]
+        shares = [getattr(up, kept) / max(1, up.settled_ms - up.since_ms) for up in ups]
+        return 100 * sum(shares) / len(shares) if shares else None
+
+    return of
+
+
+def _left(what: str, dimension: str, free: bool = False) -> Callable[[Recorder], float | None]:
+    """Mean over the frames of a share of what is offered, or of what is free."""
+
+    def of(recorder: Recorder) -> float | None:
+        rows = [row for row in recorder.leftovers if row.dimension == dimension]
+        below = sum(row.offered - row.used * free for row in rows)
+        return 100 * sum(getattr(row, what) for row in rows) / below if below else None
 
     return of
 
@@ -114,13 +141,26 @@ METRICS: Mapping[str, Metric] = {
     "memory_reserved_pct": Metric(
         _mean("memory_used", "memory"), "%", "more", "memory reserved, likewise"
     ),
-    "wait_p50_s": Metric(_wait(0.5), "s", "less", "submission to RUNNING, median over tasks"),
-    "wait_p99_s": Metric(_wait(0.99), "s", "less", "submission to RUNNING, 99th percentile"),
+    "wait_p50_s": Metric(
+        _quantile("waits_ms", 0.5), "s", "less", "submission to RUNNING, median over tasks"
+    ),
+    "wait_p99_s": Metric(
+        _quantile("waits_ms", 0.99), "s", "less", "submission to RUNNING, 99th percentile"
+    ),
+    "start_p50_s": Metric(
+        _quantile("starts_ms", 0.5), "s", "less", "placed to RUNNING, median over all tasks"
+    ),
+    "start_p99_s": Metric(
+        _quantile("starts_ms", 0.99), "s", "less", "placed to RUNNING, 99th percentile"
+    ),
+    "started_per_hour": Metric(
+        _per_hour, "", "more", "tasks that reached RUNNING, services' too, per hour"
+    ),
     "submitted": Metric(lambda r: r.submitted, "", "", "tasks submitted by workloads"),
     "started": Metric(
         lambda r: len(r.waits_ms), "", "more", "of these, tasks that reached RUNNING"
     ),
-    "finished": Metric(lambda r: r.finished, "", "more", "tasks that ran to their end"),
+    "finished": Metric(lambda r: r.totals.finished, "", "more", "tasks that ran to their end"),
     "waiting": Metric(lambda r: r.totals.waiting, "", "less", "tasks without a place at the end"),
     "refusals": Metric(
         lambda r: r.refusals.total(), "", "less", "placements refused, each attempt counted"
@@ -153,20 +193,44 @@ METRICS: Mapping[str, Metric] = {
         _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
     ),
     "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
+    "at_desired_pct": Metric(
+        _available("at_desired_ms"), "%", "more", "time at desired count, mean over services"
+    ),
+    "at_minimum_pct": Metric(
+        _available("at_floor_ms"), "%", "more", "time at minimum healthy, mean over services"
+    ),
+    "migrations": Metric(
+        lambda r: r.services_log.migrations.total(),
+        "",
+        "less",
+        "running tasks of services stopped to be replaced, by a deployment, a drain or rebalancing",
+    ),
+    "cpu_stranded_pct": Metric(
+        _left("stranded_mean", CPU), "%", "less", "CPU free where memory is too short for a task"
+    ),
+    "memory_stranded_pct": Metric(
+        _left("stranded_mean", MEMORY), "%", "less", "memory free where CPU is too short for a task"
+    ),
+    "cpu_fragmented_pct": Metric(
+        _left("fragmented", CPU, free=True), "%", "less", "of free CPU, where a task does not fit"
+    ),
+    "memory_fragmented_pct": Metric(
+        _left("fragmented", MEMORY, free=True), "%", "less", "of free memory, likewise"
+    ),
 }
 
 
 WAIT_BINS_PER_DECADE = 20
 
 
-def wait_histogram(recorder: Recorder) -> list[tuple[int, int]]:
-    """Waits in bins of equal width on a log scale: (upper bound in ms, tasks), empty bins left out.
+def histogram(times_ms: Sequence[int]) -> list[tuple[int, int]]:
+    """Times in bins of equal width on a log scale: (upper bound in ms, tasks), empty bins left out.
 
-    Twenty bins a decade keep a wait to within 12 %; bin 0 holds waits of up to 10 ms.
+    Twenty bins a decade keep a time to within 12 %; bin 0 holds times of up to 10 ms.
     """
-    waits = np.maximum(np.asarray(recorder.waits_ms, dtype=np.float64), 10)
+    times = np.maximum(np.asarray(times_ms, dtype=np.float64), 10)
     bins, tasks = np.unique(
-        np.ceil(np.log10(waits / 10) * WAIT_BINS_PER_DECADE).astype(np.int64), return_counts=True
+        np.ceil(np.log10(times / 10) * WAIT_BINS_PER_DECADE).astype(np.int64), return_counts=True
     )
     bounds = np.rint(10 * 10.0 ** (bins / WAIT_BINS_PER_DECADE)).astype(np.int64)
     return list(zip(bounds.tolist(), tasks.tolist(), strict=True))

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.arrivals import arrivals, definition_name
+from experiments.leftovers import Leftover
 from experiments.load import Loaded
-from experiments.metrics import metrics_of, wait_histogram
-from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
+from experiments.metrics import histogram, metrics_of
+from experiments.recorder import Recorder
+from experiments.records import SAMPLE_FIELDS, InstanceRecord
+from experiments.service_log import UpTime
 from experiments.usage import Usage
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
@@ -28,9 +31,11 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` counts tasks by
-    how long they waited, as `wait_histogram` has it; `usage` is what ran when; `points` are those
-    of CapacityProviderReservation, with POINT_FIELDS."""
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
+    tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
+    free and of no use; `services` says by (service, zone) how available it was, `migrations` by
+    service how many running tasks were replaced; `usage` is what ran when; `points` are those of
+    CapacityProviderReservation, with POINT_FIELDS."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -39,6 +44,10 @@ class RunResult:
     instances: list[InstanceRecord]
     waits: list[tuple[int, int]] = field(default_factory=list)
     usage: OverTimeProblem | None = None
+    starts: list[tuple[int, int]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
+    migrations: Mapping[str, int] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
@@ -73,8 +82,12 @@ def simulate(
         recorder.samples,
         recorder.frames,
         recorder.instances,
-        wait_histogram(recorder),
+        histogram(recorder.waits_ms),
         usage.problem(scenario.duration),
+        histogram(recorder.starts_ms),
+        recorder.leftovers,
+        recorder.services_log.up,
+        recorder.services_log.migrations,
         recorder.capacity.points,
     )
 

@@ -22,7 +22,7 @@ from placement.checkers import check_rounds
 from placement.deployments import Service
 from placement.journal import ReplayError, replay
 from placement.loop import run_loop
-from placement.messages import Round
+from placement.messages import Round, RunTask, RunTaskFailed
 from placement.scenario import Fault, Run, Scenario
 from placement.scheduler import Scheduler
 from placement.tasks import NOWHERE
@@ -124,7 +124,7 @@ def _capacity_provider(rng: Generator, number: int) -> dict[str, Any]:
         "discount_percent": 60,
         "attributes": {"rack": f"r{number}"} if rng.random() < 0.7 else {},
         "managed_scaling": scaling if managed else False,
-        "managed_termination_protection": bool(managed and rng.random() < 0.5),
+        "managed_termination_protection": bool(managed and rng.random() < 0.7),
         "managed_draining": bool(rng.random() < 0.5),
     }
 
@@ -212,8 +212,8 @@ def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, 
 def soak(seed: int) -> list[str]:
     """Run the world of a seed; what is wrong with the run, empty where nothing is.
 
-    Replays to the same commands, breaks no rule, and ends with every service whole, or with a
-    reason why it is not.
+    Replays to the same commands, breaks no rule, tries again what found no room, and ends with
+    every service whole, or with a reason why it is not.
     """
     loaded = Loaded(random_scenario(seed), Path(f"soak-{seed}"), {})
     scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
@@ -231,11 +231,33 @@ def soak(seed: int) -> list[str]:
         if not settled(service)
         and not any(scheduler.tasks.instance[task] == NOWHERE for task in service.tasks)
     ]
+    found += forgotten(rounds, loaded.scenario)
     try:
         replay(Scheduler(scheduler_config(loaded.scenario), loaded.strategies), rounds)
     except ReplayError as error:
         found.append(str(error))
     return found
+
+
+def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
+    """Jobs whose tasks found no room and were not asked for again, as their client should have.
+
+    It asks again within `retry_max`; what failed later than that before the end has its time yet.
+    """
+    patience_ms = max((table.retry_max for table in scenario.workload), default=0)
+    failed: dict[int, int] = {}
+    for entry in rounds:
+        for event in entry.events:
+            if isinstance(event, RunTask):
+                failed.pop(event.request, None)
+        for command in entry.commands:
+            if isinstance(command, RunTaskFailed):
+                failed[command.request] = entry.now_ms
+    return [
+        f"request {request} found no room at {at_ms} ms and was not tried again"
+        for request, at_ms in failed.items()
+        if at_ms + patience_ms < scenario.duration
+    ]
 
 
 def settled(service: Service) -> bool:

@@ -24,6 +24,7 @@ from placement.host_rules import barred, clashing, fits, short, unmet
 from placement.messages import Round
 from placement.query import parse_query
 from placement.reasons import PROVISIONING_QUOTA
+from placement.service_rules import keep_the_healthy_floor
 
 Seen = m.Event | m.Command | Round
 
@@ -324,6 +325,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "task lives": lambda: _lives_go_forward,
     "requests": _RequestsAnswered,
     "service counts": lambda: _services_keep_their_count,
+    "healthy floor": lambda: keep_the_healthy_floor,
     "room": _RoomIsUsed,
     "money adds up": lambda: money_adds_up,
     "capacity metric": lambda: the_metric_is_true,

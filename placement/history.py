@@ -92,13 +92,19 @@ class Host:
 
 @dataclass(slots=True)
 class TaskFacts:
-    """A task: what it asks for, whose it is, where it was put."""
+    """A task: what it asks for, whose it is, where it was put.
+
+    `checked`: it has a health check, whose last verdict is `healthy`; None: there was none yet.
+    """
 
     needs: Needs
     life: Life
     service: str | None = None
     host: int | None = None
-    ran: bool = False
+    deployment: str | None = None
+    checked: bool = False
+    ran_ms: int | None = None
+    healthy: bool | None = None
 
 
 @dataclass(slots=True)
@@ -245,11 +251,15 @@ class History:
 
     def _start(self, command: m.StartTasks) -> None:
         needs = self.needs_of_start(command)
+        containers = self._definition(command.task_definition).containers
+        checked = any(c.essential and c.health_check for c in containers)
         for task, number in zip(command.tasks, command.instances, strict=True):
             known = self.tasks.get(task)
             if known is not None and known.life is Life.WAITING:
                 self.waiting[known.needs] -= 1
-            self.tasks[task] = TaskFacts(needs, Life.PLACED, command.service, number)
+            self.tasks[task] = TaskFacts(
+                needs, Life.PLACED, command.service, number, command.deployment, checked
+            )
             self._on.setdefault(number, {})[task] = None
             if command.service is not None:
                 self.services[command.service].tasks[task] = None
@@ -284,11 +294,16 @@ class History:
                 continue
             facts = self.tasks[task]
             if event.status is TaskStatus.RUNNING:
-                facts.ran = True
+                facts.ran_ms = self.now_ms if facts.ran_ms is None else facts.ran_ms
             elif event.status is TaskStatus.STOPPED:
-                if facts.service is not None and not facts.ran and facts.life is Life.PLACED:
+                if facts.service is not None and facts.ran_ms is None and facts.life is Life.PLACED:
                     self.services[facts.service].plain = False
                 self._reported_stopped(task)
+
+    def _judged(self, event: m.TasksHealthChanged) -> None:
+        for task in event.tasks:
+            if task in self.tasks and self.tasks[task].ran_ms is not None:
+                self.tasks[task].healthy = event.healthy
 
     def _reported_stopped(self, task: int) -> None:
         facts = self.tasks[task]
@@ -328,6 +343,7 @@ _HANDLERS: dict[type, Any] = {
     m.InstancesGone: History._gone,
     m.InstancesTerminating: History._terminating,
     m.TasksChanged: History._changed,
+    m.TasksHealthChanged: History._judged,
     m.StartTasks: History._start,
     m.StopTasks: History._stop,
     m.TasksProvisioning: History._provision,

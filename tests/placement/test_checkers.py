@@ -53,8 +53,13 @@ def waits(*tasks, request=0) -> m.TasksProvisioning:
     return m.TasksProvisioning(request, tasks, FULL)
 
 
-def serve(tasks, instances) -> m.StartTasks:
-    return start(tasks, instances, None, service="web", group="service:web")
+def serve(tasks, instances, **fields) -> m.StartTasks:
+    return start(tasks, instances, None, service="web", group="service:web", **fields)
+
+
+def replaced(*tasks) -> m.StopTasks:
+    reason = "Scaling activity initiated by (deployment ecs-svc/2)"
+    return m.StopTasks(tasks, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
 
 
 WEB = m.CreateService("web", "app", 2)
@@ -261,6 +266,31 @@ PLANTED = {
         [
             ([instance(0), WEB], [serve((0, 1), (0, 0))]),
             ([m.UpdateService("web", 1)], []),
+        ],
+    ),
+    "replaced before what replaces them is healthy": (
+        "healthy floor",
+        "a deployment leaves service web 0 healthy tasks of 2",
+        [
+            ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
+            ([running(0, 1)], []),
+            (
+                [m.UpdateService("web", force_new_deployment=True)],
+                [serve((2, 3), (0, 0), deployment="ecs-svc/2")],
+            ),
+            ([running(2, 3)], [replaced(0, 1)]),
+        ],
+    ),
+    "drained before what replaces it runs": (
+        "healthy floor",
+        "a drain leaves service web 1 running tasks of 2",
+        [
+            (
+                [instance(0, cpu=256), instance(1, cpu=256), WEB],
+                [serve((0, 1), (0, 1), deployment="ecs-svc/2")],
+            ),
+            ([running(0, 1)], []),
+            ([draining(0)], [replaced(0)]),
         ],
     ),
     "refused though there was room": (
