@@ -32,14 +32,14 @@ def _dollars_busy(recorder: Recorder) -> float:
 
 def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
     def of(recorder: Recorder) -> float | None:
-        below = recorder.integrals[denominator]
-        return 100 * recorder.integrals[numerator] / below if below else None
+        below = getattr(recorder.integrals, denominator)
+        return 100 * getattr(recorder.integrals, numerator) / below if below else None
 
     return of
 
 
 def _busy_mean(recorder: Recorder) -> float:
-    return recorder.integrals["busy"] / max(1, recorder.now_ms)
+    return recorder.integrals.busy / max(1, recorder.now_ms)
 
 
 def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:
@@ -173,26 +173,6 @@ METRICS: Mapping[str, Metric] = {
     "services_short_pct": Metric(
         _services_short, "%", "less", "time below desired count, mean over services"
     ),
-    "instance_hours": Metric(
-        lambda r: r.capacity.hours(r.now_ms), "h", "less", "time that instances were up, together"
-    ),
-    "launches": Metric(
-        lambda r: r.capacity.launches, "", "less", "instances that capacity providers launched"
-    ),
-    "terminations": Metric(
-        lambda r: r.capacity.terminations, "", "less", "of these, instances that ended in the run"
-    ),
-    "launch_failures": Metric(
-        lambda r: r.capacity.launch_failures, "", "less", "times that launches failed"
-    ),
-    "throttled": Metric(lambda r: r.capacity.throttled, "", "less", "API calls throttled"),
-    "reservation_mean_pct": Metric(
-        _reservation_mean, "%", "", "CapacityProviderReservation, mean over providers and minutes"
-    ),
-    "provisioning_mean_s": Metric(
-        _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
-    ),
-    "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
     "at_desired_pct": Metric(
         _available("at_desired_ms"), "%", "more", "time at desired count, mean over services"
     ),
@@ -217,6 +197,26 @@ METRICS: Mapping[str, Metric] = {
     "memory_fragmented_pct": Metric(
         _left("fragmented", MEMORY, free=True), "%", "less", "of free memory, likewise"
     ),
+    "instance_hours": Metric(
+        lambda r: r.capacity.hours(r.now_ms), "h", "less", "time that instances were up, together"
+    ),
+    "launches": Metric(
+        lambda r: r.capacity.launches, "", "less", "instances that capacity providers launched"
+    ),
+    "terminations": Metric(
+        lambda r: r.capacity.terminations, "", "less", "of these, instances that ended in the run"
+    ),
+    "launch_failures": Metric(
+        lambda r: r.capacity.launch_failures, "", "less", "times that launches failed"
+    ),
+    "throttled": Metric(lambda r: r.capacity.throttled, "", "less", "API calls throttled"),
+    "reservation_mean_pct": Metric(
+        _reservation_mean, "%", "", "CapacityProviderReservation, mean over providers and minutes"
+    ),
+    "provisioning_mean_s": Metric(
+        _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
+    ),
+    "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
 }
 
 

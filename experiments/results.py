@@ -187,8 +187,9 @@ def services_frame(results: Sequence[RunResult]) -> pd.DataFrame:
 
 def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     """A row per run, capacity provider and minute: CapacityProviderReservation and its parts."""
+    names = [*KEYS, *POINT_FIELDS]
     rows = [(*keys_of(r).values(), *point) for r in results for point in r.points]
-    return pd.DataFrame(rows, columns=[*KEYS, *POINT_FIELDS])
+    return pd.DataFrame(rows, columns=names)
 
 
 TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
@@ -219,7 +220,7 @@ def fills(result: RunResult) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """
     table = np.full((len(result.frames), len(result.instances)), GONE, dtype=np.uint8)
     for row, (_, shares) in zip(table, result.frames, strict=True):
-        row[: len(shares)] = shares
+        row[: len(shares)] = list(shares)
     return table
 
 
