@@ -6,12 +6,17 @@ The numbers in comments are those of the run; assertions leave room for small ch
 from __future__ import annotations
 
 from functools import cache
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from experiments.console import print_table
 from experiments.load import load_scenario
+from experiments.report import write_report
+from experiments.results import capacity_frame
 from experiments.simulate import RunResult, simulate
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "scenarios" / "capacity"
@@ -114,6 +119,28 @@ def test_nothing_scales_in_while_a_task_is_left_on_every_instance():
     assert spread.samples[-1][spread.sample_fields.index("present")] == 10
     assert packed.metrics["terminations"] == 8
     assert packed.samples[-1][packed.sample_fields.index("present")] == 2
+
+
+def test_the_report_and_the_tables_show_capacity(tmp_path):
+    loaded = load_scenario(FOLDER / "oscillation.toml")
+    runs = list(results("oscillation").values())
+    write_report(loaded.scenario, runs, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    for words in (
+        "CapacityProviderReservation",
+        "0 to 4 of m5.large in 2 zones, on-demand, target 100 %, not protected",
+        "asg: managed_termination_protection = True",
+        "instance-hours",
+    ):
+        assert words in page
+    frame = capacity_frame(runs)
+    assert list(frame["percent"][:2]) == [100.0, 100.0]
+    assert len(frame) == 2 * 240
+    console = Console(width=120, record=True, file=StringIO())
+    print_table(runs, console)
+    shown = console.export_text()
+    assert "launched" in shown
+    assert "CapacityProviderReservation" in shown
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
