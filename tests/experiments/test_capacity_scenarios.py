@@ -15,9 +15,11 @@ from rich.console import Console
 
 from experiments.console import print_table
 from experiments.load import load_scenario
+from experiments.optimize import answer_scenario
 from experiments.report import write_report
 from experiments.results import capacity_frame
 from experiments.simulate import RunResult, simulate
+from placement.errors import SpecError
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "scenarios" / "capacity"
 
@@ -157,3 +159,9 @@ def test_what_is_up_is_paid_for(file):
         by_minute = sum(n for _, _, _, n, _, _ in result.points) / 60
         changes = float(result.metrics["launches"] or 0) * 2
         assert abs(hours - by_minute) <= changes / 60 + 1e-9, strategy
+
+
+def test_a_plan_for_instances_that_are_there_needs_some():
+    scenario = load_scenario(FOLDER / "spread.toml").scenario
+    with pytest.raises(SpecError, match="goal placement is about instances that are there"):
+        answer_scenario(scenario, "placement")
