@@ -124,7 +124,7 @@ def _capacity_provider(rng: Generator, number: int) -> dict[str, Any]:
         "discount_percent": 60,
         "attributes": {"rack": f"r{number}"} if rng.random() < 0.7 else {},
         "managed_scaling": scaling if managed else False,
-        "managed_termination_protection": bool(managed and rng.random() < 0.5),
+        "managed_termination_protection": bool(managed and rng.random() < 0.7),
         "managed_draining": bool(rng.random() < 0.5),
     }
 

@@ -190,7 +190,8 @@ class Scheduler:
         counts = deal(strategy, call.count, [0] * len(strategy))
         for item, count in zip(strategy, counts, strict=True):
             if count:
-                self.requests.append((launch.on(item.capacity_provider), count))
+                there = self.launches.of_run_task(call, item.capacity_provider)
+                self.requests.append((there, count))
 
     def _start_task(self, call: m.StartTask) -> None:
         self._starts.append((self.launches.of_start_task(call), call.instances))

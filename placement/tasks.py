@@ -30,6 +30,8 @@ class Launch:
 
     def on(self, capacity_provider: str | None) -> Launch:
         """The same, on the instances of a capacity provider; None: on any."""
+        if self.kind.capacity_provider == capacity_provider:
+            return self
         return replace(self, kind=replace(self.kind, capacity_provider=capacity_provider))
 
 
