@@ -15,6 +15,7 @@ from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS, InstanceRecord
 from experiments.service_log import UpTime
 from experiments.usage import Usage
+from placement.autoscaling import Autoscaler
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
@@ -105,8 +106,15 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         models=scenario.models,
         until_ms=until_ms,
         seed=scenario.seed,
+        autoscaler=_autoscaler(scenario),
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+
+
+def _autoscaler(scenario: Scenario) -> Autoscaler | None:
+    scaled = {each.name: each.autoscaling for each in scenario.service}
+    policies = {name: table.policy() for name, table in scaled.items() if table is not None}
+    return Autoscaler(policies) if policies else None
 
 
 def scheduler_config(scenario: Scenario) -> SchedulerConfig:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
+from placement.scenario_autoscaling import AutoscalingTable
 from placement.scenario_fields import (
     Chain,
     Constraints,
@@ -25,14 +26,9 @@ from placement.scenario_fields import (
     Percent,
     Positive,
     PositiveOrFalse,
+    Table,
     Weight,
 )
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Distribution(Table):
@@ -124,8 +120,9 @@ class CircuitBreakerTable(Table):
 class ServiceTable(Table):
     """A service, created at `at`; `scale` changes its desired count later, `deploy` its tasks.
 
-    A DAEMON has no count and no percents. `availability_zone_rebalancing` is on only where a
-    scenario says so: ECS's own default has changed twice (ecs-semantics 12.3).
+    `autoscaling` changes the count as its load does. A DAEMON has no count and no percents.
+    `availability_zone_rebalancing` is on only where a scenario says so: ECS's own default has
+    changed twice (ecs-semantics 12.3).
     """
 
     name: str
@@ -142,6 +139,7 @@ class ServiceTable(Table):
     maximum_percent: Annotated[int, Field(ge=100, le=200, strict=True)] = 200
     circuit_breaker: CircuitBreakerTable | None = None
     availability_zone_rebalancing: bool = False
+    autoscaling: AutoscalingTable | None = None
 
 
 class WorkloadTable(Table):

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from placement.model import PlacementConstraint, PlacementStrategy
 
@@ -109,3 +109,9 @@ Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 # Of an objective: small enough for sums over many tasks to stay exact.
 Weight = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

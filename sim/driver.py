@@ -14,6 +14,7 @@ from typing import Any
 
 import simpy
 
+from placement.autoscaling import Autoscaler
 from placement.client import Arrival, Client
 from placement.errors import PlacementError
 from placement.launches import Launches
@@ -50,6 +51,7 @@ class SimDriver:
         models: how long booting, starting and stopping take.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
+        autoscaler: scales services by their load; None: nobody does.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SimDriver:
         models: Models = DEFAULT_MODELS,
         until_ms: int,
         seed: int,
+        autoscaler: Autoscaler | None = None,
     ) -> None:
         self._env = simpy.Environment()
         self._until_ms = until_ms
@@ -82,6 +85,9 @@ class SimDriver:
         self._lives_alarm = _Alarm(self._env, self._turn)
         self._client_alarm = _Alarm(self._env, self._call)
         self._client_alarm.set(self._client.next_ms)
+        self._autoscaler = autoscaler
+        if autoscaler is not None:
+            _Alarm(self._env, self._scale).set(autoscaler.next_ms)
         self._start_processes(fleet, faults)
 
     # --- the Driver protocol ----------------------------------------------------------------------
@@ -100,6 +106,8 @@ class SimDriver:
             env.step()
         if self._news:
             news, self._news = self._news, []
+            if self._autoscaler is not None:
+                self._autoscaler.take(news)
             return news
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
@@ -109,6 +117,8 @@ class SimDriver:
 
     def execute(self, command: Command) -> None:
         """Take up a command; notices go to the client."""
+        if self._autoscaler is not None:
+            self._autoscaler.take((command,))
         if isinstance(command, StartTasks):
             self._start(command)
         elif isinstance(command, StopTasks):
@@ -166,6 +176,11 @@ class SimDriver:
             if isinstance(call, RegisterTaskDefinition):
                 self._definitions.register(call.document)
         return self._client.next_ms
+
+    def _scale(self) -> int | None:
+        assert self._autoscaler is not None
+        self._news += self._autoscaler.due(self.now_ms())
+        return self._autoscaler.next_ms
 
     # --- the lives of tasks -----------------------------------------------------------------------
 
