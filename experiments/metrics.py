@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from experiments.capacity_record import MS_PER_HOUR
 from experiments.recorder import Recorder
 from placement.model import CPU, MEMORY
-
-_MS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,10 @@ class Metric:
     about: str
 
 
-def _dollars(recorder: Recorder) -> float:
-    """Every instance from registration to the end of the run or its loss."""
-    return sum(
-        i.price_microusd_hour * ((i.until_ms or recorder.now_ms) - i.since_ms)
-        for i in recorder.instances
-    ) / (1e6 * _MS_PER_HOUR)
-
-
 def _dollars_busy(recorder: Recorder) -> float:
-    """The same, counting only the time in which an instance held a task."""
+    """The price of all instances, counting only the time in which an instance held a task."""
     paid = sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances)
-    return paid / (1e6 * _MS_PER_HOUR)
+    return paid / (1e6 * MS_PER_HOUR)
 
 
 def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
@@ -59,7 +51,7 @@ def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]
 
 
 def _per_hour(recorder: Recorder) -> float:
-    return recorder.totals.started * _MS_PER_HOUR / max(1, recorder.now_ms)
+    return recorder.totals.started * MS_PER_HOUR / max(1, recorder.now_ms)
 
 
 def _available(kept: str) -> Callable[[Recorder], float | None]:
@@ -100,6 +92,19 @@ def _services_short(recorder: Recorder) -> float | None:
     return 100 * sum(shares) / len(shares)
 
 
+def _reservation_mean(recorder: Recorder) -> float | None:
+    points = [point[-1] for point in recorder.capacity.points]
+    return float(np.mean(points)) if points else None
+
+
+def _provisioning(of: Callable[[list[int]], Any]) -> Callable[[Recorder], float | None]:
+    def value(recorder: Recorder) -> float | None:
+        waits = recorder.capacity.placed_ms
+        return float(of(waits)) / 1000 if waits else None
+
+    return value
+
+
 def _of_all_runs(recorder: Recorder) -> None:
     """Worked out for all runs together, once they are done: see `experiments.regret`."""
 
@@ -115,7 +120,12 @@ METRICS: Mapping[str, Metric] = {
     "instances_busy_mean": Metric(
         _busy_mean, "", "less", "instances that held a task, mean over time"
     ),
-    "dollars": Metric(_dollars, "$", "less", "on-demand price of the whole fleet for the run"),
+    "dollars": Metric(
+        lambda r: r.capacity.dollars(r.now_ms),
+        "$",
+        "less",
+        "price of all instances while they were up: from launch, or registration, to the end",
+    ),
     "dollars_busy": Metric(
         _dollars_busy, "$", "less", "the same for the time in which an instance held a task"
     ),
@@ -187,6 +197,26 @@ METRICS: Mapping[str, Metric] = {
     "memory_fragmented_pct": Metric(
         _left("fragmented", MEMORY, free=True), "%", "less", "of free memory, likewise"
     ),
+    "instance_hours": Metric(
+        lambda r: r.capacity.hours(r.now_ms), "h", "less", "time that instances were up, together"
+    ),
+    "launches": Metric(
+        lambda r: r.capacity.launches, "", "less", "instances that capacity providers launched"
+    ),
+    "terminations": Metric(
+        lambda r: r.capacity.terminations, "", "less", "of these, instances that ended in the run"
+    ),
+    "launch_failures": Metric(
+        lambda r: r.capacity.launch_failures, "", "less", "times that launches failed"
+    ),
+    "throttled": Metric(lambda r: r.capacity.throttled, "", "less", "API calls throttled"),
+    "reservation_mean_pct": Metric(
+        _reservation_mean, "%", "", "CapacityProviderReservation, mean over providers and minutes"
+    ),
+    "provisioning_mean_s": Metric(
+        _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
+    ),
+    "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
 }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from experiments.capacity_record import CapacityRecord
 from experiments.leftovers import Demand, Leftover, leftovers
 from experiments.records import (
     INTEGRATED,
@@ -66,6 +67,7 @@ class Recorder:
     services_back_ms: int | None = None
     integrals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INTEGRATED, 0))
     now_ms: int = 0
+    capacity: CapacityRecord = field(default_factory=CapacityRecord)
 
     def __post_init__(self) -> None:
         self._launches = Launches()
@@ -76,6 +78,7 @@ class Recorder:
         self._resources: dict[int, tuple[tuple[str, int], ...]] = {}
         self._kinds: Counter[Demand] = Counter()
         self._demands: dict[tuple[object, ...], Demand] = {}
+        self._of_services: set[int] = set()  # tasks of services that waited
         self._next_sample = self._next_frame = 0
         self._handlers = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
@@ -89,6 +92,8 @@ class Recorder:
             m.StartTasks: self._start,
             m.TasksStopped: self._stopped_by_scheduler,
             m.RunTaskFailed: self._failed,
+            m.CallThrottled: self._throttled,
+            m.TasksProvisioning: self._provisioning,
             m.ServiceEvent: self._service_event,
         }
 
@@ -101,6 +106,7 @@ class Recorder:
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
+            self.capacity.take(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:
@@ -207,10 +213,16 @@ class Recorder:
             self._resources[event.request] = event.resources
         self._submit(event, event.count)
 
+    def _throttled(self, event: m.CallThrottled) -> None:
+        """A job is submitted when it is first asked for; its retry is known by its name."""
+        if event.count and not event.started_by.endswith((RETRY, RESUBMIT)):
+            assert event.request is not None
+            self._submit(event, event.count)
+
     def _start_task(self, event: m.StartTask) -> None:
         self._submit(event, len(event.instances))
 
-    def _submit(self, event: m.RunTask | m.StartTask, count: int) -> None:
+    def _submit(self, event: m.RunTask | m.StartTask | m.CallThrottled, count: int) -> None:
         owner = OwnerRecord(event.started_by, False, self.now_ms, count)
         self.owners[event.request] = owner
         self.submitted += count
@@ -320,14 +332,19 @@ class Recorder:
             self.totals.pending -= 1
 
     def _stopped_by_scheduler(self, notice: m.TasksStopped) -> None:
-        died = [task for task in notice.tasks if task in self._died]
-        self.totals.waiting -= len(notice.tasks) - len(died)
-        if not died:
-            return
-        self.lost += len(died)
-        self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
-        for task in died:
-            self.owners[self._died[task]].owed += 1
+        lost = [self._died[task] for task in notice.tasks if task in self._died]
+        self.totals.waiting -= sum(
+            task not in self._died and task not in self._of_services for task in notice.tasks
+        )
+        if lost:
+            self.lost += len(lost)
+            self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
+            for owner in lost:
+                self.owners[owner].owed += 1
+
+    def _provisioning(self, notice: m.TasksProvisioning) -> None:
+        if notice.service is not None:
+            self._of_services.update(notice.tasks)
 
     def _failed(self, notice: m.RunTaskFailed) -> None:
         self.refusals[notice.failure.reason] += notice.count

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.capacity_record import POINT_FIELDS
 from experiments.leftovers import Leftover
 from experiments.metrics import METRICS
 from experiments.simulate import RunResult
@@ -66,6 +67,7 @@ class Results:
     waits: pd.DataFrame
     dimensions: pd.DataFrame
     services: pd.DataFrame
+    capacity: pd.DataFrame
 
 
 def load_results(folder: Path | str) -> Results:
@@ -183,6 +185,13 @@ def services_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SERVICE_COLUMNS))
 
 
+def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, capacity provider and minute: CapacityProviderReservation and its parts."""
+    names = [*KEYS, *POINT_FIELDS]
+    rows = [(*keys_of(r).values(), *point) for r in results for point in r.points]
+    return pd.DataFrame(rows, columns=names)
+
+
 TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
     "results": runs_frame,
     "timeline": timeline_frame,
@@ -190,6 +199,7 @@ TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
     "waits": waits_frame,
     "dimensions": dimensions_frame,
     "services": services_frame,
+    "capacity": capacity_frame,
 }
 
 

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from experiments.arrivals import arrivals, definition_name
 from experiments.leftovers import Leftover
@@ -21,6 +22,7 @@ from placement.loop import run_loop
 from placement.messages import Round
 from placement.optimal.over_time_problem import OverTimeProblem
 from placement.scenario import Fault, Run, Scenario, instance_specs
+from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
 from sim.driver import SimDriver
 
@@ -33,7 +35,8 @@ class RunResult:
     was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
     tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
-    service how many running tasks were replaced; `usage` is what ran when."""
+    service how many running tasks were replaced; `usage` is what ran when; `points` are those of
+    CapacityProviderReservation, with POINT_FIELDS."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -46,6 +49,7 @@ class RunResult:
     leftovers: list[Leftover] = field(default_factory=list)
     services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
     migrations: Mapping[str, int] = field(default_factory=dict)
+    points: list[tuple[Any, ...]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -85,6 +89,7 @@ def simulate(
         recorder.leftovers,
         recorder.services_log.up,
         recorder.services_log.migrations,
+        recorder.capacity.points,
     )
 
 
@@ -98,7 +103,7 @@ def _by_revision(scenario: Scenario, fault: Fault) -> Fault:
 
 def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
     """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
-    scenario = loaded.scenario
+    scenario = with_settings(loaded.scenario, run.strategy)
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
@@ -107,6 +112,8 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         until_ms=until_ms,
         seed=scenario.seed,
         autoscaler=_autoscaler(scenario),
+        capacity_providers=scenario.capacity_provider,
+        instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
 

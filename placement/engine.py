@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 _Made = TypeVar("_Made")
-# An index made for a batch pays from so many tasks on, and so many for each instance.
-KERNEL_TASKS_MIN, KERNEL_TASKS_SHARE = 32, 1 / 32
+KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
 
 
 class Engine:
@@ -93,7 +92,7 @@ class Engine:
             return self._place_single(tasks[0])
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
-        if self._kernels and self._pays(len(tasks)):
+        if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
         decision = Decision(rows, {}, {})
@@ -103,7 +102,7 @@ class Engine:
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
-        if self._pays(count) and self._compiled(kind):
+        if count >= KERNEL_TASKS_MIN and self._compiled(kind):
             rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
             placed_rows = rows[: min(failed, default=count)].tolist()
             return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))
@@ -232,9 +231,6 @@ class Engine:
             self._made_runner = Runner(self)
         return self._made_runner
 
-    def _pays(self, count: int) -> bool:
-        return count >= max(KERNEL_TASKS_MIN, self.cluster.size * KERNEL_TASKS_SHARE)
-
     def _compiled(self, kind: TaskKind) -> bool:
         return self._kernels and self._runner.takes(kind)
 
@@ -248,7 +244,7 @@ class Engine:
         compiled = takes[batch.index]
         ends = np.flatnonzero(np.diff(compiled)) + 1
         for begin, end in pairwise([0, *ends.tolist(), len(batch)]):
-            if compiled[begin] and self._pays(end - begin):
+            if compiled[begin] and end - begin >= KERNEL_TASKS_MIN:
                 run = TaskBatch(batch.kinds, batch.index[begin:end]).in_order_of_use()
                 decision.instances[begin:end], failed = self._runner.place(run.kinds, run.index)
                 decision.failures.update((begin + at, why) for at, why in failed.items())

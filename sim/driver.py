@@ -9,7 +9,8 @@ hands over all of that instant at once, so that what happens together is decided
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import simpy
@@ -22,6 +23,8 @@ from placement.messages import (
     Command,
     Event,
     InstanceRegistered,
+    InstancesGone,
+    Order,
     RegisterTaskDefinition,
     RunTaskFailed,
     StartTasks,
@@ -31,10 +34,13 @@ from placement.messages import (
     TasksStopped,
 )
 from placement.model import StopCode, TaskStatus
-from placement.scenario import Fault, InstanceSpec, Models
+from placement.scenario import Fault, InstanceSpec, InstanceTypeTable, Models
+from placement.scenario_capacity import CapacityProviderTable
+from sim.auto_scaling import AutoScaling
 from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.models import sampler, stream
+from sim.throttling import calls_of
 
 _RUNNING, _HEALTHY, _STOPPED = 0, 1, 2
 DEFAULT_MODELS = Models()
@@ -52,6 +58,8 @@ class SimDriver:
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
         autoscaler: scales services by their load; None: nobody does.
+        capacity_providers: those whose Auto Scaling groups there are; the client creates them.
+        instance_types: what they launch, by name.
     """
 
     def __init__(
@@ -64,6 +72,8 @@ class SimDriver:
         until_ms: int,
         seed: int,
         autoscaler: Autoscaler | None = None,
+        capacity_providers: Iterable[CapacityProviderTable] = (),
+        instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
     ) -> None:
         self._env = simpy.Environment()
         self._until_ms = until_ms
@@ -74,6 +84,12 @@ class SimDriver:
         self._stop_ms = sampler(models.stop, stream(seed, "stop"))
         self._fleet = FleetColumns()
         self._faults = Faults(self._env, self._fleet, self._news_of, self._reconnected)
+        self._groups = AutoScaling(
+            *(self._env, capacity_providers, instance_types, self._faults),
+            tell=lambda event: self._news.append(event),
+            register=self._register,
+            boot_ms=self._boot_ms,
+        )
         self._checked_ms: dict[int, int] = {}
         self._held: dict[int, list[tuple[int, int]]] = {}
         self._definitions = Launches()
@@ -128,6 +144,8 @@ class SimDriver:
             self._client_alarm.set(self._client.next_ms)
         elif isinstance(command, TasksStopped):
             self._tell_lost(command)
+        elif isinstance(command, Order):
+            self._groups.execute(command)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -141,26 +159,33 @@ class SimDriver:
         for spec in fleet:
             batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
         for at_ms, specs in batches.items():
-            env.process(self._register(at_ms, specs))
+            env.process(self._boot(at_ms, specs))
+        self._groups.begin()
         self._faults.begin(faults)
 
-    def _register(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
+    def _boot(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
         yield self._env.timeout(at_ms)
         for spec in specs:
-            number = self._fleet.add(spec, at_ms)
-            self._news.append(
-                InstanceRegistered(
-                    number,
-                    spec.name,
-                    dict(spec.resources),
-                    dict(spec.attributes),
-                    spec.price_microusd_hour,
-                    capacity_provider=spec.capacity_provider,
-                )
+            self._register(spec)
+
+    def _register(self, spec: InstanceSpec) -> int:
+        number = self._fleet.add(spec, self.now_ms())
+        self._news.append(
+            InstanceRegistered(
+                number,
+                spec.name,
+                dict(spec.resources),
+                dict(spec.attributes),
+                spec.price_microusd_hour,
+                capacity_provider=spec.capacity_provider,
             )
+        )
+        return number
 
     def _news_of(self, event: Event) -> None:
         self._news.append(event)
+        if isinstance(event, InstancesGone):
+            self._groups.lost([self._fleet.specs[number].name for number in event.instances])
 
     def _reconnected(self, instances: tuple[int, ...]) -> None:
         """The agents tell what became of their tasks meanwhile, and see to what is new."""
@@ -171,7 +196,13 @@ class SimDriver:
         self._lives_alarm.set(self._lives[0][0] if self._lives else None)
 
     def _call(self) -> int | None:
-        for call in self._client.due(self.now_ms()):
+        now = self.now_ms()
+        for call in self._client.due(now):
+            if self._client.is_held(call):
+                continue
+            if not self._faults.admits(type(call).__name__, calls_of(call)):
+                self._news.append(self._client.throttled(call, now))
+                continue
             self._news.append(call)
             if isinstance(call, RegisterTaskDefinition):
                 self._definitions.register(call.document)

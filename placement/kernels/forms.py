@@ -48,9 +48,9 @@ def form_of(links: Array) -> Form | None:
     return prefix, {BINPACK: column, ON_INSTANCE: FEWEST, RANDOM: DRAWN}[operation]
 
 
-def no_forms(kinds: Kinds, size: int) -> tuple[Parts, Blocks]:
+def no_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
     """Every kind scans."""
-    return _make(kinds, size, np.full(len(kinds.mask), SCAN, np.int64), [], [])
+    return _make(kinds, len(state.rows), np.full(len(kinds.mask), SCAN, np.int64), [], [])
 
 
 def make_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
@@ -64,7 +64,7 @@ def make_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
     classes = _classes(state.allowed)
     parts = [_parts(form, state, classes) for form in forms]
     if len(kinds.mask) * max((p.max(initial=0) + 1 for p in parts), default=0) > CURSORS_MAX:
-        return no_forms(kinds, size)
+        return no_forms(kinds, state)
     made = _make(kinds, size, of_kind, forms, parts)
     _fill(kinds, state, *made)
     return made

@@ -12,7 +12,7 @@ from placement.columns import Kept
 from placement.constraints import devices_free
 from placement.kernels.batch import candidate_rows, choose, place
 from placement.kernels.failures import Explainer
-from placement.kernels.forms import make_forms
+from placement.kernels.forms import make_forms, no_forms
 from placement.kernels.layout import SHIFT, Array, State
 from placement.kernels.plan import COMPILED_CHECKS, Link, Plan, chain_links, make_plan
 from placement.kernels.standing import Standing
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from placement.engine import Engine
 
 PLANS_MAX = 4096
+INDEX_TASKS_SHARE = 1 / 32  # an index made for a batch pays from so many tasks an instance on
 STAND_AFTER = 256  # requests for which there is no index, and then one is made ...
 STAND_KINDS_MAX = 512  # ... for so many kinds
 
@@ -60,7 +61,8 @@ class Runner:
         cluster, engine = self._engine.cluster, self._engine
         plan = self._plan(kinds)
         state = self._state(plan)
-        parts, blocks = make_forms(plan.kinds, state)
+        pays = len(index) >= cluster.size * INDEX_TASKS_SHARE
+        parts, blocks = (make_forms if pays else no_forms)(plan.kinds, state)
         rng = engine.rng if plan.draws else None
         rows = np.full(len(index), UNPLACED, np.int64)
         explainer, done = Explainer(engine, kinds), 0

@@ -6,6 +6,7 @@ import pytest
 
 from experiments.cli import main
 from experiments.soak import random_scenario, soak
+from placement.capacity import CapacityProviders
 from placement.client import Client
 from placement.cluster import Cluster
 from placement.constraints import DistinctInstance
@@ -98,6 +99,16 @@ PLANTED = {
         Cluster,
         "active",
         lambda active: property(lambda self: self.present),
+    ),
+    "an instance with daemons alone is needed": (
+        CapacityProviders,
+        "_busy",
+        lambda busy: lambda self: (self._engine.cluster.running_tasks_count > 0) | busy(self),
+    ),
+    "nothing is protected from scale-in": (
+        CapacityProviders,
+        "_protect",
+        lambda protect: lambda self, provider, busy: protect(self, provider, busy & False),
     ),
     "starts are told twice": (
         Scheduler,

@@ -16,10 +16,13 @@ from tests.driving import (
     draining,
     gone,
     instance,
+    launched,
     member_of,
+    provider,
     run_task,
     running,
     stopped,
+    terminated,
 )
 
 FULL = Failure("RESOURCE:CPU")
@@ -63,6 +66,13 @@ WEB = m.CreateService("web", "app", 2)
 WAITING = run_task(capacity_provider="cp")
 CP = instance(0, capacity_provider="cp")
 SMALL_CP = instance(0, cpu=256, capacity_provider="cp")
+
+GROUP, UP = provider(), launched(0)
+
+
+def metric(needed: int, running: int, percent: float) -> m.CapacityProviderReservation:
+    return m.CapacityProviderReservation("cp", needed, running, running, percent)
+
 
 # Name of the checker that must speak up, what it must say, and what happened.
 PLANTED = {
@@ -297,6 +307,75 @@ PLANTED = {
         "room",
         "tasks wait",
         [([WAITING], [waits(0)]), ([CP], [])],
+    ),
+    "launched twice": (
+        "money adds up",
+        "launched twice",
+        [([provider(desired_capacity=2), UP], []), ([UP], [])],
+    ),
+    "launched for nobody": ("money adds up", "more than the 0", [([GROUP, UP], [])]),
+    "ended twice": (
+        "money adds up",
+        "which was not up",
+        [([provider(desired_capacity=1), UP, terminated(0)], []), ([terminated(0)], [])],
+    ),
+    "registered without a launch": ("money adds up", "not up", [([GROUP, CP], [])]),
+    "gone and still paid for": (
+        "money adds up",
+        "still paid for",
+        [([provider(desired_capacity=1), UP, CP], []), ([gone(0)], [])],
+    ),
+    "an instance that nobody launched": (
+        "capacity metric",
+        "has 0 running, not 1",
+        [([GROUP], [metric(0, 1, 0.0)])],
+    ),
+    "an empty instance is needed": (
+        "capacity metric",
+        "needs 0 instances, not 1",
+        [([provider(desired_capacity=1), UP, CP], [metric(1, 1, 100.0)])],
+    ),
+    "a step beyond the step size": (
+        "capacity metric",
+        "needs 2 more, beyond its step sizes",
+        [
+            (
+                [provider(scaling={"maximum_scaling_step_size": 1}), WAITING],
+                [waits(0), metric(2, 0, 200.0)],
+            )
+        ],
+    ),
+    "beyond its maximum": (
+        "managed scaling",
+        "allowed are 0 to 10",
+        [
+            ([GROUP, WAITING], [waits(0), metric(1, 0, 200.0)]),
+            ([], [m.SetDesiredCapacity("cp", 11)]),
+        ],
+    ),
+    "growth without need": (
+        "managed scaling",
+        "without a point above 100 %",
+        [([GROUP], [m.SetDesiredCapacity("cp", 1)])],
+    ),
+    "scale-in too soon": (
+        "managed scaling",
+        "after 0 points of 15",
+        [([provider(desired_capacity=1), UP], [m.SetDesiredCapacity("cp", 0)])],
+    ),
+    "scaled in with tasks": (
+        "termination protection",
+        "scaled in, and has tasks",
+        [
+            (
+                [
+                    provider(managed_termination_protection=True, desired_capacity=1),
+                    *(UP, CP, WAITING),
+                ],
+                [start((0,), (0,))],
+            ),
+            ([m.InstancesTerminating(("i-0",), "scale-in")], []),
+        ],
     ),
     "short though there is room": (
         "room",
