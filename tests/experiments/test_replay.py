@@ -126,6 +126,18 @@ def test_what_happened_is_listed_with_its_kind():
     assert statuses == {0: DRAINING, 1: replay_frames.ACTIVE, 2: GONE}
 
 
+def test_an_instance_that_registers_again_is_there_again():
+    world = Driven()
+    world.round(definition(), instance(0), instance(0))
+    world.round(gone(0))
+    frames = followed(world.rounds)
+    assert frames.document()["frames"]["counters"][-1][3] == 0
+    world.round(instance(0))
+    document = followed(world.rounds).document()
+    assert document["frames"]["counters"][-1][3] == 1
+    assert unpacked(document)[-1][0][0] == replay_frames.ACTIVE
+
+
 def test_instances_that_are_cut_off_are_marked():
     loaded = load_scenario(SCENARIOS / "deployments.toml")
     scheduler, driver = world(loaded, Run("ecs-default", "shared", "partition"), 660_000)
@@ -230,3 +242,18 @@ def test_what_is_not_a_journal_is_refused(tmp_path, capsys):
         assert main(["replay", str(tmp_path / "j.jsonl.gz")]) == 2
         assert "j.jsonl.gz" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "none.jsonl.gz")]) == 2
+
+
+def test_a_run_with_a_capacity_provider_is_drawn():
+    loaded = load_scenario(SCENARIOS / "capacity" / "scale_in.toml")
+    run = next(loaded.scenario.runs())
+    scheduler, driver = world(loaded, run, loaded.scenario.duration)
+    frames = Frames()
+    run_loop(scheduler, driver, frames)
+    document = frames.document()
+    texts = " ".join(text for _, _, text, _ in document["events"])
+    assert "instances wanted" in texts
+    present = [row[3] for row in document["frames"]["counters"]]
+    prices = [row[-1] for row in document["frames"]["counters"]]
+    assert max(present) > 0
+    assert max(prices) > 0
