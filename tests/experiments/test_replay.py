@@ -257,3 +257,25 @@ def test_a_run_with_a_capacity_provider_is_drawn():
     prices = [row[-1] for row in document["frames"]["counters"]]
     assert max(present) > 0
     assert max(prices) > 0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+def test_play_goes_on_and_every_choice_draws(written, rounds, tmp_path):
+    script = """<script>setTimeout(() => {
+      document.getElementById("frame").value = 0;
+      document.getElementById("frame").dispatchEvent(new Event("input"));
+      document.getElementById("by").value = "2";
+      document.getElementById("by").dispatchEvent(new Event("change"));
+      document.querySelector("#legend button").click();
+      document.querySelectorAll("#events li")[0].click();
+      document.getElementById("play").click();
+    }, 800);</script>"""
+    page_text = written.read_text().replace("</body>", script + "</body>")
+    (tmp_path / "played.html").write_text(page_text)
+    dom = dom_of((tmp_path / "played.html").as_uri(), tmp_path / "profile")
+    assert ">Pause</button>" in dom
+    assert 'aria-pressed="true"' in dom
+    shown = re.search(r'<output id="time"[^>]*>(\d+):(\d+):(\d+)', dom).groups()
+    ms = sum(int(part) * unit for part, unit in zip(shown, (3_600_000, 60_000, 1000), strict=True))
+    times = followed(rounds).document()["frames"]["ms"]
+    assert times[3] <= ms < times[-1]
