@@ -96,7 +96,6 @@ def holds(what, expected, values, width):
     ("shape", "hours", "width"),
     [
         ("lognormal", 0.5, 0.5),
-        ("constant", 0.5, 0.5),
         *(pytest.param(shape, 4, 0.15, marks=pytest.mark.long) for shape in SHAPES),
     ],
 )
