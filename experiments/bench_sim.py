@@ -194,7 +194,7 @@ def rate_rows(scale: float) -> Iterator[Row]:
     rate = best.events / best.seconds
     against = f"{bare:,.0f} bare SimPy timeouts/s; {rate:,.0f} events/s"
     yield at_least(
-        "events, of bare SimPy timeouts in the same time", rate / bare, "x", 0.4, against
+        "events, of bare SimPy timeouts a second", rate / bare, "x", 0.4, against
     )
     cost = {}
     for instances in (100, 10_000):

@@ -69,7 +69,22 @@ def random_scenario(seed: int) -> Scenario:
         "strategies": {RUN.strategy: _one(rng, CHAINS)},
         "faults": {RUN.faults: [_fault(rng, names, providers) for _ in range(rng.integers(0, 4))]},
     }
+    _add_autoscaling(np.random.default_rng([seed, 0xA57]), table["service"])
     return Scenario.model_validate(table)
+
+
+def _add_autoscaling(rng: Generator, services: list[dict[str, Any]]) -> None:
+    """Some services are scaled by a load that is level again after the faults."""
+    for service in services:
+        if service.get("scheduling_strategy") != "DAEMON" and rng.random() < 0.2:
+            loads = [{"at": n * FAULTS_S / 4, "value": float(rng.integers(200))} for n in range(5)]
+            service["autoscaling"] = {
+                "load": loads,
+                "target": 10.0,
+                "min_capacity": int(rng.integers(0, 4)),
+                "max_capacity": int(rng.integers(5, 25)),
+                "scale_in_cooldown": int(rng.integers(60, 600)),
+            }
 
 
 def _one(rng: Generator, values: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import simpy
 
+from placement.autoscaling import Autoscaler
 from placement.client import Arrival, Client
 from placement.errors import PlacementError
 from placement.launches import Launches
@@ -56,6 +57,7 @@ class SimDriver:
         models: how long booting, starting and stopping take.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
+        autoscaler: scales services by their load; None: nobody does.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
     """
@@ -69,6 +71,7 @@ class SimDriver:
         models: Models = DEFAULT_MODELS,
         until_ms: int,
         seed: int,
+        autoscaler: Autoscaler | None = None,
         capacity_providers: Iterable[CapacityProviderTable] = (),
         instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
     ) -> None:
@@ -98,6 +101,9 @@ class SimDriver:
         self._lives_alarm = _Alarm(self._env, self._turn)
         self._client_alarm = _Alarm(self._env, self._call)
         self._client_alarm.set(self._client.next_ms)
+        self._autoscaler = autoscaler
+        if autoscaler is not None:
+            _Alarm(self._env, self._scale).set(autoscaler.next_ms)
         self._start_processes(fleet, faults)
 
     # --- the Driver protocol ----------------------------------------------------------------------
@@ -116,6 +122,8 @@ class SimDriver:
             env.step()
         if self._news:
             news, self._news = self._news, []
+            if self._autoscaler is not None:
+                self._autoscaler.take(news)
             return news
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
@@ -125,6 +133,8 @@ class SimDriver:
 
     def execute(self, command: Command) -> None:
         """Take up a command; notices go to the client."""
+        if self._autoscaler is not None:
+            self._autoscaler.take((command,))
         if isinstance(command, StartTasks):
             self._start(command)
         elif isinstance(command, StopTasks):
@@ -197,6 +207,11 @@ class SimDriver:
             if isinstance(call, RegisterTaskDefinition):
                 self._definitions.register(call.document)
         return self._client.next_ms
+
+    def _scale(self) -> int | None:
+        assert self._autoscaler is not None
+        self._news += self._autoscaler.due(self.now_ms())
+        return self._autoscaler.next_ms
 
     # --- the lives of tasks -----------------------------------------------------------------------
 
