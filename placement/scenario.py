@@ -9,48 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
+from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
+from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
 from placement.scenario_fields import (
     Chain,
     Constraints,
     Count,
+    Distribution,
     Duration,
     DurationOrFalse,
     Number,
     Percent,
     Positive,
     PositiveOrFalse,
+    Table,
     Weight,
 )
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Distribution(Table):
-    """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
-    `sigma` (of the logarithm)."""
-
-    distribution: Literal["constant", "exponential", "lognormal"] = "constant"
-    mean: Duration | None = None
-    median: Duration | None = None
-    sigma: Annotated[Number, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = "median" if self.distribution == "lognormal" else "mean"
-        if getattr(self, needed) is None:
-            raise ValueError(f"a {self.distribution} distribution needs {needed}")
-        return self
-
 
 # Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
 _START = Distribution.model_validate(
@@ -82,6 +62,7 @@ class FleetGroup(Table):
     """`count` instances of one type, dealt over `zones` in turn, launched at `at`.
 
     `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
+    `image_pull_behavior` is their agents' setting (4.4); `cached_images` are there from the start.
     """
 
     name: str
@@ -93,6 +74,8 @@ class FleetGroup(Table):
     capacity_provider: str | None = None
     awsvpc_trunking: bool = False
     at: Duration = 0
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
 
 
 class ScaleStep(Table):
@@ -179,10 +162,19 @@ class Fault(Table):
     DRAINING. `spot-reclaim`: EC2 gives `notice`, on which the agents drain, then they are gone.
     `partition`: their agents are disconnected from `at` (ECS notices after `detect`) to `until`;
     tasks go on. `start-failure`: tasks fail to start, with `reason`, until `until` or for ever.
+    `registry-failure`: no image can be pulled, those under way included, until `until`.
+    `slow-disk`: pulls and starts take `factor` times as long on them, until `until`.
     """
 
     kind: Literal[
-        "zone-loss", "instance-loss", "drain", "spot-reclaim", "partition", "start-failure"
+        "zone-loss",
+        "instance-loss",
+        "drain",
+        "spot-reclaim",
+        "partition",
+        "start-failure",
+        "registry-failure",
+        "slow-disk",
     ]
     at: Duration
     zone: str | None = None
@@ -192,6 +184,7 @@ class Fault(Table):
     notice: Duration = 120_000
     until: Duration | None = None
     reason: str = "CannotPullContainerError: failed to pull the image"
+    factor: Annotated[Number, Field(ge=1)] = 10.0
 
 
 class ClusterTable(Table):
@@ -264,7 +257,8 @@ class Scenario(Table):
     """All that a run needs. Strategies x layouts x faults x seeds are its runs.
 
     A `layout` adds constraints to services and workloads by name, so that one fleet can be shared
-    or parted. `task_definitions` maps short names to RegisterTaskDefinition input.
+    or parted. `task_definitions` maps short names to RegisterTaskDefinition input, `behaviour` the
+    same names, and then containers, to what they do. With `images` every pull takes its time.
     """
 
     name: str
@@ -281,6 +275,9 @@ class Scenario(Table):
     layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
     faults: dict[str, tuple[Fault, ...]] = {"none": ()}
     models: Models = Models()
+    behaviour: dict[str, dict[str, ContainerBehaviour]] = {}
+    images: dict[str, ImageTable] = {}
+    pulls: PullTable = PullTable()
     optimize: OptimizeTable = OptimizeTable()
 
     def runs(self) -> Iterator[Run]:
@@ -315,6 +312,8 @@ class InstanceSpec:
     attributes: Mapping[str, str]
     price_microusd_hour: int
     capacity_provider: str | None
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
@@ -352,6 +351,8 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
                     attributes,
                     kind.price_microusd_hour,
                     group.capacity_provider,
+                    group.image_pull_behavior,
+                    group.cached_images,
                 )
             )
     return specs
