@@ -111,12 +111,15 @@ def _words(fault: Any) -> str:
     until = "" if fault.until is None else f" until {duration(fault.until / 1000)}"
     if fault.kind == "start-failure":
         return f"tasks of {fault.task_definition} fail to start from {at}{until}"
+    if fault.kind == "registry-failure":
+        return f"no image can be pulled from {at}{until}"
     which = f"of {fault.zone}" if fault.zone else f"with {fault.instances}"
     happens = {
         "drain": "drain",
         "instance-loss": "are lost",
         "spot-reclaim": f"are reclaimed, {duration(fault.notice / 1000)} notice,",
         "partition": "are cut off",
+        "slow-disk": f"pull and start {fault.factor:g} times slower",
     }
     return f"instances {which} {happens[fault.kind]} at {at}{until}"
 

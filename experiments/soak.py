@@ -47,6 +47,11 @@ def random_scenario(seed: int) -> Scenario:
     """The world of a seed."""
     rng = np.random.default_rng([seed, 0x50A4])
     definitions = {f"app{n}": _definition(rng, f"app{n // 2}") for n in range(6)}
+    containers = np.random.default_rng([seed, 0xC047])
+    behaviour = {}
+    for name in [name for name in definitions if containers.random() < 0.3]:
+        behaviour[name] = _company(containers, definitions[name])
+    images = _images(containers) if containers.random() < 0.4 else {}
     names = list(definitions)
     table: dict[str, Any] = {
         "name": f"soak-{seed}",
@@ -56,11 +61,15 @@ def random_scenario(seed: int) -> Scenario:
         "instance_types": {name: instance_types()[name].model_dump() for name in TYPES},
         "fleet": [_fleet(rng, n) for n in range(rng.integers(1, 4))],
         "task_definitions": definitions,
+        "behaviour": behaviour,
+        "images": images,
         "service": [_service(rng, n, names) for n in range(rng.integers(0, 5))],
         "workload": [_workload(rng, n, names) for n in range(rng.integers(0, 3))],
         "strategies": {RUN.strategy: _one(rng, CHAINS)},
         "faults": {RUN.faults: [_fault(rng, names) for _ in range(rng.integers(0, 4))]},
     }
+    if images:
+        table["faults"][RUN.faults] += [_container_fault(containers) for _ in range(2)]
     return Scenario.model_validate(table)
 
 
@@ -81,6 +90,43 @@ def _definition(rng: Generator, family: str) -> dict[str, Any]:
     if rng.random() < 0.3:
         container["healthCheck"] = {"command": ["CMD", "true"], "interval": 10}
     return {"family": family, "containerDefinitions": [container]}
+
+
+def _company(rng: Generator, definition: dict[str, Any]) -> dict[str, Any]:
+    """Give the main container company, or a restart policy; returns what its containers do."""
+    main = definition["containerDefinitions"][0]
+    if rng.random() < 0.3:
+        main["restartPolicy"] = {"enabled": True, "restartAttemptPeriod": 60}
+    before = {"name": "before", "image": "side", "cpu": 10, "memory": 32, "essential": False}
+    condition = _one(rng, ("START", "COMPLETE", "SUCCESS", "HEALTHY"))
+    if condition == "HEALTHY":
+        before |= {"healthCheck": {"command": ["CMD", "true"], "interval": 5}, "startTimeout": 60}
+    main["dependsOn"] = [{"containerName": "before", "condition": condition}]
+    definition["containerDefinitions"].append(before)
+    ends = condition in ("COMPLETE", "SUCCESS")
+    return {
+        "main": {
+            "crash_percent": int(rng.choice([0, 0, 20])),
+            "crash_after": {"distribution": "exponential", "mean": 60},
+            "out_of_memory": bool(rng.random() < 0.5),
+            "obeys_sigterm": bool(rng.random() < 0.7),
+        },
+        "before": {"run": {"mean": 5}} if ends else {},
+    }
+
+
+def _images(rng: Generator) -> dict[str, Any]:
+    base = int(rng.integers(20, 400))
+    own = int(rng.integers(1, 2000))
+    return {"main": {"layers": {"base": base, "app": own}}, "side": {"layers": {"base": base}}}
+
+
+def _container_fault(rng: Generator) -> dict[str, Any]:
+    at_s = int(rng.integers(FAULTS_S - 300))
+    table: dict[str, Any] = {"at": at_s, "until": at_s + int(rng.integers(1, 600))}
+    if rng.random() < 0.5:
+        return table | {"kind": "registry-failure"}
+    return table | {"kind": "slow-disk", "zone": _one(rng, ZONES), "factor": 5.0}
 
 
 def _fleet(rng: Generator, number: int) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""What a scenario says of containers and images: names that exist, layers of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from placement.model import TaskDefinition
+from placement.scenario import Scenario
+from placement.scenario_fleet import unknown
+
+Problem = tuple[str, str]
+
+
+def container_problems(
+    scenario: Scenario, definitions: Mapping[str, TaskDefinition]
+) -> Iterator[Problem]:
+    """Every (place, what) that is wrong with `behaviour`, `images` and the images of the fleet.
+
+    Args:
+        definitions: as for `scenario_checks.scenario_problems`.
+    """
+    for name, containers in scenario.behaviour.items():
+        if name not in scenario.task_definitions:
+            what = unknown("task definition", name, scenario.task_definitions)
+            yield f"behaviour.{name}", what
+        elif name in definitions:
+            known = [each.name for each in definitions[name].containers]
+            for container in containers:
+                if container not in known:
+                    what = unknown("container", container, known)
+                    yield f"behaviour.{name}.{container}", what
+    yield from _layers(scenario)
+    for index, group in enumerate(scenario.fleet):
+        for image in group.cached_images:
+            if image not in scenario.images:
+                what = unknown("image", image, scenario.images)
+                yield f"fleet[{index}].cached_images", what
+    if not scenario.images:
+        return
+    tables = [(f"service[{i}]", each.task_definition) for i, each in enumerate(scenario.service)]
+    tables += [(f"workload[{i}]", each.task_definition) for i, each in enumerate(scenario.workload)]
+    for i, service in enumerate(scenario.service):
+        steps = [(n, step.task_definition) for n, step in enumerate(service.deploy)]
+        tables += [(f"service[{i}].deploy[{n}]", name) for n, name in steps if name]
+    for place, name in tables:
+        definition = definitions.get(name)
+        for each in definition.containers if definition else ():
+            if each.image not in scenario.images:
+                yield place, f"{unknown('image', each.image, scenario.images)}, under [images]"
+
+
+def _layers(scenario: Scenario) -> Iterator[Problem]:
+    sizes: dict[str, tuple[int, str]] = {}
+    for name, image in scenario.images.items():
+        for layer, mib in image.layers.items():
+            first_mib, first = sizes.setdefault(layer, (mib, name))
+            if first_mib != mib:
+                what = f"{mib} MiB here, {first_mib} in {first}; a layer has one size"
+                yield f"images.{name}.layers.{layer}", what
