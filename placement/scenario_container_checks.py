@@ -35,18 +35,25 @@ def container_problems(
             if image not in scenario.images:
                 what = unknown("image", image, scenario.images)
                 yield f"fleet[{index}].cached_images", what
-    if not scenario.images:
-        return
-    tables = [(f"service[{i}]", each.task_definition) for i, each in enumerate(scenario.service)]
-    tables += [(f"workload[{i}]", each.task_definition) for i, each in enumerate(scenario.workload)]
-    for i, service in enumerate(scenario.service):
-        steps = [(n, step.task_definition) for n, step in enumerate(service.deploy)]
-        tables += [(f"service[{i}].deploy[{n}]", name) for n, name in steps if name]
-    for place, name in tables:
-        definition = definitions.get(name)
-        for each in definition.containers if definition else ():
-            if each.image not in scenario.images:
-                yield place, f"{unknown('image', each.image, scenario.images)}, under [images]"
+    if scenario.images:
+        yield from _missing_images(scenario, definitions)
+
+
+def _missing_images(
+    scenario: Scenario, definitions: Mapping[str, TaskDefinition]
+) -> Iterator[Problem]:
+    """Where some images are known, those of all tasks must be."""
+    used = {table.task_definition for table in scenario.service}
+    used |= {table.task_definition for table in scenario.workload}
+    used |= {step.task_definition or "" for table in scenario.service for step in table.deploy}
+    users: dict[str, list[str]] = {}
+    for name in sorted(used & definitions.keys()):
+        for container in definitions[name].containers:
+            users.setdefault(container.image, []).append(name)
+    for image, names in users.items():
+        if image not in scenario.images:
+            what = unknown("image", image, scenario.images)
+            yield "images", f"{what}; used by task definition {', '.join(dict.fromkeys(names))}"
 
 
 def _layers(scenario: Scenario) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ import pytest
 
 from experiments.cli import main
 from experiments.soak import random_scenario, soak
+from placement.agent.host import Host
 from placement.cluster import Cluster
 from placement.constraints import DistinctInstance
 from placement.deployments import Service
@@ -72,6 +73,11 @@ PLANTED = {
         Cluster,
         "active",
         lambda active: property(lambda self: self.present),
+    ),
+    "agents let new tasks in before the old ones are gone": (
+        Host,
+        "_fits",
+        lambda fits: lambda self, share: True,
     ),
     "starts are told twice": (
         Scheduler,

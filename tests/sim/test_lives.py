@@ -96,21 +96,19 @@ def test_where_nothing_stops_nothing_waits_and_the_line_is_kept_no_longer():
 
 
 def test_none_overtakes_the_head_of_the_line():
-    world = world_of(BIG, HALF)
-    world.execute(start(0, 1, name="half"))
-    runs_until(world, 1000)
-    world.execute(stop(0))
-    runs_until(world, 1020)
-    world.execute(stop(1))
-    world.execute(start(2))
-    world.execute(start(3, name="half"))
-    world.execute(stop(2))
-    assert told(world) == [
-        (1020, "STOPPED", (2,)),
-        (1050, "STOPPED", (0,)),
-        (1070, "STOPPED", (1,)),
-        (1120, "RUNNING", (3,)),
-    ], "3 fits as soon as 2 has left the line and 0 is gone: at 1020 there was no room yet"
+    def follows(*last):
+        world = world_of(BIG, HALF)
+        world.execute(start(0, 1, name="half"))
+        runs_until(world, 1000)
+        world.execute(stop(0))
+        runs_until(world, 1020)
+        for command in (stop(1), start(2), start(3, name="half"), *last):
+            world.execute(command)
+        return told(world)
+
+    gone = [(1050, "STOPPED", (0,)), (1070, "STOPPED", (1,))]
+    assert follows() == [*gone, (1170, "RUNNING", (2,))], "3 would have fitted at 1050"
+    assert follows(stop(2)) == [(1020, "STOPPED", (2,)), *gone, (1150, "RUNNING", (3,))]
 
 
 def test_tasks_with_agents_and_without_wait_in_one_line():
@@ -222,11 +220,8 @@ def test_what_happens_to_played_tasks_behind_a_partition_is_told_when_it_is_over
             "until": "1m",
         }
     )
-    world = world_of(
-        family("app", container("app")),
-        faults=[cut],
-        containers=does({"app": {"run": {"mean": "20s"}}}),
-    )
+    short = does({"app": {"run": {"mean": "20s"}}})
+    world = world_of(family("app", container("app")), faults=[cut], containers=short)
     world.execute(start(0))
     runs_until(world, 30_000)
     world.execute(start(1))
