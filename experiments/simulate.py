@@ -6,17 +6,22 @@ import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from experiments.arrivals import arrivals, definition_name
+from experiments.leftovers import Leftover
 from experiments.load import Loaded
-from experiments.metrics import metrics_of, wait_histogram
-from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
+from experiments.metrics import histogram, metrics_of
+from experiments.recorder import Recorder
+from experiments.records import SAMPLE_FIELDS, InstanceRecord
+from experiments.service_log import UpTime
 from experiments.usage import Usage
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
 from placement.optimal.over_time_problem import OverTimeProblem
 from placement.scenario import Fault, Run, Scenario, instance_specs
+from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
 from sim.containers import ContainerModels
 from sim.driver import SimDriver
@@ -27,8 +32,11 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` counts tasks by
-    how long they waited, as `wait_histogram` has it; `usage` is what ran when."""
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
+    tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
+    free and of no use; `services` says by (service, zone) how available it was, `migrations` by
+    service how many running tasks were replaced; `usage` is what ran when; `points` are those of
+    CapacityProviderReservation, with POINT_FIELDS."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -37,6 +45,11 @@ class RunResult:
     instances: list[InstanceRecord]
     waits: list[tuple[int, int]] = field(default_factory=list)
     usage: OverTimeProblem | None = None
+    starts: list[tuple[int, int]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
+    migrations: Mapping[str, int] = field(default_factory=dict)
+    points: list[tuple[Any, ...]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -70,8 +83,13 @@ def simulate(
         recorder.samples,
         recorder.frames,
         recorder.instances,
-        wait_histogram(recorder),
+        histogram(recorder.waits_ms),
         usage.problem(scenario.duration),
+        histogram(recorder.starts_ms),
+        recorder.leftovers,
+        recorder.services_log.up,
+        recorder.services_log.migrations,
+        recorder.capacity.points,
     )
 
 
@@ -96,7 +114,7 @@ def _containers(scenario: Scenario) -> ContainerModels:
 
 def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
     """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
-    scenario = loaded.scenario
+    scenario = with_settings(loaded.scenario, run.strategy)
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
@@ -105,6 +123,8 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         containers=_containers(scenario),
         until_ms=until_ms,
         seed=scenario.seed,
+        capacity_providers=scenario.capacity_provider,
+        instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
 

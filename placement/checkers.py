@@ -13,12 +13,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from placement import messages as m
-from placement.history import History, Host, Life, Needs
+from placement.capacity_checkers import (
+    money_adds_up,
+    protected_instances_stay,
+    scaling_follows_the_metric,
+    the_metric_is_true,
+)
+from placement.history import History, Host, Life, Needs, on_provider
 from placement.host_rules import barred, clashing, fits, short, unmet
 from placement.messages import Round
 from placement.model import CPU, MEMORY, TaskStatus
 from placement.query import parse_query
 from placement.reasons import PROVISIONING_QUOTA
+from placement.service_rules import keep_the_healthy_floor
 
 Seen = m.Event | m.Command | Round
 
@@ -206,7 +213,7 @@ class _RequestsAnswered:
             # Those that waited were answered when they began to wait.
             new = sum(task not in history.tasks for task in seen.tasks)
             self._answered[seen.request] += new
-        elif isinstance(seen, m.TasksProvisioning):
+        elif isinstance(seen, m.TasksProvisioning) and seen.request is not None:
             self._answered[seen.request] += len(seen.tasks)
         elif isinstance(seen, m.RunTaskFailed):
             self._answered[seen.request] += seen.count
@@ -322,7 +329,7 @@ class _RoomIsUsed:
             # A StartTask fails for the one instance that it named, whatever room others have.
             tried_all = seen.instance is None and seen.failure.reason != PROVISIONING_QUOTA
             if needs is not None and tried_all:
-                self._failed.append(needs)
+                self._failed.append(on_provider(needs, seen.capacity_provider))
         elif isinstance(seen, Round):
             yield from self._end(history)
 
@@ -331,8 +338,8 @@ class _RoomIsUsed:
             yield from _room(needs, "a request failed", history, history.hosts)
         waiting = {needs: "tasks wait" for needs, count in history.waiting.items() if count > 0}
         for name, service in history.services.items():
-            if service.daemon or not service.plain:
-                continue
+            if service.daemon or not service.plain or service.call.capacity_provider_strategy:
+                continue  # tasks on a capacity provider wait each for itself
             settled, total = _counts(history, name)
             if settled < service.call.desired_count and total < service.ceiling:
                 waiting[service.needs] = f"service {name} is short"
@@ -368,5 +375,10 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "task lives": lambda: _lives_go_forward,
     "requests": _RequestsAnswered,
     "service counts": lambda: _services_keep_their_count,
+    "healthy floor": lambda: keep_the_healthy_floor,
     "room": _RoomIsUsed,
+    "money adds up": lambda: money_adds_up,
+    "capacity metric": lambda: the_metric_is_true,
+    "managed scaling": lambda: scaling_follows_the_metric,
+    "termination protection": lambda: protected_instances_stay,
 }

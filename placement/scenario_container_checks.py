@@ -30,11 +30,13 @@ def container_problems(
                     what = unknown("container", container, known)
                     yield f"behaviour.{name}.{container}", what
     yield from _layers(scenario)
-    for index, group in enumerate(scenario.fleet):
-        for image in group.cached_images:
+    groups = [(f"fleet[{i}]", each.cached_images) for i, each in enumerate(scenario.fleet)]
+    providers = enumerate(scenario.capacity_provider)
+    groups += [(f"capacity_provider[{i}]", each.cached_images) for i, each in providers]
+    for place, images in groups:
+        for image in images:
             if image not in scenario.images:
-                what = unknown("image", image, scenario.images)
-                yield f"fleet[{index}].cached_images", what
+                yield f"{place}.cached_images", unknown("image", image, scenario.images)
     if scenario.images:
         yield from _missing_images(scenario, definitions)
 

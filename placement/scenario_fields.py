@@ -19,6 +19,12 @@ _STRATEGY_OF_FILE = re.compile(r"(.+?\.py:[A-Za-z_]\w*)(?::(.+))?")
 _AMOUNT_MAX = 2**40
 
 
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 def parse_duration_ms(value: object) -> int:
     """Milliseconds of `"15m"` or of a plain number of seconds.
 
@@ -110,12 +116,6 @@ Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 # Of an objective: small enough for sums over many tasks to stay exact.
 Weight = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Distribution(Table):

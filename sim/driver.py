@@ -8,7 +8,8 @@ is decided together.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import simpy
@@ -18,6 +19,8 @@ from placement.messages import (
     Command,
     Event,
     InstanceRegistered,
+    InstancesGone,
+    Order,
     RegisterTaskDefinition,
     RunTaskFailed,
     StartTasks,
@@ -25,13 +28,16 @@ from placement.messages import (
     TasksStopped,
 )
 from placement.model import StopCode
-from placement.scenario import Fault, InstanceSpec, Models
+from placement.scenario import Fault, InstanceSpec, InstanceTypeTable, Models
+from placement.scenario_capacity import CapacityProviderTable
 from sim.alarm import Alarm
+from sim.auto_scaling import AutoScaling
 from sim.containers import ContainerModels, Containers
 from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.lives import Lives
 from sim.models import sampler, stream
+from sim.throttling import calls_of
 
 DEFAULT_MODELS, DEFAULT_CONTAINERS = Models(), ContainerModels()
 
@@ -47,6 +53,8 @@ class SimDriver:
         containers: what containers do, and what their images weigh.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
+        capacity_providers: those whose Auto Scaling groups there are; the client creates them.
+        instance_types: what they launch, by name.
     """
 
     def __init__(
@@ -59,6 +67,8 @@ class SimDriver:
         containers: ContainerModels = DEFAULT_CONTAINERS,
         until_ms: int,
         seed: int,
+        capacity_providers: Iterable[CapacityProviderTable] = (),
+        instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
     ) -> None:
         self._env = simpy.Environment()
         self._until_ms = until_ms
@@ -82,6 +92,12 @@ class SimDriver:
             *(self._env, self._fleet, self._client, runtime, self._faults, self._news_of),
             start_ms=sampler(models.start, stream(seed, "start")),
             stop_ms=sampler(models.stop, stream(seed, "stop")),
+        )
+        self._groups = AutoScaling(
+            *(self._env, capacity_providers, instance_types, self._faults),
+            tell=lambda event: self._news.append(event),
+            register=self._register,
+            boot_ms=self._boot_ms,
         )
         self._client_alarm = Alarm(self._env, self._call)
         self._client_alarm.set(self._client.next_ms)
@@ -121,6 +137,8 @@ class SimDriver:
             self._client_alarm.set(self._client.next_ms)
         elif isinstance(command, TasksStopped):
             self._tell_lost(command)
+        elif isinstance(command, Order):
+            self._groups.execute(command)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -134,30 +152,43 @@ class SimDriver:
         for spec in fleet:
             batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
         for at_ms, specs in batches.items():
-            env.process(self._register(at_ms, specs))
+            env.process(self._boot(at_ms, specs))
+        self._groups.begin()
         self._faults.begin(faults)
 
-    def _register(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
+    def _boot(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
         yield self._env.timeout(at_ms)
         for spec in specs:
-            number = self._fleet.add(spec, at_ms)
-            self._pulls.cache(number, spec.cached_images)
-            self._news.append(
-                InstanceRegistered(
-                    number,
-                    spec.name,
-                    dict(spec.resources),
-                    dict(spec.attributes),
-                    spec.price_microusd_hour,
-                    capacity_provider=spec.capacity_provider,
-                )
+            self._register(spec)
+
+    def _register(self, spec: InstanceSpec) -> int:
+        number = self._fleet.add(spec, self.now_ms())
+        self._pulls.cache(number, spec.cached_images)
+        self._news.append(
+            InstanceRegistered(
+                number,
+                spec.name,
+                dict(spec.resources),
+                dict(spec.attributes),
+                spec.price_microusd_hour,
+                capacity_provider=spec.capacity_provider,
             )
+        )
+        return number
 
     def _news_of(self, event: Event) -> None:
         self._news.append(event)
+        if isinstance(event, InstancesGone):
+            self._groups.lost([self._fleet.specs[number].name for number in event.instances])
 
     def _call(self) -> int | None:
-        for call in self._client.due(self.now_ms()):
+        now = self.now_ms()
+        for call in self._client.due(now):
+            if self._client.is_held(call):
+                continue
+            if not self._faults.admits(type(call).__name__, calls_of(call)):
+                self._news.append(self._client.throttled(call, now))
+                continue
             self._news.append(call)
             if isinstance(call, RegisterTaskDefinition):
                 self._lives.definitions.register(call.document)

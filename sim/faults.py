@@ -23,6 +23,7 @@ from placement.query import parse_query
 from placement.scenario import Fault
 from sim.containers import Containers
 from sim.fleet import FleetColumns
+from sim.throttling import Throttle
 
 Process = Generator[Any, Any, None]
 
@@ -32,6 +33,7 @@ class Faults:
 
     `dead`: instances whose tasks will never be heard of again. `cut_off`: instances whose agent is
     disconnected; their tasks go on, what happens to them is told when the agent is back.
+    `lost_zones`: zones in which nothing can be launched any more.
 
     Args:
         containers: which get slow, and lose their registry.
@@ -51,6 +53,9 @@ class Faults:
     ) -> None:
         self.dead: set[int] = set()
         self.cut_off: set[int] = set()
+        self.lost_zones: set[str] = set()
+        self._scarce: list[Fault] = []
+        self._throttles: list[Throttle] = []
         self._env, self._fleet, self._tell, self._reconnected = env, fleet, tell, reconnected
         self._containers, self._pulls_changed = containers, pulls_changed
         self._slowed: dict[int, list[float]] = {}
@@ -65,6 +70,8 @@ class Faults:
             "start-failure": self._start_failure,
             "registry-failure": self._registry_failure,
             "slow-disk": self._slow_disk,
+            "insufficient-capacity": self._insufficient_capacity,
+            "api-throttling": self._api_throttling,
         }
 
     def begin(self, faults: Iterable[Fault]) -> None:
@@ -76,25 +83,47 @@ class Faults:
         """Why a task of this definition (`family:revision`) cannot start now; None: it can."""
         return next(iter(self._broken.get(task_definition, ())), None)
 
-    def _chosen(self, fault: Fault) -> tuple[int, ...]:
-        """The instances that a fault names, those alive."""
-        query = fault.instances
-        if fault.zone is not None:
-            query = f"attribute:ecs.availability-zone == {fault.zone}"
-        assert query is not None
-        numbers = parse_query(query).mask(self._fleet).nonzero()[0].tolist()
-        return tuple(number for number in numbers if number not in self.dead)
+    def has_capacity(self, zone: str, instance_type: str) -> bool:
+        """Whether EC2 has an instance of that type in that zone to launch."""
+        return zone not in self.lost_zones and not any(
+            fault.zone in (None, zone) and fault.instance_type in (None, instance_type)
+            for fault in self._scarce
+        )
 
-    def _kill(self, instances: tuple[int, ...]) -> None:
+    def admits(self, action: str, calls: int) -> bool:
+        """Whether so many API calls of an action are let through now."""
+        now = int(self._env.now)
+        return all(throttle.admits(action, calls, now) for throttle in self._throttles)
+
+    def kill(self, instances: tuple[int, ...]) -> None:
+        """Nothing happens on these instances any more."""
         self.dead.update(instances)
         for instance in instances:
             self._containers.pulls.forget(instance, int(self._env.now))
         self._pulls_changed()
 
+    def _chosen(self, fault: Fault) -> tuple[int, ...]:
+        """The instances that a fault names, those alive."""
+        specs, provider = self._fleet.specs, fault.capacity_provider
+        query = fault.instances
+        if fault.zone is not None:
+            query = f"attribute:ecs.availability-zone == {fault.zone}"
+        if query is None:
+            assert provider is not None
+            numbers = list(range(len(specs)))
+        else:
+            numbers = parse_query(query).mask(self._fleet).nonzero()[0].tolist()
+        if provider is not None:
+            numbers = [n for n in numbers if specs[n].capacity_provider == provider]
+        return tuple(number for number in numbers if number not in self.dead)
+
     def _loss(self, fault: Fault) -> Process:
         yield self._env.timeout(fault.at)
         lost = self._chosen(fault)
-        self._kill(lost)
+        self.kill(lost)
+        if fault.kind == "zone-loss":
+            assert fault.zone is not None
+            self.lost_zones.add(fault.zone)
         yield self._env.timeout(fault.detect)
         if lost:
             self._tell(InstancesGone(lost))
@@ -107,7 +136,7 @@ class Faults:
             return
         self._tell(UpdateContainerInstancesState(reclaimed, "DRAINING"))
         yield self._env.timeout(fault.notice)
-        self._kill(reclaimed)
+        self.kill(reclaimed)
         code = StopCode.SPOT_INTERRUPTION
         self._tell(InstancesGone(reclaimed, "terminated", code))
 
@@ -132,13 +161,24 @@ class Faults:
             self._reconnected(back)
 
     def _start_failure(self, fault: Fault) -> Process:
-        yield self._env.timeout(fault.at)
         assert fault.task_definition is not None
         reasons = self._broken.setdefault(fault.task_definition, [])
-        reasons.append(fault.reason)
+        yield from self._while(fault, reasons, fault.reason)
+
+    def _insufficient_capacity(self, fault: Fault) -> Process:
+        yield from self._while(fault, self._scarce, fault)
+
+    def _api_throttling(self, fault: Fault) -> Process:
+        throttle = Throttle(fault.burst, fault.rate_per_s, fault.at)
+        yield from self._while(fault, self._throttles, throttle)
+
+    def _while(self, fault: Fault, held: list[Any], what: Any) -> Process:
+        """Hold something from the fault's time until it is over, or for ever."""
+        yield self._env.timeout(fault.at)
+        held.append(what)
         if fault.until is not None:
             yield self._env.timeout(max(0, fault.until - self._env.now))
-            reasons.remove(fault.reason)
+            held.remove(what)
 
     def _registry_failure(self, fault: Fault) -> Process:
         yield self._env.timeout(fault.at)
