@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from placement.scenario_containers import ImageTable, PullTable
 
-_TINY_MIB = 1e-6
+_TINY = 1e-6
 
 
 class PullEnd(NamedTuple):
@@ -46,12 +46,15 @@ class Pulls:
         self._down: str | None = None
         self._count = 0
         self._asking: list[tuple[int, int, int, Hashable, str]] = []
-        self._missing: dict[tuple[int, Hashable], set[str]] = {}
+        # By instance and pull, the layers that are not there yet.
+        self._missing: dict[int, dict[Hashable, set[str]]] = {}
         self._downloads: dict[int, _Downloads] = {}
         # (work at which a layer is complete, version of the downloads, instance)
         self._ends: list[tuple[float, int, int]] = []
         self._failed: list[PullEnd] = []
         self._work, self._at_ms = 0.0, 0
+        # What is done in a millionth of a ms is taken for done now; twice that, after rounding.
+        self._tiny = _TINY * max(1.0, 1 / table.ms_per_mib)
 
     @property
     def modelled(self) -> bool:
@@ -82,14 +85,14 @@ class Pulls:
             heapq.heappop(self._ends)
         if self._ends:
             wait_ms = (self._ends[0][0] - self._work) / self._rate()
-            times.append(self._at_ms + max(0, math.ceil(wait_ms - _TINY_MIB)))
+            times.append(self._at_ms + max(0, math.ceil(wait_ms - _TINY)))
         return min(times, default=None)
 
     def due(self, now_ms: int) -> list[PullEnd]:
         """The pulls that have ended by now, in order."""
         self._advance(now_ms)
         ended, self._failed = self._failed, []
-        while self._ends and self._ends[0][0] <= self._work + _TINY_MIB:
+        while self._ends and self._ends[0][0] <= self._work + self._tiny:
             end = heapq.heappop(self._ends)
             if not self._stale(end):
                 ended += self._layers_done(end[2])
@@ -103,7 +106,8 @@ class Pulls:
         self._advance(now_ms)
         self._down = reason
         if reason is not None:
-            self._failed += [PullEnd(instance, who, reason) for instance, who in self._missing]
+            for instance, pulls in self._missing.items():
+                self._failed += [PullEnd(instance, who, reason) for who in pulls]
             self._missing.clear()
             self._downloads.clear()
 
@@ -121,8 +125,7 @@ class Pulls:
         """The instance is gone, and its pulls with it."""
         self._advance(now_ms)
         self._downloads.pop(instance, None)
-        for key in [key for key in self._missing if key[0] == instance]:
-            del self._missing[key]
+        self._missing.pop(instance, None)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class Pulls:
         missing = self._layers(image) - self._cached.setdefault(instance, set())
         if not missing:
             return [PullEnd(instance, who, None)]
-        self._missing[instance, who] = missing
+        self._missing.setdefault(instance, {})[who] = missing
         downloads = self._downloads.get(instance)
         if downloads is None:
             self._count += 1
@@ -152,7 +155,7 @@ class Pulls:
     def _layers_done(self, instance: int) -> list[PullEnd]:
         downloads = self._downloads[instance]
         self._settle(instance, downloads)
-        done = {layer for layer, left in downloads.left_mib.items() if left <= _TINY_MIB}
+        done = {layer for layer, left in downloads.left_mib.items() if left <= 2 * self._tiny}
         self._cached[instance] |= done
         for layer in done:
             del downloads.left_mib[layer]
@@ -160,15 +163,11 @@ class Pulls:
             self._aim(instance, downloads)
         else:
             del self._downloads[instance]
-        ended = []
-        for key, missing in self._missing.items():
-            if key[0] == instance:
-                missing -= done
-                if not missing:
-                    ended.append(key)
-        for key in ended:
-            del self._missing[key]
-        return [PullEnd(*key, None) for key in ended]
+        pulls = self._missing[instance]
+        for missing in pulls.values():
+            missing -= done
+        self._missing[instance] = {who: missing for who, missing in pulls.items() if missing}
+        return [PullEnd(instance, who, None) for who, missing in pulls.items() if not missing]
 
     def _rate(self) -> float:
         """Work per ms."""

@@ -126,10 +126,11 @@ def test_what_an_instance_that_is_gone_pulled_is_nobodys():
         st.tuples(st.integers(0, 3000), st.integers(0, 1), st.sampled_from(sorted(IMAGES))),
         min_size=1,
         max_size=12,
-    )
+    ),
+    st.sampled_from((10.0, 12.2, 0.003)),
 )
-def test_every_pull_ends_not_before_it_can_nor_after_all_could(asked):
-    world, found, begun = pulls(), {}, {}
+def test_every_pull_ends_not_before_it_can_nor_after_all_could(asked, ms_per_mib):
+    world, found, begun = pulls(ms_per_mib=ms_per_mib), {}, {}
     for number, (at, instance, image) in enumerate(sorted(asked)):
         for when, _, who, well in ends(world, at):
             found[who] = when
@@ -138,7 +139,7 @@ def test_every_pull_ends_not_before_it_can_nor_after_all_could(asked):
         begun[number] = (at, image)
     found |= {who: when for when, _, who, _ in ends(world)}
     assert found.keys() == begun.keys()
-    everything = 10 * sum({n: m for i in IMAGES.values() for n, m in i.items()}.values())
+    everything = ms_per_mib * sum({n: m for i in IMAGES.values() for n, m in i.items()}.values())
     for who, (at, _) in begun.items():
         assert at + 100 <= found[who] <= at + 100 + everything + 1
     assert world.next_ms is None
