@@ -90,10 +90,11 @@ class Lives:
     def start(self, command: StartTasks) -> None:
         """Start tasks; those of which it was asked before are left alone."""
         now = int(self._env.now)
-        part = self._part(command.task_definition)
+        name = command.task_definition
+        part = self._parts.get(name) or self._part(name)
         pairs = zip(command.tasks, command.instances, strict=True)
         fresh = [(task, instance) for task, instance in pairs if self._is_new(task)]
-        failure = self._faults.start_failure(command.task_definition)
+        failure = self._faults.start_failure(name)
         if part.played and failure is None:
             self._start_played(command, part, fresh)
             return
@@ -196,21 +197,20 @@ class Lives:
 
     def _part(self, name: str) -> _Part:
         """What tasks of this definition are to the driver."""
-        part = self._parts.get(name)
-        if part is None:
-            try:
-                definition = self.definitions.definition(name)
-            except PlacementError:  # nobody registered it here: what it does is not known
-                return _Part(None, False, None)
-            checks = [c.health_check for c in definition.containers if c.essential]
-            intervals = [check.interval for check in checks if check]
-            checked_ms = max(intervals) * 1000 if intervals else None
-            part = _Part(definition, self._containers.models.plays(definition), checked_ms)
-            self._parts[name] = part
+        try:
+            definition = self.definitions.definition(name)
+        except PlacementError:  # nobody registered it here: what it does is not known
+            return _Part(None, False, None)
+        checks = [c.health_check for c in definition.containers if c.essential]
+        intervals = [check.interval for check in checks if check]
+        checked_ms = max(intervals) * 1000 if intervals else None
+        part = _Part(definition, self._containers.models.plays(definition), checked_ms)
+        self._parts[name] = part
         return part
 
     def _share(self, command: StartTasks) -> Share:
-        definition = self._part(command.task_definition).definition
+        name = command.task_definition
+        definition = (self._parts.get(name) or self._part(name)).definition
         if definition is None:
             return Share(())
         return share_of(definition, TaskOverride(command.cpu, command.memory))
@@ -224,22 +224,22 @@ class Lives:
 
     def _turn(self) -> int | None:
         """Report every task whose start or end has come by now; returns when the next one does."""
-        now = int(self._env.now)
-        while self._lives and self._lives[0][0] <= now:
-            _, task, turn = heapq.heappop(self._lives)
-            place = self._placed.get(task)
-            if place is None or place[1] in self._faults.dead:
+        now, lives, placed = int(self._env.now), self._lives, self._placed
+        dead, cut_off = self._faults.dead, self._faults.cut_off
+        while lives and lives[0][0] <= now:
+            _, task, turn = heapq.heappop(lives)
+            place = placed.get(task)
+            if place is None or place[1] in dead:
                 continue
-            instance = place[1]
-            if instance in self._faults.cut_off:
-                self._held.setdefault(instance, []).append((task, turn))
+            if place[1] in cut_off:
+                self._held.setdefault(place[1], []).append((task, turn))
             elif turn == _STOPPED or task in self._failing:
-                self._end(task, instance)
+                self._end(task, place[1])
             elif task in self._stopping:
                 continue
             elif turn == _RUNNING:
                 self._reports.running.append(task)
-                self._schedule_exit(task, now)
+                self._schedule_exit(task, place[0].request, now)
             else:
                 self._reports.healthy.append(task)
         self._report()
@@ -247,19 +247,19 @@ class Lives:
 
     def _end(self, task: int, instance: int) -> None:
         """A task that nobody plays is gone."""
-        why, failure = self._stopping.pop(task, None), self._failing.pop(task, None)
-        if failure is not None:
-            self._reports.stopped(task, StopCode.TASK_FAILED_TO_START, failure)
+        why = self._stopping.pop(task, None)
+        if task in self._failing:
+            failed = (StopCode.TASK_FAILED_TO_START, self._failing.pop(task))
+            self._reports.stopped(task, failed)
         else:
-            self._reports.stopped(task, *(why or _BY_ITSELF))
+            self._reports.stopped(task, why or _BY_ITSELF)
         del self._placed[task]
         self._on[instance].remove(task)
         if instance in self._agents.by_instance:
             self._agents.release(instance, task, why is not None, int(self._env.now))
             self._agents_alarm.set(self._agents.next_ms)
 
-    def _schedule_exit(self, task: int, now: int) -> None:
-        request = self._placed[task][0].request
+    def _schedule_exit(self, task: int, request: int | None, now: int) -> None:
         run_ms = None if request is None else self._client.run_ms(request)
         if run_ms is not None:
             heapq.heappush(self._lives, (now + run_ms, task, _STOPPED))
@@ -288,6 +288,6 @@ class Lives:
         elif isinstance(news, r.TaskHealth):
             (self._reports.healthy if news.healthy else self._reports.unhealthy).append(task)
         else:
-            self._reports.stopped(task, news.stop_code, news.reason)
+            self._reports.stopped(task, (news.stop_code, news.reason))
             del self._placed[task]
             self._containers.dismiss(task)

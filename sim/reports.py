@@ -15,9 +15,13 @@ class Reports:
         self.unhealthy: list[int] = []
         self._stopped: dict[tuple[StopCode, str], list[int]] = {}
 
-    def stopped(self, task: int, stop_code: StopCode, reason: str) -> None:
-        """A task is STOPPED."""
-        self._stopped.setdefault((stop_code, reason), []).append(task)
+    def stopped(self, task: int, why: tuple[StopCode, str]) -> None:
+        """A task is STOPPED, with a stop code for a reason."""
+        tasks = self._stopped.get(why)
+        if tasks is None:
+            self._stopped[why] = [task]
+        else:
+            tasks.append(task)
 
     def events(self) -> list[Event]:
         """Who runs, who was found healthy or not, who stopped and why."""
