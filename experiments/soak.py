@@ -76,8 +76,6 @@ def random_scenario(seed: int) -> Scenario:
         "strategies": {RUN.strategy: _one(rng, CHAINS)},
         "faults": {RUN.faults: [_fault(rng, names, providers) for _ in range(rng.integers(0, 4))]},
     }
-    if images:
-        table["faults"][RUN.faults] += [_container_fault(containers) for _ in range(2)]
     return Scenario.model_validate(table)
 
 
@@ -127,14 +125,6 @@ def _images(rng: Generator) -> dict[str, Any]:
     base = int(rng.integers(20, 400))
     own = int(rng.integers(1, 2000))
     return {"main": {"layers": {"base": base, "app": own}}, "side": {"layers": {"base": base}}}
-
-
-def _container_fault(rng: Generator) -> dict[str, Any]:
-    at_s = int(rng.integers(FAULTS_S - 300))
-    table: dict[str, Any] = {"at": at_s, "until": at_s + int(rng.integers(1, 600))}
-    if rng.random() < 0.5:
-        return table | {"kind": "registry-failure"}
-    return table | {"kind": "slow-disk", "zone": _one(rng, ZONES), "factor": 5.0}
 
 
 def _fleet(rng: Generator, number: int) -> dict[str, Any]:
@@ -246,8 +236,10 @@ def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, 
     if kind == "insufficient-capacity":
         where = {"zone": _one(rng, ZONES)} if rng.random() < 0.5 else {}
         return table | where | {"until": at_s + int(rng.integers(1, 900))}
-    if kind == "partition":
+    if kind in ("partition", "registry-failure", "slow-disk"):
         table["until"] = at_s + int(rng.integers(1, 300))
+    if kind == "registry-failure":
+        return table
     if kind == "zone-loss" or rng.random() < 0.3:
         return table | {"zone": _one(rng, ZONES)}
     if providers and rng.random() < 0.5:
