@@ -193,9 +193,7 @@ def rate_rows(scale: float) -> Iterator[Row]:
     bare, best = max(bare for bare, _ in pairs), min((m for _, m in pairs), key=lambda m: m.seconds)
     rate = best.events / best.seconds
     against = f"{bare:,.0f} bare SimPy timeouts/s; {rate:,.0f} events/s"
-    yield at_least(
-        "events, of bare SimPy timeouts a second", rate / bare, "x", 0.4, against
-    )
+    yield at_least("events, of bare SimPy timeouts a second", rate / bare, "x", 0.4, against)
     cost = {}
     for instances in (100, 10_000):
         made = churn(instances, 100, 1, max(1, round(120 * scale)))

@@ -143,6 +143,8 @@ def _words(fault: Any) -> str:
         return f"API calls and launches are throttled{rate} from {at}{until}"
     if fault.kind == "start-failure":
         return f"tasks of {fault.task_definition} fail to start from {at}{until}"
+    if fault.kind == "registry-failure":
+        return f"no image can be pulled from {at}{until}"
     which = f"of {fault.zone or fault.capacity_provider}"
     if fault.instances and not fault.zone:
         which = f"with {fault.instances}"
@@ -151,6 +153,7 @@ def _words(fault: Any) -> str:
         "instance-loss": "are lost",
         "spot-reclaim": f"are reclaimed, {duration(fault.notice / 1000)} notice,",
         "partition": "are cut off",
+        "slow-disk": f"pull and start {fault.factor:g} times slower",
     }
     return f"instances {which} {happens[fault.kind]} at {at}{until}"
 

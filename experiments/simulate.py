@@ -24,6 +24,7 @@ from placement.optimal.over_time_problem import OverTimeProblem
 from placement.scenario import Fault, Run, Scenario, instance_specs
 from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
+from sim.containers import ContainerModels
 from sim.driver import SimDriver
 
 Progress = Callable[[int], None]
@@ -93,12 +94,23 @@ def simulate(
     )
 
 
-def _by_revision(scenario: Scenario, fault: Fault) -> Fault:
-    """A fault that names its task definition as commands do."""
+def _by_revision(scenario: Scenario, name: str) -> str:
+    """A task definition of the scenario as commands name it."""
+    found = definition_name(scenario, name)
+    return found if ":" in found else f"{found}:1"
+
+
+def _fault(scenario: Scenario, fault: Fault) -> Fault:
     if fault.task_definition is None:
         return fault
-    name = definition_name(scenario, fault.task_definition)
-    return fault.model_copy(update={"task_definition": name if ":" in name else f"{name}:1"})
+    return fault.model_copy(
+        update={"task_definition": _by_revision(scenario, fault.task_definition)}
+    )
+
+
+def _containers(scenario: Scenario) -> ContainerModels:
+    behaviour = {_by_revision(scenario, name): does for name, does in scenario.behaviour.items()}
+    return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
 def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
@@ -107,8 +119,9 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
-        faults=[_by_revision(scenario, fault) for fault in scenario.faults[run.faults]],
+        faults=[_fault(scenario, fault) for fault in scenario.faults[run.faults]],
         models=scenario.models,
+        containers=_containers(scenario),
         until_ms=until_ms,
         seed=scenario.seed,
         autoscaler=_autoscaler(scenario),

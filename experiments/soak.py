@@ -48,6 +48,11 @@ def random_scenario(seed: int) -> Scenario:
     """The world of a seed."""
     rng = np.random.default_rng([seed, 0x50A4])
     definitions = {f"app{n}": _definition(rng, f"app{n // 2}") for n in range(6)}
+    containers = np.random.default_rng([seed, 0xC047])
+    behaviour = {}
+    for name in [name for name in definitions if containers.random() < 0.3]:
+        behaviour[name] = _company(containers, definitions[name])
+    images = _images(containers) if containers.random() < 0.4 else {}
     names = list(definitions)
     groups = [_capacity_provider(rng, n) for n in range(rng.integers(0, 3))]
     providers = [group["name"] for group in groups]
@@ -64,6 +69,8 @@ def random_scenario(seed: int) -> Scenario:
         "instance_types": {name: instance_types()[name].model_dump() for name in TYPES},
         "fleet": [_fleet(rng, n) for n in range(rng.integers(1, 4))],
         "task_definitions": definitions,
+        "behaviour": behaviour,
+        "images": images,
         "service": [_service(rng, n, names, providers) for n in range(rng.integers(0, 5))],
         "workload": [_workload(rng, n, names, providers) for n in range(rng.integers(0, 3))],
         "strategies": {RUN.strategy: _one(rng, CHAINS)},
@@ -104,6 +111,35 @@ def _definition(rng: Generator, family: str) -> dict[str, Any]:
     if rng.random() < 0.3:
         container["healthCheck"] = {"command": ["CMD", "true"], "interval": 10}
     return {"family": family, "containerDefinitions": [container]}
+
+
+def _company(rng: Generator, definition: dict[str, Any]) -> dict[str, Any]:
+    """Give the main container company, or a restart policy; returns what its containers do."""
+    main = definition["containerDefinitions"][0]
+    if rng.random() < 0.3:
+        main["restartPolicy"] = {"enabled": True, "restartAttemptPeriod": 60}
+    before = {"name": "before", "image": "side", "cpu": 10, "memory": 32, "essential": False}
+    condition = _one(rng, ("START", "COMPLETE", "SUCCESS", "HEALTHY"))
+    if condition == "HEALTHY":
+        before |= {"healthCheck": {"command": ["CMD", "true"], "interval": 5}, "startTimeout": 60}
+    main["dependsOn"] = [{"containerName": "before", "condition": condition}]
+    definition["containerDefinitions"].append(before)
+    ends = condition in ("COMPLETE", "SUCCESS")
+    return {
+        "main": {
+            "crash_percent": int(rng.choice([0, 0, 20])),
+            "crash_after": {"distribution": "exponential", "mean": 60},
+            "out_of_memory": bool(rng.random() < 0.5),
+            "obeys_sigterm": bool(rng.random() < 0.7),
+        },
+        "before": {"run": {"mean": 5}} if ends else {},
+    }
+
+
+def _images(rng: Generator) -> dict[str, Any]:
+    base = int(rng.integers(20, 400))
+    own = int(rng.integers(1, 2000))
+    return {"main": {"layers": {"base": base, "app": own}}, "side": {"layers": {"base": base}}}
 
 
 def _fleet(rng: Generator, number: int) -> dict[str, Any]:
@@ -215,8 +251,10 @@ def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, 
     if kind == "insufficient-capacity":
         where = {"zone": _one(rng, ZONES)} if rng.random() < 0.5 else {}
         return table | where | {"until": at_s + int(rng.integers(1, 900))}
-    if kind == "partition":
+    if kind in ("partition", "registry-failure", "slow-disk"):
         table["until"] = at_s + int(rng.integers(1, 300))
+    if kind == "registry-failure":
+        return table
     if kind == "zone-loss" or rng.random() < 0.3:
         return table | {"zone": _one(rng, ZONES)}
     if providers and rng.random() < 0.5:

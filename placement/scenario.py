@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
 from placement.scenario_autoscaling import AutoscalingTable
 from placement.scenario_capacity import CapacityProviderTable, CapacityStrategy
+from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
 from placement.scenario_fields import (
     Chain,
     Constraints,
     Count,
+    Distribution,
     Duration,
     DurationOrFalse,
     Number,
@@ -30,24 +33,6 @@ from placement.scenario_fields import (
     Table,
     Weight,
 )
-
-
-class Distribution(Table):
-    """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
-    `sigma` (of the logarithm)."""
-
-    distribution: Literal["constant", "exponential", "lognormal"] = "constant"
-    mean: Duration | None = None
-    median: Duration | None = None
-    sigma: Annotated[Number, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = "median" if self.distribution == "lognormal" else "mean"
-        if getattr(self, needed) is None:
-            raise ValueError(f"a {self.distribution} distribution needs {needed}")
-        return self
-
 
 # Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
 _START = Distribution.model_validate(
@@ -79,6 +64,7 @@ class FleetGroup(Table):
     """`count` instances of one type, dealt over `zones` in turn, launched at `at`.
 
     `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
+    `image_pull_behavior` is their agents' setting (4.4); `cached_images` are there from the start.
     """
 
     name: str
@@ -90,6 +76,8 @@ class FleetGroup(Table):
     capacity_provider: str | None = None
     awsvpc_trunking: bool = False
     at: Duration = 0
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
 
 
 class ScaleStep(Table):
@@ -181,6 +169,8 @@ class Fault(Table):
     DRAINING. `spot-reclaim`: EC2 gives `notice`, on which the agents drain, then they are gone.
     `partition`: their agents are disconnected from `at` (ECS notices after `detect`) to `until`;
     tasks go on. `start-failure`: tasks fail to start, with `reason`, until `until` or for ever.
+    `registry-failure`: no image can be pulled, those under way included, until `until`.
+    `slow-disk`: pulls and starts take `factor` times as long on them, until `until`.
     `insufficient-capacity`: EC2 has none of `instance_type` in `zone` (each: any, if not given) to
     launch. `api-throttling`: calls and launches are throttled to `rate_per_s` after `burst`, by
     default each to its own quota (ecs-semantics 7, 10.4). `capacity_provider` names the instances
@@ -194,6 +184,8 @@ class Fault(Table):
         "spot-reclaim",
         "partition",
         "start-failure",
+        "registry-failure",
+        "slow-disk",
         "insufficient-capacity",
         "api-throttling",
     ]
@@ -209,6 +201,7 @@ class Fault(Table):
     notice: Duration = 120_000
     until: Duration | None = None
     reason: str = "CannotPullContainerError: failed to pull the image"
+    factor: Annotated[Number, Field(ge=1)] = 10.0
 
 
 class ClusterTable(Table):
@@ -284,7 +277,8 @@ class Scenario(Table):
     A `layout` adds constraints to services and workloads by name, so that one fleet can be shared
     or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
     of that name has instead in runs of that strategy. `task_definitions` maps short names to
-    RegisterTaskDefinition input.
+    RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
+    With `images` every pull takes its time.
     """
 
     name: str
@@ -303,6 +297,9 @@ class Scenario(Table):
     layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
     faults: dict[str, tuple[Fault, ...]] = {"none": ()}
     models: Models = Models()
+    behaviour: dict[str, dict[str, ContainerBehaviour]] = {}
+    images: dict[str, ImageTable] = {}
+    pulls: PullTable = PullTable()
     optimize: OptimizeTable = OptimizeTable()
 
     def runs(self) -> Iterator[Run]:
@@ -337,6 +334,8 @@ class InstanceSpec:
     attributes: Mapping[str, str]
     price_microusd_hour: int
     capacity_provider: str | None
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
@@ -387,4 +386,8 @@ def instance_spec(
     else:
         provider = group.capacity_provider
     resources = {name: amount for name, amount in amounts.items() if amount}
-    return InstanceSpec(f"i-{number:017x}", at_ms, resources, attributes, price, provider)
+    return InstanceSpec(
+        *(f"i-{number:017x}", at_ms, resources, attributes, price, provider),
+        image_pull_behavior=group.image_pull_behavior,
+        cached_images=group.cached_images,
+    )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from placement import messages as m
+from placement.agent.settings import PullBehavior
 from placement.model import AVAILABILITY_ZONE
 from placement.scenario_fields import Count, Duration, Percent, Positive, Table
 
@@ -55,6 +56,8 @@ class CapacityProviderTable(Table):
     attributes: dict[str, str] = {}
     resources: dict[str, Count] = {}
     awsvpc_trunking: bool = False
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
     managed_scaling: ManagedScalingTable | Literal[False] = ManagedScalingTable()
     managed_termination_protection: bool = False
     managed_draining: bool = True

@@ -12,6 +12,7 @@ from placement.model import PlacementConstraint, PlacementStrategy, TaskDefiniti
 from placement.query import parse_query
 from placement.scenario import Fault, Scenario, ServiceTable, WorkloadTable
 from placement.scenario_autoscaling import autoscaling_problems
+from placement.scenario_container_checks import container_problems
 from placement.scenario_fleet import Fleet, did_you_mean, unknown
 from placement.scenario_settings import settings_problems
 from placement.strategies import StrategyFactory
@@ -51,6 +52,7 @@ def scenario_problems(
         *_chains(scenario, tables, strategies, fleet),
         *_constraints(scenario, tables, fleet),
         *_faults(scenario, fleet),
+        *container_problems(scenario, definitions),
         *_demands(scenario, tables, definitions, fleet),
         *_optimize(scenario, tables),
     ]
@@ -217,15 +219,19 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
             elif fault.zone is not None and fault.zone not in fleet.zones:
                 have = ", ".join(sorted(fleet.zones))
                 yield f"{place}.zone", f"no zone {fault.zone!r} in the fleet; it has: {have}"
-            if fault.kind == "start-failure":
+            if fault.kind == "registry-failure":
+                if not scenario.images:
+                    yield f"{place}.kind", "a registry-failure needs [images], which are pulled"
+            elif fault.kind == "start-failure":
                 name = fault.task_definition or ""
                 if name not in scenario.task_definitions:
                     what = unknown("task definition", name, scenario.task_definitions)
                     yield f"{place}.task_definition", what
             elif fault.zone is None and fault.kind not in _NEEDS_NO_INSTANCES:
                 yield from _chosen_problems(place, fault, fleet)
-            if fault.kind == "partition" and (fault.until is None or fault.until < fault.at):
-                yield f"{place}.until", "a partition needs the time at which it is over"
+            ends = fault.kind in ("partition", "registry-failure")
+            if ends and (fault.until is None or fault.until < fault.at):
+                yield f"{place}.until", f"a {fault.kind} needs the time at which it is over"
 
 
 def _chosen_problems(place: str, fault: Fault, fleet: Fleet) -> Iterator[Problem]:

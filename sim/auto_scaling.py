@@ -228,7 +228,7 @@ class AutoScaling:
         numbers = tuple(each.number for each in instances if each.number is not None)
         groups = [self._forget(each.spec.name) for each in instances]
         alive = tuple(number for number in numbers if number not in self._faults.dead)
-        self._faults.dead.update(alive)
+        self._faults.kill(alive)
         if alive:
             self._tell(m.InstancesGone(alive, reason))
         if instances:

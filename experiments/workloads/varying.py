@@ -10,8 +10,8 @@ from numpy.random import Generator
 from pydantic import Field, model_validator
 
 from experiments.workloads.protocol import Job
-from placement.scenario import Distribution, Table, WorkloadTable
-from placement.scenario_fields import Duration, Number, Positive
+from placement.scenario import WorkloadTable
+from placement.scenario_fields import Distribution, Duration, Number, Positive, Table
 from sim.models import sampler
 
 Rate = Annotated[Number, Field(ge=0, le=1e6)]

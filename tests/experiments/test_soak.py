@@ -6,6 +6,7 @@ import pytest
 
 from experiments.cli import main
 from experiments.soak import random_scenario, soak
+from placement.agent.host import Host
 from placement.capacity import CapacityProviders
 from placement.client import Client
 from placement.cluster import Cluster
@@ -99,6 +100,11 @@ PLANTED = {
         Cluster,
         "active",
         lambda active: property(lambda self: self.present),
+    ),
+    "agents let new tasks in before the old ones are gone": (
+        Host,
+        "_fits",
+        lambda fits: lambda self, share: True,
     ),
     "an instance with daemons alone is needed": (
         CapacityProviders,

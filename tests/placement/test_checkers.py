@@ -125,6 +125,16 @@ PLANTED = {
         "takes 2048",
         [([instance(0), run_task(cpu=2048)], [start((0,), (0,), cpu=2048)])],
     ),
+    "a task runs before the one that stops is gone": (
+        "really fits",
+        "really holds 512 CPU of 256",
+        [
+            ([instance(0, cpu=256), run_task()], [start((0,), (0,))]),
+            ([running(0), m.StopTask((0,))], [stop(0)]),
+            ([run_task(1)], [start((1,), (0,), 1)]),
+            ([running(1)], []),
+        ],
+    ),
     "a constraint broken": (
         "constraints",
         "distinctInstance allows 1",
