@@ -213,11 +213,16 @@ class ClusterTable(Table):
 
 
 class Models(Table):
-    """How long things take in simulation."""
+    """How long things take in simulation.
+
+    Starts and ends of tasks are reported at multiples of `tick`: a coarse one makes long runs
+    faster, since what is reported together is decided together.
+    """
 
     boot: Distribution = Distribution(mean=0)
     start: Distribution = _START
     stop: Distribution = _STOP
+    tick: Annotated[Duration, Field(ge=1)] = 1
 
 
 class Offer(Table):

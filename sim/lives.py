@@ -1,13 +1,12 @@
 """The lives of simulated tasks, from the command that starts them to the report of their end.
 
-Most are a start and an end and ride in one heap, an entry for each. A task that is more is played
-by its instance's agent (`sim.agents`). An instance also has one while a task stops there: its share
-is not free before it is gone, and who is to have it must wait in line.
+Most are a start and an end and ride in one timetable, an entry for each. A task that is more is
+played by its instance's agent (`sim.agents`). An instance also has one while a task stops there:
+its share is not free before it is gone, and who is to have it must wait in line.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -30,8 +29,10 @@ from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.models import Sampler
 from sim.reports import Reports
+from sim.timetable import Timetable
 
 _RUNNING, _HEALTHY, _STOPPED = 0, 1, 2
+_SHIFT, _TURN = 2, 3  # an entry of the timetable is a task and its turn in one number
 _BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
 
 
@@ -51,6 +52,7 @@ class Lives:
         client: knows how long the tasks of a request run.
         tell: takes what the agents report.
         start_ms, stop_ms: how long it takes where nobody plays the task.
+        tick_ms: starts and ends of those are reported at multiples of it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Lives:
         *,
         start_ms: Sampler,
         stop_ms: Sampler,
+        tick_ms: int = 1,
     ) -> None:
         self._env, self._client, self._tell = env, client, tell
         self._containers, self._faults = containers, faults
@@ -83,7 +86,7 @@ class Lives:
         self._failing: dict[int, str] = {}
         self._stopping: dict[int, tuple[StopCode, str]] = {}
         self._held: dict[int, list[tuple[int, int]]] = {}
-        self._lives: list[tuple[int, int, int]] = []
+        self._lives = Timetable(tick_ms)
         self._lives_alarm = Alarm(env, self._turn)
         self._agents_alarm = Alarm(env, self._agents_turn)
 
@@ -98,7 +101,7 @@ class Lives:
         if part.played and failure is None:
             self._start_played(command, part, fresh)
             return
-        slow, agents = self._containers.slow, self._agents.by_instance
+        slow, agents, add = self._containers.slow, self._agents.by_instance, self._lives.add
         for (task, instance), delay in zip(fresh, self._start_ms(len(fresh)), strict=True):
             self._placed[task] = (command, instance, False)
             self._on[instance].add(task)
@@ -111,8 +114,8 @@ class Lives:
             if instance in agents and not agents[instance].hold(task, self._share(command)):
                 self._in_line[task] = delay
             else:
-                heapq.heappush(self._lives, (now + delay, task, _RUNNING))
-        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+                add(now + delay, task << _SHIFT | _RUNNING)
+        self._lives_alarm.set(self._lives.next_ms)
 
     def stop(self, command: StopTasks) -> None:
         """Stop tasks, those that are here and not yet stopping."""
@@ -131,9 +134,9 @@ class Lives:
             self._employ(instance)
             self._agents.leave(instance)
             if self._in_line.pop(task, None) is not None:
-                heapq.heappush(self._lives, (now, task, _STOPPED))
+                self._lives.add(now, task << _SHIFT | _STOPPED)
             elif task not in self._failing:
-                heapq.heappush(self._lives, (now + delay, task, _STOPPED))
+                self._lives.add(now + delay, task << _SHIFT | _STOPPED)
         self.set_alarms()
         self._report()
 
@@ -158,14 +161,14 @@ class Lives:
         now = int(self._env.now)
         for instance in instances:
             for task, turn in self._held.pop(instance, ()):
-                heapq.heappush(self._lives, (now, task, turn))
+                self._lives.add(now, task << _SHIFT | turn)
         self._agents.reconnected(instances, now)
         self.set_alarms()
         self._report()
 
     def set_alarms(self) -> None:
         """Be woken for what happens next."""
-        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+        self._lives_alarm.set(self._lives.next_ms)
         self._agents_alarm.set(self._agents.next_ms)
 
     # --- inside -----------------------------------------------------------------------------------
@@ -224,30 +227,31 @@ class Lives:
 
     def _turn(self) -> int | None:
         """Report every task whose start or end has come by now; returns when the next one does."""
-        now, lives, placed = int(self._env.now), self._lives, self._placed
+        now, placed, reports = int(self._env.now), self._placed, self._reports
         dead, cut_off = self._faults.dead, self._faults.cut_off
-        while lives and lives[0][0] <= now:
-            _, task, turn = heapq.heappop(lives)
-            place = placed.get(task)
-            if place is None or place[1] in dead:
-                continue
-            if place[1] in cut_off:
-                self._held.setdefault(place[1], []).append((task, turn))
-            elif turn == _STOPPED or task in self._failing:
-                self._end(task, place[1])
-            elif task in self._stopping:
-                continue
-            elif turn == _RUNNING:
-                self._reports.running.append(task)
-                self._schedule_exit(task, place[0].request, now)
-            else:
-                self._reports.healthy.append(task)
+        while due := self._lives.pop(now):
+            for entry in due:
+                task, turn = entry >> _SHIFT, entry & _TURN
+                place = placed.get(task)
+                if place is None or place[1] in dead:
+                    continue
+                if place[1] in cut_off:
+                    self._held.setdefault(place[1], []).append((task, turn))
+                elif turn == _STOPPED or task in self._failing:
+                    self._end(task, place[1])
+                elif task in self._stopping:
+                    continue
+                elif turn == _RUNNING:
+                    reports.running.append(task)
+                    self._schedule_exit(task, place[0].request, now)
+                else:
+                    reports.healthy.append(task)
         self._report()
-        return self._lives[0][0] if self._lives else None
+        return self._lives.next_ms
 
     def _end(self, task: int, instance: int) -> None:
         """A task that nobody plays is gone."""
-        why = self._stopping.pop(task, None)
+        why = self._stopping.pop(task, None) if self._stopping else None
         if task in self._failing:
             failed = (StopCode.TASK_FAILED_TO_START, self._failing.pop(task))
             self._reports.stopped(task, failed)
@@ -262,10 +266,10 @@ class Lives:
     def _schedule_exit(self, task: int, request: int | None, now: int) -> None:
         run_ms = None if request is None else self._client.run_ms(request)
         if run_ms is not None:
-            heapq.heappush(self._lives, (now + run_ms, task, _STOPPED))
-        checked_ms = self._checked_ms.pop(task, None)
+            self._lives.add(now + run_ms, task << _SHIFT | _STOPPED)
+        checked_ms = self._checked_ms.pop(task, None) if self._checked_ms else None
         if checked_ms is not None:
-            heapq.heappush(self._lives, (now + checked_ms, task, _HEALTHY))
+            self._lives.add(now + checked_ms, task << _SHIFT | _HEALTHY)
 
     def _agents_turn(self) -> int | None:
         following = self._agents.turn(int(self._env.now))
@@ -281,7 +285,7 @@ class Lives:
             delay = self._in_line.pop(task, None)
             if delay is not None:  # else it is being stopped at this very moment
                 at_ms = int(self._env.now) + delay
-                heapq.heappush(self._lives, (at_ms, task, _RUNNING))
+                self._lives.add(at_ms, task << _SHIFT | _RUNNING)
                 self._lives_alarm.set(at_ms)
         elif isinstance(news, r.TaskRunning):
             self._reports.running.append(task)
