@@ -105,6 +105,17 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """A container's restart policy, enabled: after an exit it is started again.
+
+    Not after one of `ignored_exit_codes`, nor if it had not run for `restart_attempt_period` s.
+    """
+
+    ignored_exit_codes: tuple[int, ...] = ()
+    restart_attempt_period: int = 300
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerDefinition:
     """One container of a task definition: the fields that placement and simulation read.
 
@@ -125,6 +136,7 @@ class ContainerDefinition:
     gpus: int = 0
     start_timeout: int | None = None
     stop_timeout: int | None = None
+    restart_policy: RestartPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from placement.model import (
     HealthCheck,
     PlacementConstraint,
     PortMapping,
+    RestartPolicy,
     TaskDefinition,
 )
 from placement.taskdef_rules import PORT_RANGE, parse_size, task_rules
@@ -204,7 +205,15 @@ def _container(raw: Mapping[str, Any], mode: str) -> ContainerDefinition:
         gpus=sum(int(each["value"]) for each in raw.get("resourceRequirements", ())),
         start_timeout=raw.get("startTimeout"),
         stop_timeout=raw.get("stopTimeout"),
+        restart_policy=_restart_policy(raw.get("restartPolicy", {})),
     )
+
+
+def _restart_policy(raw: Mapping[str, Any]) -> RestartPolicy | None:
+    if not raw.get("enabled"):
+        return None
+    codes, period = raw.get("ignoredExitCodes", ()), raw.get("restartAttemptPeriod", 300)
+    return RestartPolicy(tuple(codes), period)
 
 
 def _health_check(raw: Mapping[str, Any]) -> HealthCheck:

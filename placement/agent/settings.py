@@ -1,0 +1,46 @@
+"""The agent's settings, and the desk that its tasks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from placement.agent import runtime as r
+
+PullBehavior = Literal["default", "always", "once", "prefer-cached"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """The agent's settings, with its defaults (ecs-semantics 4.4).
+
+    `pull_behavior` is ECS_IMAGE_PULL_BEHAVIOR, `pull_upfront` ECS_PULL_DEPENDENT_CONTAINERS_
+    UPFRONT, `stop_timeout_s` ECS_CONTAINER_STOP_TIMEOUT, `cleanup_wait_ms` ECS_ENGINE_TASK_CLEANUP_
+    WAIT_DURATION; None: containers are never removed.
+    """
+
+    pull_behavior: PullBehavior = "default"
+    pull_upfront: bool = False
+    stop_timeout_s: int = 30
+    pull_timeout_ms: int = 7_200_000
+    create_timeout_ms: int = 240_000
+    start_timeout_ms: int = 180_000
+    cleanup_wait_ms: int | None = 10_800_000
+
+
+DEFAULTS = AgentConfig()
+
+
+@dataclass(slots=True)
+class Desk:
+    """What the tasks of an agent share: its settings, what goes out, and who must be woken when.
+
+    `timers` is a heap of (ms, task, container); one is stale when the container's own deadline is
+    another. `pulled`: images that this instance has pulled before.
+    """
+
+    config: AgentConfig
+    actions: list[r.Action] = field(default_factory=list)
+    news: list[r.News] = field(default_factory=list)
+    timers: list[tuple[int, int, str]] = field(default_factory=list)
+    pulled: set[str] = field(default_factory=set)
