@@ -36,6 +36,16 @@ COMMANDS = {
         "simulate_parser",
         "run a scenario's strategies side by side and write a report",
     ),
+    "run": (
+        "experiments.docker_commands",
+        "run_parser",
+        "run a scenario on real Docker engines",
+    ),
+    "down": (
+        "experiments.docker_commands",
+        "down_parser",
+        "remove all that a cluster has on its engines",
+    ),
     "bench": ("experiments.bench", "bench_parser", "measure against named bounds"),
     "optimize": (
         "experiments.optimize",

@@ -21,8 +21,8 @@ from realdriver.docker import names, pause
 from realdriver.docker.endpoints import EnginesTable, EngineTable
 from realdriver.docker.errors import Conflict, Unreachable, translated
 
-# What a container's life is made of; health probes alone would be three times as many.
-_ACTIONS = ("create", "start", "die", "oom", "destroy", "pause", "unpause", "health_status")
+# What nobody tells us otherwise; health probes alone would be three times as many.
+_ACTIONS = ("die", "destroy", "health_status")
 _OLDEST_API = "1.41"
 _TUNNEL_MS = 15_000
 
@@ -31,8 +31,9 @@ _TUNNEL_MS = 15_000
 class Container:
     """A container of ours, as its engine describes it.
 
-    `status` is Docker's: created, running, paused, restarting, exited, dead; `started` whether it
-    ever was. `ports` are (container port with protocol, host address, host port).
+    `status` is Docker's: created, running, paused, restarting, exited, dead. `started_at` differs
+    from start to start and is "" before the first. `ports` are (container port with protocol, host
+    address, host port).
     """
 
     task: int
@@ -41,7 +42,7 @@ class Container:
     full_name: str
     instance: str
     status: str
-    started: bool
+    started_at: str
     exit_code: int
     oom_killed: bool
     health: str | None
@@ -74,12 +75,13 @@ class Connection:
 
     def connect(self) -> None:
         """See that the engine answers, and learn what it speaks and how many CPUs it allows."""
+        if self._client is not None:
+            return
         with translated(self.name):
-            client = self._client or self._open(_OLDEST_API, self._call_s)
+            client = self._open(_OLDEST_API, self._call_s)
             spoken = client.version(api_version=False)
-            if self._client is None:
-                client.close()
-                client = self._open(spoken["ApiVersion"], self._call_s)
+            client.close()
+            client = self._open(spoken["ApiVersion"], self._call_s)
             self.cpus = client.info()["NCPU"]
             self._client = client
 
@@ -121,8 +123,11 @@ class Connection:
         with translated(self.name):
             self._api.start(name)
 
-    def stop(self, name: str, timeout_s: int) -> None:
-        """SIGTERM (or the image's STOPSIGNAL), and SIGKILL after `timeout_s`."""
+    def stop(self, name: str, timeout_s: int | None = None) -> None:
+        """SIGTERM (or the image's STOPSIGNAL), and SIGKILL after `timeout_s`.
+
+        None: after what the container was created with.
+        """
         with translated(self.name):
             self._api.stop(name, timeout_s)
 
@@ -147,14 +152,27 @@ class Connection:
         with translated(self.name):
             yield from self._api.logs(name, stream=True, follow=follow, tail=tail)
 
-    def events(self, labels: Mapping[str, str], silence_s: float) -> Iterator[str]:
-        """Ids of containers of ours to which something happens; ends after `silence_s` without."""
+    def events(self, labels: Mapping[str, str], silence_s: float) -> Iterator[tuple[str, Any]]:
+        """(id, labels) of containers of ours to which something happens.
+
+        What happens after this returns is told. Ends after `silence_s` without any, and when the
+        engine goes away: in both cases look at all of it.
+        """
         client = self._open(_OLDEST_API, silence_s)
+        filters = {"type": ["container"], "event": list(_ACTIONS), **_filter(labels)}
         try:
-            filters = {"type": ["container"], "event": list(_ACTIONS), **_filter(labels)}
+            with translated(self.name):
+                stream = client.events(decode=True, filters=filters)
+        except DriverError:
+            client.close()
+            raise
+        return self._follow(client, stream)
+
+    def _follow(self, client: _Client, stream: Any) -> Iterator[tuple[str, Any]]:
+        try:
             with suppress(Unreachable), translated(self.name):
-                for event in client.events(decode=True, filters=filters):
-                    yield event["id"]
+                for event in stream:
+                    yield event["id"], event["Actor"]["Attributes"]
         finally:
             client.close()
 
@@ -215,16 +233,17 @@ class Connection:
         with translated(self.name):
             self._api.create_volume(name, labels=dict(labels))
 
-    def volumes(self, labels: Mapping[str, str]) -> list[str]:
-        """Names of volumes with these labels."""
+    def volumes(self, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """(name, run that made it) of volumes with these labels."""
         with translated(self.name):
             found = self._api.volumes(filters=_filter(labels))["Volumes"]
-            return [each["Name"] for each in found or ()]
+        return ((each["Name"], each["Labels"].get(names.RUN, "")) for each in found or ())
 
-    def networks(self, labels: Mapping[str, str]) -> list[str]:
-        """Names of networks with these labels."""
+    def networks(self, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """(name, run that made it) of networks with these labels."""
         with translated(self.name):
-            return [each["Name"] for each in self._api.networks(filters=_filter(labels))]
+            found = self._api.networks(filters=_filter(labels))
+        return ((each["Name"], each["Labels"].get(names.RUN, "")) for each in found)
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume that nobody uses any more."""
@@ -317,7 +336,7 @@ def _container(found: Mapping[str, Any]) -> Container:
         found["Name"].lstrip("/"),
         labels[names.INSTANCE],
         state["Status"],
-        not state["StartedAt"].startswith("0001-"),
+        "" if state["StartedAt"].startswith("0001-") else state["StartedAt"],
         state["ExitCode"],
         state["OOMKilled"],
         (state.get("Health") or {}).get("Status"),

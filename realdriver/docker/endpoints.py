@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
+from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU, INSTANCE_TYPE, MEMORY
 from placement.scenario import InstanceSpec, Table
@@ -80,27 +81,34 @@ class EnginesTable(Table):
     """The file of `--engines`.
 
     Args:
-        pull: "missing" pulls what an engine lacks, as `docker run` does; "always" asks the
-            registry for each task, and falls back to what is there, as ECS's agent does.
-        stop_timeout: for containers without a stopTimeout of their own.
-        disconnected_after: an engine that is silent for so long gets no new tasks.
-        lost_after: after so long its tasks are given up and started elsewhere.
+        pull: ECS_IMAGE_PULL_BEHAVIOR; unlike ECS's agent, but as `docker run`, an engine asks a
+            registry only for what it lacks unless this says otherwise.
+        stop_timeout: for containers without a stopTimeout of their own; whole seconds.
+        silence: an engine that says nothing for so long is asked whether it is there; if it does
+            not answer in as long again, it gets no new tasks.
+        lost_after: after so long without it, its tasks are given up and started elsewhere.
         call_timeout: for one call to an engine, pulls apart.
-        keep_stopped: of each instance, so many stopped tasks stay for `stowplan logs`.
+        cleanup_wait: for so long stopped tasks stay for `stowplan logs`.
         registry: by host, as images name it. Other registries: what `docker login` stored.
         secrets: what `secrets` in task definitions name -> the environment variable with the value.
     """
 
     engine: Annotated[tuple[EngineTable, ...], Field(min_length=1)]
-    pull: Literal["missing", "always"] = "missing"
+    pull: PullBehavior = "prefer-cached"
     pull_timeout: Duration = 600_000
     stop_timeout: Duration = 30_000
-    disconnected_after: Duration = 5_000
+    silence: Duration = 3_000
     lost_after: Duration = 60_000
     call_timeout: Duration = 60_000
-    keep_stopped: Count = 20
+    cleanup_wait: Duration = 300_000
     registry: dict[str, RegistryTable] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict)
+
+    @field_serializer(
+        *("pull_timeout", "stop_timeout", "silence", "lost_after", "call_timeout", "cleanup_wait")
+    )
+    def _in_ms(self, duration_ms: int) -> str:
+        return f"{duration_ms}ms"  # as it is read: a bare number would be seconds
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

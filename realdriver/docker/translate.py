@@ -38,6 +38,7 @@ class Placed:
     address: str = ""
     cpus: int = 0
     secrets: Mapping[str, str] = field(default_factory=dict)
+    stop_timeout_s: int = 30
 
     @property
     def labels(self) -> dict[str, str]:
@@ -80,6 +81,9 @@ def create_call(task: Placed, container: ContainerDefinition) -> dict[str, Any]:
             **task.labels,
             names.CONTAINER: container.name,
         },
+        "StopTimeout": task.stop_timeout_s
+        if container.stop_timeout is None
+        else container.stop_timeout,
         "Healthcheck": _health_check(container),
         "ExposedPorts": {port: {} for port in network.get("PortBindings", ())},
         "HostConfig": _given(host),
