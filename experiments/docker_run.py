@@ -72,11 +72,12 @@ def play(order: Order) -> tuple[RunResult, Path]:
         refuse_foreign(order, header.run[ID])
         scheduler = Scheduler(header.config, order.loaded.strategies)
         recorder, usage = Recorder(), Usage()
-        driver = _driver(order, header.run[ID], journal, len(rounds))
+        made = [0]
+        driver = _driver(order, header.run[ID], journal, made)
         stack.callback(driver.close)
         if rounds:
             say(f"taking up {order.cluster.name} after {replay(scheduler, rounds)} rounds")
-            driver.restore(rounds)
+            made[0] = driver.restore(rounds)
         watchers = [recorder, usage, *([order.watch] if order.watch else [])]
         for entry in rounds:
             tee(list(watchers))(entry)
@@ -148,21 +149,19 @@ def refuse_foreign(order: Order, run: str) -> None:
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
 
 
-def _driver(order: Order, run: str, journal: DurableJournal, rounds: int) -> DockerDriver:
+def _driver(order: Order, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
     scenario = order.loaded.scenario
-    made = machines(order.engines, instance_specs(scenario))
-    taken = [0]
 
     def calls() -> list[Event]:
-        """What `stowplan drain` and others left for us."""
+        """What `stowplan drain` and others left for us since we last looked."""
         found = []
-        for number, body in journal.calls(taken[0]):
-            taken[0] = number
+        for number, body in journal.calls(made[0]):
+            made[0] = number
             found.append(msgspec.json.decode(body, type=Event))
         return found
 
     return DockerDriver(
-        made,
+        machines(order.engines, instance_specs(scenario)),
         order.engines,
         arrivals(scenario, order.run),
         stream(scenario.seed, "client"),
