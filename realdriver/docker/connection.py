@@ -208,15 +208,18 @@ class Connection:
     # --- what a cluster has on every engine -------------------------------------------------------
 
     def prepare(self, cluster: str, labels: Mapping[str, str]) -> None:
-        """Make the cluster's network and the image of pause containers, where they are missing."""
+        """Make the cluster's network, where it is missing."""
         network = names.network_name(cluster)
-        with translated(self.name):
-            if not self._api.networks(names=[network], filters=_filter(labels)):
-                with suppress(docker.errors.APIError):
+        try:
+            with translated(self.name):
+                if not self._api.networks(names=[network], filters=_filter(labels)):
                     self._api.create_network(
                         network, "bridge", labels=dict(labels), check_duplicate=True
                     )
-                self._api.inspect_network(network)
+        except Conflict:
+            with translated(self.name):  # made meanwhile, or not ours
+                if not self._api.networks(names=[network], filters=_filter(labels)):
+                    raise
 
     def ensure_pause_image(self) -> None:
         """Make the image of pause containers: one program of a few bytes, nothing to pull."""

@@ -15,13 +15,15 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
-from placement.model import AVAILABILITY_ZONE, CPU, INSTANCE_TYPE, MEMORY
+from placement.model import AVAILABILITY_ZONE, CPU, ENI, INSTANCE_TYPE, MEMORY
 from placement.scenario import InstanceSpec, Table
 from placement.scenario_fields import Count, Duration, Positive
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 # Instances that share an engine share its ports, unless each has an address of its own; on Linux
 # all of 127/8 is the machine's own.
+# Task networks cost next to nothing on an engine; EC2's interfaces are what is scarce.
+_NETWORKS = 1000
 _FIRST_OWN_ADDRESS = IPv4Address("127.0.1.1")
 
 
@@ -157,7 +159,7 @@ def _instances(index: int, engine: EngineTable) -> list[InstanceSpec]:
         attributes[AVAILABILITY_ZONE] = engine.zone
     if engine.instance_type:
         attributes[INSTANCE_TYPE] = engine.instance_type
-    resources = {CPU: engine.cpu, MEMORY: engine.memory, **engine.resources}
+    resources = {CPU: engine.cpu, MEMORY: engine.memory, ENI: _NETWORKS, **engine.resources}
     return [
         InstanceSpec(
             name if engine.count == 1 else f"{name}-{number}",

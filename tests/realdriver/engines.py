@@ -8,7 +8,6 @@ while containers live on; killing tini is a power cut.
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import shutil
@@ -23,10 +22,27 @@ from pathlib import Path
 
 import docker
 
-PROGRAMS = ("dockerd", "containerd", "runc", "tini", "iptables", "ip", "nsenter", "busybox")
-PACKAGES = ("docker.io", "iptables", "iproute2", "tini", "busybox-static", "docker-registry")
+PROGRAMS = (
+    "dockerd",
+    "containerd",
+    "runc",
+    "tini",
+    "iptables",
+    "ip",
+    "nsenter",
+    "setpriv",
+    "busybox",
+)
+PACKAGES = (
+    "docker.io",
+    "iptables",
+    "iproute2",
+    "tini",
+    "busybox-static",
+    "docker-registry",
+    "apache2-utils",
+)
 IMAGE = "stowplan-test:1"
-_numbers = itertools.count()
 
 
 @cache
@@ -54,7 +70,6 @@ class Engine:
 
     def __init__(self, folder: Path, args: tuple[str, ...] = (), data_mib: int | None = None):
         self.folder, self.args, self.data_mib = folder, args, data_mib
-        self.name = f"stow{os.getpid()}-{next(_numbers)}"
         self.socket = folder / "docker.sock"
         self.url = f"unix://{self.socket}"
         self._init: subprocess.Popen[bytes] | None = None
@@ -65,16 +80,16 @@ class Engine:
     def boot(self) -> Engine:
         """Switch the machine on and start its engine; returns when it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        _run("ip", "netns", "add", self.name)
         self._power_on()
         self.start()
         return self
 
     def _power_on(self) -> None:
-        net = f"--net=/run/netns/{self.name}"
-        flags = ["--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child=SIGKILL"]
+        # With the test process goes the machine, and with the machine all that is on it.
+        spaces = ["--net", "--pid", "--mount", "--uts", "--ipc", "--mount-proc", "--fork"]
+        outer = ["setpriv", "--pdeathsig", "KILL", "unshare", *spaces, "--kill-child=SIGKILL"]
         self._init = subprocess.Popen(
-            ["nsenter", net, "unshare", *flags, "--mount-proc", "tini", "--", "sleep", "infinity"],
+            [*outer, "tini", "--", "sleep", "infinity"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -109,7 +124,6 @@ class Engine:
     def close(self) -> None:
         """Take the machine away, disk included."""
         self.power_off()
-        _run("ip", "netns", "delete", self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def enter(self, *command: str) -> subprocess.CompletedProcess[bytes]:
@@ -160,9 +174,8 @@ class Engine:
 
     def kill(self) -> None:
         """kill -9 of the daemon; containers live on without it."""
-        os.kill(self.daemon_pid, signal.SIGKILL)
         assert self._daemon is not None
-        self._daemon.wait()
+        kill_inside(self._daemon)
 
     def hang(self) -> None:
         """The daemon hangs: its socket takes connections that nobody serves."""
@@ -223,6 +236,14 @@ def _busybox() -> bytes:
     return buffer.getvalue()
 
 
+def kill_inside(process: subprocess.Popen[bytes]) -> None:
+    """End what was started by `Engine.entering`: nsenter alone would leave it behind."""
+    inside = _child(process.pid)
+    if inside is not None:
+        os.kill(inside, signal.SIGKILL)
+    process.wait()
+
+
 def _child(pid: int) -> int | None:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -236,7 +257,3 @@ def _until(happens, what: str, seconds: float = 20) -> None:
     while not happens():
         assert time.monotonic() < end, what
         time.sleep(0.02)
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
