@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from experiments.clusters import Cluster
-from experiments.docker_run import copy_journal
+from experiments.commands import read_journal_file
 from placement import messages as m
 from placement.checkers import check_rounds
 from placement.journal import replay
@@ -87,6 +87,10 @@ class User:
         """The cluster's files."""
         return Cluster(self.folder / "state" / "stowplan" / "tiny")
 
+    def lasts(self, seconds: int) -> None:
+        """Let the scenario's duration be this."""
+        (self.folder / "scenario.toml").write_text(SCENARIO.format(seconds=seconds))
+
     def written(self) -> list[m.Round]:
         """What the journal holds."""
         found = self.cluster.read()
@@ -132,6 +136,7 @@ def test_a_run_from_nothing_to_a_report_leaves_nothing(user):
 
 
 def test_a_second_run_is_refused_here_and_with_a_journal_elsewhere(user):
+    user.lasts(120)
     first = user.run(wait=False)
     try:
         user.until(user.serves)
@@ -151,6 +156,7 @@ def test_ctrl_c_leaves_the_tasks_and_down_removes_them_and_nothing_else(user):
     with user.engine.client() as client:
         foreign = client.api.create_container(IMAGE, ["sleep", "1000"], name="foreign")
         client.api.start(foreign)
+        user.lasts(120)
         try:
             process = user.run(wait=False)
             user.until(user.serves)
@@ -173,7 +179,7 @@ def test_ctrl_c_leaves_the_tasks_and_down_removes_them_and_nothing_else(user):
 
 
 def test_status_logs_drain_and_stop_task_while_the_run_goes_on(user):
-    (user.folder / "scenario.toml").write_text(SCENARIO.format(seconds=60))
+    user.lasts(120)
     process = user.run(wait=False)
     try:
         user.until(lambda: "3-c" in ours(user.engine, "tiny"))
@@ -193,10 +199,12 @@ def test_status_logs_drain_and_stop_task_while_the_run_goes_on(user):
         process.wait()
 
 
-def kill_and_take_up(user, points):
-    """Kill the run so many seconds after its start, one after the other; then let it end."""
-    for seconds in points:
+def kill_and_take_up(user, delays):
+    """Kill the run so many seconds after it did something, again and again; then let it end."""
+    for seconds in delays:
+        rounds = len(user.written())
         process = user.run(wait=False)
+        user.until(lambda r=rounds, p=process: len(user.written()) > r or p.poll() is not None)
         time.sleep(seconds)
         process.kill()
         process.wait()
@@ -204,10 +212,17 @@ def kill_and_take_up(user, points):
     assert last.returncode == 0, last.stderr
 
 
-def started_once(user, rounds):
-    """No task was started on two instances, and every one that was, ended or was to live on."""
-    starts = [t for r in rounds for c in r.commands if isinstance(c, m.StartTasks) for t in c.tasks]
-    assert len(starts) == len(set(starts))
+def killed_at(user, delays):
+    """What must hold after a run that was killed again and again."""
+    before = int(time.time())
+    kill_and_take_up(user, delays)
+    journal = next((user.folder / "out" / "journals").iterdir())
+    _, rounds = read_journal_file(journal)
+    replay(Scheduler(), rounds)
+    assert check_rounds(rounds) == []
+    commands = [c for entry in rounds for c in entry.commands if isinstance(c, m.StartTasks)]
+    asked = [task for command in commands for task in command.tasks]
+    jobs = {task for command in commands if command.service is None for task in command.tasks}
     ended = {
         task
         for entry in rounds
@@ -215,54 +230,30 @@ def started_once(user, rounds):
         if isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED
         for task in event.tasks
     }
-    jobs = {
-        task
-        for entry in rounds
-        for command in entry.commands
-        if isinstance(command, m.StartTasks) and command.service is None
-        for task in command.tasks
-    }
+    assert len(asked) == len(set(asked))
+    assert jobs
     assert jobs <= ended
-    return jobs
+    started = starts_seen(user.engine, before)
+    assert len(started) == len(set(started)), "a container was started twice"
+    assert jobs <= set(started)
+    assert ours(user.engine, "tiny") == {}
 
 
-def killed_at(user, points):
-    """What must hold after a run that was killed at these points and taken up."""
-    once = "mkdir -p /seen; touch /seen/$HOSTNAME; exit 0"
-    (user.folder / "job.json").write_text(task_definition("job", once))
-    with user.engine.client() as client:
-        before = time.time()
-        kill_and_take_up(user, points)
-        journal = user.cluster.folder / "journal-1.sqlite"
-        copy_journal(journal, user.folder / "j.gz")
-        rounds = Cluster(journal.parent).read()
-        assert rounds is None, "the journal was put aside"
-        from experiments.commands import read_journal_file
-
-        _, rounds = read_journal_file(user.folder / "j.gz")
-        replay(Scheduler(), rounds)
-        assert check_rounds(rounds) == []
-        jobs = started_once(user, rounds)
-        starts = [
-            event["Actor"]["Attributes"]["stowplan.task"]
-            for event in client.events(
-                since=int(before),
-                until=int(time.time()) + 1,
-                decode=True,
-                filters={"event": "start", "label": "stowplan.cluster=tiny"},
-            )
-        ]
-        assert sorted(starts) == sorted(set(starts)), "a container was started twice"
-        assert {str(job) for job in jobs} <= set(starts)
-        assert ours(user.engine, "tiny") == {}
+def starts_seen(engine, since):
+    """The tasks of which the engine itself says that it started a container, in order."""
+    with engine.client() as client:
+        label = {"event": "start", "label": "stowplan.cluster=tiny"}
+        until = int(time.time()) + 1
+        events = client.events(since=since, until=until, decode=True, filters=label)
+        return [int(each["Actor"]["Attributes"]["stowplan.task"]) for each in events]
 
 
 def test_a_run_that_is_killed_is_taken_up_where_it_was(user):
-    killed_at(user, [2.6, 3.2, 4.1])
+    killed_at(user, [0.0, 0.1, 0.6])
 
 
 @pytest.mark.long
 def test_killed_at_fifty_random_points(user):
     rng = random.Random(7)
-    (user.folder / "scenario.toml").write_text(SCENARIO.format(seconds=30))
-    killed_at(user, [rng.uniform(1.5, 4.0) for _ in range(50)])
+    user.lasts(40)
+    killed_at(user, [rng.uniform(0, 0.8) for _ in range(50)])
