@@ -25,12 +25,14 @@ class Thing:
     kind: str
     name: str
     run: str
+    runs: bool = False
 
     def remove(self) -> None:
         """Take it away; a container is asked to stop first."""
         if self.kind == "container":
-            with suppress(DriverError):  # gone, or never started: either way it goes now
-                self.engine.stop(self.name)
+            if self.runs:
+                with suppress(DriverError):  # ended meanwhile: either way it goes now
+                    self.engine.stop(self.name)
             self.engine.remove(self.name)
         elif self.kind == "volume":
             self.engine.remove_volume(self.name)
@@ -98,8 +100,8 @@ def leftovers(
 
 def _things(connection: Connection, labels: dict[str, str]) -> Iterator[Thing]:
     for found in connection.list(labels):
-        name = found["Names"][0].lstrip("/")
-        yield Thing(connection, "container", name, found["Labels"].get(names.RUN, ""))
+        name, runs = found["Names"][0].lstrip("/"), found["State"] not in ("created", "exited")
+        yield Thing(connection, "container", name, found["Labels"].get(names.RUN, ""), runs)
     for name, run in connection.volumes(labels):
         yield Thing(connection, "volume", name, run)
     for name, run in connection.networks(labels):

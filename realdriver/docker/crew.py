@@ -17,8 +17,8 @@ from realdriver.docker.connection import Connection, Container
 
 Job = Callable[[], None]
 
-# Enough for an engine to be busy; more only make each start slower.
-_CALLERS, _PULLERS, _STOPPERS, _SWEEPERS = 4, 4, 16, 2
+# As many calls at a time: enough for an engine to be busy; more only make each start slower.
+CALLERS, _PULLERS, _STOPPERS, _SWEEPERS = 4, 4, 16, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Crew:
         self._known: dict[tuple[str, str], Container] = {}
         self._looks = 0
         self.call, self.pull, self.stop, self.sweep = (
-            _Workers(count) for count in (_CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
+            _Workers(count) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
         )
         Thread(target=self._watch, daemon=True).start()
 

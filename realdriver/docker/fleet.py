@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 
 from placement import messages as m
@@ -245,7 +246,7 @@ class Fleet:
             kept = task in self._book.tasks or any(task in host.placed for host in engine.hosts)
             if not kept:
                 engine.sweeping += 1
-                engine.crew.sweep(lambda name=container.full_name: self._remove(engine, name))
+                engine.crew.sweep(partial(self._remove, engine, container.full_name))
 
     def _remove(self, engine: _Engine, name: str) -> None:
         with suppress(DriverError):  # else the next look finds it again
@@ -282,7 +283,7 @@ class Fleet:
             len(self._hosts),
             machine,
             self._config,
-            lambda order: self._submit(engine, order),
+            partial(self._submit, engine),
             self._placed,
         )
         self._hosts.append(host)
@@ -312,7 +313,7 @@ class Fleet:
         for news in host.news:
             task = host.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
             if task is not None and task.definition.network_mode == "awsvpc":
-                engine.crew.sweep(lambda task=task: engine.hands.let_network_go(task))
+                engine.crew.sweep(partial(engine.hands.let_network_go, task))
 
     def _placed(self, machine: Machine, entry: TaskEntry, definition: TaskDefinition) -> Placed:
         return Placed(

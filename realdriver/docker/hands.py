@@ -88,6 +88,7 @@ class Hands:
     ) -> None:
         self._connection, self._credentials = connection, credentials
         self._pulling: dict[str, Lock] = {}
+        self._there: set[str] = set()
         self._doing: dict[type, Callable[[Order], Answer]] = {
             r.PullImage: self._pull,
             r.CreateContainer: self._create,
@@ -119,10 +120,16 @@ class Hands:
         assert isinstance(action, r.PullImage)
         # One pull of an image at a time: the others then find it there, or ask for little.
         with self._pulling.setdefault(action.image, Lock()):
-            if not (action.unless_cached and self._connection.has_image(action.image)):
+            if not (action.unless_cached and self._has(action.image)):
                 registry = action.image.split("/")[0] if "/" in action.image else ""
                 self._connection.pull(action.image, self._credentials.get(registry))
+                self._there.add(action.image)
         return Answer(order, r.ImagePulled(action.task, action.container))
+
+    def _has(self, image: str) -> bool:
+        if image not in self._there and self._connection.has_image(image):
+            self._there.add(image)
+        return image in self._there
 
     def _create(self, order: Order) -> Answer:
         action, task = order.action, order.task
@@ -130,8 +137,12 @@ class Hands:
             self._hold_network(task)
         for name in volumes(task).values():
             self._connection.create_volume(name, task.labels)
-        call = create_call(task, _definition(task, action.container))
-        self._connection.create(task.name(action.container), call)
+        definition = _definition(task, action.container)
+        try:
+            self._connection.create(task.name(action.container), create_call(task, definition))
+        except NotFound:
+            self._there.discard(definition.image)  # somebody removed it
+            raise
         return Answer(order, r.Created(action.task, action.container))
 
     def _hold_network(self, task: Placed) -> None:
@@ -144,10 +155,11 @@ class Hands:
         action = order.action
         name = order.task.name(action.container)
         self._connection.start(name)
+        started = r.Started(action.task, action.container)
+        if not _definition(order.task, action.container).port_mappings:
+            return Answer(order, started)  # an inspection would say nothing new
         try:
-            return Answer(
-                order, r.Started(action.task, action.container), self._connection.inspect(name)
-            )
+            return Answer(order, started, self._connection.inspect(name))
         except NotFound:
             return Answer(order, r.Exited(action.task, action.container, _KILLED))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from placement import messages as m
 from placement.agent import runtime as r
 from placement.model import StopCode, TaskStatus
@@ -14,12 +12,12 @@ from placement.model import StopCode, TaskStatus
 def events_of(news: Iterable[r.News]) -> list[m.Event]:
     """What happened, in order; what is alike and adjacent in one message."""
     events: list[m.Event] = []
-    for event in filter(None, map(_event, news)):
+    for event in (each for one in news if (each := _event(one)) is not None):
         last = events[-1] if events else None
         if isinstance(event, m.TasksChanged) and isinstance(last, m.TasksChanged):
-            both = msgspec.structs.replace(event, tasks=last.tasks + event.tasks)
-            if both == msgspec.structs.replace(last, tasks=both.tasks):
-                events[-1] = both
+            tasks, rest = last.tasks + event.tasks, (event.stop_code, event.reason)
+            if (last.status, last.stop_code, last.reason) == (event.status, *rest):
+                events[-1] = m.TasksChanged(event.status, tasks, *rest)
                 continue
         events.append(event)
     return events

@@ -66,7 +66,7 @@ def create_call(task: Placed, container: ContainerDefinition) -> dict[str, Any]:
     raw = _document(task.definition, container.name)
     network, endpoints = _network(task, container, raw)
     host = {**_limits(task, container, raw), **_host(task, raw), **network}
-    call = {
+    call: dict[str, Any] = {
         "Image": container.image,
         "Cmd": raw.get("command"),
         "Entrypoint": raw.get("entryPoint"),
