@@ -14,11 +14,14 @@ from placement.client import Arrival, RetryPolicy
 from placement.messages import (
     CircuitBreaker,
     CreateService,
+    Event,
+    PutClusterCapacityProviders,
     RegisterTaskDefinition,
     RunTask,
     UpdateService,
 )
-from placement.scenario import Run, Scenario, ServiceTable, WorkloadTable
+from placement.scenario import Run, Scenario, ServiceTable, WorkloadTable, instance_spec
+from placement.scenario_capacity import creation, strategy_of
 from sim.models import stream
 
 
@@ -29,6 +32,8 @@ def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
     """
     for document in scenario.task_definitions.values():
         yield Arrival(0, RegisterTaskDefinition(dict(document)))
+    for call in _capacity_calls(scenario):
+        yield Arrival(0, call)
     services = sorted(_service_calls(scenario, run), key=attrgetter("at_ms"))
     sources = [_run_task_calls(scenario, run, table) for table in scenario.workload]
     merged = heapq.merge(iter(services), *sources, key=attrgetter("at_ms"))
@@ -39,6 +44,18 @@ def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
             arrival = Arrival(arrival.at_ms, call, arrival.run_ms, arrival.retry)
             request += 1
         yield arrival
+
+
+def _capacity_calls(scenario: Scenario) -> Iterator[Event]:
+    for table in scenario.capacity_provider:
+        specs = [
+            instance_spec(table, name, scenario.instance_types[name], table.zones[0], 0)
+            for name in table.instance_types
+        ]
+        yield creation(table, [(spec.resources, spec.attributes) for spec in specs])
+    default = strategy_of(scenario.cluster.default_capacity_provider_strategy)
+    if default:
+        yield PutClusterCapacityProviders(default)
 
 
 def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
@@ -58,6 +75,7 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 table.maximum_percent,
                 CircuitBreaker(**breaker.model_dump()) if breaker else None,
                 table.availability_zone_rebalancing,
+                strategy_of(table.capacity_provider_strategy),
             ),
         )
         for step in table.scale:
@@ -93,6 +111,7 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
             started_by=table.name,
             resources=job.resources,
             expected_ms=expect(job),
+            capacity_provider_strategy=strategy_of(table.capacity_provider_strategy),
         )
         yield Arrival(job.at_ms, call, job.run_ms, retry)
 

@@ -70,6 +70,11 @@ COMMANDS = {
         "add_arguments",
         "replay the OpenB evaluation (USENIX ATC'23) under a policy",
     ),
+    "replay": (
+        "experiments.replay",
+        "add_arguments",
+        "draw a journal as a map of the cluster over time, one HTML file",
+    ),
     "soak": (
         "experiments.soak",
         "add_arguments",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import gzip
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.load import load_scenario, load_strategies
@@ -118,14 +120,20 @@ def _verify_one(journal: Path, folder: Path) -> bool:
     return bool(violations)
 
 
-def read_journal_file(journal: Path) -> tuple[Header, list[Round]]:
-    """Header and rounds of a journal (.jsonl.gz). Raises SpecError where it cannot be read."""
+@contextmanager
+def open_journal(journal: Path) -> Iterator[tuple[Header, Iterator[Round]]]:
+    """A journal's header and its rounds, read one by one; SpecError where it cannot be read."""
     try:
         with gzip.open(journal) as stream:
-            header, entries = read_journal(stream, str(journal))
-            return header, list(entries)
+            yield read_journal(stream, str(journal))
     except (OSError, EOFError) as error:
         raise SpecError([(str(journal), str(error))]) from error
+
+
+def read_journal_file(journal: Path) -> tuple[Header, list[Round]]:
+    """Header and all rounds of a journal (.jsonl.gz). Raises as `open_journal` does."""
+    with open_journal(journal) as (header, rounds):
+        return header, list(rounds)
 
 
 def _extra_strategies(texts: list[str]) -> dict[str, str | list[str]]:

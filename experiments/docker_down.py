@@ -45,7 +45,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """All that carries a cluster's label, and the engines that could not be asked."""
+    """All that carries a cluster's label; `silent` says why engines could not be asked."""
 
     things: tuple[Thing, ...]
     silent: tuple[str, ...]
@@ -91,10 +91,10 @@ def leftovers(
         try:
             connection.check(engines.silence / 1000)
             things += _things(connection, labels)
-        except Unreachable:
+        except Unreachable as error:
             if not reachable_only:
                 raise
-            silent.append(connection.name)
+            silent.append(str(error))
     return Leftovers(tuple(things), tuple(silent))
 
 

@@ -69,7 +69,7 @@ def play(order: Order) -> tuple[RunResult, Path]:
         journal = DurableJournal(order.cluster.journal)
         stack.callback(journal.close)
         header, rounds = _begun(order, journal)
-        refuse_foreign(order, header.run[ID])
+        check_engines(order, header.run[ID])
         scheduler = Scheduler(header.config, order.loaded.strategies)
         recorder, usage = Recorder(), Usage()
         made = [0]
@@ -140,9 +140,13 @@ def _digest(scenario: Scenario, run: Run) -> str:
     return hashlib.sha256(f"{scenario.model_dump_json()} {run.id}".encode()).hexdigest()
 
 
-def refuse_foreign(order: Order, run: str) -> None:
-    """Refuse a cluster of whose name another run, with a journal elsewhere, has containers."""
-    others = leftovers(order.engines, order.cluster.name, None, reachable_only=True).without(run)
+def check_engines(order: Order, run: str) -> None:
+    """Refuse a cluster of whose name another run, with a journal elsewhere, has containers; and
+    engines of which none is there."""
+    found = leftovers(order.engines, order.cluster.name, None, reachable_only=True)
+    if len(found.silent) == len(order.engines.engine):
+        raise SpecError([("--engines", f"no engine answers: {'; '.join(found.silent)}")])
+    others = found.without(run)
     if others.count:
         what = f"another run's {others.summary} are on these engines"
         cure = f"remove them by `stowplan down --cluster {order.cluster.name}`, or name another"

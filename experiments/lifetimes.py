@@ -32,7 +32,8 @@ class History:
         size = job.cpu, job.memory
         jobs, total_ms = self._ended.get(size) or self._ended.get(None, (0, 0))
         self._jobs += 1
-        heapq.heappush(self._running, (job.at_ms + job.run_ms, self._jobs, job.run_ms, size))
+        if job.run_ms is not None:
+            heapq.heappush(self._running, (job.at_ms + job.run_ms, self._jobs, job.run_ms, size))
         return total_ms // jobs if jobs else None
 
 

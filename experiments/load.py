@@ -81,6 +81,7 @@ def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Sc
     """Of the catalogue only what is used, and plain input where describe's output was given."""
     used = {each.instance_type for each in (*scenario.fleet, *scenario.optimize.offer)}
     used |= {scenario.optimize.instance_type}
+    used.update(*(group.instance_types for group in scenario.capacity_provider))
     types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
     documents = {name: dict(each.document) for name, each in definitions.items()}
     return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})

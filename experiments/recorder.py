@@ -10,79 +10,32 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from experiments.capacity_record import CapacityRecord
+from experiments.leftovers import Demand, Leftover, leftovers
+from experiments.records import (
+    INTEGRATED,
+    SAMPLE_FIELDS,
+    InstanceRecord,
+    OwnerRecord,
+    TaskRecord,
+    Totals,
+)
+from experiments.service_log import ServiceLog
 from placement import messages as m
 from placement.client import RESUBMIT, RETRY
 from placement.launches import Launches
-from placement.model import AVAILABILITY_ZONE, CPU, INSTANCE_TYPE, MEMORY, StopCode, TaskStatus
+from placement.model import (
+    AVAILABILITY_ZONE,
+    CPU,
+    INSTANCE_TYPE,
+    MEMORY,
+    PORTS,
+    StopCode,
+    TaskStatus,
+)
 from placement.taskdef import TaskOverride, task_resources
-
-
-@dataclass(slots=True)
-class InstanceRecord:
-    """One instance: what it is, what it holds now, and for how long it held anything."""
-
-    name: str
-    zone: str
-    type: str
-    cpu: int
-    memory: int
-    price_microusd_hour: int
-    since_ms: int
-    until_ms: int | None = None
-    cpu_used: int = 0
-    memory_used: int = 0
-    tasks: int = 0
-    ever_used: bool = False
-    busy_ms: int = 0
-    busy_since_ms: int = 0
-
-
-@dataclass(slots=True)
-class OwnerRecord:
-    """A request or a service: what it asked for and what became of it."""
-
-    name: str
-    is_service: bool
-    submitted_ms: int
-    wanted: int
-    started: int = 0
-    running: int = 0
-    owed: int = 0
-    short_ms: int = 0
-    settled_ms: int = 0
-
-    def settle(self, now_ms: int) -> None:
-        """Book the time since the last change as short, if it was; call before each change."""
-        if self.running < self.wanted:
-            self.short_ms += now_ms - self.settled_ms
-        self.settled_ms = now_ms
-
-
-@dataclass(slots=True)
-class Totals:
-    """Sums over all present instances, at one time."""
-
-    cpu: int = 0
-    memory: int = 0
-    cpu_used: int = 0
-    memory_used: int = 0
-    present: int = 0
-    busy: int = 0
-    running: int = 0
-    pending: int = 0
-    waiting: int = 0
-
-
-SAMPLE_FIELDS = tuple(Totals.__dataclass_fields__)
-
-
-@dataclass(slots=True)
-class _Task:
-    owner: int | str
-    instance: int
-    cpu: int
-    memory: int
-    running: bool = False
 
 
 @dataclass
@@ -90,7 +43,9 @@ class Recorder:
     """Call it with every round, then `finish`.
 
     `samples` holds (ms, Totals fields) every `step_ms`; `frames` the fill of every instance, the
-    larger of its CPU and memory shares in percent (255: not there), every `frame_ms`.
+    larger of its CPU and memory shares in percent (255: not there), every `frame_ms`, and
+    `leftovers` what is free then. `waits_ms`: submission to RUNNING of workloads' tasks;
+    `starts_ms`: from the command that places a task to RUNNING, of all tasks.
     """
 
     step_ms: int = 10_000
@@ -100,23 +55,30 @@ class Recorder:
     totals: Totals = field(default_factory=Totals)
     samples: list[tuple[int, ...]] = field(default_factory=list)
     frames: list[tuple[int, list[int]]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
     waits_ms: list[int] = field(default_factory=list)
+    starts_ms: list[int] = field(default_factory=list)
+    services_log: ServiceLog = field(default_factory=ServiceLog)
     refusals: Counter[str] = field(default_factory=Counter)
     submitted: int = 0
-    finished: int = 0
     lost: int = 0
     recovered: int = 0
     lost_ms: int | None = None
     services_back_ms: int | None = None
-    integrals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SAMPLE_FIELDS, 0))
+    integrals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INTEGRATED, 0))
     now_ms: int = 0
+    capacity: CapacityRecord = field(default_factory=CapacityRecord)
 
     def __post_init__(self) -> None:
         self._launches = Launches()
-        self._tasks: dict[int, _Task] = {}
+        self._tasks: dict[int, TaskRecord] = {}
         self._on: dict[int, set[int]] = {}
         # Tasks that went with their instance in this round: the notice that names them follows.
         self._died: dict[int, int | str] = {}
+        self._resources: dict[int, tuple[tuple[str, int], ...]] = {}
+        self._kinds: Counter[Demand] = Counter()
+        self._demands: dict[tuple[object, ...], Demand] = {}
+        self._of_services: set[int] = set()  # tasks of services that waited
         self._next_sample = self._next_frame = 0
         self._handlers = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
@@ -130,16 +92,21 @@ class Recorder:
             m.StartTasks: self._start,
             m.TasksStopped: self._stopped_by_scheduler,
             m.RunTaskFailed: self._failed,
+            m.CallThrottled: self._throttled,
+            m.TasksProvisioning: self._provisioning,
             m.ServiceEvent: self._service_event,
         }
 
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
         self._advance(entry.now_ms)
-        for message in (*entry.accepted(), *entry.commands):
+        accepted = entry.accepted()
+        self.services_log(entry, accepted)
+        for message in (*accepted, *entry.commands):
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
+            self.capacity.take(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:
@@ -152,6 +119,7 @@ class Recorder:
                 instance.until_ms = now_ms
         for service in self.services():
             service.settle(now_ms)
+        self.services_log.finish(now_ms)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -159,7 +127,7 @@ class Recorder:
         self._sample_until(now_ms)
         passed = now_ms - self.now_ms
         if passed:
-            for name in SAMPLE_FIELDS:
+            for name in INTEGRATED:
                 self.integrals[name] += getattr(self.totals, name) * passed
         self.now_ms = now_ms
 
@@ -171,6 +139,7 @@ class Recorder:
             self._next_sample += self.step_ms
         while self._next_frame < now_ms:
             self.frames.append((self._next_frame, [self._fill(i) for i in self.instances]))
+            self.leftovers += self._leftovers(self._next_frame)
             self._next_frame += self.frame_ms
 
     def _fill(self, instance: InstanceRecord) -> int:
@@ -186,6 +155,16 @@ class Recorder:
         ]
         return min(100, round(100 * max(shares, default=0)))
 
+    def _leftovers(self, ms: int) -> list[Leftover]:
+        there = [i for i in self.instances if i.until_ms is None]
+        if not there:
+            return []
+        more = list(dict.fromkeys(name for i in there for name in i.more))
+        have = [(i.cpu, i.memory, *(i.more.get(n, 0) for n in more)) for i in there]
+        held = [(i.cpu_used, i.memory_used, *(i.more_used[n] for n in more)) for i in there]
+        tables = (np.array(rows, dtype=np.int64) for rows in (have, held))
+        return leftovers(ms, [CPU, MEMORY, *more], *tables, self._kinds)
+
     # --- instances ------------------------------------------------------------------------------
 
     def _registered(self, event: m.InstanceRegistered) -> None:
@@ -198,6 +177,7 @@ class Recorder:
             event.resources[MEMORY],
             event.price_microusd_hour,
             self.now_ms,
+            more={n: a for n, a in event.resources.items() if n not in (CPU, MEMORY, PORTS)},
         )
         self.instances.append(record)
         self.totals.cpu += record.cpu
@@ -229,12 +209,20 @@ class Recorder:
             if event.started_by.endswith(RESUBMIT):
                 self.totals.waiting += event.count
             return
+        if event.resources:
+            self._resources[event.request] = event.resources
         self._submit(event, event.count)
+
+    def _throttled(self, event: m.CallThrottled) -> None:
+        """A job is submitted when it is first asked for; its retry is known by its name."""
+        if event.count and not event.started_by.endswith((RETRY, RESUBMIT)):
+            assert event.request is not None
+            self._submit(event, event.count)
 
     def _start_task(self, event: m.StartTask) -> None:
         self._submit(event, len(event.instances))
 
-    def _submit(self, event: m.RunTask | m.StartTask, count: int) -> None:
+    def _submit(self, event: m.RunTask | m.StartTask | m.CallThrottled, count: int) -> None:
         owner = OwnerRecord(event.started_by, False, self.now_ms, count)
         self.owners[event.request] = owner
         self.submitted += count
@@ -254,17 +242,16 @@ class Recorder:
     # --- the lives of tasks ---------------------------------------------------------------------
 
     def _start(self, command: m.StartTasks) -> None:
-        override = TaskOverride(command.cpu, command.memory)
-        definition = self._launches.definition(command.task_definition)
-        demand = task_resources(definition, override)
-        cpu, memory = demand.get(CPU, 0), demand.get(MEMORY, 0)
+        kind = self._demand(command)
+        (_, cpu), (_, memory), more = kind[0], kind[1], kind[2:]
+        self._kinds[kind] += len(command.tasks)
         key = command.request if command.service is None else command.service
         assert key is not None
         if command.service is None:
             self.totals.waiting -= len(command.tasks)
         self.totals.pending += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = _Task(key, number, cpu, memory)
+            self._tasks[task] = TaskRecord(key, number, cpu, memory, self.now_ms, more)
             self._on.setdefault(number, set()).add(task)
             record = self.instances[number]
             if not record.tasks:
@@ -276,6 +263,20 @@ class Recorder:
             record.memory_used += memory
             self.totals.cpu_used += cpu
             self.totals.memory_used += memory
+            for name, amount in more:
+                record.more_used[name] += amount
+
+    def _demand(self, command: m.StartTasks) -> Demand:
+        """What each task of a command takes: CPU, memory, then the others but ports."""
+        resources = () if command.request is None else self._resources.get(command.request, ())
+        key = command.task_definition, command.cpu, command.memory, resources
+        if key not in self._demands:
+            override = TaskOverride(command.cpu, command.memory, resources)
+            asked = task_resources(self._launches.definition(command.task_definition), override)
+            others = [(n, a) for n, a in asked.items() if a and n not in (CPU, MEMORY, PORTS)]
+            first = (CPU, asked.get(CPU, 0)), (MEMORY, asked.get(MEMORY, 0))
+            self._demands[key] = (*first, *others)
+        return self._demands[key]
 
     def _changed(self, event: m.TasksChanged) -> None:
         if event.status is TaskStatus.RUNNING:
@@ -287,13 +288,15 @@ class Recorder:
             for task in event.tasks:
                 if task in self._tasks:
                     done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
-                    self.finished += done and self._tasks[task].running
+                    self.totals.finished += done and self._tasks[task].running
                     self._remove(task)
 
-    def _running(self, task: _Task) -> None:
+    def _running(self, task: TaskRecord) -> None:
         task.running = True
         self.totals.pending -= 1
         self.totals.running += 1
+        self.totals.started += 1
+        self.starts_ms.append(self.now_ms - task.placed_ms)
         owner = self.owners[task.owner]
         owner.settle(self.now_ms)
         owner.running += 1
@@ -318,6 +321,8 @@ class Recorder:
         record.memory_used -= gone.memory
         self.totals.cpu_used -= gone.cpu
         self.totals.memory_used -= gone.memory
+        for name, amount in gone.more:
+            record.more_used[name] -= amount
         if gone.running:
             self.totals.running -= 1
             owner = self.owners[gone.owner]
@@ -327,13 +332,19 @@ class Recorder:
             self.totals.pending -= 1
 
     def _stopped_by_scheduler(self, notice: m.TasksStopped) -> None:
-        if notice.stop_code is not StopCode.INFRASTRUCTURE_HEALTH:
-            self.totals.waiting -= len(notice.tasks)
-            return
-        self.lost += len(notice.tasks)
-        self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
-        for task in notice.tasks:
-            self.owners[self._died[task]].owed += 1
+        lost = [self._died[task] for task in notice.tasks if task in self._died]
+        self.totals.waiting -= sum(
+            task not in self._died and task not in self._of_services for task in notice.tasks
+        )
+        if lost:
+            self.lost += len(lost)
+            self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
+            for owner in lost:
+                self.owners[owner].owed += 1
+
+    def _provisioning(self, notice: m.TasksProvisioning) -> None:
+        if notice.service is not None:
+            self._of_services.update(notice.tasks)
 
     def _failed(self, notice: m.RunTaskFailed) -> None:
         self.refusals[notice.failure.reason] += notice.count

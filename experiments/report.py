@@ -109,14 +109,25 @@ def _words(fault: Any) -> str:
         learns = duration((fault.at + fault.detect) / 1000)
         return f"{fault.zone} is lost at {at}; ECS learns of it at {learns}"
     until = "" if fault.until is None else f" until {duration(fault.until / 1000)}"
+    if fault.kind == "insufficient-capacity":
+        where = f"{fault.instance_type or 'instance'} in {fault.zone or 'any zone'}"
+        return f"EC2 has no {where} to launch from {at}{until}"
+    if fault.kind == "api-throttling":
+        rate = f" to {fault.rate_per_s} a second" if fault.rate_per_s else ""
+        return f"API calls and launches are throttled{rate} from {at}{until}"
     if fault.kind == "start-failure":
         return f"tasks of {fault.task_definition} fail to start from {at}{until}"
-    which = f"of {fault.zone}" if fault.zone else f"with {fault.instances}"
+    if fault.kind == "registry-failure":
+        return f"no image can be pulled from {at}{until}"
+    which = f"of {fault.zone or fault.capacity_provider}"
+    if fault.instances and not fault.zone:
+        which = f"with {fault.instances}"
     happens = {
         "drain": "drain",
         "instance-loss": "are lost",
         "spot-reclaim": f"are reclaimed, {duration(fault.notice / 1000)} notice,",
         "partition": "are cut off",
+        "slow-disk": f"pull and start {fault.factor:g} times slower",
     }
     return f"instances {which} {happens[fault.kind]} at {at}{until}"
 

@@ -1,16 +1,23 @@
-"""Results of runs as tables: a row per run, per sample over time, and per instance."""
+"""Results of runs as tables, and as Parquet files: `load_results(FOLDER)` reads them back.
+
+Every table begins with strategy, layout and faults, which tell the runs apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from experiments.capacity_record import POINT_FIELDS
+from experiments.leftovers import Leftover
 from experiments.metrics import METRICS
 from experiments.simulate import RunResult
+from placement.errors import SpecError
 
 KEYS = ("strategy", "layout", "faults")
 RUN_COLUMNS = (*KEYS, *METRICS, "refusals_by_reason")
@@ -36,7 +43,49 @@ INSTANCE_COLUMNS = (
     "busy_ms",
     "fill_mean_pct",
 )
+WAIT_COLUMNS = (*KEYS, "measure", "upper_ms", "tasks")
+DIMENSION_COLUMNS = (*KEYS, *Leftover.__dataclass_fields__, "used_pct")
+SERVICE_COLUMNS = (
+    *KEYS,
+    "service",
+    "zone",
+    "watched_ms",
+    "at_desired_pct",
+    "at_minimum_pct",
+    "migrations",
+)
 GONE = 255
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a results folder, each as the function of its name describes it."""
+
+    results: pd.DataFrame
+    timeline: pd.DataFrame
+    instances: pd.DataFrame
+    waits: pd.DataFrame
+    dimensions: pd.DataFrame
+    services: pd.DataFrame
+    capacity: pd.DataFrame
+
+
+def load_results(folder: Path | str) -> Results:
+    """What `stowplan simulate --out FOLDER` wrote.
+
+    Raises:
+        SpecError: names every table that is missing or cannot be read.
+    """
+    frames, problems = {}, []
+    for name in Results.__dataclass_fields__:
+        path = Path(folder) / f"{name}.parquet"
+        try:
+            frames[name] = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            problems.append((str(path), str(error)))
+    if problems:
+        raise SpecError(problems)
+    return Results(**frames)
 
 
 def keys_of(result: RunResult) -> dict[str, str]:
@@ -87,16 +136,78 @@ def instances_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(INSTANCE_COLUMNS))
 
 
+def waits_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, measure and bin: how many tasks took up to `upper_ms` (see `histogram`).
+
+    `wait`: from submission to RUNNING, tasks of workloads; `start`: from the decision where a task
+    goes to RUNNING, all tasks.
+    """
+    rows = [
+        {**keys_of(result), "measure": measure, "upper_ms": upper_ms, "tasks": tasks}
+        for result in results
+        for measure, bins in (("wait", result.waits), ("start", result.starts))
+        for upper_ms, tasks in bins
+    ]
+    return pd.DataFrame(rows, columns=list(WAIT_COLUMNS))
+
+
+def dimensions_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, minute and dimension: offered, used, stranded and fragmented, in its unit.
+
+    See `experiments.leftovers` for what the last two are. `used_pct` is of what is offered.
+    """
+    rows = [{**keys_of(r), **asdict(row)} for r in results for row in r.leftovers]
+    frame = pd.DataFrame(rows, columns=list(DIMENSION_COLUMNS))
+    frame["used_pct"] = 100 * frame["used"] / frame["offered"].where(frame["offered"] > 0)
+    return frame
+
+
+def services_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, service and zone, and one with zone "" for all of them.
+
+    Shares of the time `watched_ms` since the service was created, in percent: with at least the
+    desired count RUNNING, with at least the minimum healthy; of a zone, an even share of either
+    (see `experiments.service_log`). Migrations are of the service, so with zone "" alone.
+    """
+    rows = []
+    for result in results:
+        for (service, zone), up in result.services.items():
+            watched_ms = up.settled_ms - up.since_ms
+            values = {
+                "service": service,
+                "zone": zone,
+                "watched_ms": watched_ms,
+                "at_desired_pct": 100 * up.at_desired_ms / max(1, watched_ms),
+                "at_minimum_pct": 100 * up.at_floor_ms / max(1, watched_ms),
+                "migrations": 0 if zone else result.migrations.get(service, 0),
+            }
+            rows.append({**keys_of(result), **values})
+    return pd.DataFrame(rows, columns=list(SERVICE_COLUMNS))
+
+
+def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, capacity provider and minute: CapacityProviderReservation and its parts."""
+    names = [*KEYS, *POINT_FIELDS]
+    rows = [(*keys_of(r).values(), *point) for r in results for point in r.points]
+    return pd.DataFrame(rows, columns=names)
+
+
+TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
+    "results": runs_frame,
+    "timeline": timeline_frame,
+    "instances": instances_frame,
+    "waits": waits_frame,
+    "dimensions": dimensions_frame,
+    "services": services_frame,
+    "capacity": capacity_frame,
+}
+
+
 def write_results(results: Sequence[RunResult], folder: Path) -> list[Path]:
-    """Write `results.parquet`, `timeline.parquet` and `instances.parquet` into `folder`."""
-    frames: Mapping[str, pd.DataFrame] = {
-        "results": runs_frame(results),
-        "timeline": timeline_frame(results),
-        "instances": instances_frame(results),
-    }
+    """Write every table of `TABLES` as `NAME.parquet` into `folder`."""
     paths = []
-    for name, frame in frames.items():
-        path = folder / f"{name}.parquet"
+    for name, table in TABLES.items():
+        path, frame = folder / f"{name}.parquet", table(results)
         frame.to_parquet(path, index=False)
         paths.append(path)
     return paths

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from placement.scenario import Table
+from placement.scenario_fields import Table
 from placement.scenario_fleet import nearest
 
 Place = tuple[int | str, ...]

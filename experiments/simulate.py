@@ -6,18 +6,24 @@ import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from experiments.arrivals import arrivals, definition_name
+from experiments.leftovers import Leftover
 from experiments.load import Loaded
-from experiments.metrics import metrics_of, wait_histogram
-from experiments.recorder import SAMPLE_FIELDS, InstanceRecord, Recorder
+from experiments.metrics import histogram, metrics_of
+from experiments.recorder import Recorder
+from experiments.records import SAMPLE_FIELDS, InstanceRecord
+from experiments.service_log import UpTime
 from experiments.usage import Usage
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
 from placement.optimal.over_time_problem import OverTimeProblem
 from placement.scenario import Fault, Run, Scenario, instance_specs
+from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
+from sim.containers import ContainerModels
 from sim.driver import SimDriver
 
 Progress = Callable[[int], None]
@@ -26,8 +32,11 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` counts tasks by
-    how long they waited, as `wait_histogram` has it; `usage` is what ran when."""
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
+    tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
+    free and of no use; `services` says by (service, zone) how available it was, `migrations` by
+    service how many running tasks were replaced; `usage` is what ran when; `points` are those of
+    CapacityProviderReservation, with POINT_FIELDS."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -36,6 +45,11 @@ class RunResult:
     instances: list[InstanceRecord]
     waits: list[tuple[int, int]] = field(default_factory=list)
     usage: OverTimeProblem | None = None
+    starts: list[tuple[int, int]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
+    migrations: Mapping[str, int] = field(default_factory=dict)
+    points: list[tuple[Any, ...]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -74,29 +88,48 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
         recorder.samples,
         recorder.frames,
         recorder.instances,
-        wait_histogram(recorder),
+        histogram(recorder.waits_ms),
         usage.problem(until_ms),
+        histogram(recorder.starts_ms),
+        recorder.leftovers,
+        recorder.services_log.up,
+        recorder.services_log.migrations,
+        recorder.capacity.points,
     )
 
 
-def _by_revision(scenario: Scenario, fault: Fault) -> Fault:
-    """A fault that names its task definition as commands do."""
+def _by_revision(scenario: Scenario, name: str) -> str:
+    """A task definition of the scenario as commands name it."""
+    found = definition_name(scenario, name)
+    return found if ":" in found else f"{found}:1"
+
+
+def _fault(scenario: Scenario, fault: Fault) -> Fault:
     if fault.task_definition is None:
         return fault
-    name = definition_name(scenario, fault.task_definition)
-    return fault.model_copy(update={"task_definition": name if ":" in name else f"{name}:1"})
+    return fault.model_copy(
+        update={"task_definition": _by_revision(scenario, fault.task_definition)}
+    )
+
+
+def _containers(scenario: Scenario) -> ContainerModels:
+    behaviour = {_by_revision(scenario, name): does for name, does in scenario.behaviour.items()}
+    return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
 def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
     """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
-    scenario = loaded.scenario
+    scenario = with_settings(loaded.scenario, run.strategy)
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
-        faults=[_by_revision(scenario, fault) for fault in scenario.faults[run.faults]],
+        faults=[_fault(scenario, fault) for fault in scenario.faults[run.faults]],
         models=scenario.models,
+        containers=_containers(scenario),
         until_ms=until_ms,
         seed=scenario.seed,
+        capacity_providers=scenario.capacity_provider,
+        instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
 

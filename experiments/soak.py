@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.random import Generator
@@ -22,9 +22,10 @@ from placement.checkers import check_rounds
 from placement.deployments import Service
 from placement.journal import ReplayError, replay
 from placement.loop import run_loop
-from placement.messages import Round
-from placement.scenario import Run, Scenario
+from placement.messages import Round, RunTask, RunTaskFailed
+from placement.scenario import Fault, Run, Scenario
 from placement.scheduler import Scheduler
+from placement.tasks import NOWHERE
 
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 TYPES = ("m5.large", "m5.xlarge", "c5.large", "c5.xlarge", "r5.large")
@@ -47,20 +48,36 @@ def random_scenario(seed: int) -> Scenario:
     """The world of a seed."""
     rng = np.random.default_rng([seed, 0x50A4])
     definitions = {f"app{n}": _definition(rng, f"app{n // 2}") for n in range(6)}
+    containers = np.random.default_rng([seed, 0xC047])
+    behaviour = {}
+    for name in [name for name in definitions if containers.random() < 0.3]:
+        behaviour[name] = _company(containers, definitions[name])
+    images = _images(containers) if containers.random() < 0.4 else {}
     names = list(definitions)
+    groups = [_capacity_provider(rng, n) for n in range(rng.integers(0, 3))]
+    providers = [group["name"] for group in groups]
     table: dict[str, Any] = {
         "name": f"soak-{seed}",
         "seed": seed,
         "duration": RUN_S,
-        "cluster": {"provisioning_quota": int(rng.integers(1, 200))},
+        "cluster": {
+            "provisioning_quota": int(rng.integers(1, 200)),
+            "default_capacity_provider_strategy": _strategy(rng, providers, 0.2) or [],
+        },
+        "capacity_provider": groups,
+        "models": {"boot": {"distribution": "exponential", "mean": int(rng.integers(0, 300))}},
         "instance_types": {name: instance_types()[name].model_dump() for name in TYPES},
         "fleet": [_fleet(rng, n) for n in range(rng.integers(1, 4))],
         "task_definitions": definitions,
-        "service": [_service(rng, n, names) for n in range(rng.integers(0, 5))],
-        "workload": [_workload(rng, n, names) for n in range(rng.integers(0, 3))],
+        "behaviour": behaviour,
+        "images": images,
+        "service": [_service(rng, n, names, providers) for n in range(rng.integers(0, 5))],
+        "workload": [_workload(rng, n, names, providers) for n in range(rng.integers(0, 3))],
         "strategies": {RUN.strategy: _one(rng, CHAINS)},
-        "faults": {RUN.faults: [_fault(rng, names) for _ in range(rng.integers(0, 4))]},
+        "faults": {RUN.faults: [_fault(rng, names, providers) for _ in range(rng.integers(0, 4))]},
     }
+    if images:
+        table["faults"][RUN.faults] += [_container_fault(containers) for _ in range(2)]
     return Scenario.model_validate(table)
 
 
@@ -83,6 +100,43 @@ def _definition(rng: Generator, family: str) -> dict[str, Any]:
     return {"family": family, "containerDefinitions": [container]}
 
 
+def _company(rng: Generator, definition: dict[str, Any]) -> dict[str, Any]:
+    """Give the main container company, or a restart policy; returns what its containers do."""
+    main = definition["containerDefinitions"][0]
+    if rng.random() < 0.3:
+        main["restartPolicy"] = {"enabled": True, "restartAttemptPeriod": 60}
+    before = {"name": "before", "image": "side", "cpu": 10, "memory": 32, "essential": False}
+    condition = _one(rng, ("START", "COMPLETE", "SUCCESS", "HEALTHY"))
+    if condition == "HEALTHY":
+        before |= {"healthCheck": {"command": ["CMD", "true"], "interval": 5}, "startTimeout": 60}
+    main["dependsOn"] = [{"containerName": "before", "condition": condition}]
+    definition["containerDefinitions"].append(before)
+    ends = condition in ("COMPLETE", "SUCCESS")
+    return {
+        "main": {
+            "crash_percent": int(rng.choice([0, 0, 20])),
+            "crash_after": {"distribution": "exponential", "mean": 60},
+            "out_of_memory": bool(rng.random() < 0.5),
+            "obeys_sigterm": bool(rng.random() < 0.7),
+        },
+        "before": {"run": {"mean": 5}} if ends else {},
+    }
+
+
+def _images(rng: Generator) -> dict[str, Any]:
+    base = int(rng.integers(20, 400))
+    own = int(rng.integers(1, 2000))
+    return {"main": {"layers": {"base": base, "app": own}}, "side": {"layers": {"base": base}}}
+
+
+def _container_fault(rng: Generator) -> dict[str, Any]:
+    at_s = int(rng.integers(FAULTS_S - 300))
+    table: dict[str, Any] = {"at": at_s, "until": at_s + int(rng.integers(1, 600))}
+    if rng.random() < 0.5:
+        return table | {"kind": "registry-failure"}
+    return table | {"kind": "slow-disk", "zone": _one(rng, ZONES), "factor": 5.0}
+
+
 def _fleet(rng: Generator, number: int) -> dict[str, Any]:
     return {
         "name": f"group{number}",
@@ -95,7 +149,43 @@ def _fleet(rng: Generator, number: int) -> dict[str, Any]:
     }
 
 
-def _service(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
+def _capacity_provider(rng: Generator, number: int) -> dict[str, Any]:
+    most = int(rng.integers(1, 10))
+    managed = rng.random() < 0.8
+    first = int(rng.integers(0, most + 1))
+    scaling = {
+        "target_capacity": int(rng.choice([100, 100, 90, 50, 10])),
+        "minimum_scaling_step_size": int(rng.integers(1, 4)),
+        "maximum_scaling_step_size": int(rng.integers(4, 20)),
+        "instance_warmup": int(rng.integers(0, 400)),
+    }
+    return {
+        "name": f"asg{number}",
+        "instance_types": [str(t) for t in rng.choice(TYPES, rng.integers(1, 3), replace=False)],
+        "zones": list(ZONES[: rng.integers(1, 4)]),
+        "max_size": most,
+        "min_size": int(rng.integers(0, first + 1)),
+        "desired_size": first,
+        "market": _one(rng, ("on-demand", "spot")),
+        "discount_percent": 60,
+        "attributes": {"rack": f"r{number}"} if rng.random() < 0.7 else {},
+        "managed_scaling": scaling if managed else False,
+        "managed_termination_protection": bool(managed and rng.random() < 0.5),
+        "managed_draining": bool(rng.random() < 0.5),
+    }
+
+
+def _strategy(rng: Generator, providers: list[str], share: float) -> list[dict[str, Any]] | None:
+    """Some of the providers with weights, a base on the first; None: what the cluster has."""
+    if not providers or rng.random() > share:
+        return None
+    used = providers[: rng.integers(1, len(providers) + 1)]
+    items = [{"capacity_provider": name, "weight": int(rng.integers(1, 4))} for name in used]
+    items[0]["base"] = int(rng.integers(0, 3))
+    return items
+
+
+def _service(rng: Generator, number: int, names: list[str], providers: list[str]) -> dict[str, Any]:
     table: dict[str, Any] = {
         "name": f"service{number}",
         "task_definition": _one(rng, names),
@@ -109,6 +199,7 @@ def _service(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
     counts = [int(rng.integers(0, 20)) for _ in range(rng.integers(0, 3))]
     return table | {
         "desired_count": int(rng.integers(0, 15)),
+        "capacity_provider_strategy": _strategy(rng, providers, 0.6),
         "minimum_healthy_percent": low,
         "maximum_percent": high,
         "circuit_breaker": {"rollback": bool(rng.random() < 0.7)} if rng.random() < 0.5 else None,
@@ -122,7 +213,10 @@ def _deploy(rng: Generator, names: list[str]) -> dict[str, Any]:
     return table | ({"task_definition": _one(rng, names)} if rng.random() < 0.8 else {})
 
 
-def _workload(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
+def _workload(
+    rng: Generator, number: int, names: list[str], providers: list[str]
+) -> dict[str, Any]:
+    strategy = _strategy(rng, providers, 0.5)
     return {
         "name": f"workload{number}",
         "task_definition": _one(rng, names),
@@ -130,7 +224,8 @@ def _workload(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
         "until": FAULTS_S,
         "retry": 30,
         "retry_max": 600,
-        "capacity_provider": "cp" if rng.random() < 0.3 else None,
+        "capacity_provider": "cp" if strategy is None and rng.random() < 0.3 else None,
+        "capacity_provider_strategy": strategy,
         "constraints": [_one(rng, CONSTRAINTS[1:])] if rng.random() < 0.2 else [],
         "options": {
             "rate_per_s": float(rng.choice([0.02, 0.1, 0.3])),
@@ -139,26 +234,32 @@ def _workload(rng: Generator, number: int, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _fault(rng: Generator, names: list[str]) -> dict[str, Any]:
-    kind = _one(
-        rng, ("zone-loss", "instance-loss", "drain", "spot-reclaim", "partition", "start-failure")
-    )
+def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, Any]:
+    kind = _one(rng, get_args(Fault.model_fields["kind"].annotation))
     at_s = int(rng.integers(FAULTS_S - 300))
     table: dict[str, Any] = {"kind": kind, "at": at_s, "detect": int(rng.integers(0, 90))}
     if kind == "start-failure":
         return table | {"task_definition": _one(rng, names), "until": at_s + 900}
+    if kind == "api-throttling":
+        rates = {"burst": int(rng.integers(1, 5)), "rate_per_s": 1}
+        return table | {"until": at_s + 900} | (rates if rng.random() < 0.7 else {})
+    if kind == "insufficient-capacity":
+        where = {"zone": _one(rng, ZONES)} if rng.random() < 0.5 else {}
+        return table | where | {"until": at_s + int(rng.integers(1, 900))}
     if kind == "partition":
         table["until"] = at_s + int(rng.integers(1, 300))
     if kind == "zone-loss" or rng.random() < 0.3:
         return table | {"zone": _one(rng, ZONES)}
+    if providers and rng.random() < 0.5:
+        return table | {"capacity_provider": _one(rng, providers)}
     return table | {"instances": f"attribute:rack == r{rng.integers(3)}"}
 
 
 def soak(seed: int) -> list[str]:
     """Run the world of a seed; what is wrong with the run, empty where nothing is.
 
-    Replays to the same commands, breaks no rule, and ends with every service whole, or with a
-    reason why it is not.
+    Replays to the same commands, breaks no rule, tries again what found no room, and ends with
+    every service whole, or with a reason why it is not.
     """
     loaded = Loaded(random_scenario(seed), Path(f"soak-{seed}"), {})
     scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
@@ -174,12 +275,35 @@ def soak(seed: int) -> list[str]:
         f"tasks run, of {len(service.deployments)} deployments"
         for name, service in scheduler.services.items()
         if not settled(service)
+        and not any(scheduler.tasks.instance[task] == NOWHERE for task in service.tasks)
     ]
+    found += forgotten(rounds, loaded.scenario)
     try:
         replay(Scheduler(scheduler_config(loaded.scenario), loaded.strategies), rounds)
     except ReplayError as error:
         found.append(str(error))
     return found
+
+
+def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
+    """Jobs whose tasks found no room and were not asked for again, as their client should have.
+
+    It asks again within `retry_max`; what failed later than that before the end has its time yet.
+    """
+    patience_ms = max((table.retry_max for table in scenario.workload), default=0)
+    failed: dict[int, int] = {}
+    for entry in rounds:
+        for event in entry.events:
+            if isinstance(event, RunTask):
+                failed.pop(event.request, None)
+        for command in entry.commands:
+            if isinstance(command, RunTaskFailed):
+                failed[command.request] = entry.now_ms
+    return [
+        f"request {request} found no room at {at_ms} ms and was not tried again"
+        for request, at_ms in failed.items()
+        if at_ms + patience_ms < scenario.duration
+    ]
 
 
 def settled(service: Service) -> bool:

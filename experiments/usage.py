@@ -8,15 +8,19 @@ as instances, so they do not say how many there must be.
 
 from __future__ import annotations
 
+from array import array
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from placement import messages as m
 from placement.cluster import Cluster, instance_strings
 from placement.launches import Launches
 from placement.model import TaskKind, TaskStatus
-from placement.optimal.over_time_demand import Ran, problem_over_time
+from placement.optimal.over_time_demand import problem_over_time
 from placement.optimal.over_time_problem import OverTimeProblem
 from placement.tasks import Launch
 
@@ -34,7 +38,7 @@ class Usage:
         self._kinds: dict[TaskKind, int] = {}
         self._running: dict[int, tuple[int, int, int]] = {}  # task -> kind, instance, start
         self._on: dict[int, dict[int, None]] = {}
-        self._ran: list[Ran] = []
+        self._ran = array("q")  # three numbers a task: see `Ran`
         self._handlers: dict[type, Any] = {
             m.RegisterTaskDefinition: lambda call: self._launches.register(call.document),
             m.InstanceRegistered: self._registered,
@@ -58,7 +62,8 @@ class Usage:
 
     def problem(self, until_ms: int) -> OverTimeProblem:
         """What ran until `until_ms`, on any instances that registered: as many of each as did."""
-        ran = [*self._ran, *((kind, at, until_ms) for kind, _, at in self._running.values())]
+        left = [(kind, at, until_ms) for kind, _, at in self._running.values()]
+        ran = np.array(self._ran + array("q", chain.from_iterable(left))).reshape(-1, 3)
         return problem_over_time(self._cluster, self._prices, list(self._kinds), ran)
 
     def _registered(self, event: m.InstanceRegistered) -> None:
@@ -79,11 +84,12 @@ class Usage:
     def _kind(self, command: m.StartTasks) -> TaskKind | None:
         """What the tasks of a command ask for; None for a daemon's."""
         if command.service is None:
-            return self._asked[command.request, command.task_definition]
+            kind = self._asked[command.request, command.task_definition]
+            return replace(kind, capacity_provider=command.capacity_provider)
         call = self._services[command.service]
         call = msgspec.structs.replace(call, task_definition=command.task_definition)
         launch = self._launches.of_service(call)
-        return None if launch.daemon else launch.kind
+        return None if launch.daemon else launch.on(command.capacity_provider).kind
 
     def _start(self, command: m.StartTasks) -> None:
         kind = self._kind(command)
@@ -112,4 +118,4 @@ class Usage:
         if task in self._running:
             kind, instance, start_ms = self._running.pop(task)
             del self._on[instance][task]
-            self._ran.append((kind, start_ms, self._now_ms))
+            self._ran.extend((kind, start_ms, self._now_ms))

@@ -13,11 +13,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from placement import messages as m
-from placement.history import History, Host, Life, Needs
+from placement.capacity_checkers import (
+    money_adds_up,
+    protected_instances_stay,
+    scaling_follows_the_metric,
+    the_metric_is_true,
+)
+from placement.history import History, Host, Life, Needs, on_provider
 from placement.host_rules import barred, clashing, fits, short, unmet
 from placement.messages import Round
+from placement.model import CPU, MEMORY, TaskStatus
 from placement.query import parse_query
 from placement.reasons import PROVISIONING_QUOTA
+from placement.service_rules import keep_the_healthy_floor
 
 Seen = m.Event | m.Command | Round
 
@@ -205,7 +213,7 @@ class _RequestsAnswered:
             # Those that waited were answered when they began to wait.
             new = sum(task not in history.tasks for task in seen.tasks)
             self._answered[seen.request] += new
-        elif isinstance(seen, m.TasksProvisioning):
+        elif isinstance(seen, m.TasksProvisioning) and seen.request is not None:
             self._answered[seen.request] += len(seen.tasks)
         elif isinstance(seen, m.RunTaskFailed):
             self._answered[seen.request] += seen.count
@@ -215,6 +223,54 @@ class _RequestsAnswered:
                 if asked != answered:
                     yield f"request {request} asked for {asked} tasks, {answered} were answered for"
             self._asked, self._answered = Counter(), Counter()
+
+
+class _ReallyFits:
+    """What runs, and what has not yet been reported stopped, fits on its instance together.
+
+    Not what the scheduler counts, which frees a task when it begins to stop, but what the agents
+    hold: a new task is not RUNNING before those whose room it takes are gone (ecs-semantics 2.4).
+    The agents account for CPU and memory, and for host ports.
+    """
+
+    def __init__(self) -> None:
+        self._on: dict[int, dict[int, Needs]] = {}
+        self._where: dict[int, int] = {}
+        self._grown: set[int] = set()
+
+    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
+        if isinstance(seen, m.InstancesGone):
+            for number in seen.instances:
+                for task in self._on.pop(number, ()):
+                    del self._where[task]
+        elif isinstance(seen, m.TasksChanged) and seen.status is TaskStatus.RUNNING:
+            for task in seen.tasks:
+                facts = history.tasks.get(task)
+                if facts is None or facts.host is None or facts.life is Life.STOPPED:
+                    continue
+                self._where[task] = facts.host
+                self._on.setdefault(facts.host, {})[task] = facts.needs
+                self._grown.add(facts.host)
+        elif isinstance(seen, m.TasksChanged) and seen.status is TaskStatus.STOPPED:
+            for task in seen.tasks:
+                where = self._where.pop(task, None)
+                if where is not None:
+                    del self._on[where][task]
+        elif isinstance(seen, Round):
+            for number in sorted(self._grown & history.hosts.keys()):
+                yield from self._over(number, history.hosts[number])
+            self._grown = set()
+
+    def _over(self, number: int, host: Host) -> Iterator[str]:
+        running = self._on.get(number, {}).values()
+        for name in (CPU, MEMORY):
+            used = sum(dict(needs.amounts).get(name, 0) for needs in running)
+            if used > host.offers(name):
+                yield f"instance {number} really holds {used} {name} of {host.offers(name)}"
+        ports = Counter(port for needs in running for port in needs.ports)
+        for (protocol, port), tasks in ports.items():
+            if tasks > 1:
+                yield f"instance {number} has {tasks} tasks on {protocol} port {port}"
 
 
 # --- rules for what is not placed --------------------------------------------------------------
@@ -273,7 +329,7 @@ class _RoomIsUsed:
             # A StartTask fails for the one instance that it named, whatever room others have.
             tried_all = seen.instance is None and seen.failure.reason != PROVISIONING_QUOTA
             if needs is not None and tried_all:
-                self._failed.append(needs)
+                self._failed.append(on_provider(needs, seen.capacity_provider))
         elif isinstance(seen, Round):
             yield from self._end(history)
 
@@ -282,8 +338,8 @@ class _RoomIsUsed:
             yield from _room(needs, "a request failed", history, history.hosts)
         waiting = {needs: "tasks wait" for needs, count in history.waiting.items() if count > 0}
         for name, service in history.services.items():
-            if service.daemon or not service.plain:
-                continue
+            if service.daemon or not service.plain or service.call.capacity_provider_strategy:
+                continue  # tasks on a capacity provider wait each for itself
             settled, total = _counts(history, name)
             if settled < service.call.desired_count and total < service.ceiling:
                 waiting[service.needs] = f"service {name} is short"
@@ -314,9 +370,15 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "host ports": lambda: _Placing(clashing),
     "constraints": lambda: _Placing(unmet),
     "devices": lambda: _devices,
+    "really fits": _ReallyFits,
     "task numbers": lambda: _task_numbers,
     "task lives": lambda: _lives_go_forward,
     "requests": _RequestsAnswered,
     "service counts": lambda: _services_keep_their_count,
+    "healthy floor": lambda: keep_the_healthy_floor,
     "room": _RoomIsUsed,
+    "money adds up": lambda: money_adds_up,
+    "capacity metric": lambda: the_metric_is_true,
+    "managed scaling": lambda: scaling_follows_the_metric,
+    "termination protection": lambda: protected_instances_stay,
 }

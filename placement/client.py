@@ -7,16 +7,25 @@ ECS itself neither queues a task that finds no room nor replaces a standalone on
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 from numpy.random import Generator
 
-from placement.messages import Event, RunTask, StartTask
+from placement.messages import (
+    CallThrottled,
+    CreateService,
+    Event,
+    RunTask,
+    StartTask,
+    UpdateService,
+)
 
 # Added to `started_by` of a call that asks again, so that a journal tells it from the first.
 RETRY, RESUBMIT = "/retry", "/resubmit"
+THROTTLED_MOST_MS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,10 @@ class Client:
         self._head = next(self._arrivals, None)
         self._rng = rng
         self._jobs: dict[int, _Job] = {}
-        self._retries: list[tuple[int, int, RunTask]] = []
+        self._retries: list[tuple[int, int, Event]] = []
         self._retry_count = 0
+        self._throttled: Counter[str] = Counter()
+        self._behind: dict[str, list[Event]] = {}  # calls about a service of which one waits
 
     @property
     def next_ms(self) -> int | None:
@@ -77,6 +88,7 @@ class Client:
         calls: list[Event] = []
         while self._retries and self._retries[0][0] <= now_ms:
             calls.append(heapq.heappop(self._retries)[2])
+            calls += self._behind.pop(getattr(calls[-1], "service", None) or "", ())
         while self._head and self._head.at_ms <= now_ms:
             calls.append(self._head.call)
             if isinstance(self._head.call, RunTask | StartTask):
@@ -105,11 +117,44 @@ class Client:
         if wait is not None:
             self._again(job, count, now_ms + wait, RESUBMIT)
 
+    def is_held(self, call: Event) -> bool:
+        """Whether an earlier call about the same service was throttled and is still to come.
+
+        Then the call waits behind it, and is due together with it.
+        """
+        behind = self._behind.get(getattr(call, "service", None) or "")
+        if behind is None:
+            return False
+        behind.append(call)
+        return True
+
+    def throttled(self, call: Event, now_ms: int) -> CallThrottled:
+        """A call was throttled: make it again later; returns what to tell of it.
+
+        As AWS's SDKs do: up to 1, 2, 4 ... 20 s later, at random.
+        """
+        service = call.service if isinstance(call, CreateService | UpdateService) else None
+        request = call.request if isinstance(call, RunTask | StartTask) else None
+        key = f"{type(call).__name__} {service if request is None else request}"
+        most_ms = min(1_000 << min(self._throttled[key], 30), THROTTLED_MOST_MS)
+        self._throttled[key] += 1
+        count = call.count if isinstance(call, RunTask) else 0
+        started_by = getattr(call, "started_by", "")
+        if service is not None:
+            self._behind[service] = []
+        if isinstance(call, RunTask) and not started_by.endswith((RETRY, RESUBMIT)):
+            call = msgspec.structs.replace(call, started_by=started_by + RETRY)
+        self._push(now_ms + max(1, round(most_ms * self._rng.uniform(0, 1))), call)
+        return CallThrottled(type(call).__name__, request, count, started_by)
+
+    def _push(self, at_ms: int, call: Event) -> None:
+        self._retry_count += 1
+        heapq.heappush(self._retries, (at_ms, self._retry_count, call))
+
     def _again(self, job: _Job, count: int, at_ms: int, suffix: str) -> None:
         if isinstance(job.call, StartTask):
             # Whoever names the instances must name others; to ask for the same again is no help.
             return
         started_by = job.call.started_by + suffix
         call = msgspec.structs.replace(job.call, count=count, started_by=started_by)
-        self._retry_count += 1
-        heapq.heappush(self._retries, (at_ms, self._retry_count, call))
+        self._push(at_ms, call)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.columns import GroupCounts, Kept, StringColumns, grown
+from placement.host_ports import HostPorts
 from placement.model import PORTS, RESERVED_PORTS_MAX, RESOURCES, InstanceStatus, TaskKind
 from placement.query import Column
 
@@ -25,6 +26,7 @@ _STATUS_CODES = {status: code for code, status in enumerate(InstanceStatus)}
 _ACTIVE, _INACTIVE = _STATUS_CODES[InstanceStatus.ACTIVE], _STATUS_CODES[InstanceStatus.INACTIVE]
 _DRAINING = _STATUS_CODES[InstanceStatus.DRAINING]
 _CAPACITY_PROVIDER = "capacityProviderName"
+LOG_ROWS = 4096  # changes that the log remembers; a power of two
 
 
 class Cluster:
@@ -51,6 +53,7 @@ class Cluster:
         self.over_committed = False
         self.booked: dict[TaskKind, int] = {}
         self._changed_at = np.zeros(0, np.int64)
+        self._log = np.zeros(LOG_ROWS, np.int64)
         self._registered = np.zeros((0, len(RESOURCES)), np.int64)
         # A resource after the other: who looks at all instances reads one or two of them.
         self._remaining = np.zeros((0, len(RESOURCES)), np.int64, "F")
@@ -62,12 +65,10 @@ class Cluster:
         self._strings = StringColumns()
         self._device_capacity = np.zeros((0, 0), np.int64)
         self._device_left = np.zeros((0, 0), np.int64)
-        self._port_bits: dict[tuple[str, int], int] = {}
-        self._ports = np.zeros((0, 1), np.uint64)
-        self._reserved_ports = np.zeros((0, 1), np.uint64)
+        self.host_ports = HostPorts()
         self._group_counts = GroupCounts()
+        self._tracked: dict[str, int] = {}
         self._demands: Kept[TaskKind, IntArray] = Kept()
-        self._masks: Kept[TaskKind, NDArray[np.uint64]] = Kept()
 
     # --- what can be read ---------------------------------------------------------------------
 
@@ -166,10 +167,7 @@ class Cluster:
 
     def ports_free(self, kind: TaskKind) -> BoolArray:
         """(size,) none of the host ports that `kind` wants is in use or reserved."""
-        mask = self.port_mask(kind)
-        taken = self._ports[: self.size] | self._reserved_ports[: self.size]
-        free: BoolArray = np.logical_not((taken & mask).any(axis=1))
-        return free
+        return self.host_ports.free(kind, self.size)
 
     # --- what happens to instances ------------------------------------------------------------
 
@@ -202,9 +200,11 @@ class Cluster:
         self._remaining[row] = self._registered[row] - taken
         self.over_committed |= bool((self._remaining[row] < 0).any())
         self._register_devices(row, devices)
-        bits = [self._port_bit(protocol, port) for protocol, port in reserved]
-        self._reserved_ports[row] = self._bit_mask(bits)
+        self.host_ports.reserve(row, reserved)
         self._strings.set(row, strings)
+        for subject, number in self._tracked.items():
+            code = self._strings.column(subject, self.size).codes[row]
+            self._group_counts.recode(number, row, int(code) + 1)
         self._registered_at_ms[row] = at_ms
         self._status[row] = _ACTIVE
         self._connected[row] = True
@@ -235,9 +235,7 @@ class Cluster:
         self._remaining[row] -= demand
         for device in devices:
             self._device_left[row, device] -= kind.device_milli
-        if kind.tcp_ports or kind.udp_ports:
-            mask = self.port_mask(kind)  # first, for the same reason
-            self._ports[row] |= mask
+        self.host_ports.take(kind, row)
         self._tasks[row] += 1
         exits = self._expected_exit_ms
         exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
@@ -251,11 +249,9 @@ class Cluster:
         self._remaining[row] += self.demand(kind)
         for device in devices:
             self._device_left[row, device] += kind.device_milli
-        if kind.tcp_ports or kind.udp_ports:
-            self._ports[row] &= ~self.port_mask(kind)
+        self.host_ports.give_back(kind, row)
         self._tasks[row] -= 1
-        if not self._tasks[row]:
-            self._expected_exit_ms[row] = 0
+        self._expected_exit_ms[row] *= bool(self._tasks[row])
         self._group_counts.add(kind.group, row, -1)
         self.booked[kind] -= 1
         if self.booked[kind] == 0:
@@ -264,17 +260,45 @@ class Cluster:
 
     # --- for kernels, which book in the columns themselves ----------------------------------------
 
-    def columns(self, groups: Sequence[str]) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
-        """The first fields of `kernels.layout.State`, longer than `size`, and which of the counts
-        belong to `groups`. What is booked there `booked_in_place` must be told.
+    def columns(self, groups: Sequence[str]) -> tuple[Any, ...]:
+        """The first fields of `kernels.layout.State`, longer than `size`, the last of them which
+        of the counts belong to `groups`. What is booked there `booked_in_place` must be told.
         """
-        slots = np.array([self._group_counts.slot(group) for group in groups], np.int64)
-        counts, ports = self._group_counts.counts, (self._ports, self._reserved_ports)
-        return self._remaining, self._tasks, counts, *ports, self._changed_at, slots
+        counts = self._group_counts
+        slots = np.array([counts.slot(group) for group in groups], np.int64)
+        ports = self.host_ports.used, self.host_ports.reserved
+        tables = self._remaining, self._tasks, *self.group_tables, *ports
+        return *tables, self._changed_at, self._log, slots
+
+    def track(self, subject: str) -> int:
+        """The number of a string column in `State.codes` and `State.totals`, from now on kept."""
+        if subject not in self._tracked:
+            codes, values = self.column(subject)
+            self._tracked[subject] = self._group_counts.track(codes + 1, len(values) + 1)
+        return self._tracked[subject]
+
+    @property
+    def group_tables(self) -> tuple[Any, Any, Any]:
+        """`counts`, `codes` and `totals` of `State`; other arrays once they had to grow."""
+        return self._group_counts.counts, self._group_counts.codes, self._group_counts.by_value
+
+    def slot(self, group: str) -> int:
+        """Which of the counts belong to `group`; `booked_one` must follow."""
+        return self._group_counts.slot(group)
 
     def settle(self, group: str) -> None:
         """Take note that nothing of `group` was booked after all."""
         self._group_counts.settle(group, 0)
+
+    def booked_one(self, kind: TaskKind, row: int) -> None:
+        """Take note that one task of `kind` was booked on `row`; -1: not."""
+        self._group_counts.settle(kind.group, int(row >= 0))
+        if row >= 0:
+            self.booked[kind] = self.booked.get(kind, 0) + 1
+            exits = self._expected_exit_ms
+            exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
+            self.version += 1
+            self.last_reserved = row
 
     def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
         """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""
@@ -300,9 +324,7 @@ class Cluster:
     def check(self) -> None:
         """Assert what must always hold; the message holds the state.
 
-        An instance that registered again with less than is booked on it may be over-committed, as
-        in ECS; that is the one case in which `remaining` or `device_left` is negative, so it is
-        not checked here.
+        `remaining` and `device_left` are negative on instances that registered again with less.
         """
         totals = self._group_counts.counts[:, : self.size].sum(axis=0)
         assert (self.running_tasks_count == totals).all(), self.dump()
@@ -334,6 +356,7 @@ class Cluster:
         self.version += 1
         self.freed_version += freed
         self._changed_at[row] = self.version
+        self._log[self.version % LOG_ROWS] = row
 
     def _grow(self) -> None:
         self.size += 1
@@ -345,8 +368,7 @@ class Cluster:
         self._changed_at = grown(self._changed_at, self.size)
         self._registered_at_ms = grown(self._registered_at_ms, self.size)
         self._expected_exit_ms = grown(self._expected_exit_ms, self.size)
-        self._ports = grown(self._ports, self.size)
-        self._reserved_ports = grown(self._reserved_ports, self.size)
+        self.host_ports.grow(self.size)
         self._device_capacity = grown(self._device_capacity, self.size)
         self._device_left = grown(self._device_left, self.size)
         self._group_counts.grow(self.size)
@@ -365,28 +387,6 @@ class Cluster:
         self.resources.append(name)
         self._registered = np.pad(self._registered, ((0, 0), (0, 1)))
         self._remaining = np.asfortranarray(np.pad(self._remaining, ((0, 0), (0, 1))))
-
-    def _port_bit(self, protocol: str, port: int) -> int:
-        bit = self._port_bits.setdefault((protocol, port), len(self._port_bits))
-        if bit >= 64 * self._ports.shape[1]:
-            self._ports = np.pad(self._ports, ((0, 0), (0, 1)))
-            self._reserved_ports = np.pad(self._reserved_ports, ((0, 0), (0, 1)))
-        return bit
-
-    def port_mask(self, kind: TaskKind) -> NDArray[np.uint64]:
-        """(words,) the bits of the host ports that `kind` wants, as in the ports' column."""
-        mask = self._masks.get(kind)
-        if mask is None or len(mask) != self._ports.shape[1]:
-            bits = [self._port_bit("tcp", port) for port in kind.tcp_ports]
-            bits += [self._port_bit("udp", port) for port in kind.udp_ports]
-            mask = self._masks[kind] = self._bit_mask(bits)
-        return mask
-
-    def _bit_mask(self, bits: Iterable[int]) -> NDArray[np.uint64]:
-        mask = np.zeros(self._ports.shape[1], np.uint64)
-        for bit in bits:
-            mask[bit // 64] |= np.uint64(1 << bit % 64)
-        return mask
 
 
 def instance_strings(

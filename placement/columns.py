@@ -81,12 +81,17 @@ class StringColumns:
 class GroupCounts:
     """Tasks per group and row. Only groups that have tasks take room; their slots are used again.
 
-    `counts` (slots, rows or more) int32 and `totals` of its rows; a free slot is all zero.
+    `counts` (slots, rows or more) int32 and `totals` of its rows; a free slot is all zero. Of the
+    attributes that are tracked, `codes` (A, rows or more) int32 holds the value of each row, 0
+    where it has none, and `by_value` (A, slots, values or more) int64 the tasks of a group on rows
+    with each value: what `spread` asks for would else be a sum over all rows.
     """
 
     def __init__(self) -> None:
         self.counts = np.zeros((0, 0), np.int32)
         self.totals: list[int] = []
+        self.codes = np.zeros((0, 0), np.int32)
+        self.by_value = np.zeros((0, 0, 0), np.int64)
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
 
@@ -96,6 +101,28 @@ class GroupCounts:
     def grow(self, rows: int) -> None:
         """Make room for so many rows."""
         self.counts = grown(self.counts, rows, axis=1)
+        self.codes = grown(self.codes, rows, axis=1)
+
+    def track(self, codes: NDArray[np.int32], values: int) -> int:
+        """Track one attribute more; `codes` (rows,) are below `values`. Returns its number."""
+        attribute, rows = len(self.codes), len(codes)
+        self.codes = _exactly(self.codes, 0, attribute + 1)
+        self.codes = grown(self.codes, max(rows, self.counts.shape[1]), axis=1)
+        self.codes[attribute, :rows] = codes
+        self.by_value = _exactly(self.by_value, 0, attribute + 1)
+        self.by_value = grown(self.by_value, len(self.counts), axis=1)
+        self.by_value = grown(self.by_value, values, axis=2)
+        for counts, by_value in zip(self.counts, self.by_value[attribute], strict=False):
+            np.add.at(by_value, codes, counts[:rows])
+        return attribute
+
+    def recode(self, attribute: int, row: int, code: int) -> None:
+        """A row has another value of a tracked attribute."""
+        self.by_value = grown(self.by_value, code + 1, axis=2)
+        old, there = self.codes[attribute, row], self.counts[:, row]
+        self.by_value[attribute, : len(there), old] -= there
+        self.by_value[attribute, : len(there), code] += there
+        self.codes[attribute, row] = code
 
     def of(self, group: str, rows: int) -> NDArray[np.int32]:
         """(rows,) tasks of the group on each."""
@@ -110,13 +137,16 @@ class GroupCounts:
             if slot == len(self.totals):
                 self.totals.append(0)
                 self.counts = grown(self.counts, slot + 1, axis=0)
+                self.by_value = grown(self.by_value, len(self.counts), axis=1)
             self._slots[group] = slot
         return slot
 
     def add(self, group: str, row: int, change: int) -> None:
         """Count `change` tasks more on a row."""
-        slot = self.slot(group)  # first: it may replace the array
+        slot = self.slot(group)  # first: it may replace the arrays
         self.counts[slot, row] += change
+        for attribute in range(len(self.codes)):
+            self.by_value[attribute, slot, self.codes[attribute, row]] += change
         self.settle(group, change)
 
     def settle(self, group: str, change: int) -> None:
@@ -126,6 +156,13 @@ class GroupCounts:
         if self.totals[slot] == 0:
             del self._slots[group]
             self._free.append(slot)
+
+
+def _exactly(array: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
+    """`array` with zeros up to `size` along `axis`."""
+    more = [(0, 0)] * array.ndim
+    more[axis] = (0, size - array.shape[axis])
+    return np.pad(array, more)
 
 
 def names(column: Column, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:

@@ -34,6 +34,14 @@ class Deployment:
     failed_tasks: int = 0
     reached_running: bool = False
     tasks: dict[int, None] = field(default_factory=dict)
+    _launches: dict[tuple[Launch, str], Launch] = field(default_factory=dict)
+
+    def launch_on(self, capacity_provider: str) -> Launch:
+        """What a new task is started with on a capacity provider: each time the same."""
+        key = (self.launch, capacity_provider)
+        if key not in self._launches:
+            self._launches[key] = self.launch.on(capacity_provider)
+        return self._launches[key]
 
 
 @dataclass(slots=True)
@@ -43,7 +51,8 @@ class Service:
     `call` is its configuration; a daemon's `desired_count` is that of its instances. `draining`,
     `unhealthy`: tasks to be replaced one by one. `unproven`: running tasks that do not count as
     healthy yet, with the time from which they do, earliest first; None: when a health check says
-    so. `extra` is a task beyond the count, of a rebalancing.
+    so. `extra` is a task beyond the count, of a rebalancing. `protected`: until when scale-in and
+    deployments leave a task alone.
     """
 
     call: CreateService
@@ -54,6 +63,7 @@ class Service:
     draining: dict[int, None] = field(default_factory=dict)
     unhealthy: dict[int, None] = field(default_factory=dict)
     unproven: dict[int, int | None] = field(default_factory=dict)
+    protected: dict[int, int] = field(default_factory=dict)
     extra: int | None = None
     attempts: int = 0
     not_before_ms: int = 0
@@ -61,6 +71,7 @@ class Service:
     steady: bool = False
     complaint: str = ""
     stuck: bool = False
+    held: bool = False
 
     @property
     def name(self) -> str:
@@ -162,10 +173,15 @@ class Service:
     def remove(self, task: int) -> None:
         """A task is not to run any more."""
         del self.tasks[task], self.deployment_of(task).tasks[task]
-        for each in (self.running, self.draining, self.unhealthy, self.unproven):
+        for each in (self.running, self.draining, self.unhealthy, self.unproven, self.protected):
             each.pop(task, None)
         if self.extra == task:
             self.extra = None
+
+    def unprotect(self, now_ms: int) -> None:
+        """Forget what protection has expired."""
+        for task in [t for t, until in self.protected.items() if until <= now_ms]:
+            del self.protected[task]
 
     def failed_to_start(self, task: int, now_ms: int) -> None:
         """A living task stopped by itself without ever running; what failed at once is one try."""
@@ -195,7 +211,7 @@ class Service:
         """
         if not self.is_replacing:
             return []
-        old = [task for each in self.deployments[:0:-1] for task in each.tasks]
+        old = [t for each in self.deployments[:0:-1] for t in each.tasks if t not in self.protected]
         if self.primary.rollout_state == "FAILED":
             old = []  # without a rollback what runs is left alone
         stop: list[int] = []

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 _Made = TypeVar("_Made")
-KERNEL_TASKS_MIN = 32  # from so many tasks on, an index that is made for them pays
+KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
 
 
 class Engine:
@@ -88,6 +88,8 @@ class Engine:
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense; nothing has been booked then.
         """
+        if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
+            return self._place_single(tasks[0])
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
         if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
@@ -251,6 +253,14 @@ class Engine:
                     self._place_at(decision, position, batch.kinds[batch.index[position]])
         return decision
 
+    def _place_single(self, kind: TaskKind) -> Decision:
+        self.check(kind)
+        placed = self._place_one(kind)
+        if isinstance(placed, Failure):
+            return Decision(np.array([UNPLACED]), {0: placed}, {})
+        row, devices = placed
+        return Decision(np.array([row]), {}, {0: devices} if devices else {})
+
     def _place_at(self, decision: Decision, position: int, kind: TaskKind) -> None:
         placed = self._place_one(kind)
         if isinstance(placed, Failure):
@@ -264,6 +274,9 @@ class Engine:
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
+        if self._compiled(kind):
+            row = self._runner.place_one(kind)
+            return (row, ()) if row != UNPLACED else self.failure(kind, self.cluster.version)
         row = self._choose(kind)
         if row == UNPLACED:
             return self.failure(kind, self.cluster.version)
@@ -272,8 +285,6 @@ class Engine:
         return row, devices
 
     def _choose(self, kind: TaskKind) -> int:
-        if self._compiled(kind):
-            return self._runner.choose(kind)
         if self._kernels:
             candidates = self._runner.candidates(kind)
         else:
@@ -293,7 +304,8 @@ class Engine:
     def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
         """The keys of one link of the chain. Raises PlacementError where they are none."""
         keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
-        if keys.shape != candidates.shape or (keys != keys).any():
+        numbers = keys.dtype.kind in "iub" or not (keys != keys).any()
+        if keys.shape != candidates.shape or not numbers:
             what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
             raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
         return keys

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from msgspec.structs import replace as replace_struct
+
 from placement import messages as m
+from placement.history_capacity import Groups
 from placement.model import (
     PORTS,
     RESERVED_PORTS_MAX,
@@ -89,13 +92,19 @@ class Host:
 
 @dataclass(slots=True)
 class TaskFacts:
-    """A task: what it asks for, whose it is, where it was put."""
+    """A task: what it asks for, whose it is, where it was put.
+
+    `checked`: it has a health check, whose last verdict is `healthy`; None: there was none yet.
+    """
 
     needs: Needs
     life: Life
     service: str | None = None
     host: int | None = None
-    ran: bool = False
+    deployment: str | None = None
+    checked: bool = False
+    ran_ms: int | None = None
+    healthy: bool | None = None
 
 
 @dataclass(slots=True)
@@ -130,6 +139,8 @@ class History:
         self.tasks: dict[int, TaskFacts] = {}
         self.services: dict[str, ServiceFacts] = {}
         self.waiting: Counter[Needs] = Counter()
+        self.groups = Groups()
+        self._default: m.CapacityProviderStrategy = ()
         # Of this round: hosts that may have room that they had not, by event or by command.
         self.freed: set[int] = set()
         self.stopped_on: set[int] = set()
@@ -149,6 +160,7 @@ class History:
         handler = _HANDLERS.get(type(message))
         if handler is not None:
             handler(self, message)
+        self.groups.take(message, self.now_ms)
 
     def needs_of_request(self, request: int) -> Needs | None:
         """What the tasks of a request ask for; None where nobody made that request."""
@@ -158,9 +170,11 @@ class History:
         """What the tasks that a command starts ask for, by the call that asked for them."""
         if command.service is not None:
             call = self.services[command.service].call
-            return self._service_needs(call, command.task_definition)
-        assert command.request is not None, "a StartTasks for nobody"
-        return self._requests[command.request, command.task_definition]
+            needs = self._service_needs(call, command.task_definition)
+        else:
+            assert command.request is not None, "a StartTasks for nobody"
+            needs = self._requests[command.request, command.task_definition]
+        return on_provider(needs, command.capacity_provider)
 
     # --- what was asked for ---------------------------------------------------------------------
 
@@ -180,7 +194,12 @@ class History:
         needs = _needs(definition, call, group, provider)
         self._requests[call.request, definition.name] = self._latest[call.request] = needs
 
+    def _put_default(self, call: m.PutClusterCapacityProviders) -> None:
+        self._default = call.default_capacity_provider_strategy
+
     def _create_service(self, call: m.CreateService) -> None:
+        if call.capacity_provider_strategy is None and self._default:
+            call = replace_struct(call, capacity_provider_strategy=self._default)
         self.services[call.service] = ServiceFacts(call, self._service_needs(call))
 
     def _update_service(self, call: m.UpdateService) -> None:
@@ -200,6 +219,8 @@ class History:
         host = Host(event, self.now_ms)
         if known is not None:
             host.used, host.ports, host.groups = known.used, known.ports, known.groups
+        if self.groups.is_terminating(event.ec2_instance_id):
+            host.status = "DRAINING"
         self.hosts[event.instance] = host
         self.freed.add(event.instance)
 
@@ -207,6 +228,13 @@ class History:
         for number in call.instances:
             self.hosts[number].status = call.status
             self.freed.add(number)
+
+    def _terminating(self, event: m.InstancesTerminating) -> None:
+        for name in event.ec2_instance_ids:
+            number = self.groups.numbers.get(name)
+            if number is not None and self.hosts[number].status == "ACTIVE":
+                self.hosts[number].status = "DRAINING"
+                self.freed.add(number)
 
     def _connection(self, event: m.AgentConnectionChanged) -> None:
         for number in event.instances:
@@ -223,11 +251,15 @@ class History:
 
     def _start(self, command: m.StartTasks) -> None:
         needs = self.needs_of_start(command)
+        containers = self._definition(command.task_definition).containers
+        checked = any(c.essential and c.health_check for c in containers)
         for task, number in zip(command.tasks, command.instances, strict=True):
             known = self.tasks.get(task)
             if known is not None and known.life is Life.WAITING:
                 self.waiting[known.needs] -= 1
-            self.tasks[task] = TaskFacts(needs, Life.PLACED, command.service, number)
+            self.tasks[task] = TaskFacts(
+                needs, Life.PLACED, command.service, number, command.deployment, checked
+            )
             self._on.setdefault(number, {})[task] = None
             if command.service is not None:
                 self.services[command.service].tasks[task] = None
@@ -235,9 +267,14 @@ class History:
                 self.hosts[number].book(needs, 1)
 
     def _provision(self, notice: m.TasksProvisioning) -> None:
-        needs = self._latest[notice.request]
+        if notice.service is not None:
+            needs = self.services[notice.service].needs
+        else:
+            assert notice.request is not None, "a TasksProvisioning for nobody"
+            needs = self._latest[notice.request]
+        needs = on_provider(needs, notice.capacity_provider)
         for task in notice.tasks:
-            self.tasks[task] = TaskFacts(needs, Life.WAITING)
+            self.tasks[task] = TaskFacts(needs, Life.WAITING, notice.service)
         self.waiting[needs] += len(notice.tasks)
 
     def _stop(self, command: m.StopTasks) -> None:
@@ -257,11 +294,16 @@ class History:
                 continue
             facts = self.tasks[task]
             if event.status is TaskStatus.RUNNING:
-                facts.ran = True
+                facts.ran_ms = self.now_ms if facts.ran_ms is None else facts.ran_ms
             elif event.status is TaskStatus.STOPPED:
-                if facts.service is not None and not facts.ran and facts.life is Life.PLACED:
+                if facts.service is not None and facts.ran_ms is None and facts.life is Life.PLACED:
                     self.services[facts.service].plain = False
                 self._reported_stopped(task)
+
+    def _judged(self, event: m.TasksHealthChanged) -> None:
+        for task in event.tasks:
+            if task in self.tasks and self.tasks[task].ran_ms is not None:
+                self.tasks[task].healthy = event.healthy
 
     def _reported_stopped(self, task: int) -> None:
         facts = self.tasks[task]
@@ -292,18 +334,26 @@ _HANDLERS: dict[type, Any] = {
     m.RegisterTaskDefinition: History._register,
     m.RunTask: History._run_task,
     m.StartTask: History._run_task,
+    m.PutClusterCapacityProviders: History._put_default,
     m.CreateService: History._create_service,
     m.UpdateService: History._update_service,
     m.InstanceRegistered: History._registered,
     m.UpdateContainerInstancesState: History._set_status,
     m.AgentConnectionChanged: History._connection,
     m.InstancesGone: History._gone,
+    m.InstancesTerminating: History._terminating,
     m.TasksChanged: History._changed,
+    m.TasksHealthChanged: History._judged,
     m.StartTasks: History._start,
     m.StopTasks: History._stop,
     m.TasksProvisioning: History._provision,
     m.TasksStopped: History._stopped,
 }
+
+
+def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
+    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
+    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs
 
 
 def _needs(

@@ -14,12 +14,47 @@ from typing import Any, Literal
 
 import msgspec
 
+from placement.capacity_messages import (
+    CallThrottled,
+    CapacityProviderReservation,
+    CapacityProviderStrategy,
+    CapacityProviderStrategyItem,
+    CompleteTermination,
+    CreateCapacityProvider,
+    InstancesLaunched,
+    InstancesTerminated,
+    InstancesTerminating,
+    LaunchedInstance,
+    LaunchFailed,
+    LaunchTemplate,
+    ManagedScaling,
+    PutClusterCapacityProviders,
+    SetDesiredCapacity,
+    SetInstanceProtection,
+)
+from placement.message import Message
 from placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
 from placement.reasons import Failure
 
-
-class Message(msgspec.Struct, frozen=True, tag_field="message", tag=True, omit_defaults=True):
-    """Base of all messages; the JSON form carries the class name under `message`."""
+__all__ = [  # of other files; what is defined here is used as `messages.NAME` as well
+    "CallThrottled",
+    "CapacityProviderReservation",
+    "CapacityProviderStrategy",
+    "CapacityProviderStrategyItem",
+    "CompleteTermination",
+    "CreateCapacityProvider",
+    "InstancesLaunched",
+    "InstancesTerminated",
+    "InstancesTerminating",
+    "LaunchFailed",
+    "LaunchTemplate",
+    "LaunchedInstance",
+    "ManagedScaling",
+    "Message",
+    "PutClusterCapacityProviders",
+    "SetDesiredCapacity",
+    "SetInstanceProtection",
+]
 
 
 # --- events: API calls ---------------------------------------------------------------------------
@@ -38,7 +73,8 @@ class RunTask(Message, frozen=True):
     rest of the same job (a retry). `cpu` and `memory` are ECS's task-level overrides; `resources`,
     (name, amount) pairs, override or add others: ours. `zones` are those of the subnets given for
     awsvpc; empty means any. `expected_ms` (ours, too) is how long the caller thinks that a task
-    will run; None: until it is stopped.
+    will run; None: until it is stopped. `capacity_provider_strategy` None is the cluster's default,
+    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone.
     """
 
     request: int
@@ -54,6 +90,7 @@ class RunTask(Message, frozen=True):
     started_by: str = ""
     resources: tuple[tuple[str, int], ...] = ()
     expected_ms: int | None = None
+    capacity_provider_strategy: CapacityProviderStrategy | None = None
 
 
 class StartTask(Message, frozen=True):
@@ -79,6 +116,15 @@ class StopTask(Message, frozen=True):
     reason: str = "Task stopped by user"
 
 
+class UpdateTaskProtection(Message, frozen=True):
+    """Service tasks are not to be stopped by scale-in or deployment, for so long or from now on
+    again (ecs-semantics 5.6)."""
+
+    tasks: tuple[int, ...]
+    protection_enabled: bool = True
+    expires_in_minutes: int = 120
+
+
 class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
     """ECS's `deploymentCircuitBreaker`, enabled: when a deployment has failed (ecs-semantics 5.4).
 
@@ -94,8 +140,8 @@ class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
 class CreateService(Message, frozen=True):
     """Keep `desired_count` tasks of a definition running, from now on.
 
-    A DAEMON runs one on every ACTIVE instance that meets its constraints; its count and percents
-    are not asked.
+    A DAEMON runs one on every ACTIVE instance that meets its constraints; its count, percents and
+    capacity providers are not asked. `capacity_provider_strategy` is that of RunTask.
     """
 
     service: str
@@ -109,6 +155,7 @@ class CreateService(Message, frozen=True):
     maximum_percent: int = 200
     circuit_breaker: CircuitBreaker | None = None
     availability_zone_rebalancing: bool = False
+    capacity_provider_strategy: CapacityProviderStrategy | None = None
 
 
 class UpdateService(Message, frozen=True):
@@ -127,6 +174,7 @@ class UpdateService(Message, frozen=True):
     circuit_breaker: CircuitBreaker | None = None
     availability_zone_rebalancing: bool | None = None
     force_new_deployment: bool = False
+    capacity_provider_strategy: CapacityProviderStrategy | None = None
 
     def applied_to(self, service: CreateService) -> CreateService:
         """The configuration that a service has after this call."""
@@ -200,6 +248,9 @@ Event = (
     | RunTask
     | StartTask
     | StopTask
+    | UpdateTaskProtection
+    | CreateCapacityProvider
+    | PutClusterCapacityProviders
     | CreateService
     | UpdateService
     | UpdateContainerInstancesState
@@ -208,6 +259,11 @@ Event = (
     | InstancesGone
     | TasksChanged
     | TasksHealthChanged
+    | InstancesLaunched
+    | LaunchFailed
+    | InstancesTerminating
+    | InstancesTerminated
+    | CallThrottled
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------
@@ -229,6 +285,7 @@ class StartTasks(Message, frozen=True):
     cpu: int | None = None
     memory: int | None = None
     deployment: str | None = None
+    capacity_provider: str | None = None
 
 
 class StopTasks(Message, frozen=True):
@@ -252,14 +309,17 @@ class RunTaskFailed(Message, frozen=True):
     count: int
     failure: Failure
     instance: int | None = None
+    capacity_provider: str | None = None
 
 
 class TasksProvisioning(Message, frozen=True):
-    """These tasks exist but wait for capacity (lastStatus PROVISIONING)."""
+    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
 
-    request: int
+    request: int | None
     tasks: tuple[int, ...]
     failure: Failure
+    service: str | None = None
+    capacity_provider: str | None = None
 
 
 class TasksStopped(Message, frozen=True):
@@ -289,8 +349,16 @@ class ServiceEvent(Message, frozen=True):
     failure: Failure | None = None
 
 
-Notice = RunTaskFailed | TasksProvisioning | TasksStopped | ServiceEvent | CallRejected
-Command = StartTasks | StopTasks | Notice
+Notice = (
+    RunTaskFailed
+    | TasksProvisioning
+    | TasksStopped
+    | ServiceEvent
+    | CallRejected
+    | CapacityProviderReservation
+)
+Order = SetDesiredCapacity | SetInstanceProtection | CompleteTermination  # to EC2 Auto Scaling
+Command = StartTasks | StopTasks | Order | Notice
 
 
 class Round(msgspec.Struct, frozen=True):

@@ -34,11 +34,7 @@ class Outlook:
         What was refused to a caller, who may ask again, is not among it.
         """
         scheduler = self._scheduler
-        lacks = [
-            (service.launch.kind, service.missing(scheduler.now_ms))
-            for service in scheduler.services.values()
-            if not service.daemon
-        ]
+        lacks = scheduler.lacks()
         asked = [(launch.kind, count) for launch, count in scheduler.requests]
         return [pair for pair in lacks + scheduler.waiting.counts() + asked if pair[1]]
 

@@ -12,16 +12,18 @@ from placement.tasks import TaskTable
 ZONE = f"attribute:{AVAILABILITY_ZONE}"
 
 
-def place_for_balance(service: Service, engine: Engine, tasks: TaskTable) -> Filled | None:
-    """Book one task of a steady service in its emptiest zone, where zones differ by more than one.
+def place_for_balance(
+    service: Service, kind: TaskKind, engine: Engine, tasks: TaskTable
+) -> Filled | None:
+    """Book one task of `kind`, a steady service's, in its emptiest zone.
 
-    A zone counts if it has an ACTIVE instance that the service may use. The surplus task that this
-    makes is stopped in the fullest zone once the new one is healthy. None where nothing is to be
-    done, or where there is no room.
+    Where zones differ by more than one. A zone counts if it has an ACTIVE instance that the service
+    may use. The surplus task that this makes is stopped in the fullest zone once the new one is
+    healthy. None where nothing is to be done, or where there is no room.
     """
     if not is_eligible(service) or len(service.tasks) >= service.ceiling:
         return None
-    cluster, kind = engine.cluster, service.launch.kind
+    cluster = engine.cluster
     codes = cluster.column(ZONE).codes
     usable = cluster.active & engine.fixed_mask(kind) & (codes >= 0)
     zones = np.unique(codes[usable])

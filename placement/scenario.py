@@ -9,48 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
+from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
+from placement.scenario_capacity import CapacityProviderTable, CapacityStrategy
+from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
 from placement.scenario_fields import (
     Chain,
     Constraints,
     Count,
+    Distribution,
     Duration,
     DurationOrFalse,
     Number,
     Percent,
     Positive,
     PositiveOrFalse,
+    Table,
     Weight,
 )
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Distribution(Table):
-    """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
-    `sigma` (of the logarithm)."""
-
-    distribution: Literal["constant", "exponential", "lognormal"] = "constant"
-    mean: Duration | None = None
-    median: Duration | None = None
-    sigma: Annotated[Number, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = "median" if self.distribution == "lognormal" else "mean"
-        if getattr(self, needed) is None:
-            raise ValueError(f"a {self.distribution} distribution needs {needed}")
-        return self
-
 
 # Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
 _START = Distribution.model_validate(
@@ -82,6 +63,7 @@ class FleetGroup(Table):
     """`count` instances of one type, dealt over `zones` in turn, launched at `at`.
 
     `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
+    `image_pull_behavior` is their agents' setting (4.4); `cached_images` are there from the start.
     """
 
     name: str
@@ -93,6 +75,8 @@ class FleetGroup(Table):
     capacity_provider: str | None = None
     awsvpc_trunking: bool = False
     at: Duration = 0
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
 
 
 class ScaleStep(Table):
@@ -125,7 +109,8 @@ class ServiceTable(Table):
     """A service, created at `at`; `scale` changes its desired count later, `deploy` its tasks.
 
     A DAEMON has no count and no percents. `availability_zone_rebalancing` is on only where a
-    scenario says so: ECS's own default has changed twice (ecs-semantics 12.3).
+    scenario says so: ECS's own default has changed twice (ecs-semantics 12.3). Without a
+    `capacity_provider_strategy` it has the cluster's default; an empty one is launch type EC2.
     """
 
     name: str
@@ -142,6 +127,7 @@ class ServiceTable(Table):
     maximum_percent: Annotated[int, Field(ge=100, le=200, strict=True)] = 200
     circuit_breaker: CircuitBreakerTable | None = None
     availability_zone_rebalancing: bool = False
+    capacity_provider_strategy: CapacityStrategy | None = None
 
 
 class WorkloadTable(Table):
@@ -163,6 +149,7 @@ class WorkloadTable(Table):
     strategy: Chain | None = None
     zones: tuple[str, ...] = ()
     capacity_provider: str | None = None
+    capacity_provider_strategy: CapacityStrategy | None = None
     group: str | None = None
     retry: Duration = 5_000
     retry_max: Duration = 60_000
@@ -179,19 +166,39 @@ class Fault(Table):
     DRAINING. `spot-reclaim`: EC2 gives `notice`, on which the agents drain, then they are gone.
     `partition`: their agents are disconnected from `at` (ECS notices after `detect`) to `until`;
     tasks go on. `start-failure`: tasks fail to start, with `reason`, until `until` or for ever.
+    `registry-failure`: no image can be pulled, those under way included, until `until`.
+    `slow-disk`: pulls and starts take `factor` times as long on them, until `until`.
+    `insufficient-capacity`: EC2 has none of `instance_type` in `zone` (each: any, if not given) to
+    launch. `api-throttling`: calls and launches are throttled to `rate_per_s` after `burst`, by
+    default each to its own quota (ecs-semantics 7, 10.4). `capacity_provider` names the instances
+    of one.
     """
 
     kind: Literal[
-        "zone-loss", "instance-loss", "drain", "spot-reclaim", "partition", "start-failure"
+        "zone-loss",
+        "instance-loss",
+        "drain",
+        "spot-reclaim",
+        "partition",
+        "start-failure",
+        "registry-failure",
+        "slow-disk",
+        "insufficient-capacity",
+        "api-throttling",
     ]
     at: Duration
     zone: str | None = None
     instances: str | None = None
     task_definition: str | None = None
+    capacity_provider: str | None = None
+    instance_type: str | None = None
+    burst: Positive | None = None
+    rate_per_s: Positive | None = None
     detect: Duration = 60_000
     notice: Duration = 120_000
     until: Duration | None = None
     reason: str = "CannotPullContainerError: failed to pull the image"
+    factor: Annotated[Number, Field(ge=1)] = 10.0
 
 
 class ClusterTable(Table):
@@ -199,6 +206,7 @@ class ClusterTable(Table):
 
     provisioning_quota: PositiveOrFalse = 500
     provisioning_timeout: DurationOrFalse = 1_800_000
+    default_capacity_provider_strategy: CapacityStrategy = ()
 
 
 class Models(Table):
@@ -264,7 +272,10 @@ class Scenario(Table):
     """All that a run needs. Strategies x layouts x faults x seeds are its runs.
 
     A `layout` adds constraints to services and workloads by name, so that one fleet can be shared
-    or parted. `task_definitions` maps short names to RegisterTaskDefinition input.
+    or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
+    of that name has instead in runs of that strategy. `task_definitions` maps short names to
+    RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
+    With `images` every pull takes its time.
     """
 
     name: str
@@ -273,14 +284,19 @@ class Scenario(Table):
     duration: Duration
     cluster: ClusterTable = ClusterTable()
     instance_types: dict[str, InstanceTypeTable] = {}
-    fleet: Annotated[tuple[FleetGroup, ...], Field(min_length=1)]
+    fleet: tuple[FleetGroup, ...] = ()
+    capacity_provider: tuple[CapacityProviderTable, ...] = ()
     task_definitions: dict[str, dict[str, Any]]
     service: tuple[ServiceTable, ...] = ()
     workload: tuple[WorkloadTable, ...] = ()
     strategies: Annotated[dict[str, Chain], Field(min_length=1)] = {"ecs-default": ()}
+    settings: dict[str, dict[str, dict[str, Any]]] = {}
     layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
     faults: dict[str, tuple[Fault, ...]] = {"none": ()}
     models: Models = Models()
+    behaviour: dict[str, dict[str, ContainerBehaviour]] = {}
+    images: dict[str, ImageTable] = {}
+    pulls: PullTable = PullTable()
     optimize: OptimizeTable = OptimizeTable()
 
     def runs(self) -> Iterator[Run]:
@@ -315,6 +331,8 @@ class InstanceSpec:
     attributes: Mapping[str, str]
     price_microusd_hour: int
     capacity_provider: str | None
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
@@ -322,36 +340,51 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
     specs: list[InstanceSpec] = []
     for group in scenario.fleet:
         kind = scenario.instance_types[group.instance_type]
-        trunked = group.awsvpc_trunking and kind.eni_slots_trunk is not None
-        amounts = {
-            "CPU": kind.cpu,
-            "MEMORY": kind.memory,
-            "GPU": kind.gpus,
-            "ENI": kind.eni_slots_trunk if trunked else kind.eni_slots,
-            **kind.resources,
-            **group.resources,
-        }
-        resources = {name: amount for name, amount in amounts.items() if amount}
         for index in range(group.count):
-            attributes = {
-                AVAILABILITY_ZONE: group.zones[index % len(group.zones)],
-                INSTANCE_TYPE: group.instance_type,
-                CPU_ARCHITECTURE: kind.architecture,
-                "ecs.os-type": "linux",
-                **AGENT_CAPABILITIES,
-                **group.attributes,
-            }
-            name = f"i-{len(specs):017x}"
-            if trunked:
-                attributes |= {TRUNK_ID: f"eni-{len(specs):017x}", TRUNKING: ""}
-            specs.append(
-                InstanceSpec(
-                    name,
-                    group.at,
-                    resources,
-                    attributes,
-                    kind.price_microusd_hour,
-                    group.capacity_provider,
-                )
-            )
+            zone = group.zones[index % len(group.zones)]
+            number = len(specs)
+            specs.append(instance_spec(group, group.instance_type, kind, zone, number, group.at))
     return specs
+
+
+def instance_spec(
+    group: FleetGroup | CapacityProviderTable,
+    type_name: str,
+    kind: InstanceTypeTable,
+    zone: str,
+    number: int,
+    at_ms: int = 0,
+) -> InstanceSpec:
+    """An instance of a group; its name follows from `number`, so give each its own."""
+    trunked = group.awsvpc_trunking and kind.eni_slots_trunk is not None
+    amounts = {
+        "CPU": kind.cpu,
+        "MEMORY": kind.memory,
+        "GPU": kind.gpus,
+        "ENI": kind.eni_slots_trunk if trunked else kind.eni_slots,
+        **kind.resources,
+        **group.resources,
+    }
+    attributes = {
+        AVAILABILITY_ZONE: zone,
+        INSTANCE_TYPE: type_name,
+        CPU_ARCHITECTURE: kind.architecture,
+        "ecs.os-type": "linux",
+        **AGENT_CAPABILITIES,
+        **group.attributes,
+    }
+    if trunked:
+        attributes |= {TRUNK_ID: f"eni-{number:017x}", TRUNKING: ""}
+    price = kind.price_microusd_hour
+    if isinstance(group, CapacityProviderTable):
+        provider: str | None = group.name
+        if group.market == "spot":
+            price = price * (100 - group.discount_percent) // 100
+    else:
+        provider = group.capacity_provider
+    resources = {name: amount for name, amount in amounts.items() if amount}
+    return InstanceSpec(
+        *(f"i-{number:017x}", at_ms, resources, attributes, price, provider),
+        image_pull_behavior=group.image_pull_behavior,
+        cached_images=group.cached_images,
+    )

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from placement.capacity_problems import capacity_problems
 from placement.constraints import CONSTRAINTS
 from placement.errors import PlacementError
 from placement.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
 from placement.model import PlacementConstraint, PlacementStrategy, TaskDefinition, TaskKind
 from placement.query import parse_query
 from placement.scenario import Fault, Scenario, ServiceTable, WorkloadTable
+from placement.scenario_container_checks import container_problems
 from placement.scenario_fleet import Fleet, did_you_mean, unknown
+from placement.scenario_settings import settings_problems
 from placement.strategies import StrategyFactory
 from placement.strategies.binpack import Binpack
 from placement.strategies.spread import Spread
 from placement.taskdef import host_ports, task_resources
 
 Problem = tuple[str, str]
+_NEEDS_NO_INSTANCES = ("zone-loss", "insufficient-capacity", "api-throttling")
 _Tables = list[tuple[str, ServiceTable | WorkloadTable]]
 
 
@@ -33,15 +37,20 @@ def scenario_problems(
     """
     tables: _Tables = [(f"service[{i}]", table) for i, table in enumerate(scenario.service)]
     tables += [(f"workload[{i}]", table) for i, table in enumerate(scenario.workload)]
+    if not scenario.fleet and not scenario.capacity_provider:
+        return [("fleet", "no instances: give a fleet, or a capacity provider that launches some")]
     fleet = Fleet(scenario)
     return [
         *_instance_types(scenario),
+        *capacity_problems(scenario),
+        *settings_problems(scenario),
         *_names(scenario, tables),
         *_scales(scenario),
         *_deploys(scenario),
         *_chains(scenario, tables, strategies, fleet),
         *_constraints(scenario, tables, fleet),
         *_faults(scenario, fleet),
+        *container_problems(scenario, definitions),
         *_demands(scenario, tables, definitions, fleet),
         *_optimize(scenario, tables),
     ]
@@ -198,18 +207,24 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
             elif fault.zone is not None and fault.zone not in fleet.zones:
                 have = ", ".join(sorted(fleet.zones))
                 yield f"{place}.zone", f"no zone {fault.zone!r} in the fleet; it has: {have}"
-            if fault.kind == "start-failure":
+            if fault.kind == "registry-failure":
+                if not scenario.images:
+                    yield f"{place}.kind", "a registry-failure needs [images], which are pulled"
+            elif fault.kind == "start-failure":
                 name = fault.task_definition or ""
                 if name not in scenario.task_definitions:
                     what = unknown("task definition", name, scenario.task_definitions)
                     yield f"{place}.task_definition", what
-            elif fault.zone is None and fault.kind != "zone-loss":
+            elif fault.zone is None and fault.kind not in _NEEDS_NO_INSTANCES:
                 yield from _chosen_problems(place, fault, fleet)
-            if fault.kind == "partition" and (fault.until is None or fault.until < fault.at):
-                yield f"{place}.until", "a partition needs the time at which it is over"
+            ends = fault.kind in ("partition", "registry-failure")
+            if ends and (fault.until is None or fault.until < fault.at):
+                yield f"{place}.until", f"a {fault.kind} needs the time at which it is over"
 
 
 def _chosen_problems(place: str, fault: Fault, fleet: Fleet) -> Iterator[Problem]:
+    if fault.capacity_provider is not None:
+        return
     expression, place = fault.instances, f"{place}.instances"
     if expression is None:
         yield place, f"a {fault.kind} needs a cluster query that names the instances"
@@ -228,7 +243,9 @@ def _demands(
     fleet: Fleet,
 ) -> Iterator[Problem]:
     """A task that no instance would take though all were empty is a mistake in the scenario."""
-    if any(group.instance_type not in scenario.instance_types for group in scenario.fleet):
+    named = {group.instance_type for group in scenario.fleet}
+    named.update(*(group.instance_types for group in scenario.capacity_provider))
+    if not named <= scenario.instance_types.keys():
         return
     for place, table in tables:
         definition = definitions.get(table.task_definition)

@@ -1,13 +1,14 @@
-"""What the values in a scenario file look like: durations, strategies, constraints, amounts."""
+"""What the values in a scenario file look like: durations, strategies, constraints, amounts;
+and the base of its tables."""
 
 from __future__ import annotations
 
 import math
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from placement.model import PlacementConstraint, PlacementStrategy
 
@@ -16,6 +17,12 @@ _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _STRATEGY_OF_FILE = re.compile(r"(.+?\.py:[A-Za-z_]\w*)(?::(.+))?")
 # Fits a column of the cluster, also after many of them are added up.
 _AMOUNT_MAX = 2**40
+
+
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def parse_duration_ms(value: object) -> int:
@@ -109,3 +116,20 @@ Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 # Of an objective: small enough for sums over many tasks to stay exact.
 Weight = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Distribution(Table):
+    """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
+    `sigma` (of the logarithm)."""
+
+    distribution: Literal["constant", "exponential", "lognormal"] = "constant"
+    mean: Duration | None = None
+    median: Duration | None = None
+    sigma: Annotated[Number, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = "median" if self.distribution == "lognormal" else "mean"
+        if getattr(self, needed) is None:
+            raise ValueError(f"a {self.distribution} distribution needs {needed}")
+        return self

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from placement.cluster import Cluster, instance_strings
 from placement.engine import Engine
 from placement.model import TaskKind
-from placement.scenario import Scenario, instance_specs
+from placement.scenario import FleetGroup, InstanceSpec, Scenario, instance_spec, instance_specs
+from placement.scenario_capacity import CapacityProviderTable
 
 # Attributes that ECS or its agents set by themselves where the simulated fleet has none.
 _ECS_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
@@ -33,15 +34,19 @@ class Fleet:
             for group in scenario.fleet
             if group.instance_type in scenario.instance_types
         )
+        groups: list[FleetGroup | CapacityProviderTable] = list(scenario.fleet)
+        groups += scenario.capacity_provider
         cluster = Cluster()
-        attributes = _ECS_ATTRIBUTES.union(*(group.attributes for group in scenario.fleet))
-        for row, spec in enumerate(instance_specs(scenario.model_copy(update={"fleet": kinds}))):
+        attributes = _ECS_ATTRIBUTES.union(*(group.attributes for group in groups))
+        specs = instance_specs(scenario.model_copy(update={"fleet": kinds}))
+        specs += _launchable(scenario)
+        for row, spec in enumerate(specs):
             strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
             cluster.register(row, spec.resources, strings)
             attributes |= spec.attributes.keys()
         self._engine = Engine(cluster, np.random.default_rng(0))
         self._attributes = frozenset(attributes)
-        self.zones = frozenset(zone for group in scenario.fleet for zone in group.zones)
+        self.zones = frozenset(zone for group in groups for zone in group.zones)
         self.resources = tuple(cluster.resources)
 
     def lacks(self, attribute: str) -> str | None:
@@ -58,6 +63,17 @@ class Fleet:
         if self._engine.allowed(kind).any():
             return ()
         return tuple(reason for reason, _ in self._engine.explain(kind).rejected)
+
+
+def _launchable(scenario: Scenario) -> Iterator[InstanceSpec]:
+    """An instance of each type in each zone that a capacity provider may launch."""
+    for group in scenario.capacity_provider:
+        for name in group.instance_types:
+            kind = scenario.instance_types.get(name)
+            if kind is None:
+                continue
+            for zone in group.zones:
+                yield instance_spec(group, name, kind, zone, 0)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

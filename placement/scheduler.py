@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 
 from placement import messages as m
+from placement.capacity import CapacityProviders
+from placement.capacity_strategy import check_strategy, deal
 from placement.cluster import Cluster, instance_strings
 from placement.constraints import CONSTRAINTS, ConstraintFactory
 from placement.deployments import Service
 from placement.engine import Engine, Filled
 from placement.errors import PlacementError
 from placement.launches import Launches
-from placement.model import InstanceStatus, StopCode, TaskStatus
+from placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
 from placement.outlook import Outlook
 from placement.reasons import PROVISIONING_QUOTA, Failure
 from placement.services import Services
@@ -72,22 +74,44 @@ class Scheduler:
         self.requests: list[tuple[Launch, int]] = []
         self._starts: list[tuple[Launch, tuple[int, ...]]] = []
         self.waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
-        self._services = Services(
-            self.engine, self.tasks, self.launches, self._start, self._stop, self._say
+        self.providers = CapacityProviders(
+            *(self.engine, self.tasks, self.waiting.counts),
+            daemons=lambda: self._services.daemon_groups(),
+            drained=self._host_changed,
+            say=self._say,
         )
-        self._handlers: dict[type, Callable[[Any], None]] = {
+        self._services = Services(
+            *(self.engine, self.tasks, self.launches, self.providers),
+            start=self._start,
+            stop=self._stop,
+            wait=self._wait,
+            say=self._say,
+        )
+        self._handlers = self._make_handlers()
+
+    def _make_handlers(self) -> dict[type, Callable[[Any], None]]:
+        services, providers = self._services, self.providers
+        return {
             m.RegisterTaskDefinition: self._register_task_definition,
             m.RunTask: self._run_task,
             m.StartTask: self._start_task,
             m.StopTask: self._stop_task,
+            m.UpdateTaskProtection: lambda call: services.protect(call, self.now_ms),
+            m.CreateCapacityProvider: lambda call: providers.create(call, self.now_ms),
+            m.PutClusterCapacityProviders: providers.put_default,
             m.CreateService: self._create_service,
-            m.UpdateService: self._services.update,
+            m.UpdateService: services.update,
             m.UpdateContainerInstancesState: self._update_instances,
             m.InstanceRegistered: self._instance_registered,
             m.AgentConnectionChanged: self._agent_changed,
             m.InstancesGone: self._instances_gone,
             m.TasksChanged: self._tasks_changed,
             m.TasksHealthChanged: self._tasks_judged,
+            m.InstancesLaunched: lambda event: providers.launched(event, self.now_ms),
+            m.LaunchFailed: lambda event: None,  # the group tries again by itself
+            m.InstancesTerminating: lambda event: providers.terminating(event, self.now_ms),
+            m.InstancesTerminated: providers.terminated,
+            m.CallThrottled: lambda event: None,  # it never came to be
         }
 
     # --- the sans-IO surface --------------------------------------------------------------------
@@ -99,7 +123,7 @@ class Scheduler:
     def decide(self, now_ms: int) -> tuple[m.Command, ...]:
         """Work through all that was received and say what to do.
 
-        Order: facts and calls as received; then services, tasks that wait, new requests.
+        Order: facts and calls as received; then services, tasks that wait, new requests, capacity.
 
         Args:
             now_ms: the time of this round; never less than that of the last.
@@ -121,19 +145,27 @@ class Scheduler:
         self._expire()
         self._place_starts()
         self._place_requests()
+        if self.waiting.room_for(1):
+            self._services.room_to_wait(now_ms)
+        self.providers.settle(now_ms)
         commands, self._out = tuple(self._out), []
         return commands
 
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has something to do even if no event comes; None: never."""
-        deadlines = (self.waiting.deadline_ms, self._services.deadline_ms)
+        members = (self.waiting, self._services, self.providers)
+        deadlines = (member.deadline_ms for member in members)
         return min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
 
     @property
     def services(self) -> dict[str, Service]:
         """The services by name, in the order of their creation."""
         return self._services.by_name
+
+    def lacks(self) -> list[tuple[TaskKind, int]]:
+        """What services lack now, a kind and how many."""
+        return self._services.lacks(self.now_ms)
 
     # --- API calls ------------------------------------------------------------------------------
 
@@ -143,9 +175,19 @@ class Scheduler:
     def _run_task(self, call: m.RunTask) -> None:
         if call.count < 1:
             raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
+        strategy = call.capacity_provider_strategy
+        if strategy is None and call.capacity_provider is None:
+            strategy = self.providers.default
+        check_strategy(strategy or ())
         launch = self.launches.of_run_task(call)
         self.engine.check(launch.kind)
-        self.requests.append((launch, call.count))
+        if not strategy:
+            self.requests.append((launch, call.count))
+            return
+        counts = deal(strategy, call.count, [0] * len(strategy))
+        for item, count in zip(strategy, counts, strict=True):
+            if count:
+                self.requests.append((launch.on(item.capacity_provider), count))
 
     def _start_task(self, call: m.StartTask) -> None:
         self._starts.append((self.launches.of_start_task(call), call.instances))
@@ -183,6 +225,7 @@ class Scheduler:
             devices=event.devices,
             at_ms=self.now_ms,
         )
+        self.providers.registered(event.instance, event)
         # One that registers again is ACTIVE: services with tasks there may have too many now.
         self._host_changed(event.instance)
 
@@ -274,22 +317,25 @@ class Scheduler:
             if failure is None:
                 continue
             assert launch.request is not None
-            left = count - len(filled.rows)
-            if launch.kind.capacity_provider is not None:
-                left -= self._wait(launch, left, failure)
+            left, provider = count - len(filled.rows), launch.kind.capacity_provider
+            if provider is not None and self.providers.lets_wait(provider):
+                left -= len(self._wait(launch, left, failure))
                 failure = Failure(PROVISIONING_QUOTA)
             if left:
-                self._out.append(m.RunTaskFailed(launch.request, left, failure))
+                failed = m.RunTaskFailed(launch.request, left, failure, None, provider)
+                self._out.append(failed)
 
-    def _wait(self, launch: Launch, count: int, failure: Failure) -> int:
-        """Let up to `count` tasks wait for capacity; returns how many the quota admits."""
+    def _wait(self, launch: Launch, count: int, failure: Failure) -> list[int]:
+        """Let up to `count` tasks wait for capacity; returns those that the quota admits."""
         room = self.waiting.room_for(count)
         tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
         self.waiting.add(launch.kind, tasks, self.now_ms)
         if tasks:
-            assert launch.request is not None
-            self._out.append(m.TasksProvisioning(launch.request, tuple(tasks), failure))
-        return len(tasks)
+            provider = launch.kind.capacity_provider
+            self._out.append(
+                m.TasksProvisioning(launch.request, tuple(tasks), failure, launch.service, provider)
+            )
+        return tasks
 
     def _start_waiting(self, placed: list[int]) -> None:
         """One StartTasks for each run of tasks of the same launch."""
@@ -319,6 +365,7 @@ class Scheduler:
                 launch.cpu,
                 launch.memory,
                 launch.deployment,
+                launch.kind.capacity_provider,
             )
         )
 
@@ -330,4 +377,5 @@ class Scheduler:
         for task in self.waiting.expired(self.now_ms):
             failure = self.engine.explain(self.tasks.launch[task].kind)
             reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
+            self._services.gave_up(task, self.now_ms)
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)

@@ -6,6 +6,7 @@ and something may have made room (ecs-semantics 5).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,26 +14,35 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from placement import messages as m
+from placement.capacity import CapacityProviders
+from placement.capacity_strategy import check_strategy, deal
 from placement.daemons import plan_daemon
-from placement.deployments import IMPAIRED_ATTEMPTS, Alarms, Deployment, Service, breaker_threshold
+from placement.deployments import Alarms, Deployment, Service, breaker_threshold
 from placement.engine import Engine, Filled, joined
 from placement.errors import PlacementError
 from placement.launches import Launches
-from placement.model import StopCode
+from placement.model import StopCode, TaskKind
 from placement.reasons import Failure
 from placement.rebalancing import is_eligible, place_for_balance
+from placement.scale_in import surplus
+from placement.service_events import ServiceEvents
 from placement.tasks import Launch, TaskTable
+
+PROTECTED_MOST_MINUTES = 2_880  # of UpdateTaskProtection
 
 if TYPE_CHECKING:
     Start = Callable[[Launch, Filled], list[int]]
     Stop = Callable[[list[int], StopCode, str], None]
+    Wait = Callable[[Launch, int, Failure], list[int]]
 
 
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
     Args:
+        providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
+        wait: how to let tasks wait for capacity; returns those that the quota admits.
         say: takes a notice.
     """
 
@@ -41,13 +51,18 @@ class Services:
         engine: Engine,
         tasks: TaskTable,
         launches: Launches,
+        providers: CapacityProviders,
         start: Start,
         stop: Stop,
+        wait: Wait,
         say: Callable[[m.Command], None],
     ) -> None:
         self.by_name: dict[str, Service] = {}
         self._engine, self._tasks, self._launches = engine, tasks, launches
-        self._start, self._stop, self._say = start, stop, say
+        self._providers = providers
+        self._start, self._stop, self._wait = start, stop, wait
+        self._events = ServiceEvents(say)
+        self._over_quota: dict[str, None] = {}
         self._order: dict[str, int] = {}
         self._touched: set[str] = set()
         # Services that lack tasks, and the cluster's versions when they last looked for room.
@@ -64,6 +79,9 @@ class Services:
         """A new service. Raises PlacementError where it makes no sense."""
         if call.service in self.by_name:
             raise PlacementError(f"service {call.service!r} exists already")
+        if call.capacity_provider_strategy is None and self._providers.default:
+            default = self._providers.default
+            call = msgspec.structs.replace(call, capacity_provider_strategy=default)
         launch = self._launch(call)
         service = Service(call, [self._deploy(launch)], call.desired_count)
         self._order[call.service] = len(self._order)
@@ -109,6 +127,7 @@ class Services:
 
     def _launch(self, call: m.CreateService) -> Launch:
         _check(call)
+        check_strategy(call.capacity_provider_strategy or ())
         launch = self._launches.of_service(call)
         self._engine.check(launch.kind)
         return launch
@@ -117,6 +136,22 @@ class Services:
         self._deployments += 1
         name = f"ecs-svc/{self._deployments}"
         return Deployment(name, replace(launch, deployment=name))
+
+    def protect(self, call: m.UpdateTaskProtection, now_ms: int) -> None:
+        """Protect tasks, or no longer. Raises PlacementError where one is no service's."""
+        if not 1 <= call.expires_in_minutes <= PROTECTED_MOST_MINUTES:
+            raise PlacementError(f"expires in 1 to {PROTECTED_MOST_MINUTES} minutes expected")
+        wrong = [t for t in call.tasks if not 0 <= t < len(self._tasks) or self._of(t) is None]
+        if wrong:
+            raise PlacementError(f"TASK_NOT_VALID: tasks {wrong} are no living tasks of a service")
+        until_ms = now_ms + call.expires_in_minutes * 60_000
+        for task in call.tasks:
+            service = self.by_name[self._tasks.launch[task].service or ""]
+            service.protected.pop(task, None)
+            if call.protection_enabled:
+                service.protected[task] = until_ms
+                self._alarms.set(until_ms, service.name)
+            self._touched.add(service.name)
 
     # --- facts ----------------------------------------------------------------------------------
 
@@ -150,6 +185,18 @@ class Services:
                 service.judged(task, healthy)
                 self._touched.add(service.name)
 
+    def gave_up(self, task: int, now_ms: int) -> None:
+        """A task waited too long for capacity: its service is looked at again at once."""
+        service = self._tasks.launch[task].service
+        if service is not None:
+            self._alarms.set(now_ms, service)
+
+    def room_to_wait(self, now_ms: int) -> None:
+        """Tasks that the quota did not admit may wait now."""
+        for name in self._over_quota:
+            self._alarms.set(now_ms, name)
+        self._over_quota.clear()
+
     def failed_to_start(self, task: int, now_ms: int) -> None:
         """A living task stopped by itself without ever running."""
         service = self._of(task)
@@ -168,6 +215,10 @@ class Services:
         if name is None or task not in self.by_name[name].tasks:
             return None
         return self.by_name[name]
+
+    def daemon_groups(self) -> list[str]:
+        """The groups of the daemons' tasks."""
+        return [self.by_name[name].launch.kind.group for name in self._daemons]
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -190,9 +241,9 @@ class Services:
             plan = plan_daemon(service, self._tasks, self._engine)
             self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, _scaling(service))
             filled = joined([self._engine.place_on(service.launch.kind, r) for r in plan.start])
-            self.complain(service, self._add(service, filled))
+            self._events.complain(service, self._add(service, service.launch, filled))
             service.desired_count = plan.eligible
-            self._note_state(service)
+            self._events.note_state(service)
         self._daemons_version = self._engine.cluster.version
 
     def _settle_replicas(self, now_ms: int) -> None:
@@ -213,7 +264,7 @@ class Services:
                 self._short.pop(name, None)
             else:
                 self._short[name] = cluster.freed_version, cluster.version
-            self._report(service, failure, now_ms)
+            self._events.report(service, failure, now_ms)
         # Stopping a service's own tasks is not news to it.
         self._touched.clear()
 
@@ -227,53 +278,71 @@ class Services:
 
     def _settle(self, service: Service, now_ms: int) -> Failure | None:
         service.prove(now_ms)
+        service.unprotect(now_ms)
         self._break_circuit(service)
         code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
         reason = _rebalancing(service) if balances else _scaling(service)
-        self._stop(self._surplus(service), code, reason)
+        self._stop(surplus(service, self._engine, self._tasks), code, reason)
         self._stop(service.replaced(), code, _scaling(service))
         service.deployments[1:] = [each for each in service.deployments[1:] if each.tasks]
         failure = None
         wanted = service.missing(now_ms)
         if wanted:
-            failure = self._add(service, self._engine.fill(service.launch.kind, wanted))
+            failure = self._fill(service, wanted)
         elif service.is_complete and service.extra is None:
-            placed = place_for_balance(service, self._engine, self._tasks)
+            launch = self._dealt(service, 1)[0][0]
+            placed = place_for_balance(service, launch.kind, self._engine, self._tasks)
             if placed is not None:
-                self._add(service, placed)
+                self._add(service, launch, placed)
                 service.extra = next(reversed(service.tasks))
         self._set_alarms(service, now_ms)
         return failure
 
-    def _add(self, service: Service, filled: Filled) -> Failure | None:
-        for task in self._start(service.launch, filled):
+    def _fill(self, service: Service, wanted: int) -> Failure | None:
+        """Start what fits; the rest waits, where somebody may make room; why any is left over."""
+        left_over = None
+        for launch, count in self._dealt(service, wanted):
+            filled = self._engine.fill(launch.kind, count)
+            failure = self._add(service, launch, filled)
+            provider = launch.kind.capacity_provider
+            if failure is not None and provider is not None and self._providers.lets_wait(provider):
+                left = count - len(filled.rows)
+                queued = self._wait(launch, left, failure)
+                for task in queued:
+                    service.add(task)
+                if len(queued) == left:
+                    continue
+                self._over_quota[service.name] = None
+            left_over = failure or left_over
+        return left_over
+
+    def _add(self, service: Service, launch: Launch, filled: Filled) -> Failure | None:
+        for task in self._start(launch, filled):
             service.add(task)
         return filled.failure
 
-    def _surplus(self, service: Service) -> list[int]:
-        """The tasks that scale-in stops: by the strategy in reverse (ecs-semantics 5.6).
+    def _dealt(self, service: Service, count: int) -> list[tuple[Launch, int]]:
+        """`count` new tasks by launch: one for each capacity provider that gets some of them."""
+        strategy = service.call.capacity_provider_strategy
+        if service.daemon or not strategy:
+            return [(service.launch, count)]
+        have: Counter[str | None] = Counter()
+        if len(strategy) > 1:
+            launches = self._tasks.launch
+            have.update(launches[task].kind.capacity_provider for task in service.primary.tasks)
+        names = [item.capacity_provider for item in strategy]
+        counts = deal(strategy, count, [have[name] for name in names])
+        pairs = zip(names, counts, strict=True)
+        return [(service.primary.launch_on(name), n) for name, n in pairs if n]
 
-        The task that a rebalancing added has its place once it is healthy; then one too many runs,
-        and spread in reverse finds it where most are.
-        """
-        extra = service.extra
-        waits = extra is not None and (extra not in service.running or extra in service.unproven)
-        too_many = service.staying_count - service.desired_count - waits
-        if too_many <= 0:
-            return []
-        if extra is not None and not waits:
-            service.extra = None
-        cluster, tasks = self._engine.cluster, self._tasks
-        staying, stopped = service.staying(), []
-        for _ in range(too_many):
-            rows = [tasks.instance[task] for task in staying]
-            task = staying.pop(self._engine.scale_in(service.launch.kind, rows))
-            # The choice for the next one must see this one gone.
-            cluster.release(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
-            stopped.append(task)
-        for task in stopped:
-            cluster.reserve(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
-        return stopped
+    def lacks(self, now_ms: int) -> list[tuple[TaskKind, int]]:
+        """What services that are no daemons lack, a kind and how many."""
+        return [
+            (launch.kind, count)
+            for service in self.by_name.values()
+            if not service.daemon and (missing := service.missing(now_ms))
+            for launch, count in self._dealt(service, missing)
+        ]
 
     def _break_circuit(self, service: Service) -> None:
         """Too many failures: the deployment has failed, and the last good one comes back."""
@@ -283,7 +352,9 @@ class Services:
         if failed.failed_tasks < breaker_threshold(breaker, service.desired_count):
             return
         failed.rollout_state = "FAILED"
-        self._tell(service, f"(deployment {failed.id}) deployment failed: tasks failed to start.")
+        self._events.tell(
+            service, f"(deployment {failed.id}) deployment failed: tasks failed to start."
+        )
         if not breaker.rollback or service.completed is None:
             return
         back = next((d for d in service.deployments if d.launch is service.completed), None)
@@ -299,7 +370,7 @@ class Services:
         # What else changed meanwhile belongs to the service, not to the deployment that failed.
         back.launch = replace(self._launches.of_service(service.call), deployment=back.id)
         service.completed = back.launch
-        self._tell(service, f"rolling back to deployment {back.id}.")
+        self._events.tell(service, f"rolling back to deployment {back.id}.")
 
     def _set_alarms(self, service: Service, now_ms: int) -> None:
         if service.not_before_ms > now_ms:
@@ -307,43 +378,6 @@ class Services:
         proves_ms = service.proves_ms()
         if proves_ms is not None and (service.is_replacing or service.extra is not None):
             self._alarms.set(proves_ms, service.name)
-
-    # --- what it says ---------------------------------------------------------------------------
-
-    def _report(self, service: Service, failure: Failure | None, now_ms: int) -> None:
-        self.complain(service, failure)
-        if service.not_before_ms > now_ms and service.attempts == IMPAIRED_ATTEMPTS:
-            self._tell(service, "is unable to consistently start tasks successfully.")
-        stuck = service.is_replacing and service.floor >= service.desired_count >= service.ceiling
-        if stuck and not service.stuck and len(service.tasks) >= service.ceiling:
-            self._tell(
-                service,
-                "was unable to stop or start tasks during a deployment because of the service "
-                "deployment configuration.",
-            )
-        service.stuck = stuck
-        self._note_state(service)
-
-    def _note_state(self, service: Service) -> None:
-        complete = service.is_complete
-        if complete and service.primary.rollout_state == "IN_PROGRESS":
-            service.primary.rollout_state = "COMPLETED"
-            service.completed = service.launch
-            self._tell(service, f"(deployment {service.primary.id}) deployment completed.")
-        if complete and not service.steady:
-            self._tell(service, "has reached a steady state.")
-        service.steady = complete
-
-    def complain(self, service: Service, failure: Failure | None) -> None:
-        """Say why a task could not be placed, unless that was said last."""
-        complaint = failure.reason if failure else ""
-        if failure and complaint != service.complaint:
-            text = "was unable to place a task because no container instance met all of its "
-            self._tell(service, text + "requirements.", failure)
-        service.complaint = complaint
-
-    def _tell(self, service: Service, text: str, failure: Failure | None = None) -> None:
-        self._say(m.ServiceEvent(service.name, f"(service {service.name}) {text}", failure))
 
 
 def _scaling(service: Service) -> str:

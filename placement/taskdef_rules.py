@@ -240,6 +240,8 @@ def _dependency_rules(containers: Mapping[str, Mapping[str, Any]], mode: str | N
             to = link.partition(":")[0]
             if to not in named or named[to] is container:
                 yield f"{path}.links[{i}]", f"no other container is named {to}"
+            else:
+                graph.setdefault(container.get("name") or path, []).append(to)
         for i, dependency in _each(container.get("dependsOn")):
             here, on = f"{path}.dependsOn[{i}]", dependency.get("containerName")
             condition = dependency.get("condition")
@@ -252,7 +254,7 @@ def _dependency_rules(containers: Mapping[str, Mapping[str, Any]], mode: str | N
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
-        yield "containerDefinitions", f"dependsOn goes in a circle: {circle}"
+        yield "containerDefinitions", f"dependsOn and links go in a circle: {circle}"
 
 
 def _condition_rules(condition: Any, name: str, target: Mapping[str, Any], path: str) -> Problems:

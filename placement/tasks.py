@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from placement.model import TaskKind, TaskStatus
 
@@ -27,6 +27,10 @@ class Launch:
     daemon: bool = False
     health_checked: bool = False
     deployment: str | None = None
+
+    def on(self, capacity_provider: str | None) -> Launch:
+        """The same, on the instances of a capacity provider; None: on any."""
+        return replace(self, kind=replace(self.kind, capacity_provider=capacity_provider))
 
 
 class TaskTable:

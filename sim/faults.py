@@ -6,6 +6,7 @@ what it needs in `placement.scenario_checks`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
@@ -20,7 +21,9 @@ from placement.messages import (
 from placement.model import StopCode
 from placement.query import parse_query
 from placement.scenario import Fault
+from sim.containers import Containers
 from sim.fleet import FleetColumns
+from sim.throttling import Throttle
 
 Process = Generator[Any, Any, None]
 
@@ -30,22 +33,33 @@ class Faults:
 
     `dead`: instances whose tasks will never be heard of again. `cut_off`: instances whose agent is
     disconnected; their tasks go on, what happens to them is told when the agent is back.
+    `lost_zones`: zones in which nothing can be launched any more.
 
     Args:
+        containers: which get slow, and lose their registry.
         tell: takes what ECS learns, at the time at which it does.
         reconnected: called with the instances whose agents are back.
+        pulls_changed: called when pulls may come to another end, or at another time.
     """
 
     def __init__(
         self,
         env: simpy.Environment,
         fleet: FleetColumns,
+        containers: Containers,
         tell: Callable[[Event], None],
         reconnected: Callable[[tuple[int, ...]], None],
+        pulls_changed: Callable[[], None],
     ) -> None:
         self.dead: set[int] = set()
         self.cut_off: set[int] = set()
+        self.lost_zones: set[str] = set()
+        self._scarce: list[Fault] = []
+        self._throttles: list[Throttle] = []
         self._env, self._fleet, self._tell, self._reconnected = env, fleet, tell, reconnected
+        self._containers, self._pulls_changed = containers, pulls_changed
+        self._slowed: dict[int, list[float]] = {}
+        self._outages = 0
         self._broken: dict[str, list[str]] = {}
         self._kinds: dict[str, Callable[[Fault], Process]] = {
             "zone-loss": self._loss,
@@ -54,6 +68,10 @@ class Faults:
             "drain": self._drain,
             "partition": self._partition,
             "start-failure": self._start_failure,
+            "registry-failure": self._registry_failure,
+            "slow-disk": self._slow_disk,
+            "insufficient-capacity": self._insufficient_capacity,
+            "api-throttling": self._api_throttling,
         }
 
     def begin(self, faults: Iterable[Fault]) -> None:
@@ -65,19 +83,47 @@ class Faults:
         """Why a task of this definition (`family:revision`) cannot start now; None: it can."""
         return next(iter(self._broken.get(task_definition, ())), None)
 
+    def has_capacity(self, zone: str, instance_type: str) -> bool:
+        """Whether EC2 has an instance of that type in that zone to launch."""
+        return zone not in self.lost_zones and not any(
+            fault.zone in (None, zone) and fault.instance_type in (None, instance_type)
+            for fault in self._scarce
+        )
+
+    def admits(self, action: str, calls: int) -> bool:
+        """Whether so many API calls of an action are let through now."""
+        now = int(self._env.now)
+        return all(throttle.admits(action, calls, now) for throttle in self._throttles)
+
+    def kill(self, instances: tuple[int, ...]) -> None:
+        """Nothing happens on these instances any more."""
+        self.dead.update(instances)
+        for instance in instances:
+            self._containers.pulls.forget(instance, int(self._env.now))
+        self._pulls_changed()
+
     def _chosen(self, fault: Fault) -> tuple[int, ...]:
         """The instances that a fault names, those alive."""
+        specs, provider = self._fleet.specs, fault.capacity_provider
         query = fault.instances
         if fault.zone is not None:
             query = f"attribute:ecs.availability-zone == {fault.zone}"
-        assert query is not None
-        numbers = parse_query(query).mask(self._fleet).nonzero()[0].tolist()
+        if query is None:
+            assert provider is not None
+            numbers = list(range(len(specs)))
+        else:
+            numbers = parse_query(query).mask(self._fleet).nonzero()[0].tolist()
+        if provider is not None:
+            numbers = [n for n in numbers if specs[n].capacity_provider == provider]
         return tuple(number for number in numbers if number not in self.dead)
 
     def _loss(self, fault: Fault) -> Process:
         yield self._env.timeout(fault.at)
         lost = self._chosen(fault)
-        self.dead.update(lost)
+        self.kill(lost)
+        if fault.kind == "zone-loss":
+            assert fault.zone is not None
+            self.lost_zones.add(fault.zone)
         yield self._env.timeout(fault.detect)
         if lost:
             self._tell(InstancesGone(lost))
@@ -90,7 +136,7 @@ class Faults:
             return
         self._tell(UpdateContainerInstancesState(reclaimed, "DRAINING"))
         yield self._env.timeout(fault.notice)
-        self.dead.update(reclaimed)
+        self.kill(reclaimed)
         code = StopCode.SPOT_INTERRUPTION
         self._tell(InstancesGone(reclaimed, "terminated", code))
 
@@ -115,10 +161,53 @@ class Faults:
             self._reconnected(back)
 
     def _start_failure(self, fault: Fault) -> Process:
-        yield self._env.timeout(fault.at)
         assert fault.task_definition is not None
         reasons = self._broken.setdefault(fault.task_definition, [])
-        reasons.append(fault.reason)
+        yield from self._while(fault, reasons, fault.reason)
+
+    def _insufficient_capacity(self, fault: Fault) -> Process:
+        yield from self._while(fault, self._scarce, fault)
+
+    def _api_throttling(self, fault: Fault) -> Process:
+        throttle = Throttle(fault.burst, fault.rate_per_s, fault.at)
+        yield from self._while(fault, self._throttles, throttle)
+
+    def _while(self, fault: Fault, held: list[Any], what: Any) -> Process:
+        """Hold something from the fault's time until it is over, or for ever."""
+        yield self._env.timeout(fault.at)
+        held.append(what)
         if fault.until is not None:
             yield self._env.timeout(max(0, fault.until - self._env.now))
-            reasons.remove(fault.reason)
+            held.remove(what)
+
+    def _registry_failure(self, fault: Fault) -> Process:
+        yield self._env.timeout(fault.at)
+        self._registry(1, fault.reason.removeprefix("CannotPullContainerError: "))
+        assert fault.until is not None
+        yield self._env.timeout(max(0, fault.until - self._env.now))
+        self._registry(-1, "")
+
+    def _registry(self, sign: int, reason: str) -> None:
+        """One more outage, or one less; the last to end ends them all."""
+        self._outages += sign
+        if sign > 0 or not self._outages:
+            self._containers.pulls.fail(reason if sign > 0 else None, int(self._env.now))
+        self._pulls_changed()
+
+    def _slow_disk(self, fault: Fault) -> Process:
+        yield self._env.timeout(fault.at)
+        chosen = self._chosen(fault)
+        for instance in chosen:
+            self._slowed.setdefault(instance, []).append(fault.factor)
+        self._slow(chosen)
+        if fault.until is not None:
+            yield self._env.timeout(max(0, fault.until - self._env.now))
+            for instance in chosen:
+                self._slowed[instance].remove(fault.factor)
+            self._slow(chosen)
+
+    def _slow(self, instances: tuple[int, ...]) -> None:
+        for instance in instances:
+            factor = math.prod(self._slowed[instance])
+            self._containers.set_factor(instance, factor, int(self._env.now))
+        self._pulls_changed()

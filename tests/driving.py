@@ -51,6 +51,30 @@ def run_task(request: int = 0, count: int = 1, family: str = "app", **fields: An
     return m.RunTask(request, family, count, **fields)
 
 
+def provider(name: str = "cp", cpu: int = 1024, memory: int = 1024, **fields: Any) -> Any:
+    """CreateCapacityProvider of a group of one type in zones a and b; `scaling` its fields."""
+    scaling = m.ManagedScaling(**fields.pop("scaling", {}))
+    fields = {"max_size": 10, "managed_scaling": scaling, "managed_draining": False, **fields}
+    template = m.LaunchTemplate({"CPU": cpu, "MEMORY": memory}, {})
+    return m.CreateCapacityProvider(name, (template,), ("a", "b"), **fields)
+
+
+def on(**weights: int) -> m.CapacityProviderStrategy:
+    """A capacity provider strategy by weights."""
+    return tuple(m.CapacityProviderStrategyItem(name, weight) for name, weight in weights.items())
+
+
+def launched(*instances: int, name: str = "cp") -> m.InstancesLaunched:
+    """EC2 instances of a group run; `instance(n, capacity_provider=name)` registers one."""
+    those = tuple(m.LaunchedInstance(f"i-{n}", "m5.large", "a", 10) for n in instances)
+    return m.InstancesLaunched(name, those)
+
+
+def terminated(*instances: int) -> m.InstancesTerminated:
+    """EC2 instances of a group are gone."""
+    return m.InstancesTerminated(tuple(f"i-{n}" for n in instances))
+
+
 def running(*tasks: int) -> m.TasksChanged:
     """The agents report RUNNING."""
     return m.TasksChanged(TaskStatus.RUNNING, tasks)

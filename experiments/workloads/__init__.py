@@ -3,24 +3,42 @@
 To add one: a file with a factory `(WorkloadTable) -> Workload`, and a line in `WORKLOADS`. The
 factory raises pydantic's ValidationError for options it cannot use, ValueError for another field of
 the table, and SpecError for a trace, naming file and line of every row that does not parse: nothing
-runs before all of them were made.
+runs before all of them were made. A trace that streams (those that may be of any size) is looked at
+as far as its first thousand rows then; a bad row further on ends the run that meets it, with a
+SpecError as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from experiments.workloads.alibaba_2018 import AlibabaBatchTasks, AlibabaContainers
 from experiments.workloads.alibaba_batch import AlibabaBatch
 from experiments.workloads.alibaba_dlrm import AlibabaDlrm
+from experiments.workloads.azure_v1 import AzureV1
+from experiments.workloads.google import Google2011, Google2019
+from experiments.workloads.openb import OpenbPods
 from experiments.workloads.protocol import Job, Workload
+from experiments.workloads.swf import Swf
 from experiments.workloads.synthetic import Burst, Poisson
+from experiments.workloads.varying import Diurnal, Mmpp, Waves
 from placement.scenario import WorkloadTable
 
 __all__ = ["WORKLOADS", "Job", "Workload"]
 
 WORKLOADS: Mapping[str, Callable[[WorkloadTable], Workload]] = {
+    "alibaba_2018_batch": AlibabaBatchTasks,
+    "alibaba_2018_containers": AlibabaContainers,
     "alibaba_batch": AlibabaBatch,
     "alibaba_dlrm": AlibabaDlrm,
+    "azure_v1": AzureV1,
     "burst": Burst,
+    "diurnal": Diurnal,
+    "google_2011": Google2011,
+    "google_2019": Google2019,
+    "mmpp": Mmpp,
+    "openb_pods": OpenbPods,
     "poisson": Poisson,
+    "swf": Swf,
+    "waves": Waves,
 }

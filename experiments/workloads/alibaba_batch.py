@@ -15,8 +15,8 @@ from pydantic import Field
 
 from experiments.workloads.protocol import Job
 from experiments.workloads.rows import number, read_jobs
-from placement.scenario import Table, WorkloadTable
-from placement.scenario_fields import Number
+from placement.scenario import WorkloadTable
+from placement.scenario_fields import Number, Table
 
 _COLUMNS = ["submit_time", "duration", "cpu", "memory", "job_id", "task_id", "instances_num"]
 _MEMORY_MIN_MIB = 6

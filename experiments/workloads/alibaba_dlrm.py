@@ -19,7 +19,8 @@ from numpy.random import Generator
 from experiments.workloads.protocol import Job
 from experiments.workloads.rows import number, read_jobs
 from placement.model import GPU, PlacementConstraint
-from placement.scenario import Table, WorkloadTable
+from placement.scenario import WorkloadTable
+from placement.scenario_fields import Table
 
 DISK, RDMA = "DISK", "RDMA"
 _COLUMNS = [

@@ -1,16 +1,92 @@
-"""Traces that are a CSV file with a header, a job a row."""
+"""Traces as rows of a file, plain or gzip, read as they are asked for; a bad row is named.
+
+`read_jobs` reads a CSV whole and sorts it; what is too large for that is in order of time, and
+comes from `parsed`, a row at a time.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar, cast
 
 from experiments.workloads.protocol import Job
 from placement.errors import SpecError
 
 # No machine, no task and no trace comes near; beyond, sums would leave 64 bits.
 _NUMBER_MAX = 1e9
+# A trace that streams is looked at this far when it is opened; the rest when it is read.
+LOOKED_AT_ROWS = 1000
+
+
+class Timed(Protocol):
+    """What a row is made into."""
+
+    @property
+    def at_ms(self) -> int:
+        """When it happens."""
+        ...
+
+
+Made = TypeVar("Made", bound=Timed)
+Rows = Iterator[tuple[int, Any]]
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file, `.gz` or not, numbered from 1.
+
+    Raises:
+        SpecError: the file is no gzip or no UTF-8, or ends too early; names file and line.
+        OSError: there is no such file.
+    """
+    number = 0
+    with _opened(path) as stream:
+        try:
+            for line in stream:
+                number += 1
+                yield number, line
+        except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+            raise SpecError([(f"{path}:{number + 1}", f"cannot be read: {error}")]) from error
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return cast(IO[str], gzip.open(path, "rt", encoding="utf-8", newline=""))
+    return path.open(encoding="utf-8", newline="")
+
+
+def csv_rows(path: Path) -> Rows:
+    """The rows of a CSV file that are not empty, each with the number of its (last) line."""
+    reader = csv.reader(line for _, line in lines(path))
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise SpecError([(f"{path}:{reader.line_num}", str(error))]) from error
+
+
+def named_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """The rows of a CSV file with a header, by column; a text instead where the count is wrong.
+
+    Raises:
+        SpecError: the header lacks some of `columns`; others are not read.
+    """
+    rows = csv_rows(path)
+    _, header = next(rows, (1, []))
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise SpecError([(f"{path}:1", f"lacks the columns {', '.join(missing)}")])
+    index = {name: header.index(name) for name in columns}
+    for number_, row in rows:
+        if len(row) == len(header):
+            yield number_, {name: row[at] for name, at in index.items()}
+        else:
+            yield number_, f"{len(row)} columns, the header has {len(header)}: truncated?"
 
 
 def read_jobs(
@@ -27,27 +103,59 @@ def read_jobs(
     """
     problems: list[tuple[str, str]] = []
     jobs: list[Job] = []
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = csv.reader(stream)
-        header = next(rows, [])
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise SpecError([(f"{path}:1", f"lacks the columns {', '.join(missing)}")])
-        index = {name: header.index(name) for name in columns}
-        for row in filter(None, rows):
-            try:
-                if len(row) != len(header):
-                    what = f"{len(row)} columns, the header has {len(header)}: truncated?"
-                    raise ValueError(what)
-                made = job({name: row[at] for name, at in index.items()})
-            except ValueError as error:
-                problems.append((f"{path}:{rows.line_num}", str(error)))
-                continue
-            if until_ms is None or made.at_ms < until_ms:
-                jobs.append(made)
+    for line, row in named_rows(path, columns):
+        try:
+            if isinstance(row, str):
+                raise ValueError(row)
+            made = job(row)
+        except ValueError as error:
+            problems.append((f"{path}:{line}", str(error)))
+            continue
+        if until_ms is None or made.at_ms < until_ms:
+            jobs.append(made)
     if problems:
         raise SpecError(problems)
     return sorted(jobs, key=lambda each: each.at_ms)
+
+
+def parsed(path: Path, rows: Rows, make: Callable[[Any], Made | None]) -> Iterator[Made]:
+    """What `make` makes of each row, in order of time; None: the row does not matter.
+
+    Raises:
+        SpecError: `make` raised ValueError, or a row is earlier than one before it; names the line.
+    """
+    last_ms = 0
+    for number_, row in rows:
+        try:
+            if isinstance(row, str):
+                raise ValueError(row)
+            made = make(row)
+            if made is None:
+                continue
+            if made.at_ms < last_ms:
+                raise ValueError(
+                    "is earlier than a row before it: sort the file by time, a trace is not held "
+                    "in memory to do it"
+                )
+        except ValueError as error:
+            raise SpecError([(f"{path}:{number_}", str(error))]) from error
+        last_ms = made.at_ms
+        yield made
+
+
+def look_at(made: Iterator[object]) -> None:
+    """Read the beginning of a trace, so that one that is of no use says so before anything runs."""
+    for _ in islice(made, LOOKED_AT_ROWS):
+        pass
+
+
+def trace_file(kind: str, file: str | None) -> Path:
+    """The file of a workload. Raises ValueError where it names none, OSError where none is."""
+    if file is None:
+        raise ValueError(f"{kind} needs a file")
+    path = Path(file)
+    path.open("rb").close()
+    return path
 
 
 def number(name: str, text: str) -> float:
@@ -58,8 +166,19 @@ def number(name: str, text: str) -> float:
     """
     try:
         value = float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         raise ValueError(f"{name} {text!r} is not a number") from None
     if not 0 <= value <= _NUMBER_MAX:
         raise ValueError(f"{name} {text} is outside 0 to {_NUMBER_MAX:.0f}")
+    return value
+
+
+def whole(name: str, text: str) -> int:
+    """The whole number in a column, of any size; ValueError where it is none, or negative."""
+    try:
+        value = int(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} {text!r} is not a whole number") from None
+    if value < 0:
+        raise ValueError(f"{name} {text} is negative")
     return value

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from pydantic import Field
 
 from experiments.workloads.protocol import Job
-from placement.scenario import Distribution, Table, WorkloadTable
-from placement.scenario_fields import Count, Duration, Number, Positive
+from placement.scenario import WorkloadTable
+from placement.scenario_fields import Count, Distribution, Duration, Number, Positive, Table
 from sim.models import sampler
 
 

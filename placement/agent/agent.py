@@ -140,6 +140,11 @@ class Agent:
         self.host.leave(task)
         return self._settle(now_ms)
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is played, nobody waits, and nothing need be remembered."""
+        return not (self._tasks or self._ended or self.host.line)
+
     # --- inside -----------------------------------------------------------------------------------
 
     def _stale(self, timer: tuple[int, int, str]) -> bool:

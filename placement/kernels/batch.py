@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
+from placement.cluster import LOG_ROWS
 from placement.kernels.choose import candidates, choose_row, scan
 from placement.kernels.explain import log_failure
-from placement.kernels.fit import book, count_groups
+from placement.kernels.fit import book
 from placement.kernels.layout import (
+    NOT_HELD,
     SHIFT,
     Array,
     Blocks,
+    Fresh,
     Kinds,
     Parts,
     State,
@@ -43,8 +46,6 @@ def place(
         tasks: (m,) int32, the kind of each task.
         rows: (m,) int64, filled in: instances, or -2 - the entry of the log for a failure.
     """
-    if begin == 0:
-        count_groups(state)
     for position in range(begin, tasks.shape[0]):
         kind = tasks[position]
         if why.slot[kind] >= 0:  # it did not fit before, so it does not now
@@ -55,20 +56,25 @@ def place(
         if row < 0:
             return position
         rows[position] = row
-        for form in range(parts.choice.shape[0]):
-            if parts.choice[form] >= 0:
-                remove(blocks, parts.part[form, row], item(state, parts, form, row))
         book(kinds, state, kind, row)
-        for form in range(parts.choice.shape[0]):
-            if parts.choice[form] >= 0 and useful(state, parts, form, row):
-                insert(state, blocks, parts.part[form, row], item(state, parts, form, row))
+        move(state, parts, blocks, row)
     return tasks.shape[0]
 
 
 @kernel
-def item(state: State, parts: Parts, form: int, row: int) -> int:
-    """What an ordered part keeps of an instance."""
-    return (state.remaining[row, parts.choice[form]] << SHIFT) | row
+def move(state: State, parts: Parts, blocks: Blocks, row: int) -> None:
+    """Put an instance that has changed in its new place in every ordered part."""
+    for form in range(parts.choice.shape[0]):
+        if parts.choice[form] < 0:
+            continue
+        part, held = parts.part[form, row], parts.held[form, row]
+        if held != NOT_HELD:
+            remove(blocks, part, held)
+        held = NOT_HELD
+        if useful(state, parts, form, row):
+            held = (state.remaining[row, parts.choice[form]] << SHIFT) | row
+            insert(state, blocks, part, held)
+        parts.held[form, row] = held
 
 
 @kernel
@@ -94,13 +100,46 @@ def build(state: State, parts: Parts, blocks: Blocks, sorted_rows: Array) -> Non
             for i in range(parts.start[part], parts.start[part + 1]):
                 row = sorted_rows[i]
                 if useful(state, parts, form, row):
-                    insert(state, blocks, part, item(state, parts, form, row))
+                    held = (state.remaining[row, parts.choice[form]] << SHIFT) | row
+                    insert(state, blocks, part, held)
+                    parts.held[form, row] = held
+
+
+@entry
+def next_row(
+    kinds: Kinds,
+    state: State,
+    parts: Parts,
+    blocks: Blocks,
+    fresh: Fresh,
+    rng: Generator | None,
+    kind: int,
+    since: int,
+    freed: int,
+) -> int:
+    """Place one task with an index that knows of nothing after version `since`; the row, or -1.
+
+    Args:
+        freed: the cluster's `freed_version` now.
+    """
+    for version in range(since + 1, state.version[0] + 1):
+        move(state, parts, blocks, state.log[version % LOG_ROWS])
+    if fresh.freed[kind] != freed:
+        fresh.freed[kind] = freed
+        for own in range(fresh.dead.shape[1]):
+            parts.dead[kind, own] = fresh.dead[kind, own]
+            parts.at[kind, own] = fresh.at[kind, own]
+            parts.level[kind, own] = 0
+    row = choose_row(kinds, state, parts, blocks, rng, kind)
+    if row >= 0:
+        book(kinds, state, kind, row)
+        move(state, parts, blocks, row)
+    return row
 
 
 @entry
 def choose(kinds: Kinds, state: State, rng: Generator | None) -> int:
     """The instance for one task of the only kind there is, or -1."""
-    count_groups(state)
     return scan(kinds, state, rng, 0)
 
 

@@ -57,13 +57,13 @@ def choose_row(
 @kernel
 def fewest_parts(kinds: Kinds, state: State, parts: Parts, kind: int) -> int:
     """List the parts that the spreads of the chain leave in `tied`; returns how many."""
-    form, group = parts.form[kind], kinds.group[kind]
+    form, slot = parts.form[kind], state.slots[kinds.group[kind]]
     first, count = parts.first[form], 0
     for own in range(parts.first[form + 1] - first):
         parts.tied[count] = own
         count += not parts.dead[kind, own]
     for d in range(parts.depth[form]):
-        totals = state.totals[parts.attribute[form, d], group]
+        totals = state.totals[parts.attribute[form, d], slot]
         fewest, kept = UNLIMITED, 0
         for own in parts.tied[:count]:
             total = totals[parts.value[first + own, d]]
@@ -146,10 +146,10 @@ def draw_tied(
 @kernel
 def ties(kinds: Kinds, state: State, parts: Parts, kind: int, row: int, sample: int) -> bool:
     """Whether two instances are the same to all spreads of the chain."""
-    form, group = parts.form[kind], kinds.group[kind]
+    form, slot = parts.form[kind], state.slots[kinds.group[kind]]
     for d in range(parts.depth[form]):
         attribute = parts.attribute[form, d]
-        totals, codes = state.totals[attribute, group], state.codes[attribute]
+        totals, codes = state.totals[attribute, slot], state.codes[attribute]
         if totals[codes[row]] != totals[codes[sample]]:
             return False
     return True
@@ -200,19 +200,19 @@ def least(kinds: Kinds, state: State, kind: int) -> int:
 @kernel
 def add_keys(kinds: Kinds, state: State, kind: int, link: int, factor: int) -> int:
     """`rows` = `rows` * factor + `key_of`, instance by instance; returns all keys or-ed."""
-    keys, group, bits = state.rows, kinds.group[kind], 0
+    keys, slot, bits = state.rows, state.slots[kinds.group[kind]], 0
     operation, argument = kinds.links[kind, link]
     if operation == BINPACK:
         for row in range(keys.shape[0]):
             keys[row] = keys[row] * factor + state.remaining[row, argument]
             bits |= state.remaining[row, argument]
     elif operation == ON_INSTANCE:
-        counts = state.counts[state.slots[group]]
+        counts = state.counts[slot]
         for row in range(keys.shape[0]):
             keys[row] = keys[row] * factor + counts[row]
             bits |= counts[row]
     else:
-        codes, totals = state.codes[argument], state.totals[argument, group]
+        codes, totals = state.codes[argument], state.totals[argument, slot]
         for row in range(keys.shape[0]):
             keys[row] = keys[row] * factor + totals[codes[row]]
         for total in totals:
@@ -233,13 +233,13 @@ def leads(kinds: Kinds, state: State, kind: int, row: int, best: int) -> bool:
 @kernel
 def key_of(kinds: Kinds, state: State, kind: int, link: int, row: int) -> int:
     """What `Strategy.keys` gives for an instance; the link is not RANDOM."""
-    group = kinds.group[kind]
+    slot = state.slots[kinds.group[kind]]
     operation, argument = kinds.links[kind, link]
     if operation == BINPACK:
         return state.remaining[row, argument]
     if operation == ON_INSTANCE:
-        return state.counts[state.slots[group], row]
-    return state.totals[argument, group, state.codes[argument, row]]
+        return state.counts[slot, row]
+    return state.totals[argument, slot, state.codes[argument, row]]
 
 
 @kernel

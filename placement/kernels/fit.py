@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from placement.cluster import LOG_ROWS
 from placement.kernels.layout import UNLIMITED, Array, Kinds, State, kernel
 
 
@@ -48,32 +49,18 @@ def ports_taken(kinds: Kinds, state: State, kind: int, row: int) -> bool:
 
 @kernel
 def book(kinds: Kinds, state: State, kind: int, row: int) -> None:
-    """The same effect as `Cluster.reserve`, but for its totals, and the counts by attribute."""
+    """The same effect as `Cluster.reserve`, but for its totals."""
     group = kinds.group[kind]
     for i in range(kinds.width[kind]):
         column = kinds.columns[kind, i]
         state.remaining[row, column] -= kinds.demand[kind, column]
     state.version[0] += 1
     state.changed_at[row] = state.version[0]
+    state.log[state.version[0] % LOG_ROWS] = row
     state.tasks[row] += 1
     state.counts[state.slots[group], row] += 1
     if kinds.wants_ports[kind]:
         for word in range(kinds.ports.shape[1]):
             state.ports[row, word] |= kinds.ports[kind, word]
     for attribute in range(state.codes.shape[0]):
-        state.totals[attribute, group, state.codes[attribute, row]] += 1
-
-
-@kernel
-def count_groups(state: State) -> None:
-    """Fill `totals` from the counts of the batch's groups."""
-    for attribute in range(state.codes.shape[0]):
-        codes = state.codes[attribute]
-        for group in range(state.slots.shape[0]):
-            counts = state.counts[state.slots[group]]
-            totals = state.totals[attribute, group]
-            for value in range(totals.shape[0]):
-                totals[value] = 0
-            for row in range(codes.shape[0]):
-                if counts[row]:  # most groups are on few instances
-                    totals[codes[row]] += counts[row]
+        state.totals[attribute, state.slots[group], state.codes[attribute, row]] += 1

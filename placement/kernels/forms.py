@@ -15,6 +15,7 @@ from placement.kernels.layout import (
     DRAWN,
     FEWEST,
     LOWEST,
+    NOT_HELD,
     ON_INSTANCE,
     RANDOM,
     SCAN,
@@ -47,9 +48,9 @@ def form_of(links: Array) -> Form | None:
     return prefix, {BINPACK: column, ON_INSTANCE: FEWEST, RANDOM: DRAWN}[operation]
 
 
-def no_forms(kinds: Kinds, size: int) -> tuple[Parts, Blocks]:
+def no_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
     """Every kind scans."""
-    return _make(kinds, size, np.full(len(kinds.mask), SCAN, np.int64), [], [])
+    return _make(kinds, len(state.rows), np.full(len(kinds.mask), SCAN, np.int64), [], [])
 
 
 def make_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
@@ -63,7 +64,7 @@ def make_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
     classes = _classes(state.allowed)
     parts = [_parts(form, state, classes) for form in forms]
     if len(kinds.mask) * max((p.max(initial=0) + 1 for p in parts), default=0) > CURSORS_MAX:
-        return no_forms(kinds, size)
+        return no_forms(kinds, state)
     made = _make(kinds, size, of_kind, forms, parts)
     _fill(kinds, state, *made)
     return made
@@ -91,7 +92,7 @@ def _classes(allowed: Array) -> Array:
 def _parts(form: Form, state: State, labels: Array) -> Array:
     """(n,) the part of each instance, 0, 1, ... within the form."""
     for attribute in form[0]:
-        codes = state.codes[attribute]
+        codes = state.codes[attribute, : len(labels)]
         labels = _dense(labels * (codes.max(initial=0) + 1) + codes)
     return labels
 
@@ -118,6 +119,7 @@ def _make(
         part=np.zeros((len(forms), size), np.int32),
         start=np.zeros(total + 1, np.int64),
         rows=np.zeros(len(forms) * size, np.int32),
+        held=np.full((len(forms), size), NOT_HELD, np.int64),
         floor=np.zeros((len(forms), resources), np.int64),
         at=np.zeros((n_kinds, most), np.int64),
         level=np.full((n_kinds, most), -1, np.int64),

@@ -23,6 +23,7 @@ TRIES = 64  # of `random`; the same number as in strategies/random.py, which see
 BLOCK = 64  # instances in a block of an ordered part
 DRAINING_STEP, AGENT_STEP, RESOURCE_STEP, ABSENT = 0, 1, 2, -1  # see Why
 UNLIMITED = np.iinfo(np.int64).max
+NOT_HELD = -1
 SHIFT = 32  # an item of an ordered part is amount << SHIFT | row
 ROW = (1 << SHIFT) - 1
 
@@ -61,19 +62,20 @@ class Kinds(NamedTuple):
 
 
 class State(NamedTuple):
-    """The cluster's own columns, which the kernels update, and counts derived from them."""
+    """The cluster's own columns, which the kernels update, and what a batch needs besides."""
 
     remaining: Array  # (n or more, R) int64
     tasks: Array  # (n or more,) int32
     counts: Array  # (slots, n or more) int32: tasks of a group on an instance
+    codes: Array  # (A, n or more) int32: value of an attribute, 0 where there is none
+    totals: Array  # (A, slots, V) int64: tasks of a group on instances with that value
     ports: Array  # (n or more, W) uint64
     reserved_ports: Array  # the same shape
     changed_at: Array  # (n or more,) int64: `version` at the last change of an instance
+    log: Array  # (LOG_ROWS,) int64: the instance that changed at a version, by its remainder
     slots: Array  # (G,) int64: row of `counts`
     allowed: Array  # (M, n) bool: active, connected, nothing over-committed, and allowed by
     # what depends on attributes alone
-    codes: Array  # (A, n) int32: value of an attribute, 0 where there is none
-    totals: Array  # (A, G, V) int64: tasks of a group on instances with that value
     version: Array  # (1,) int64
     rows: Array  # (n,) int64: room for a list of candidates
 
@@ -90,11 +92,20 @@ class Parts(NamedTuple):
     part: Array  # (F, n) int32: the part of an instance
     start: Array  # (P + 1,) int64: the instances of a part are rows[start[p] : start[p + 1]]
     rows: Array  # (F * n,) int32, ascending within a part
+    held: Array  # (F, n) int64: what an ordered part keeps of an instance, or NOT_HELD
     floor: Array  # (F, R) int64: the least that any kind of the form asks for
     at: Array  # (K, most parts of a form) int64: index in `rows` where a sweep stands
     level: Array  # the same shape, int64: the group's count on an instance that it looks for
     dead: Array  # the same shape, bool: nothing there fits, nor will before something is freed
     tied: Array  # (most parts of a form,) int64: room for a list of parts
+
+
+class Fresh(NamedTuple):
+    """What `Parts` of a standing index begin with again once something was freed."""
+
+    freed: Array  # (K,) int64: `freed_version` for which `at`, `level` and `dead` of a kind hold
+    dead: Array  # as in Parts
+    at: Array  # as in Parts
 
 
 class Blocks(NamedTuple):

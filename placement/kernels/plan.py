@@ -31,8 +31,6 @@ class Plan(NamedTuple):
 
     kinds: Kinds
     masks: Array  # (M, n) bool: allowed by everything that depends on attributes alone
-    codes: Array  # (A, n) int32: as in State
-    values: int  # most codes of any attribute
     groups: tuple[str, ...]
     draws: bool  # some chain has `random` in it
     allowed: list[Any]  # [status_version, masks of then without instances that take no task]
@@ -67,14 +65,10 @@ def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequen
     cluster = engine.cluster
     demand = np.array([cluster.demand(kind) for kind in kinds], np.int64)
     masks, mask_of = _masks(engine, kinds)
-    attributes = list(dict.fromkeys(a for chain in chains for op, a in chain if op == SPREAD))
-    codes = np.zeros((len(attributes), cluster.size), np.int32)
-    for attribute, column in zip(attributes, codes, strict=True):
-        column[:] = cluster.column(attribute).codes + 1
-    links, length = _links(cluster, chains, attributes)
+    links, length = _links(cluster, chains)
     groups = list(dict.fromkeys(kind.group for kind in kinds))
     place = {group: i for i, group in enumerate(groups)}
-    ports = np.array([cluster.port_mask(kind) for kind in kinds], np.uint64)
+    ports = np.array([cluster.host_ports.mask(kind) for kind in kinds], np.uint64)
     most = [min(map(limit_of, engine.checks(kind)), default=UNLIMITED) for kind in kinds]
     arrays = Kinds(
         demand=demand,
@@ -91,8 +85,6 @@ def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequen
     return Plan(
         arrays,
         masks,
-        codes,
-        1 + max((len(cluster.column(a).values) for a in attributes), default=0),
         tuple(groups),
         any(op == RANDOM for chain in chains for op, _ in chain),
         [-1, None],
@@ -123,9 +115,7 @@ def _masks(engine: Engine, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
     return masks[0][None] if len(masks) == 1 else np.array(masks, np.bool_), mask_of
 
 
-def _links(
-    cluster: Cluster, chains: Sequence[Sequence[Link]], attributes: Sequence[str]
-) -> tuple[Array, Array]:
+def _links(cluster: Cluster, chains: Sequence[Sequence[Link]]) -> tuple[Array, Array]:
     links = np.zeros((len(chains), max(map(len, chains), default=0) + 1, 2), np.int64)
     length = np.zeros(len(chains), np.int64)
     for k, chain in enumerate(chains):
@@ -136,7 +126,7 @@ def _links(
                     continue  # the same for every instance
                 argument = cluster.resources.index(subject)
             elif operation == SPREAD:
-                argument = attributes.index(subject)
+                argument = cluster.track(subject)
             links[k, length[k]] = operation, argument
             length[k] += 1
     return links, length

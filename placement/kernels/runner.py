@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from placement.columns import Kept
 from placement.constraints import devices_free
 from placement.kernels.batch import candidate_rows, choose, place
 from placement.kernels.failures import Explainer
-from placement.kernels.forms import make_forms
-from placement.kernels.layout import Array, State
+from placement.kernels.forms import make_forms, no_forms
+from placement.kernels.layout import SHIFT, Array, State
 from placement.kernels.plan import COMPILED_CHECKS, Link, Plan, chain_links, make_plan
+from placement.kernels.standing import Standing
 from placement.model import TaskKind
 from placement.reasons import Failure
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from placement.engine import Engine
 
 PLANS_MAX = 4096
+INDEX_TASKS_SHARE = 1 / 32  # an index made for a batch pays from so many tasks an instance on
+STAND_AFTER = 256  # requests for which there is no index, and then one is made ...
+STAND_KINDS_MAX = 512  # ... for so many kinds
 
 
 class Runner:
@@ -31,6 +35,9 @@ class Runner:
         self._engine = engine
         self._links: Kept[TaskKind, tuple[Link, ...] | None] = Kept()
         self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
+        self._standing: Standing | None = None
+        self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
+        self._misses = 0
         self._rows = np.empty(0, np.int64)  # room for a list of candidates, made once: see State
 
     def takes(self, kind: TaskKind) -> bool:
@@ -54,7 +61,8 @@ class Runner:
         cluster, engine = self._engine.cluster, self._engine
         plan = self._plan(kinds)
         state = self._state(plan)
-        parts, blocks = make_forms(plan.kinds, state)
+        pays = len(index) >= cluster.size * INDEX_TASKS_SHARE
+        parts, blocks = (make_forms if pays else no_forms)(plan.kinds, state)
         rng = engine.rng if plan.draws else None
         rows = np.full(len(index), UNPLACED, np.int64)
         explainer, done = Explainer(engine, kinds), 0
@@ -79,6 +87,41 @@ class Runner:
         self._engine.cluster.settle(kind.group)
         return int(row)
 
+    def place_one(self, kind: TaskKind) -> int:
+        """The instance for one task of a kind that is taken, where it is booked now; or -1."""
+        standing = self._standing
+        if standing is None or not standing.takes(kind):
+            standing = self._stand(kind)
+        if standing is not None:
+            return standing.place(kind)
+        row = self.choose(kind)
+        if row != UNPLACED:
+            self._engine.cluster.reserve(kind, row)
+        return row
+
+    def _stand(self, kind: TaskKind) -> Standing | None:
+        """A new index for what is asked for of late, once that was asked for often enough.
+
+        To make it costs what that many looks at every instance cost, so waiting for that many
+        requests costs at most twice what would have been right.
+        """
+        cluster = self._engine.cluster
+        self._asked.pop(kind, None)
+        self._asked[kind] = None
+        self._misses += 1
+        too_large = cluster.registered.max(initial=0) >> (SHIFT - 1)
+        if self._misses < STAND_AFTER or cluster.over_committed or too_large:
+            return None
+        known = self._standing.kinds if self._standing else ()
+        before = [each for each in known if each not in self._asked]
+        kinds = (*before, *self._asked)[-STAND_KINDS_MAX:]
+        plan = self._plan(kinds)
+        self._standing = Standing(cluster, self._engine.rng, kinds, plan, self._state(plan))
+        for group in plan.groups:
+            cluster.settle(group)
+        self._asked, self._misses = {}, 0
+        return self._standing
+
     def candidates(self, kind: TaskKind) -> IntArray:
         """Ascending rows on which one more task of any `kind` fits, taken or not."""
         plan = self._plan((kind,))
@@ -98,7 +141,7 @@ class Runner:
         cluster = self._engine.cluster
         for kind in kinds:
             cluster.demand(kind)
-            width = cluster.port_mask(kind).shape
+            width = cluster.host_ports.mask(kind).shape
         holds = (cluster.attributes_version, len(cluster.resources), width, cluster.size)
         known = self._plans.get(kinds)
         if known is None or known[0] != holds:
@@ -115,12 +158,11 @@ class Runner:
             allowed = self._allowed(plan) & (cluster.remaining >= 0).all(axis=1)
         else:
             allowed = self._allowed(plan)
-        totals = np.empty((len(plan.codes), len(plan.groups), plan.values), np.int64)
         version = np.array([cluster.version])
         if len(self._rows) != cluster.size:
             self._rows = np.empty(cluster.size, np.int64)
-        columns = cluster.columns(plan.groups)
-        return State(*columns, allowed, plan.codes, totals, version, self._rows)
+        columns: tuple[Any, ...] = (*cluster.columns(plan.groups), allowed, version, self._rows)
+        return State(*columns)
 
     def _allowed(self, plan: Plan) -> Array:
         """The plan's masks, but for instances that take no task now; kept until one changes."""

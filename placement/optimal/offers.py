@@ -19,6 +19,7 @@ from placement.scenario import (
     Scenario,
     instance_specs,
 )
+from placement.scenario_capacity import CapacityProviderTable
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Choice:
 
 def fleet_zones(scenario: Scenario) -> tuple[str, ...]:
     """The zones of the fleet, in the order of the file."""
-    return tuple(dict.fromkeys(zone for group in scenario.fleet for zone in group.zones))
+    zones = [group.zones for group in scenario.fleet]
+    zones += [provider.zones for provider in scenario.capacity_provider]
+    return tuple(dict.fromkeys(zone for group in zones for zone in group))
 
 
 def choices(scenario: Scenario, offers: Sequence[Offer]) -> list[Choice]:
@@ -71,12 +74,18 @@ def offers_of(scenario: Scenario) -> tuple[Offer, ...]:
         offer = _offer_of(group)
         if offer not in offers:
             offers.append(offer)
+    for provider in scenario.capacity_provider:
+        offers += _offers_of_provider(provider)
     return tuple(offers)
 
 
 def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
     """An offer of one type: like the first group of the fleet that has it, else as it is."""
-    wanted = instance_type or scenario.fleet[0].instance_type
+    wanted = instance_type
+    if wanted is None:
+        groups = [group.instance_type for group in scenario.fleet]
+        groups += [group.instance_types[0] for group in scenario.capacity_provider]
+        wanted = groups[0]
     for group in scenario.fleet:
         if group.instance_type == wanted:
             return _offer_of(group)
@@ -158,6 +167,23 @@ def _offer_of(group: FleetGroup) -> Offer:
         capacity_provider=group.capacity_provider,
         awsvpc_trunking=group.awsvpc_trunking,
     )
+
+
+def _offers_of_provider(provider: CapacityProviderTable) -> Iterator[Offer]:
+    """What a capacity provider may launch, up to its maximum."""
+    spot = provider.market == "spot"
+    for name in provider.instance_types:
+        yield Offer(
+            instance_type=name,
+            limit=0 if spot else provider.max_size,
+            spot_discount_percent=provider.discount_percent if spot else None,
+            spot_limit=provider.max_size if spot else None,
+            zones=provider.zones,
+            attributes=provider.attributes,
+            resources=provider.resources,
+            capacity_provider=provider.name,
+            awsvpc_trunking=provider.awsvpc_trunking,
+        )
 
 
 def _spot_price(offer: Offer, price: int) -> int | None:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from experiments.leftovers import Leftover
 from experiments.load import load_scenario
 from experiments.metrics import METRICS
-from experiments.recorder import InstanceRecord
+from experiments.records import InstanceRecord
+from experiments.service_log import UpTime
 from experiments.simulate import RunResult
 from placement.scenario import Run
 
@@ -39,10 +41,10 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
     row |= {"submitted": 10.0, "lost": 3.0 * lost, "services_back_s": 0.5 if lost else None}
     row |= {"refusals_by_reason": '{"RESOURCE:CPU": 2, "RESOURCE:MEMORY": 40}'} | metrics
     samples = [
-        # ms, cpu, memory, cpu_used, memory_used, present, busy, running, pending, waiting
-        (0, 12_288, 49_152, 0, 0, 3, 0, 0, 0, 0),
-        (60_000, 12_288, 49_152, 3072, 24_576, 3, 2, 4, 0, 5),
-        (120_000, 0, 0, 0, 0, 0, 0, 0, 0, 2),
+        # ms, cpu, memory, both used, present, busy, running, pending, waiting, started, finished
+        (0, 12_288, 49_152, 0, 0, 3, 0, 0, 0, 0, 0, 0),
+        (60_000, 12_288, 49_152, 3072, 24_576, 3, 2, 4, 0, 5, 4, 0),
+        (120_000, 0, 0, 0, 0, 0, 0, 0, 0, 2, 8, 8),
     ]
     frames = [(0, [0, 0, 0]), (60_000, [100, 25, 0]), (120_000, [50, 25, 255])]
     return RunResult(
@@ -52,6 +54,10 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
         frames,
         [instance(n) for n in range(3)],
         [(250, 5), (10_000, 3)],
+        starts=[(250, 8)],
+        leftovers=[Leftover(60_000, "CPU", 12_288, 3072, 0, 1024, 2048)],
+        services={("web", ""): UpTime(0, 120_000, 3, 3, 3, 60_000, 90_000)},
+        migrations={"web": 2},
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 import experiments
 from experiments.arrivals import arrivals
 from experiments.load import load_scenario
-from experiments.recorder import SAMPLE_FIELDS, Recorder
+from experiments.recorder import Recorder
+from experiments.records import SAMPLE_FIELDS
 from experiments.simulate import scheduler_config
 from placement import messages as m
 from placement.client import RESUBMIT, RETRY
@@ -272,7 +273,7 @@ def test_tasks_that_ran_to_their_end_are_finished(recorded):
         for task in event.tasks
     ]
     ended = {task for task, at_ms in exited if truth.lives[task].ends == at_ms}
-    assert recorder.finished == sum(truth.lives[task].runs != NEVER for task in ended)
+    assert recorder.totals.finished == sum(truth.lives[task].runs != NEVER for task in ended)
 
 
 def test_tasks_started_on_named_instances_are_submitted_and_refused_once():
@@ -301,3 +302,14 @@ def test_a_recorder_fed_from_a_file_comes_to_the_same():
     live.finish(end_ms)
     read.finish(end_ms)
     assert msgspec.to_builtins(live) == msgspec.to_builtins(read)
+
+
+def test_tasks_that_go_with_a_spot_instance_are_lost_and_were_not_waiting():
+    world = Driven()
+    world.round(definition(cpu=512), instance(0))
+    world.round(run_task(0, count=2))
+    world.round(m.InstancesGone((0,), stop_code=StopCode.SPOT_INTERRUPTION))
+    recorder = Recorder()
+    for entry in world.rounds:
+        recorder(entry)
+    assert (recorder.lost, recorder.totals.waiting, recorder.totals.pending) == (2, 0, 0)

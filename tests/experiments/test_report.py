@@ -135,7 +135,7 @@ def test_few_results_make_a_whole_report(written, runs):
 
 def test_runs_with_nothing_in_them_make_a_whole_report(written):
     nothing = result(wait_p50_s=None, wait_p99_s=None, refusals_by_reason="{}", submitted=0)
-    nothing.samples[:] = [(0, *[0] * 9)]
+    nothing.samples[:] = [(0, *[0] * 11)]
     nothing.frames[:] = []
     nothing.instances[:] = []
     nothing.waits[:] = []

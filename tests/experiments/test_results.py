@@ -1,22 +1,29 @@
 """Results as tables, in memory and as Parquet."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from experiments.metrics import METRICS, wait_histogram
-from experiments.recorder import Recorder
+from experiments.metrics import METRICS, histogram
 from experiments.results import (
     INSTANCE_COLUMNS,
+    KEYS,
     RUN_COLUMNS,
+    TABLES,
     TIMELINE_COLUMNS,
+    dimensions_frame,
     fills,
     instances_frame,
+    load_results,
     runs_frame,
+    services_frame,
     timeline_frame,
+    waits_frame,
     write_results,
 )
+from placement.errors import SpecError
 from tests.experiments.made_results import result, results
 
 
@@ -67,25 +74,43 @@ def test_an_instance_that_has_not_registered_yet_counts_as_not_there():
 @pytest.mark.parametrize("runs", [[], [result()], results()], ids=["none", "one", "many"])
 def test_parquet_files_hold_the_frames(tmp_path, runs):
     paths = write_results(runs, tmp_path)
-    assert [path.name for path in paths] == [
-        "results.parquet",
-        "timeline.parquet",
-        "instances.parquet",
-    ]
-    makers = (runs_frame, timeline_frame, instances_frame)
-    for path, make in zip(paths, makers, strict=True):
-        pd.testing.assert_frame_equal(pd.read_parquet(path), make(runs), check_dtype=bool(runs))
+    assert [path.name for path in paths] == [f"{name}.parquet" for name in TABLES]
+    loaded = load_results(tmp_path)
+    for name, make in TABLES.items():
+        frame = make(runs)
+        pd.testing.assert_frame_equal(getattr(loaded, name), frame, check_dtype=bool(runs))
+        assert len(frame) == 0 or tuple(frame.columns[:3]) == KEYS
+
+
+def test_every_missing_table_is_named(tmp_path):
+    write_results([result()], tmp_path)
+    for name in ("waits", "services"):
+        (tmp_path / f"{name}.parquet").unlink()
+    with pytest.raises(SpecError) as raised:
+        load_results(tmp_path)
+    names = [Path(place).name for place, _ in raised.value.problems]
+    assert names == ["waits.parquet", "services.parquet"]
+
+
+def test_waits_dimensions_and_services_are_tables():
+    runs = [result()]
+    waits = waits_frame(runs)
+    assert waits.groupby("measure")["tasks"].sum().to_dict() == {"start": 8, "wait": 8}
+    [row] = dimensions_frame(runs).to_dict("records")
+    assert (row["dimension"], row["used_pct"], row["stranded_mean"]) == ("CPU", 25, 1024)
+    [row] = services_frame(runs).to_dict("records")
+    assert (row["at_desired_pct"], row["at_minimum_pct"], row["migrations"]) == (50, 75, 2)
 
 
 def test_the_histogram_of_waits_counts_every_task_within_an_eighth_of_its_wait():
     waits = [0, 3, 10, 11, 257, 1000, 1000, 86_400_000]
-    histogram = wait_histogram(Recorder(waits_ms=waits))
-    assert sum(tasks for _, tasks in histogram) == len(waits)
-    bounds = [bound for bound, tasks in histogram for _ in range(tasks)]
+    bins = histogram(waits)
+    assert sum(tasks for _, tasks in bins) == len(waits)
+    bounds = [bound for bound, tasks in bins for _ in range(tasks)]
     for wait, bound in zip(waits, bounds, strict=True):
         assert max(wait, 10) <= bound + 1
         assert bound <= max(wait, 10) * 1.13
 
 
 def test_no_waits_make_an_empty_histogram():
-    assert wait_histogram(Recorder()) == []
+    assert histogram([]) == []

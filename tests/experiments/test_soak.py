@@ -6,11 +6,15 @@ import pytest
 
 from experiments.cli import main
 from experiments.soak import random_scenario, soak
+from placement.agent.host import Host
+from placement.capacity import CapacityProviders
+from placement.client import Client
 from placement.cluster import Cluster
 from placement.constraints import DistinctInstance
 from placement.deployments import Service
 from placement.scheduler import Scheduler
 from placement.services import Services
+from placement.waiting import WaitingTasks
 
 SEEDS_MAX = 200
 
@@ -59,7 +63,31 @@ def _forgets_the_dead(remove):
     return planted
 
 
+def _half_the_floor(floor):
+    return property(lambda self: floor.fget(self) // 2)
+
+
 PLANTED = {
+    "a deployment keeps half of the healthy tasks that it owes": (
+        Service,
+        "floor",
+        _half_the_floor,
+    ),
+    "a task that found no room is never tried again, in a service": (
+        Services,
+        "_may_fit",
+        lambda may_fit: lambda self, name, tried: False,
+    ),
+    "a task that found no room is never tried again, of a capacity provider": (
+        WaitingTasks,
+        "place",
+        lambda place: lambda self, engine, tasks: [],
+    ),
+    "a task that found no room is never tried again, by its client": (
+        Client,
+        "failed",
+        lambda failed: lambda self, request, count, now_ms: None,
+    ),
     "half of the memory is not booked": (Cluster, "reserve", _no_memory_booked),
     "a service starts twice what is missing": (Service, "missing", _twice),
     "a service forgets that a task has gone": (Services, "remove", _forgets_the_dead),
@@ -72,6 +100,21 @@ PLANTED = {
         Cluster,
         "active",
         lambda active: property(lambda self: self.present),
+    ),
+    "agents let new tasks in before the old ones are gone": (
+        Host,
+        "_fits",
+        lambda fits: lambda self, share: True,
+    ),
+    "an instance with daemons alone is needed": (
+        CapacityProviders,
+        "_busy",
+        lambda busy: lambda self: (self._engine.cluster.running_tasks_count > 0) | busy(self),
+    ),
+    "nothing is protected from scale-in": (
+        CapacityProviders,
+        "_protect",
+        lambda protect: lambda self, provider, busy: protect(self, provider, busy & False),
     ),
     "starts are told twice": (
         Scheduler,

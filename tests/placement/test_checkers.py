@@ -16,10 +16,13 @@ from tests.driving import (
     draining,
     gone,
     instance,
+    launched,
     member_of,
+    provider,
     run_task,
     running,
     stopped,
+    terminated,
 )
 
 FULL = Failure("RESOURCE:CPU")
@@ -50,14 +53,26 @@ def waits(*tasks, request=0) -> m.TasksProvisioning:
     return m.TasksProvisioning(request, tasks, FULL)
 
 
-def serve(tasks, instances) -> m.StartTasks:
-    return start(tasks, instances, None, service="web", group="service:web")
+def serve(tasks, instances, **fields) -> m.StartTasks:
+    return start(tasks, instances, None, service="web", group="service:web", **fields)
+
+
+def replaced(*tasks) -> m.StopTasks:
+    reason = "Scaling activity initiated by (deployment ecs-svc/2)"
+    return m.StopTasks(tasks, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
 
 
 WEB = m.CreateService("web", "app", 2)
 WAITING = run_task(capacity_provider="cp")
 CP = instance(0, capacity_provider="cp")
 SMALL_CP = instance(0, cpu=256, capacity_provider="cp")
+
+GROUP, UP = provider(), launched(0)
+
+
+def metric(needed: int, running: int, percent: float) -> m.CapacityProviderReservation:
+    return m.CapacityProviderReservation("cp", needed, running, running, percent)
+
 
 # Name of the checker that must speak up, what it must say, and what happened.
 PLANTED = {
@@ -109,6 +124,16 @@ PLANTED = {
         "resources",
         "takes 2048",
         [([instance(0), run_task(cpu=2048)], [start((0,), (0,), cpu=2048)])],
+    ),
+    "a task runs before the one that stops is gone": (
+        "really fits",
+        "really holds 512 CPU of 256",
+        [
+            ([instance(0, cpu=256), run_task()], [start((0,), (0,))]),
+            ([running(0), m.StopTask((0,))], [stop(0)]),
+            ([run_task(1)], [start((1,), (0,), 1)]),
+            ([running(1)], []),
+        ],
     ),
     "a constraint broken": (
         "constraints",
@@ -253,6 +278,31 @@ PLANTED = {
             ([m.UpdateService("web", 1)], []),
         ],
     ),
+    "replaced before what replaces them is healthy": (
+        "healthy floor",
+        "a deployment leaves service web 0 healthy tasks of 2",
+        [
+            ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
+            ([running(0, 1)], []),
+            (
+                [m.UpdateService("web", force_new_deployment=True)],
+                [serve((2, 3), (0, 0), deployment="ecs-svc/2")],
+            ),
+            ([running(2, 3)], [replaced(0, 1)]),
+        ],
+    ),
+    "drained before what replaces it runs": (
+        "healthy floor",
+        "a drain leaves service web 1 running tasks of 2",
+        [
+            (
+                [instance(0, cpu=256), instance(1, cpu=256), WEB],
+                [serve((0, 1), (0, 1), deployment="ecs-svc/2")],
+            ),
+            ([running(0, 1)], []),
+            ([draining(0)], [replaced(0)]),
+        ],
+    ),
     "refused though there was room": (
         "room",
         "a request failed (family:app), and instance 0 has room",
@@ -267,6 +317,75 @@ PLANTED = {
         "room",
         "tasks wait",
         [([WAITING], [waits(0)]), ([CP], [])],
+    ),
+    "launched twice": (
+        "money adds up",
+        "launched twice",
+        [([provider(desired_capacity=2), UP], []), ([UP], [])],
+    ),
+    "launched for nobody": ("money adds up", "more than the 0", [([GROUP, UP], [])]),
+    "ended twice": (
+        "money adds up",
+        "which was not up",
+        [([provider(desired_capacity=1), UP, terminated(0)], []), ([terminated(0)], [])],
+    ),
+    "registered without a launch": ("money adds up", "not up", [([GROUP, CP], [])]),
+    "gone and still paid for": (
+        "money adds up",
+        "still paid for",
+        [([provider(desired_capacity=1), UP, CP], []), ([gone(0)], [])],
+    ),
+    "an instance that nobody launched": (
+        "capacity metric",
+        "has 0 running, not 1",
+        [([GROUP], [metric(0, 1, 0.0)])],
+    ),
+    "an empty instance is needed": (
+        "capacity metric",
+        "needs 0 instances, not 1",
+        [([provider(desired_capacity=1), UP, CP], [metric(1, 1, 100.0)])],
+    ),
+    "a step beyond the step size": (
+        "capacity metric",
+        "needs 2 more, beyond its step sizes",
+        [
+            (
+                [provider(scaling={"maximum_scaling_step_size": 1}), WAITING],
+                [waits(0), metric(2, 0, 200.0)],
+            )
+        ],
+    ),
+    "beyond its maximum": (
+        "managed scaling",
+        "allowed are 0 to 10",
+        [
+            ([GROUP, WAITING], [waits(0), metric(1, 0, 200.0)]),
+            ([], [m.SetDesiredCapacity("cp", 11)]),
+        ],
+    ),
+    "growth without need": (
+        "managed scaling",
+        "without a point above 100 %",
+        [([GROUP], [m.SetDesiredCapacity("cp", 1)])],
+    ),
+    "scale-in too soon": (
+        "managed scaling",
+        "after 0 points of 15",
+        [([provider(desired_capacity=1), UP], [m.SetDesiredCapacity("cp", 0)])],
+    ),
+    "scaled in with tasks": (
+        "termination protection",
+        "scaled in, and has tasks",
+        [
+            (
+                [
+                    provider(managed_termination_protection=True, desired_capacity=1),
+                    *(UP, CP, WAITING),
+                ],
+                [start((0,), (0,))],
+            ),
+            ([m.InstancesTerminating(("i-0",), "scale-in")], []),
+        ],
     ),
     "short though there is room": (
         "room",

@@ -838,5 +838,11 @@ def test_kinds_that_come_once_do_not_fill_the_memory(monkeypatch):
         assert engine.place([kind]).instances.tolist() == [0]
         cluster.release(kind, 0)
         engine.place([make_kind(10_000, group=f"job:{number}")])
-    caches = (engine._chains, engine._checks, engine._failed, cluster._demands, cluster._masks)
+    caches = (
+        engine._chains,
+        engine._checks,
+        engine._failed,
+        cluster._demands,
+        cluster.host_ports._masks,
+    )
     assert [len(cache) <= 50 for cache in caches] == [True] * 5

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from placement import engine as engine_module
+from placement.cluster import LOG_ROWS
 from placement.engine import Engine, TaskBatch
-from placement.kernels import forms
+from placement.kernels import forms, runner
 from placement.kernels.runner import Runner
 from placement.model import InstanceStatus
 from placement.strategies import STRATEGIES
@@ -148,11 +149,14 @@ ACTIONS = ("place", "columns", "fill", "release", "drain", "activate", "connect"
 
 
 @settings(deadline=None, max_examples=300)
-@given(worlds(), st.integers(0, 3), st.sampled_from([1, 4, 1000]), st.data())
-def test_kernels_decide_as_the_reference_through_any_history(world, seed, least, data):
+@given(worlds(), st.integers(0, 3), st.sampled_from([1, 4, 1000]), few, st.data())
+def test_kernels_decide_as_the_reference_through_any_history(world, seed, least, after, data):
     cluster, some = world
     twins = Twins(cluster, seed)
-    with patch.object(engine_module, "KERNEL_TASKS_MIN", least):
+    with (
+        patch.object(engine_module, "KERNEL_TASKS_MIN", least),
+        patch.object(runner, "STAND_AFTER", after),
+    ):
         for _ in range(data.draw(st.integers(1, 6))):
             action = data.draw(st.sampled_from((*ACTIONS, *ACTIONS[:3], "renew", "register")))
             index = st.lists(st.integers(0, len(some) - 1), max_size=25)
@@ -236,6 +240,37 @@ def test_large_batches_of_mixed_chains_equal_the_reference(seed):
     twins.fill(some[1], 500)
 
 
+@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
+def test_one_request_at_a_time_equals_the_reference_whatever_happens_between(chain):
+    rng = np.random.default_rng(len(chain))
+    twins = Twins(large_cluster(rng, 150), 1)
+    some = large_kinds(rng, [chain])
+    with patch.object(runner, "STAND_AFTER", 20), patch.object(runner, "STAND_KINDS_MAX", 9):
+        for step in range(400):
+            twins.place([some[rng.integers(len(some))]])
+            if twins.placed and step > 200 and rng.random() < 0.7:
+                twins.release(int(rng.integers(1 << 30)))
+            if rng.random() < 0.02:
+                action = ("drain", "activate", "register", "renew")[rng.integers(4)]
+                anything_else(twins, action, int(rng.integers(150)))
+
+
+def test_an_index_that_missed_more_than_the_log_holds_is_made_anew():
+    twins, kind = Twins(large_cluster(np.random.default_rng(0), 150)), make_kind(1, 1)
+    other = make_kind(2, 2, strategies=("random",))
+    with patch.object(runner, "STAND_AFTER", 1):
+        twins.place([kind])
+        first = twins.engines[0]._runner._standing
+        for _ in range(LOG_ROWS // 2):
+            twins.do(lambda cluster: (cluster.reserve(other, 7), cluster.release(other, 7)))
+        twins.place([kind])
+        assert twins.engines[0]._runner._standing is first
+        twins.do(lambda cluster: [cluster.reserve(other, 9) for _ in range(LOG_ROWS + 1)])
+        twins.do(lambda cluster: [cluster.release(other, 9) for _ in range(LOG_ROWS + 1)])
+        twins.place([kind])
+        assert twins.engines[0]._runner._standing is not first
+
+
 # --- the edges ------------------------------------------------------------------------------------
 
 
@@ -254,6 +289,10 @@ def test_amounts_too_large_to_pack_are_compared_all_the_same():
         add_instance(cluster, 8, 1 << (30 + row % 5), zone="ab"[row % 2], row=row)
     some = tuple(make_kind(1, 1 << 28, strategies=c) for c in (("binpack:memory",), CHAINS[5]))
     Twins(cluster).place(TaskBatch(some, np.arange(200) % 2))
+    twins = Twins(cluster)
+    with patch.object(runner, "STAND_AFTER", 0):
+        for number in range(100):
+            twins.place([some[number % 2]])
 
 
 def test_a_class_derived_from_ours_is_no_kernel():

@@ -16,6 +16,7 @@ from placement.reasons import Failure
 FAILURE = Failure("RESOURCE:CPU", (("AGENT", 1), ("RESOURCE:CPU", 2)))
 STRATEGIES = (PlacementStrategy("spread", "instanceId"), PlacementStrategy("random"))
 CONSTRAINTS = (PlacementConstraint("distinctInstance"), PlacementConstraint("memberOf", "x == y"))
+ON = (m.CapacityProviderStrategyItem("cp", 1, 2),)
 BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_value=4)
 
 EVENTS = [
@@ -34,13 +35,27 @@ EVENTS = [
         "me",
         (("DISK", 2),),
         9_000,
+        ON,
     ),
     m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
     m.StopTask((1, 2), "why"),
     m.CreateService(
-        "web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON", 50, 150, BREAKER, True
+        "web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON", 50, 150, BREAKER, True, ON
     ),
-    m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True),
+    m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
+    m.UpdateTaskProtection((1,), False, 5),
+    m.CreateCapacityProvider(
+        "cp",
+        (m.LaunchTemplate({"CPU": 1024}, {"stack": "prod"}),),
+        ("a", "b"),
+        9,
+        1,
+        2,
+        m.ManagedScaling(80, 2, 3, 60_000, 5),
+        True,
+        False,
+    ),
+    m.PutClusterCapacityProviders(ON),
     m.UpdateContainerInstancesState((0, 1), "DRAINING"),
     m.InstanceRegistered(
         0, "i-0", {"CPU": 1024}, {"stack": "prod"}, 5, (22,), (53,), "cp", (1000, 500)
@@ -49,14 +64,23 @@ EVENTS = [
     m.InstancesGone((0,), "stopped", StopCode.SPOT_INTERRUPTION),
     m.TasksChanged(TaskStatus.STOPPED, (4,), StopCode.SPOT_INTERRUPTION, "reclaimed"),
     m.TasksHealthChanged(True, (4,)),
+    m.InstancesLaunched("cp", (m.LaunchedInstance("i-0", "m5.large", "a", 5),)),
+    m.LaunchFailed("cp", 2, "InsufficientInstanceCapacity"),
+    m.InstancesTerminating(("i-0",), "scale-in"),
+    m.InstancesTerminated(("i-0",)),
+    m.CallThrottled("RunTask", 3, 2, "me"),
 ]
 COMMANDS = [
-    m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1"),
+    m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1", "cp"),
     m.StopTasks((1,), StopCode.USER_INITIATED, "why"),
-    m.RunTaskFailed(1, 2, FAILURE, 3),
-    m.TasksProvisioning(1, (3,), FAILURE),
+    m.RunTaskFailed(1, 2, FAILURE, 3, "cp"),
+    m.TasksProvisioning(1, (3,), FAILURE, "web", "cp"),
     m.TasksStopped((3,), StopCode.TASK_FAILED_TO_START, "why"),
     m.ServiceEvent("web", "text", FAILURE),
+    m.SetDesiredCapacity("cp", 3),
+    m.SetInstanceProtection("cp", ("i-0",), True),
+    m.CompleteTermination(("i-0",)),
+    m.CapacityProviderReservation("cp", 3, 2, 2, 150.0),
     *(m.CallRejected(3, event, "why") for event in EVENTS),
 ]
 

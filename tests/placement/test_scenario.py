@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from placement.model import PlacementConstraint, PlacementStrategy
-from placement.scenario import Distribution, Run, Scenario, WorkloadTable, instance_specs
+from placement.scenario import Run, Scenario, WorkloadTable, instance_specs
 from placement.scenario_fields import (
+    Distribution,
     own_strategy,
     parse_constraint,
     parse_duration_ms,

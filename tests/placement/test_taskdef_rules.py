@@ -128,6 +128,12 @@ BROKEN = [
     ("link to nobody", task(container(links=["db:d"])), f"{FIRST}.links[0]", "is named db"),
     ("link to oneself", task(container(links=["app"])), f"{FIRST}.links[0]", "no other container"),
     ("dependency", after("START", on="dc"), f"{FIRST}.dependsOn[0].containerName", "is named dc"),
+    (
+        "a link closes the circle",
+        task(container(links=["db"]), container(name="db", links=["app:web"])),
+        "containerDefinitions",
+        "circle: ",
+    ),
     ("dependencies in a circle", circle(), "containerDefinitions", "circle: "),
     ("on oneself", after("START", on="app"), "containerDefinitions", "app -> app"),
     ("HEALTHY", after("HEALTHY"), f"{FIRST}.dependsOn[0].condition", "needs a healthCheck"),

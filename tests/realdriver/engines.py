@@ -7,6 +7,7 @@ while containers live on; killing tini is a power cut.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,14 +53,20 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "private engines need root"
     if _missing():
-        with suppress(OSError):
-            subprocess.run(["apt-get", "update", "-qq"], capture_output=True)
-            install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
-            subprocess.run(install, capture_output=True)
+        _install()
     if missing := _missing():
         return f"no {', '.join(missing)}, and apt-get could not install them"
     probe = subprocess.run(["unshare", "--net", "--pid", "--fork", "true"], capture_output=True)
     return probe.stderr.decode().strip() if probe.returncode else None
+
+
+def _install() -> None:
+    with Path(tempfile.gettempdir(), "stowplan-apt.lock").open("w") as lock, suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, apt in one
+        if _missing():
+            subprocess.run(["apt-get", "update", "-qq"], capture_output=True)
+            install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
+            subprocess.run(install, capture_output=True)
 
 
 def _missing() -> list[str]:

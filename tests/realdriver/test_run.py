@@ -178,6 +178,14 @@ def test_ctrl_c_leaves_the_tasks_and_down_removes_them_and_nothing_else(user):
             client.api.remove_container(foreign, force=True)
 
 
+def test_without_an_engine_a_run_says_so_and_begins_nothing(may_boot, user):
+    ran = user.run(DOCKER_HOST=f"unix://{user.folder}/nothing.sock")
+    assert ran.returncode == 2
+    assert "no engine answers" in ran.stderr
+    assert "no such file" in ran.stderr
+    assert user.written() == []
+
+
 def test_status_logs_drain_and_stop_task_while_the_run_goes_on(user):
     user.lasts(120)
     process = user.run(wait=False)

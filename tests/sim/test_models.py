@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from placement.scenario import Distribution
+from placement.scenario_fields import Distribution
 from sim.models import sampler, stream
 
 

@@ -1,0 +1,244 @@
+"""EC2 Auto Scaling in simulation: a group keeps its desired number of instances, zones even.
+
+It launches and terminates, never decides how many: that is the scheduler's, by capacity provider.
+Launches that fail are tried again by the group itself, in another zone or with another type at
+once, else later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import simpy
+
+from placement import messages as m
+from placement.capacity_checkers import SCALE_IN
+from placement.scenario import InstanceSpec, InstanceTypeTable, instance_spec
+from placement.scenario_capacity import CapacityProviderTable
+from sim.faults import Faults
+from sim.models import Sampler
+
+RETRY_FIRST_MS, RETRY_MOST_MS = 30_000, 900_000  # ours: AWS does not say when a group tries again
+_HOUR_MS = 3_600_000
+
+
+@dataclass(slots=True)
+class _Instance:
+    spec: InstanceSpec
+    zone: str
+    launched_ms: int
+    number: int | None = None
+    terminating: bool = False
+
+
+@dataclass(slots=True)
+class _Group:
+    table: CapacityProviderTable
+    desired: int
+    order: int
+    up: dict[str, _Instance] = field(default_factory=dict)
+    unprotected: set[str] = field(default_factory=set)
+    launches: int = 0
+    failures: int = 0
+    waits: bool = False
+
+    def in_service(self) -> list[_Instance]:
+        """Those that count: not being terminated."""
+        return [each for each in self.up.values() if not each.terminating]
+
+
+class AutoScaling:
+    """The Auto Scaling groups of a run.
+
+    Args:
+        types: instance types by name.
+        tell: takes what ECS learns.
+        register: makes a container instance of a spec; returns its number.
+        boot_ms: from launch to registration.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        tables: Iterable[CapacityProviderTable],
+        types: Mapping[str, InstanceTypeTable],
+        faults: Faults,
+        tell: Callable[[m.Event], None],
+        register: Callable[[InstanceSpec], int],
+        boot_ms: Sampler,
+    ) -> None:
+        self._env, self._types, self._faults = env, types, faults
+        self._tell, self._register, self._boot_ms = tell, register, boot_ms
+        self._groups = {
+            table.name: _Group(table, table.first_size, order)
+            for order, table in enumerate(tables, 1)
+        }
+        self._of: dict[str, _Group] = {}
+
+    def begin(self) -> None:
+        """Launch what the groups begin with."""
+        self._env.process(self._begin())
+
+    def _begin(self) -> Generator[Any, Any, None]:
+        # After the calls of the same instant, among them the one that creates the provider.
+        yield self._env.timeout(0)
+        for group in self._groups.values():
+            self._balance(group)
+
+    # --- commands and facts ---------------------------------------------------------------------
+
+    def execute(self, command: m.Order) -> None:
+        """Take up a command of the scheduler."""
+        if isinstance(command, m.CompleteTermination):
+            known = [name for name in command.ec2_instance_ids if name in self._of]
+            self._end([self._of[name].up[name] for name in known], f"terminated by {SCALE_IN}")
+            return
+        group = self._groups[command.capacity_provider]
+        if isinstance(command, m.SetDesiredCapacity):
+            group.desired = command.desired_capacity
+        elif command.protected_from_scale_in:
+            group.unprotected.difference_update(command.ec2_instance_ids)
+        else:
+            group.unprotected.update(name for name in command.ec2_instance_ids if name in group.up)
+        self._balance(group)
+
+    def lost(self, names: Iterable[str]) -> None:
+        """Instances died without the group's doing: others take their place."""
+        gone = tuple(name for name in names if name in self._of)
+        groups = [self._forget(name) for name in gone]
+        if gone:
+            self._tell(m.InstancesTerminated(gone))
+        for group in dict.fromkeys(group.table.name for group in groups):
+            self._balance(self._groups[group])
+
+    def _forget(self, name: str) -> _Group:
+        group = self._of.pop(name)
+        del group.up[name]
+        group.unprotected.discard(name)
+        return group
+
+    # --- more -----------------------------------------------------------------------------------
+
+    def _balance(self, group: _Group) -> None:
+        lacks = group.desired - len(group.in_service())
+        if lacks > 0 and not group.waits:
+            self._launch(group, lacks)
+        elif lacks < 0:
+            self._shrink(group, -lacks)
+
+    def _launch(self, group: _Group, count: int) -> None:
+        now = int(self._env.now)
+        if not self._faults.admits("RunInstances", 1):
+            self._failed(group, count, "RequestLimitExceeded")
+            return
+        launched: list[_Instance] = []
+        counts = _by_zone(group.table.zones, group.in_service())
+        while len(launched) < count and (where := self._choose(group, counts)) is not None:
+            counts[where[0]] += 1
+            launched.append(self._new(group, *where, now))
+        if launched:
+            group.failures = 0
+            said = [
+                m.LaunchedInstance(
+                    each.spec.name,
+                    each.spec.attributes["ecs.instance-type"],
+                    each.zone,
+                    each.spec.price_microusd_hour,
+                )
+                for each in launched
+            ]
+            self._tell(m.InstancesLaunched(group.table.name, tuple(said)))
+            delays = self._boot_ms(len(launched))
+            for each, delay in zip(launched, delays, strict=True):
+                self._env.process(self._boot(each, delay))
+        if len(launched) < count:
+            self._failed(group, count - len(launched), "InsufficientInstanceCapacity")
+
+    def _choose(self, group: _Group, counts: Mapping[str, int]) -> tuple[str, str] | None:
+        """The zone with the fewest that has one of the types, and the first such type."""
+        for zone in sorted(counts, key=counts.__getitem__):
+            for name in group.table.instance_types:
+                if self._faults.has_capacity(zone, name):
+                    return zone, name
+        return None
+
+    def _new(self, group: _Group, zone: str, name: str, now_ms: int) -> _Instance:
+        group.launches += 1
+        number = group.order << 40 | group.launches
+        spec = instance_spec(group.table, name, self._types[name], zone, number, now_ms)
+        instance = _Instance(spec, zone, now_ms)
+        group.up[spec.name] = instance
+        self._of[spec.name] = group
+        return instance
+
+    def _failed(self, group: _Group, count: int, reason: str) -> None:
+        self._tell(m.LaunchFailed(group.table.name, count, reason))
+        wait = min(RETRY_FIRST_MS << min(group.failures, 20), RETRY_MOST_MS)
+        group.failures += 1
+        group.waits = True
+        self._env.process(self._again(group, wait))
+
+    def _again(self, group: _Group, wait_ms: int) -> Generator[Any, Any, None]:
+        yield self._env.timeout(wait_ms)
+        group.waits = False
+        self._balance(group)
+
+    def _boot(self, instance: _Instance, delay_ms: int) -> Generator[Any, Any, None]:
+        yield self._env.timeout(delay_ms)
+        if instance.spec.name not in self._of:
+            return
+        if instance.zone in self._faults.lost_zones:
+            self.lost([instance.spec.name])
+        else:
+            instance.number = self._register(instance.spec)
+
+    # --- fewer ----------------------------------------------------------------------------------
+
+    def _shrink(self, group: _Group, count: int) -> None:
+        """Terminate instances that may go, by ASG's default policy.
+
+        One after the other from the zone with most, the one nearest to the next hour of its bill.
+        """
+        protects, now = group.table.managed_termination_protection, int(self._env.now)
+        staying = group.in_service()
+        counts = _by_zone(group.table.zones, staying)
+        may_go: dict[str, list[_Instance]] = {zone: [] for zone in counts}
+        for each in staying:
+            if not protects or each.spec.name in group.unprotected:
+                may_go[each.zone].append(each)
+        for ranked in may_go.values():
+            ranked.sort(key=lambda v: ((now - v.launched_ms) % _HOUR_MS, v.spec.name))
+        victims: list[_Instance] = []
+        while len(victims) < count and any(may_go.values()):
+            zone = max((z for z in counts if may_go[z]), key=counts.__getitem__)
+            counts[zone] -= 1
+            victims.append(may_go[zone].pop())
+            victims[-1].terminating = True
+        if not victims:
+            return
+        if group.table.managed_draining:
+            self._tell(m.InstancesTerminating(tuple(v.spec.name for v in victims), SCALE_IN))
+        else:
+            self._end(victims, f"terminated by {SCALE_IN}")
+
+    def _end(self, instances: list[_Instance], reason: str) -> None:
+        """They are gone: for EC2, and for ECS where they had registered."""
+        numbers = tuple(each.number for each in instances if each.number is not None)
+        groups = [self._forget(each.spec.name) for each in instances]
+        alive = tuple(number for number in numbers if number not in self._faults.dead)
+        self._faults.kill(alive)
+        if alive:
+            self._tell(m.InstancesGone(alive, reason))
+        if instances:
+            self._tell(m.InstancesTerminated(tuple(each.spec.name for each in instances)))
+        for name in dict.fromkeys(group.table.name for group in groups):
+            self._balance(self._groups[name])
+
+
+def _by_zone(zones: Iterable[str], instances: Iterable[_Instance]) -> dict[str, int]:
+    counts = dict.fromkeys(zones, 0)
+    for each in instances:
+        counts[each.zone] += 1
+    return counts

@@ -1,0 +1,293 @@
+"""The lives of simulated tasks, from the command that starts them to the report of their end.
+
+Most are a start and an end and ride in one heap, an entry for each. A task that is more is played
+by its instance's agent (`sim.agents`). An instance also has one while a task stops there: its share
+is not free before it is gone, and who is to have it must wait in line.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import simpy
+
+from placement.agent import runtime as r
+from placement.agent.host import Share, share_of
+from placement.agent.task import EXITED
+from placement.client import Client
+from placement.errors import PlacementError
+from placement.launches import Launches
+from placement.messages import Event, StartTasks, StopTasks
+from placement.model import StopCode, TaskDefinition
+from placement.taskdef import TaskOverride
+from sim.agents import Agents
+from sim.alarm import Alarm
+from sim.containers import Containers
+from sim.faults import Faults
+from sim.fleet import FleetColumns
+from sim.models import Sampler
+from sim.reports import Reports
+
+_RUNNING, _HEALTHY, _STOPPED = 0, 1, 2
+_BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
+
+
+class _Part(NamedTuple):
+    """A task definition to the driver: whether agents play it, and when a task that is only a start
+    and an end has the first verdict of its health checks (None: it has none)."""
+
+    definition: TaskDefinition | None
+    played: bool
+    checked_ms: int | None
+
+
+class Lives:
+    """All tasks of a run.
+
+    `definitions` are those that were registered. Args:
+        client: knows how long the tasks of a request run.
+        tell: takes what the agents report.
+        start_ms, stop_ms: how long it takes where nobody plays the task.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        fleet: FleetColumns,
+        client: Client,
+        containers: Containers,
+        faults: Faults,
+        tell: Callable[[Event], None],
+        *,
+        start_ms: Sampler,
+        stop_ms: Sampler,
+    ) -> None:
+        self._env, self._client, self._tell = env, client, tell
+        self._containers, self._faults = containers, faults
+        self._start_ms, self._stop_ms = start_ms, stop_ms
+        self._agents = Agents(fleet, containers, faults.cut_off, faults.dead, self._hear)
+        self._reports = Reports()
+        self.definitions = Launches()
+        self._parts: dict[str, _Part] = {}
+        self._started = bytearray()
+        # Tasks that are not gone: the command that started each, its instance, played by an agent?
+        self._placed: dict[int, tuple[StartTasks, int, bool]] = {}
+        # Of those that nobody plays: by instance; in line there, with the delay of their start;
+        # when checks have their first verdict; why they fail to start, or are being stopped.
+        self._on: defaultdict[int, set[int]] = defaultdict(set)
+        self._in_line: dict[int, int] = {}
+        self._checked_ms: dict[int, int] = {}
+        self._failing: dict[int, str] = {}
+        self._stopping: dict[int, tuple[StopCode, str]] = {}
+        self._held: dict[int, list[tuple[int, int]]] = {}
+        self._lives: list[tuple[int, int, int]] = []
+        self._lives_alarm = Alarm(env, self._turn)
+        self._agents_alarm = Alarm(env, self._agents_turn)
+
+    def start(self, command: StartTasks) -> None:
+        """Start tasks; those of which it was asked before are left alone."""
+        now = int(self._env.now)
+        name = command.task_definition
+        part = self._parts.get(name) or self._part(name)
+        pairs = zip(command.tasks, command.instances, strict=True)
+        fresh = [(task, instance) for task, instance in pairs if self._is_new(task)]
+        failure = self._faults.start_failure(name)
+        if part.played and failure is None:
+            self._start_played(command, part, fresh)
+            return
+        slow, agents = self._containers.slow, self._agents.by_instance
+        for (task, instance), delay in zip(fresh, self._start_ms(len(fresh)), strict=True):
+            self._placed[task] = (command, instance, False)
+            self._on[instance].add(task)
+            if part.checked_ms is not None:
+                self._checked_ms[task] = part.checked_ms
+            if failure is not None:
+                self._failing[task] = failure
+            if slow:
+                delay = round(delay * slow.get(instance, 1))
+            if instance in agents and not agents[instance].hold(task, self._share(command)):
+                self._in_line[task] = delay
+            else:
+                heapq.heappush(self._lives, (now + delay, task, _RUNNING))
+        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+
+    def stop(self, command: StopTasks) -> None:
+        """Stop tasks, those that are here and not yet stopping."""
+        now = int(self._env.now)
+        delays = self._stop_ms(len(command.tasks))
+        code, reason = command.stop_code, command.reason
+        for task, delay in zip(command.tasks, delays, strict=True):
+            place = self._placed.get(task)
+            if place is None or task in self._stopping:
+                continue
+            instance = place[1]
+            if place[2]:
+                self._agents.stop(instance, task, code, reason, now)
+                continue
+            self._stopping[task] = (code, reason)
+            self._employ(instance)
+            self._agents.leave(instance)
+            if self._in_line.pop(task, None) is not None:
+                heapq.heappush(self._lives, (now, task, _STOPPED))
+            elif task not in self._failing:
+                heapq.heappush(self._lives, (now + delay, task, _STOPPED))
+        self.set_alarms()
+        self._report()
+
+    def lost(self, tasks: Iterable[int]) -> dict[int, int]:
+        """ECS takes these tasks for lost; returns how many of each request were here."""
+        counts: dict[int, int] = {}
+        for task in tasks:
+            place = self._placed.pop(task, None)
+            if place is None:
+                continue
+            command, instance, played = place
+            if played:
+                self._containers.dismiss(task)
+            else:
+                self._on[instance].remove(task)
+            if command.request is not None:
+                counts[command.request] = counts.get(command.request, 0) + 1
+        return counts
+
+    def reconnected(self, instances: tuple[int, ...]) -> None:
+        """The agents tell what became of their tasks meanwhile, and see to what is new."""
+        now = int(self._env.now)
+        for instance in instances:
+            for task, turn in self._held.pop(instance, ()):
+                heapq.heappush(self._lives, (now, task, turn))
+        self._agents.reconnected(instances, now)
+        self.set_alarms()
+        self._report()
+
+    def set_alarms(self) -> None:
+        """Be woken for what happens next."""
+        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+        self._agents_alarm.set(self._agents.next_ms)
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        for event in self._reports.events():
+            self._tell(event)
+
+    def _start_played(self, command: StartTasks, part: _Part, fresh: list[tuple[int, int]]) -> None:
+        assert part.definition is not None
+        request = command.request
+        run_ms = None if request is None else self._client.run_ms(request)
+        override = TaskOverride(command.cpu, command.memory)
+        for task, instance in fresh:
+            self._placed[task] = (command, instance, True)
+            self._containers.cast(task, part.definition, run_ms)
+            self._employ(instance)
+            self._agents.start(instance, task, part.definition, override, int(self._env.now))
+        self.set_alarms()
+        self._report()
+
+    def _is_new(self, task: int) -> bool:
+        """Whether nobody asked to start this task before; a start may be repeated, even late."""
+        if task >= len(self._started):
+            self._started.extend(bytes(task + 1 - len(self._started)))
+        new = not self._started[task]
+        self._started[task] = 1
+        return new
+
+    def _part(self, name: str) -> _Part:
+        """What tasks of this definition are to the driver."""
+        try:
+            definition = self.definitions.definition(name)
+        except PlacementError:  # nobody registered it here: what it does is not known
+            return _Part(None, False, None)
+        checks = [c.health_check for c in definition.containers if c.essential]
+        intervals = [check.interval for check in checks if check]
+        checked_ms = max(intervals) * 1000 if intervals else None
+        part = _Part(definition, self._containers.models.plays(definition), checked_ms)
+        self._parts[name] = part
+        return part
+
+    def _share(self, command: StartTasks) -> Share:
+        name = command.task_definition
+        definition = (self._parts.get(name) or self._part(name)).definition
+        if definition is None:
+            return Share(())
+        return share_of(definition, TaskOverride(command.cpu, command.memory))
+
+    def _employ(self, instance: int) -> None:
+        """From now on the instance has an agent."""
+        if instance not in self._agents.by_instance:
+            tasks = self._on.get(instance, ())
+            held = ((task, self._share(self._placed[task][0])) for task in sorted(tasks))
+            self._agents.employ(instance, held)
+
+    def _turn(self) -> int | None:
+        """Report every task whose start or end has come by now; returns when the next one does."""
+        now, lives, placed = int(self._env.now), self._lives, self._placed
+        dead, cut_off = self._faults.dead, self._faults.cut_off
+        while lives and lives[0][0] <= now:
+            _, task, turn = heapq.heappop(lives)
+            place = placed.get(task)
+            if place is None or place[1] in dead:
+                continue
+            if place[1] in cut_off:
+                self._held.setdefault(place[1], []).append((task, turn))
+            elif turn == _STOPPED or task in self._failing:
+                self._end(task, place[1])
+            elif task in self._stopping:
+                continue
+            elif turn == _RUNNING:
+                self._reports.running.append(task)
+                self._schedule_exit(task, place[0].request, now)
+            else:
+                self._reports.healthy.append(task)
+        self._report()
+        return self._lives[0][0] if self._lives else None
+
+    def _end(self, task: int, instance: int) -> None:
+        """A task that nobody plays is gone."""
+        why = self._stopping.pop(task, None)
+        if task in self._failing:
+            failed = (StopCode.TASK_FAILED_TO_START, self._failing.pop(task))
+            self._reports.stopped(task, failed)
+        else:
+            self._reports.stopped(task, why or _BY_ITSELF)
+        del self._placed[task]
+        self._on[instance].remove(task)
+        if instance in self._agents.by_instance:
+            self._agents.release(instance, task, why is not None, int(self._env.now))
+            self._agents_alarm.set(self._agents.next_ms)
+
+    def _schedule_exit(self, task: int, request: int | None, now: int) -> None:
+        run_ms = None if request is None else self._client.run_ms(request)
+        if run_ms is not None:
+            heapq.heappush(self._lives, (now + run_ms, task, _STOPPED))
+        checked_ms = self._checked_ms.pop(task, None)
+        if checked_ms is not None:
+            heapq.heappush(self._lives, (now + checked_ms, task, _HEALTHY))
+
+    def _agents_turn(self) -> int | None:
+        following = self._agents.turn(int(self._env.now))
+        self._report()
+        return following
+
+    def _hear(self, news: r.News) -> None:
+        """An agent has news of a task."""
+        task = news.task
+        if task not in self._placed:
+            return
+        if isinstance(news, r.TaskAdmitted):
+            delay = self._in_line.pop(task, None)
+            if delay is not None:  # else it is being stopped at this very moment
+                at_ms = int(self._env.now) + delay
+                heapq.heappush(self._lives, (at_ms, task, _RUNNING))
+                self._lives_alarm.set(at_ms)
+        elif isinstance(news, r.TaskRunning):
+            self._reports.running.append(task)
+        elif isinstance(news, r.TaskHealth):
+            (self._reports.healthy if news.healthy else self._reports.unhealthy).append(task)
+        else:
+            self._reports.stopped(task, (news.stop_code, news.reason))
+            del self._placed[task]
+            self._containers.dismiss(task)
