@@ -26,9 +26,10 @@ class Paid:
 
 @dataclass
 class CapacityRecord:
-    """Call `take` with every message. `points` has POINT_FIELDS, a row per provider and minute.
+    """Call the handler of each message's type, where there is one, with the message and the time.
 
-    `placed_ms`: of each task that waited in PROVISIONING until it was placed, how long.
+    `points` has POINT_FIELDS, a row per provider and minute. `placed_ms`: of each task that waited
+    in PROVISIONING until it was placed, how long.
     """
 
     paid: dict[str, Paid] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class CapacityRecord:
     def __post_init__(self) -> None:
         self._names: dict[int, str] = {}
         self._waiting: dict[int, int] = {}
-        self._handlers: dict[type, Any] = {
+        self.handlers: dict[type, Any] = {
             m.InstancesLaunched: self._launched,
             m.InstanceRegistered: self._registered,
             m.InstancesTerminated: self._terminated,
@@ -54,12 +55,6 @@ class CapacityRecord:
             m.TasksStopped: self._stopped,
             m.CapacityProviderReservation: self._measured,
         }
-
-    def take(self, message: m.Event | m.Command, now_ms: int) -> None:
-        """Take one message in."""
-        handler = self._handlers.get(type(message))
-        if handler is not None:
-            handler(message, now_ms)
 
     def dollars(self, now_ms: int) -> float:
         """What all instances cost until `now_ms`."""

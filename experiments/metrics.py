@@ -32,14 +32,14 @@ def _dollars_busy(recorder: Recorder) -> float:
 
 def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
     def of(recorder: Recorder) -> float | None:
-        below = recorder.integrals[denominator]
-        return 100 * recorder.integrals[numerator] / below if below else None
+        below = getattr(recorder.integrals, denominator)
+        return 100 * getattr(recorder.integrals, numerator) / below if below else None
 
     return of
 
 
 def _busy_mean(recorder: Recorder) -> float:
-    return recorder.integrals["busy"] / max(1, recorder.now_ms)
+    return recorder.integrals.busy / max(1, recorder.now_ms)
 
 
 def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:

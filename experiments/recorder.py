@@ -8,15 +8,16 @@ instance is what the instance really holds, not what the scheduler already count
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from experiments.capacity_record import CapacityRecord
 from experiments.leftovers import Demand, Leftover, leftovers
 from experiments.records import (
-    INTEGRATED,
     SAMPLE_FIELDS,
+    Amounts,
     InstanceRecord,
     OwnerRecord,
     TaskRecord,
@@ -54,7 +55,7 @@ class Recorder:
     owners: dict[int | str, OwnerRecord] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     samples: list[tuple[int, ...]] = field(default_factory=list)
-    frames: list[tuple[int, list[int]]] = field(default_factory=list)
+    frames: list[tuple[int, Sequence[int]]] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)
     waits_ms: list[int] = field(default_factory=list)
     starts_ms: list[int] = field(default_factory=list)
@@ -65,7 +66,7 @@ class Recorder:
     recovered: int = 0
     lost_ms: int | None = None
     services_back_ms: int | None = None
-    integrals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INTEGRATED, 0))
+    integrals: Totals = field(default_factory=Totals)
     now_ms: int = 0
     capacity: CapacityRecord = field(default_factory=CapacityRecord)
 
@@ -79,6 +80,7 @@ class Recorder:
         self._kinds: Counter[Demand] = Counter()
         self._demands: dict[tuple[object, ...], Demand] = {}
         self._of_services: set[int] = set()  # tasks of services that waited
+        self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
         self._handlers = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
@@ -106,7 +108,9 @@ class Recorder:
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
-            self.capacity.take(message, self.now_ms)
+            capacity = self.capacity.handlers.get(type(message))
+            if capacity is not None:
+                capacity(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:
@@ -124,11 +128,10 @@ class Recorder:
     # --- time -----------------------------------------------------------------------------------
 
     def _advance(self, now_ms: int) -> None:
-        self._sample_until(now_ms)
-        passed = now_ms - self.now_ms
-        if passed:
-            for name in INTEGRATED:
-                self.integrals[name] += getattr(self.totals, name) * passed
+        if self._next_sample < now_ms or self._next_frame < now_ms:
+            self._sample_until(now_ms)
+        if now_ms > self.now_ms:
+            self.integrals.integrate(self.totals, now_ms - self.now_ms)
         self.now_ms = now_ms
 
     def _sample_until(self, now_ms: int) -> None:
@@ -137,33 +140,25 @@ class Recorder:
             values = (getattr(self.totals, name) for name in SAMPLE_FIELDS)
             self.samples.append((self._next_sample, *values))
             self._next_sample += self.step_ms
+        if self._next_frame >= now_ms:
+            return
+        frame, left = self._frame()
         while self._next_frame < now_ms:
-            self.frames.append((self._next_frame, [self._fill(i) for i in self.instances]))
-            self.leftovers += self._leftovers(self._next_frame)
+            self.frames.append((self._next_frame, frame))
+            self.leftovers += [replace(each, ms=self._next_frame) for each in left]
             self._next_frame += self.frame_ms
 
-    def _fill(self, instance: InstanceRecord) -> int:
-        if instance.until_ms is not None:
-            return 255
-        shares = [
-            used / of
-            for used, of in (
-                (instance.cpu_used, instance.cpu),
-                (instance.memory_used, instance.memory),
-            )
-            if of
-        ]
-        return min(100, round(100 * max(shares, default=0)))
-
-    def _leftovers(self, ms: int) -> list[Leftover]:
-        there = [i for i in self.instances if i.until_ms is None]
+    def _frame(self) -> tuple[bytes, list[Leftover]]:
+        """The fill of every instance now, and what is left free."""
+        there = [n for n, instance in enumerate(self.instances) if instance.until_ms is None]
+        fills = np.full(len(self.instances), 255, dtype=np.uint8)
         if not there:
-            return []
-        more = list(dict.fromkeys(name for i in there for name in i.more))
-        have = [(i.cpu, i.memory, *(i.more.get(n, 0) for n in more)) for i in there]
-        held = [(i.cpu_used, i.memory_used, *(i.more_used[n] for n in more)) for i in there]
-        tables = (np.array(rows, dtype=np.int64) for rows in (have, held))
-        return leftovers(ms, [CPU, MEMORY, *more], *tables, self._kinds)
+            return fills.tobytes(), []
+        names, offered, held = self.amounts.tables(there)
+        of = np.maximum(offered[:, :2], 1)
+        shares = np.where(offered[:, :2] > 0, held[:, :2] / of, 0).max(axis=1)
+        fills[there] = np.minimum(100, np.rint(100 * shares))
+        return fills.tobytes(), leftovers(0, names, offered, held, self._kinds)
 
     # --- instances ------------------------------------------------------------------------------
 
@@ -177,9 +172,9 @@ class Recorder:
             event.resources[MEMORY],
             event.price_microusd_hour,
             self.now_ms,
-            more={n: a for n, a in event.resources.items() if n not in (CPU, MEMORY, PORTS)},
         )
         self.instances.append(record)
+        self.amounts.add(event.resources)
         self.totals.cpu += record.cpu
         self.totals.memory += record.memory
         self.totals.present += 1
@@ -243,7 +238,8 @@ class Recorder:
 
     def _start(self, command: m.StartTasks) -> None:
         kind = self._demand(command)
-        (_, cpu), (_, memory), more = kind[0], kind[1], kind[2:]
+        cpu, memory = kind[0][1], kind[1][1]
+        held = self.amounts.held
         self._kinds[kind] += len(command.tasks)
         key = command.request if command.service is None else command.service
         assert key is not None
@@ -251,7 +247,7 @@ class Recorder:
             self.totals.waiting -= len(command.tasks)
         self.totals.pending += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = TaskRecord(key, number, cpu, memory, self.now_ms, more)
+            self._tasks[task] = TaskRecord(key, number, kind, self.now_ms)
             self._on.setdefault(number, set()).add(task)
             record = self.instances[number]
             if not record.tasks:
@@ -259,12 +255,10 @@ class Recorder:
                 self.totals.busy += 1
             record.tasks += 1
             record.ever_used = True
-            record.cpu_used += cpu
-            record.memory_used += memory
-            self.totals.cpu_used += cpu
-            self.totals.memory_used += memory
-            for name, amount in more:
-                record.more_used[name] += amount
+            for name, amount in kind:
+                held[name][number] += amount
+        self.totals.cpu_used += cpu * len(command.tasks)
+        self.totals.memory_used += memory * len(command.tasks)
 
     def _demand(self, command: m.StartTasks) -> Demand:
         """What each task of a command takes: CPU, memory, then the others but ports."""
@@ -317,12 +311,10 @@ class Recorder:
         self._end_busy(record)
         record.tasks -= 1
         self.totals.busy -= record.tasks == 0
-        record.cpu_used -= gone.cpu
-        record.memory_used -= gone.memory
-        self.totals.cpu_used -= gone.cpu
-        self.totals.memory_used -= gone.memory
-        for name, amount in gone.more:
-            record.more_used[name] -= amount
+        for name, amount in gone.kind:
+            self.amounts.held[name][gone.instance] -= amount
+        self.totals.cpu_used -= gone.kind[0][1]
+        self.totals.memory_used -= gone.kind[1][1]
         if gone.running:
             self.totals.running -= 1
             owner = self.owners[gone.owner]

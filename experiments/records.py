@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from experiments.leftovers import Demand
+import numpy as np
+
+from experiments.leftovers import Demand, IntArray
+from placement.model import CPU, MEMORY, PORTS
 
 
 @dataclass(slots=True)
 class InstanceRecord:
-    """One instance: what it is, what it holds now, and for how long it held anything.
-
-    `more`, `more_used`: the dimensions other than CPU and memory, by name.
-    """
+    """One instance: what it is, and for how long it held anything."""
 
     name: str
     zone: str
@@ -23,14 +23,41 @@ class InstanceRecord:
     price_microusd_hour: int
     since_ms: int
     until_ms: int | None = None
-    cpu_used: int = 0
-    memory_used: int = 0
     tasks: int = 0
     ever_used: bool = False
     busy_ms: int = 0
     busy_since_ms: int = 0
-    more: dict[str, int] = field(default_factory=dict)
-    more_used: Counter[str] = field(default_factory=Counter)
+
+
+class Amounts:
+    """What instances offer and what their tasks hold, a list per dimension, by their numbers."""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, list[int]] = {CPU: [], MEMORY: []}
+        self.held: dict[str, list[int]] = {CPU: [], MEMORY: []}
+        self._size = 0
+
+    def add(self, resources: Mapping[str, int]) -> None:
+        """One instance more."""
+        for name in (*self.offered, *resources):
+            if name != PORTS:
+                for table in (self.offered, self.held):
+                    column = table.setdefault(name, [])
+                    column += [0] * (self._size + 1 - len(column))
+                self.offered[name][self._size] = resources.get(name, 0)
+        self._size += 1
+
+    def tables(self, rows: Sequence[int]) -> tuple[list[str], IntArray, IntArray]:
+        """Names of dimensions that one of `rows` has, and (rows, dimensions) offered and held."""
+        offered, held = (
+            np.array(list(table.values()), dtype=np.int64)[:, rows]
+            for table in (self.offered, self.held)
+        )
+        there = [
+            n in (CPU, MEMORY) or each.any() for n, each in zip(self.offered, offered, strict=True)
+        ]
+        names = [name for name, is_there in zip(self.offered, there, strict=True) if is_there]
+        return names, offered[there].T, held[there].T
 
 
 @dataclass(slots=True)
@@ -70,20 +97,28 @@ class Totals:
     started: int = 0
     finished: int = 0
 
+    def integrate(self, levels: Totals, ms: int) -> None:
+        """Add other levels times how long they lasted; one by one, as it is done every round."""
+        self.cpu += levels.cpu * ms
+        self.memory += levels.memory * ms
+        self.cpu_used += levels.cpu_used * ms
+        self.memory_used += levels.memory_used * ms
+        self.present += levels.present * ms
+        self.busy += levels.busy * ms
+        self.running += levels.running * ms
+        self.pending += levels.pending * ms
+        self.waiting += levels.waiting * ms
+
 
 SAMPLE_FIELDS = tuple(Totals.__dataclass_fields__)
-# Levels, of which a mean over time makes sense; the rest are counts.
-INTEGRATED = SAMPLE_FIELDS[: SAMPLE_FIELDS.index("started")]
 
 
 @dataclass(slots=True)
 class TaskRecord:
-    """A task that holds something of an instance."""
+    """A task that holds something of an instance: `kind`, CPU and memory first."""
 
     owner: int | str
     instance: int
-    cpu: int
-    memory: int
+    kind: Demand
     placed_ms: int
-    more: Demand = ()
     running: bool = False

@@ -169,7 +169,7 @@ class Frames(Recorder):
         name = _owner(self.owners[booked.owner].name)
         group = self._groups.setdefault(name, len(self._groups))
         held = self._held[booked.instance].setdefault(group, [0, 0, 0])
-        for at, amount in enumerate((booked.cpu, booked.memory, 1)):
+        for at, amount in enumerate((booked.kind[0][1], booked.kind[1][1], 1)):
             held[at] += sign * amount
         if not held[2]:
             del self._held[booked.instance][group]

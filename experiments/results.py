@@ -220,7 +220,7 @@ def fills(result: RunResult) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """
     table = np.full((len(result.frames), len(result.instances)), GONE, dtype=np.uint8)
     for row, (_, shares) in zip(table, result.frames, strict=True):
-        row[: len(shares)] = shares
+        row[: len(shares)] = list(shares)
     return table
 
 

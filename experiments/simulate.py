@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class RunResult:
     run: Run
     metrics: Mapping[str, float | str | None]
     samples: list[tuple[int, ...]]
-    frames: list[tuple[int, list[int]]]
+    frames: list[tuple[int, Sequence[int]]]
     instances: list[InstanceRecord]
     waits: list[tuple[int, int]] = field(default_factory=list)
     usage: OverTimeProblem | None = None

@@ -69,7 +69,7 @@ def test_what_ran_takes_the_room_that_the_recorder_saw(runs):
     recorder.finish(recorder.now_ms)
     problem = usage.problem(recorder.now_ms)
     held = problem.demand[problem.kind].T @ (problem.end_ms - problem.start_ms)
-    assert {recorder.integrals["cpu_used"], recorder.integrals["memory_used"]} >= set(held.tolist())
+    assert {recorder.integrals.cpu_used, recorder.integrals.memory_used} >= set(held.tolist())
 
 
 def test_the_command_prints_a_row_for_every_run(runs, capsys):

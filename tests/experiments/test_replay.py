@@ -94,8 +94,8 @@ def test_frames_are_what_the_recorder_says_at_their_times(rounds, frames_max, mo
             # Each group's share is rounded to a percent of its own.
             error = 0.5 * len(shares[::3]) + 0.5
             for used, of, mine in (
-                (record.cpu_used, record.cpu, shares[1::3]),
-                (record.memory_used, record.memory, shares[2::3]),
+                (recorder.amounts.held["CPU"][number], record.cpu, shares[1::3]),
+                (recorder.amounts.held["MEMORY"][number], record.memory, shares[2::3]),
             ):
                 assert sum(mine) == pytest.approx(100 * used / of, abs=error)
 
