@@ -83,15 +83,16 @@ def _write(out: Path, scenario: Scenario, result, journal: Path) -> None:
 
 
 def _chosen(scenario: Scenario, text: str | None) -> Run:
-    """The run to play: the first that matches and needs nothing but what engines let us do."""
-    from experiments.docker_run import PLAYABLE_FAULTS
-
+    """The run to play: the first that matches and has no faults, since engines are not ours to
+    break, on a fleet that nobody has to buy."""
+    if scenario.capacity_provider:
+        what = "engines cannot be bought; give the scenario a fleet, or --engines with capacity"
+        raise SpecError([("capacity_provider", what)])
     matching = [run for run in scenario.runs() if text is None or text in run.id]
     for each in matching:
-        if {fault.kind for fault in scenario.faults[each.faults]} <= PLAYABLE_FAULTS:
+        if not scenario.faults[each.faults]:
             return each
-    kinds = sorted({f.kind for r in matching for f in scenario.faults[r.faults]} - PLAYABLE_FAULTS)
-    what = f"real engines do not play {', '.join(kinds)}" if matching else "matches no run"
+    what = "only runs without faults can be played on engines" if matching else "matches no run"
     names = ", ".join(run.id for run in scenario.runs())
     raise SpecError([(f"--only {text or ''}".strip(), f"{what}; the runs are {names}")])
 

@@ -27,19 +27,18 @@ from placement.journal import Header, JournalWriter, replay
 from placement.loop import run_loop
 from placement.messages import Event, InstanceRegistered, Round
 from placement.scenario import Run, Scenario, instance_specs
+from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
 from realdriver.docker.driver import DockerDriver
 from realdriver.docker.endpoints import EnginesTable, machines
 from realdriver.journal import DurableJournal
 from sim.models import stream
 
-# What a scenario may do to engines that are not ours to break.
-PLAYABLE_FAULTS = {"drain"}
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run, and where."""
+    """What to run, and where. `watch` is shown every round, those before a crash too: the hook for
+    a live map."""
 
     loaded: Loaded
     run: Run
@@ -47,6 +46,11 @@ class Order:
     cluster: Cluster
     forever: bool = False
     watch: Callable[[Round], None] | None = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario with what its run sets."""
+        return with_settings(self.loaded.scenario, self.run.strategy)
 
 
 def say(text: str) -> None:
@@ -95,12 +99,12 @@ def warm_up(order: Order) -> None:
     """Let a scheduler that nobody needs place one of each task: the first time, kernels are
     compiled, and that would be time of the run."""
     scheduler = Scheduler(SchedulerConfig(), order.loaded.strategies)
-    fleet = machines(order.engines, instance_specs(order.loaded.scenario))
+    fleet = machines(order.engines, instance_specs(order.scenario))
     for number, machine in enumerate(fleet[:2]):
         spec = machine.spec
         event = InstanceRegistered(number, spec.name, dict(spec.resources), dict(spec.attributes))
         scheduler.receive(event)
-    for arrival in itertools.islice(arrivals(order.loaded.scenario, order.run), 20):
+    for arrival in itertools.islice(arrivals(order.scenario, order.run), 20):
         scheduler.receive(arrival.call)
     scheduler.decide(0)
 
@@ -117,7 +121,7 @@ def remove_all(engines: EnginesTable, cluster: str, run: str) -> Leftovers:
 def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
     """The header and rounds of the journal; a new one gets its header."""
     written = journal.read()
-    digest = _digest(order.loaded.scenario, order.run)
+    digest = _digest(order.scenario, order.run)
     if written is None:
         facts = {
             **about(order.loaded, order.run),
@@ -126,7 +130,7 @@ def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
             ENGINES: order.engines.model_dump_json(),
         }
         own = tuple(order.loaded.own_strategies)
-        header = Header(scheduler_config(order.loaded.scenario), facts, own)
+        header = Header(scheduler_config(order.scenario), facts, own)
         journal.begin(header)
         return header, []
     if written[0].run[SCENARIO] != digest:
@@ -154,7 +158,7 @@ def check_engines(order: Order, run: str) -> None:
 
 
 def _driver(order: Order, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
-    scenario = order.loaded.scenario
+    scenario = order.scenario
 
     def calls() -> list[Event]:
         """What `stowplan drain` and others left for us since we last looked."""

@@ -13,9 +13,11 @@ from placement.errors import PlacementError
 from placement.launches import Launches
 from placement.model import StopCode, TaskStatus
 
+# What a client asks for, of all events; the others are facts.
 CALLS = (
     *(m.RegisterTaskDefinition, m.RunTask, m.StartTask, m.StopTask),
-    *(m.CreateService, m.UpdateService, m.UpdateContainerInstancesState),
+    *(m.CreateService, m.UpdateService, m.UpdateContainerInstancesState, m.UpdateTaskProtection),
+    *(m.CreateCapacityProvider, m.PutClusterCapacityProviders),
 )
 
 

@@ -16,8 +16,8 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU, ENI, INSTANCE_TYPE, MEMORY
-from placement.scenario import InstanceSpec, Table
-from placement.scenario_fields import Count, Duration, Positive
+from placement.scenario import InstanceSpec
+from placement.scenario_fields import Count, Duration, Positive, Table
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 # Instances that share an engine share its ports, unless each has an address of its own; on Linux
