@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import docker
@@ -73,6 +74,7 @@ class Connection:
         self._call_s = max(1.0, settings.call_timeout / 1000)
         self._client: _Client | None = None
         self._tunnel: _Tunnel | None = None
+        self._tunnelling = Lock()
 
     def connect(self) -> None:
         """See that the engine answers, and learn what it speaks and how many CPUs it allows."""
@@ -280,9 +282,10 @@ class Connection:
         return client
 
     def _through_ssh(self, url: str) -> str:
-        if self._tunnel is None or not self._tunnel.up:
-            self._tunnel = _Tunnel(url)
-        return self._tunnel.url
+        with self._tunnelling:
+            if self._tunnel is None or not self._tunnel.up:
+                self._tunnel = _Tunnel(url)
+            return self._tunnel.url
 
 
 class _Tunnel:

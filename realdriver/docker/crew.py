@@ -78,7 +78,7 @@ class Crew:
         self._known: dict[tuple[str, str], Container] = {}
         self._looks = 0
         self.call, self.pull, self.stop, self.sweep = (
-            _Workers(count) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
+            _Workers(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
         )
         Thread(target=self._watch, daemon=True).start()
 
@@ -152,9 +152,11 @@ class Crew:
 
 
 class _Workers:
-    """`count` threads that do jobs in the order in which they come."""
+    """`count` threads that do jobs in the order in which they come; what a job raises goes to the
+    inbox, since it is a mistake of ours."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, inbox: SimpleQueue[object]) -> None:
+        self._inbox = inbox
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._count = count
         for _ in range(count):
@@ -173,4 +175,7 @@ class _Workers:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
+            try:
+                job()
+            except Exception as error:
+                self._inbox.put(error)

@@ -19,6 +19,7 @@ from numpy.random import Generator
 
 from placement import messages as m
 from placement.client import Arrival, Client
+from placement.errors import PlacementError
 from placement.model import StopCode, TaskStatus
 from realdriver.book import CALLS, Book, TaskEntry
 from realdriver.docker.endpoints import EnginesTable, Machine
@@ -110,10 +111,15 @@ class DockerDriver:
 
         Returns:
             how many calls of others it held, which are not to be made again.
+        Raises:
+            PlacementError: the journal is not of these arrivals.
         """
         others = 0
         for entry in rounds:
             own = self._client.due(entry.now_ms)
+            if list(entry.events[: len(own)]) != own:
+                what = "a trace or workload has changed since the run was broken off"
+                raise PlacementError(f"the journal at {entry.now_ms} ms has other calls: {what}")
             others += sum(isinstance(event, CALLS) for event in entry.events) - len(own)
             self._now_ms = entry.now_ms
             for event in entry.accepted():

@@ -116,7 +116,8 @@ class EnginesTable(Table):
     def _one_kind(self) -> Self:
         if len({engine.cpu is None for engine in self.engine}) > 1:
             raise ValueError("either every engine says cpu and memory, or none does")
-        found = [engine.name or engine.url for engine in self.engine]
+        urls = [engine.url for engine in self.engine]
+        found = [*urls, *(engine.name for engine in self.engine if engine.name)]
         if twice := sorted({name for name in found if found.count(name) > 1}):
             raise ValueError(f"engines named twice: {', '.join(twice)}")
         return self

@@ -193,6 +193,8 @@ class Fleet:
                 self._silent(self._engines[word.engine], word.why, now_ms)
             case _Swept():
                 self._engines[word.engine].sweeping -= 1
+            case Exception():
+                raise word
 
     def _silent(self, engine: _Engine, why: str, now_ms: int) -> None:
         engine.heard, engine.there = True, False
@@ -275,6 +277,8 @@ class Fleet:
             host.gone = True
             engine.missing.append(host.machine)
         numbers = tuple(host.number for host in hosts)
+        lost = len(self._book.on(numbers))
+        self._say(f"engine {engine.connection.name} is given up, and {lost} tasks with it")
         self._events.append(m.InstancesGone(numbers, "unreachable"))
 
     def _host(self, machine: Machine) -> Host:

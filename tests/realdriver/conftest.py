@@ -6,6 +6,8 @@ import warnings
 
 import pytest
 
+from placement.messages import CreateService
+from tests.driving import Driven, definition, instance, run_task
 from tests.realdriver import engines as private
 
 
@@ -18,8 +20,16 @@ def may_boot():
         pytest.skip(f"NOT TESTED on real Docker: {reason}")
 
 
+@pytest.fixture(scope="session")
+def warm():
+    """Kernels are compiled before a test counts the seconds."""
+    driven = Driven()
+    driven.round(definition(), instance(0), run_task(placement_strategy=()))
+    driven.round(CreateService("s", "app", 1))
+
+
 @pytest.fixture
-def boot(may_boot, tmp_path_factory):
+def boot(warm, may_boot, tmp_path_factory):
     """Boots private engines with the test image; all are taken away after the test."""
     booted = []
 
@@ -38,7 +48,7 @@ def boot(may_boot, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def shared(may_boot, tmp_path_factory):
+def shared(warm, may_boot, tmp_path_factory):
     """One engine for all tests that leave it as it was."""
     engine = private.Engine(tmp_path_factory.mktemp("shared")).boot()
     engine.load_image()

@@ -114,7 +114,7 @@ class Rig:
             self.driver.execute(command)
         return True
 
-    def until(self, holds: Callable[[], object], seconds: float = 20) -> Rig:
+    def until(self, holds: Callable[[], object], seconds: float = 45) -> Rig:
         """Go on until something holds."""
         end = time.monotonic() + seconds
         while not holds():
