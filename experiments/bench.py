@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from experiments import bench_optimal, bench_placement, bench_sim
+from experiments import bench_docker, bench_optimal, bench_placement, bench_sim
 
 
 def bench_parser(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,9 @@ def bench_parser(parser: argparse.ArgumentParser) -> None:
     optimal = suites.add_parser("optimal", help="what the optimizer proves, and how fast")
     bench_optimal.add_arguments(optimal)
     optimal.set_defaults(command=bench_optimal.command)
+    real = suites.add_parser("docker", help="containers per second on real engines")
+    bench_docker.add_arguments(real)
+    real.set_defaults(command=bench_docker.command)
     sim = suites.add_parser("sim", help="how fast and how large simulations are")
     bench_sim.add_arguments(sim)
     sim.set_defaults(command=bench_sim.command)

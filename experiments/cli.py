@@ -36,6 +36,24 @@ COMMANDS = {
         "simulate_parser",
         "run a scenario's strategies side by side and write a report",
     ),
+    "run": (
+        "experiments.docker_commands",
+        "run_parser",
+        "run a scenario on real Docker engines",
+    ),
+    "status": (
+        "experiments.docker_status",
+        "status_parser",
+        "instances, tasks and last reasons of a cluster on real engines",
+    ),
+    "logs": ("experiments.docker_status", "logs_parser", "what a task's containers wrote"),
+    "drain": ("experiments.docker_status", "drain_parser", "set instances DRAINING, or back"),
+    "stop-task": ("experiments.docker_status", "stop_task_parser", "stop tasks of a cluster"),
+    "down": (
+        "experiments.docker_commands",
+        "down_parser",
+        "remove all that a cluster has on its engines",
+    ),
     "bench": ("experiments.bench", "bench_parser", "measure against named bounds"),
     "optimize": (
         "experiments.optimize",

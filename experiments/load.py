@@ -53,7 +53,7 @@ def load_scenario(
     """
     problems: Problems = []
     extra = dict(extra_strategies or {})
-    document = _read_toml(path)
+    document = read_toml(path)
     definitions = _task_definitions(document, path, problems)
     _find_traces(document, path, problems)
     own = strategies_of(_chains(document, path), path.parent, problems)
@@ -87,7 +87,8 @@ def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Sc
     return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises SpecError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -74,13 +74,18 @@ def simulate(
         sinks.append(_Progress(progress, scenario.duration))
     with _uncollected():
         if journal is None:
-            run_loop(scheduler, driver, _tee(sinks))
+            run_loop(scheduler, driver, tee(sinks))
         else:
             with journal.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
-                header = Header(scheduler.config, _about(loaded, run), tuple(loaded.own_strategies))
+                header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
                 sinks.append(JournalWriter(stream, header))
-                run_loop(scheduler, driver, _tee(sinks))
-    recorder.finish(scenario.duration)
+                run_loop(scheduler, driver, tee(sinks))
+    return result_of(run, recorder, usage, scenario.duration)
+
+
+def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunResult:
+    """What is kept of a run that ended at `until_ms`, simulated or real."""
+    recorder.finish(until_ms)
     return RunResult(
         run,
         metrics_of(recorder),
@@ -88,7 +93,7 @@ def simulate(
         recorder.frames,
         recorder.instances,
         histogram(recorder.waits_ms),
-        usage.problem(scenario.duration),
+        usage.problem(until_ms),
         histogram(recorder.starts_ms),
         recorder.leftovers,
         recorder.services_log.up,
@@ -161,7 +166,8 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
     )
 
 
-def _about(loaded: Loaded, run: Run) -> dict[str, str]:
+def about(loaded: Loaded, run: Run) -> dict[str, str]:
+    """What a journal's header says of its run."""
     return {
         "scenario": loaded.scenario.name,
         "strategy": run.strategy,
@@ -170,7 +176,9 @@ def _about(loaded: Loaded, run: Run) -> dict[str, str]:
     }
 
 
-def _tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:
+def tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:
+    """A sink that passes each round on to all of these, in order."""
+
     def record(entry: Round) -> None:
         for sink in sinks:
             sink(entry)

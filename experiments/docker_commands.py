@@ -1,0 +1,125 @@
+"""`stowplan run`, `down`, `status` and `logs`: scenarios on real Docker engines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from experiments.clusters import Cluster, engines_of, find_cluster, state_folder
+from experiments.engines_file import load_engines
+from experiments.load import load_scenario
+from placement.errors import SpecError
+from placement.scenario import Run, Scenario
+from realdriver.docker.names import cluster_name
+
+
+def run_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan run`."""
+    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("--driver", choices=["docker"], required=True, help="on what to run it")
+    parser.add_argument("--engines", type=Path, help="TOML file; default: the local engine alone")
+    parser.add_argument("--only", metavar="TEXT", help="the run whose name contains this")
+    parser.add_argument("--out", type=Path, help="folder for report and results")
+    parser.add_argument("--forever", action="store_true", help="until Ctrl-C, not for its duration")
+    _cluster_arguments(parser)
+    parser.set_defaults(command=run)
+
+
+def down_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan down`."""
+    parser.add_argument("--engines", type=Path, help="where to look, if no journal says so")
+    parser.add_argument("--yes", action="store_true", help="do it; without, only say what it is")
+    _cluster_arguments(parser)
+    parser.set_defaults(command=down)
+
+
+def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cluster", help="its name; default: the scenario's, or the only one")
+    parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """`stowplan run`: the scenario on real engines, then table and, if asked for, report."""
+    from experiments.console import print_table
+    from experiments.docker_run import Order, play
+
+    loaded = load_scenario(arguments.scenario)
+    chosen = _chosen(loaded.scenario, arguments.only)
+    name = cluster_name(arguments.cluster or loaded.scenario.name)
+    cluster = Cluster(state_folder(arguments.state) / name)
+    order = Order(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
+    try:
+        result, journal = play(order)
+    except KeyboardInterrupt:
+        print(_interrupted(name), file=sys.stderr)
+        return 130
+    if arguments.out is not None:
+        _write(arguments.out, loaded.scenario, result, journal)
+    print_table([result])
+    print(f"journal: {journal}")
+    return 0
+
+
+def _interrupted(name: str) -> str:
+    return (
+        "stowplan: interrupted; the tasks go on. The same command takes them up again,\n"
+        f"stowplan: `stowplan down --cluster {name} --yes` removes them"
+    )
+
+
+def _write(out: Path, scenario: Scenario, result, journal: Path) -> None:
+    from experiments.docker_run import copy_journal
+    from experiments.output import output_folder
+    from experiments.report import write_report
+    from experiments.results import write_results
+
+    with output_folder(out) as folder:
+        (folder / "journals").mkdir()
+        copy_journal(journal, folder / "journals" / f"{result.run.id}.jsonl.gz")
+        write_results([result], folder)
+        write_report(scenario, [result], folder / "report.html")
+    print(f"report: {out / 'report.html'}")
+
+
+def _chosen(scenario: Scenario, text: str | None) -> Run:
+    """The run to play: the first that matches and has no faults, since engines are not ours to
+    break, on a fleet that nobody has to buy."""
+    if scenario.capacity_provider:
+        what = "engines cannot be bought; give the scenario a fleet, or --engines with capacity"
+        raise SpecError([("capacity_provider", what)])
+    matching = [run for run in scenario.runs() if text is None or text in run.id]
+    for each in matching:
+        if not scenario.faults[each.faults]:
+            return each
+    what = "only runs without faults can be played on engines" if matching else "matches no run"
+    names = ", ".join(run.id for run in scenario.runs())
+    raise SpecError([(f"--only {text or ''}".strip(), f"{what}; the runs are {names}")])
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """`stowplan down`: removes what a cluster has on its engines, or says what that would be."""
+    from experiments.docker_down import leftovers
+
+    state = state_folder(arguments.state)
+    if arguments.engines is not None and arguments.cluster is not None:
+        cluster, engines = Cluster(state / arguments.cluster), load_engines(arguments.engines)
+    else:
+        cluster = find_cluster(state, arguments.cluster)
+        written = cluster.read()
+        engines = load_engines(arguments.engines) if written is None else engines_of(written[0])
+    lock = cluster.lock()
+    try:
+        found = leftovers(engines, cluster.name, None)
+        for thing in found.things:
+            print(thing)
+        if not arguments.yes:
+            print(f"would remove {found.summary}; --yes does")
+            return 0
+        found.remove()
+        print(f"removed {found.summary}")
+        if cluster.journal.exists():
+            print(f"journal: {cluster.retire()}")
+        return 0
+    finally:
+        lock.close()

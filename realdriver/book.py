@@ -1,0 +1,102 @@
+"""What the journal says of instances and tasks: the state of a real driver that outlives it.
+
+Fed with the same events and commands whether they happen now or are read from a journal, so a
+driver that is started again knows what was asked of it and what it reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from placement import messages as m
+from placement.errors import PlacementError
+from placement.launches import Launches
+from placement.model import StopCode, TaskStatus
+
+# What a client asks for, of all events; the others are facts.
+CALLS = (
+    *(m.RegisterTaskDefinition, m.RunTask, m.StartTask, m.StopTask),
+    *(m.CreateService, m.UpdateService, m.UpdateContainerInstancesState, m.UpdateTaskProtection),
+    *(m.CreateCapacityProvider, m.PutClusterCapacityProviders),
+)
+
+
+@dataclass(slots=True)
+class TaskEntry:
+    """A task that was to be started and was not reported STOPPED yet."""
+
+    number: int
+    instance: int
+    definition: str
+    request: int | None
+    cpu: int | None
+    memory: int | None
+    stop: tuple[StopCode, str] | None = None
+
+
+@dataclass(slots=True)
+class InstanceEntry:
+    """A registration: an instance that comes back after it was given up is another one."""
+
+    name: str
+    gone: bool = False
+    connected: bool = True
+
+
+@dataclass
+class Book:
+    """Live tasks by number, in the order in which they were started; instances by number."""
+
+    tasks: dict[int, TaskEntry] = field(default_factory=dict)
+    instances: list[InstanceEntry] = field(default_factory=list)
+    definitions: Launches = field(default_factory=Launches)
+    # Tasks that were lost with their instance in this round, until the notice that names them.
+    _lost: dict[int, TaskEntry] = field(default_factory=dict)
+
+    def event(self, event: m.Event) -> None:
+        """Take in an event that the scheduler accepted."""
+        if isinstance(event, m.RegisterTaskDefinition):
+            try:
+                self.definitions.register(event.document)
+            except PlacementError:
+                return  # the scheduler rejects it just so
+        elif isinstance(event, m.InstanceRegistered):
+            assert event.instance == len(self.instances), "instances are numbered as they register"
+            self.instances.append(InstanceEntry(event.ec2_instance_id))
+        elif isinstance(event, m.AgentConnectionChanged):
+            for number in event.instances:
+                self.instances[number].connected = event.connected
+        elif isinstance(event, m.InstancesGone):
+            for number in event.instances:
+                self.instances[number].gone = True
+            for task in self.on(event.instances):
+                self._lost[task.number] = self.tasks.pop(task.number)
+        elif isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
+            for number in event.tasks:
+                self.tasks.pop(number, None)
+
+    def command(self, command: m.Command) -> None:
+        """Take in a command of the scheduler."""
+        if isinstance(command, m.StartTasks):
+            for task, instance in zip(command.tasks, command.instances, strict=True):
+                if not self.instances[instance].gone:
+                    self.tasks[task] = TaskEntry(
+                        task,
+                        instance,
+                        command.task_definition,
+                        command.request,
+                        command.cpu,
+                        command.memory,
+                    )
+        elif isinstance(command, m.StopTasks):
+            for task in command.tasks:
+                if task in self.tasks and self.tasks[task].stop is None:
+                    self.tasks[task].stop = (command.stop_code, command.reason)
+
+    def on(self, instances: tuple[int, ...]) -> list[TaskEntry]:
+        """The live tasks of some instances, in the order in which they were started."""
+        return [task for task in self.tasks.values() if task.instance in instances]
+
+    def lost(self, tasks: tuple[int, ...]) -> list[TaskEntry]:
+        """The tasks that the scheduler now says were lost with their instance; asked once."""
+        return [self._lost.pop(task) for task in tasks if task in self._lost]

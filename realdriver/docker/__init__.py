@@ -1,0 +1,1 @@
+"""The Docker driver: instances are engines, tasks are containers on them."""

@@ -1,0 +1,277 @@
+"""From a task definition to Docker's create call. Pure: the same task gives the same call.
+
+Docker has no cgroup per task that a client could make, so a task-level limit is set on each of its
+containers: none can exceed it, all together can. Containers' `cpu` are shares, as in ECS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from placement.driver import DriverError
+from placement.model import ContainerDefinition, TaskDefinition
+from realdriver.docker import names
+
+MIB = 1 << 20
+_SHARES_MIN = 2  # the kernel's; ECS's agent uses it for cpu 0
+_LOG_DRIVERS = ("json-file", "local", "none", "journald", "syslog", "fluentd", "gelf", "splunk")
+_OWN_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A task on its instance: all that its containers are made from.
+
+    `address` is where ports are published; `cpus` how many the engine has, which it allows as the
+    most; `secrets` the values of what `secrets` in the definition name.
+    """
+
+    cluster: str
+    run: str
+    number: int
+    instance: str
+    definition: TaskDefinition
+    cpu: int | None = None
+    memory: int | None = None
+    address: str = ""
+    cpus: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    stop_timeout_s: int = 30
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What every container and volume of the task carries."""
+        return {
+            names.CLUSTER: self.cluster,
+            names.RUN: self.run,
+            names.INSTANCE: self.instance,
+            names.TASK: str(self.number),
+            names.DEFINITION: self.definition.name,
+        }
+
+    def name(self, container: str) -> str:
+        """The name of one of its containers."""
+        return names.container_name(self.cluster, self.number, container)
+
+
+def create_call(task: Placed, container: ContainerDefinition) -> dict[str, Any]:
+    """The body of `POST /containers/create` for one container of a task.
+
+    Raises:
+        DriverError: the definition asks for something that no engine can give (a secret that is
+            not known here, an environment file in S3, an EFS volume).
+    """
+    raw = _document(task.definition, container.name)
+    network, endpoints = _network(task, container, raw)
+    host = {**_limits(task, container, raw), **_host(task, raw), **network}
+    call: dict[str, Any] = {
+        "Image": container.image,
+        "Cmd": raw.get("command"),
+        "Entrypoint": raw.get("entryPoint"),
+        "Env": list(_environment(task, raw)),
+        "User": raw.get("user"),
+        "WorkingDir": raw.get("workingDirectory"),
+        "Hostname": raw.get("hostname") if task.definition.network_mode == "bridge" else None,
+        "Tty": raw.get("pseudoTerminal"),
+        "OpenStdin": raw.get("interactive"),
+        "Labels": {
+            **raw.get("dockerLabels", {}),
+            **task.labels,
+            names.CONTAINER: container.name,
+        },
+        "StopTimeout": task.stop_timeout_s
+        if container.stop_timeout is None
+        else container.stop_timeout,
+        "Healthcheck": _health_check(container),
+        "ExposedPorts": {port: {} for port in network.get("PortBindings", ())},
+        "HostConfig": _given(host),
+        "NetworkingConfig": endpoints,
+    }
+    return _given(call)
+
+
+def pause_call(task: Placed) -> dict[str, Any]:
+    """The create call of the container that holds the network of an awsvpc task.
+
+    Every port of its containers is published, each on a port of the engine's choice: the task's
+    own address is known on its engine alone.
+    """
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for container in task.definition.containers:
+        raw = _document(task.definition, container.name)
+        bindings |= {port: [{**b[0], "HostPort": ""}] for port, b in _bindings(task, raw).items()}
+    network = names.network_name(task.cluster)
+    return {
+        "Image": names.PAUSE_IMAGE,
+        "Labels": {**task.labels, names.CONTAINER: names.PAUSE},
+        "ExposedPorts": {port: {} for port in bindings},
+        "HostConfig": {"NetworkMode": network, "PortBindings": bindings},
+    }
+
+
+def volumes(task: Placed) -> dict[str, str]:
+    """Names of the volumes that the task brings, by the name that its definition gives them."""
+    found = {}
+    for volume in task.definition.document.get("volumes", ()):
+        if not volume.get("host", {}).get("sourcePath") and not _shared(volume):
+            found[volume["name"]] = names.volume_name(task.cluster, task.number, volume["name"])
+    return found
+
+
+def _document(definition: TaskDefinition, name: str) -> Mapping[str, Any]:
+    containers: list[Mapping[str, Any]] = definition.document["containerDefinitions"]
+    return next(each for each in containers if each["name"] == name)
+
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value not in (None, [], {})}
+
+
+def _environment(task: Placed, raw: Mapping[str, Any]) -> Iterator[str]:
+    if raw.get("environmentFiles"):
+        raise DriverError("ResourceInitializationError: environment files in S3 cannot be read")
+    for variable in raw.get("environment", ()):
+        yield f"{variable['name']}={variable.get('value', '')}"
+    for secret in raw.get("secrets", ()):
+        if secret["valueFrom"] not in task.secrets:
+            what = f"unable to pull secret {secret['valueFrom']}: not in the engines file"
+            raise DriverError(f"ResourceInitializationError: {what}")
+        yield f"{secret['name']}={task.secrets[secret['valueFrom']]}"
+
+
+def _health_check(container: ContainerDefinition) -> dict[str, Any] | None:
+    check = container.health_check
+    if check is None:
+        return None
+    second = 1_000_000_000
+    return {
+        "Test": list(check.command),
+        "Interval": check.interval * second,
+        "Timeout": check.timeout * second,
+        "Retries": check.retries,
+        "StartPeriod": check.start_period * second,
+    }
+
+
+def _limits(task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]) -> dict[str, Any]:
+    cpu = task.definition.cpu if task.cpu is None else task.cpu
+    memory = task.definition.memory if task.memory is None else task.memory
+    hard = container.memory or memory
+    nano = None if cpu is None else cpu * 1_000_000_000 // 1024
+    if nano is not None and task.cpus:
+        nano = min(nano, task.cpus * 1_000_000_000)  # more is refused, and would be no limit
+    linux = raw.get("linuxParameters", {})
+    swap = linux.get("maxSwap")
+    return {
+        "CpuShares": max(container.cpu, _SHARES_MIN),
+        "NanoCpus": nano,
+        "Memory": hard and hard * MIB,
+        "MemoryReservation": container.memory_reservation and container.memory_reservation * MIB,
+        "MemorySwap": None if swap is None or hard is None else (hard + swap) * MIB,
+        "MemorySwappiness": linux.get("swappiness"),
+        "ShmSize": linux.get("sharedMemorySize", 0) * MIB or None,
+        "Ulimits": [
+            {"Name": each["name"], "Soft": each["softLimit"], "Hard": each["hardLimit"]}
+            for each in raw.get("ulimits", ())
+        ],
+        "DeviceRequests": [{"Count": container.gpus, "Capabilities": [["gpu"]]}]
+        if container.gpus
+        else None,
+    }
+
+
+def _host(task: Placed, raw: Mapping[str, Any]) -> dict[str, Any]:
+    linux = raw.get("linuxParameters", {})
+    capabilities = linux.get("capabilities", {})
+    return {
+        "ReadonlyRootfs": raw.get("readonlyRootFilesystem"),
+        "Privileged": raw.get("privileged"),
+        "Init": linux.get("initProcessEnabled"),
+        "CapAdd": capabilities.get("add"),
+        "CapDrop": capabilities.get("drop"),
+        "SecurityOpt": raw.get("dockerSecurityOptions"),
+        "Sysctls": {each["namespace"]: each["value"] for each in raw.get("systemControls", ())},
+        "ExtraHosts": [f"{e['hostname']}:{e['ipAddress']}" for e in raw.get("extraHosts", ())],
+        "Dns": raw.get("dnsServers"),
+        "DnsSearch": raw.get("dnsSearchDomains"),
+        "Tmpfs": {
+            each["containerPath"]: ",".join(
+                (f"size={each['size']}m", *each.get("mountOptions", ()))
+            )
+            for each in linux.get("tmpfs", ())
+        },
+        "Devices": [
+            {
+                "PathOnHost": each["hostPath"],
+                "PathInContainer": each.get("containerPath", each["hostPath"]),
+                "CgroupPermissions": "".join(p[0] for p in each.get("permissions", ())) or "rwm",
+            }
+            for each in linux.get("devices", ())
+        ],
+        "LogConfig": _log(raw.get("logConfiguration", {})),
+        "Binds": list(_binds(task, raw)),
+        "VolumesFrom": [
+            task.name(each["sourceContainer"]) + (":ro" if each.get("readOnly") else "")
+            for each in raw.get("volumesFrom", ())
+        ],
+        "PidMode": "host" if task.definition.document.get("pidMode") == "host" else None,
+        "IpcMode": "host" if task.definition.document.get("ipcMode") == "host" else None,
+    }
+
+
+def _log(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Logs that would go to AWS stay with the engine, where `stowplan logs` finds them."""
+    if given.get("logDriver") not in _LOG_DRIVERS:
+        return _OWN_LOG
+    return {"Type": given["logDriver"], "Config": given.get("options", {})}
+
+
+def _binds(task: Placed, raw: Mapping[str, Any]) -> Iterator[str]:
+    by_name = {each["name"]: each for each in task.definition.document.get("volumes", ())}
+    own = volumes(task)
+    for mount in raw.get("mountPoints", ()):
+        volume = by_name[mount["sourceVolume"]]
+        if "efsVolumeConfiguration" in volume or volume.get("configuredAtLaunch"):
+            what = f"volume {volume['name']} is not on the engine"
+            raise DriverError(f"CannotCreateVolumeError: {what}")
+        source = volume.get("host", {}).get("sourcePath") or own.get(volume["name"])
+        options = ":ro" if mount.get("readOnly") else ""
+        yield f"{source or volume['name']}:{mount['containerPath']}{options}"
+
+
+def _shared(volume: Mapping[str, Any]) -> bool:
+    return bool(volume.get("dockerVolumeConfiguration", {}).get("scope") == "shared")
+
+
+def _bindings(task: Placed, raw: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """Docker's PortBindings; an empty HostPort is one of the engine's choice."""
+    bindings = {}
+    for mapping in raw.get("portMappings", ()):
+        protocol = mapping.get("protocol", "tcp")
+        first, _, last = str(mapping.get("containerPortRange", "")).partition("-")
+        ports = range(int(first), int(last or first) + 1) if first else [mapping["containerPort"]]
+        host = str(mapping.get("hostPort") or "")
+        for port in ports:
+            bindings[f"{port}/{protocol}"] = [{"HostIp": task.address, "HostPort": host}]
+    return bindings
+
+
+def _network(
+    task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What HostConfig says of the network and its ports, and NetworkingConfig."""
+    mode = task.definition.network_mode
+    if mode == "none" or raw.get("disableNetworking"):
+        return {"NetworkMode": "none"}, {}
+    if mode == "host":
+        return {"NetworkMode": "host"}, {}
+    if mode == "awsvpc":
+        return {"NetworkMode": f"container:{task.name(names.PAUSE)}"}, {}
+    network = names.network_name(task.cluster)
+    # Links, not aliases: an alias is the whole network's, and other tasks have an nginx, too.
+    links = [link.partition(":") for link in container.links]
+    linked = [f"{task.name(name)}:{alias or name}" for name, _, alias in links]
+    ports = {"NetworkMode": network, "PortBindings": _bindings(task, raw)}
+    return ports, {"EndpointsConfig": {network: {"Links": linked}}} if linked else {}

@@ -1,0 +1,119 @@
+"""A durable journal: the same rounds as `placement.journal`, in SQLite, committed one by one.
+
+A round is on disk before its commands are carried out, so whoever starts again knows at least all
+that was asked of the world. One run at a time: a lock that the system lifts when its holder dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from placement.driver import DriverError
+from placement.errors import PlacementError
+from placement.journal import Header, read_journal
+from placement.messages import Round
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS header (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rounds (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS calls (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+"""
+
+
+class DurableJournal:
+    """The journal in `file`. Call it with each round, as any journal.
+
+    Args:
+        file: made where it is missing, unless `writing` is false: then it must be there, and is
+            only read, which may be while another process writes.
+    """
+
+    def __init__(self, file: Path, *, writing: bool = True) -> None:
+        self._encoder = msgspec.json.Encoder()
+        try:
+            if writing:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            mode = "rwc" if writing else "rw"
+            self._db = sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", 10, uri=True)
+            self._db.isolation_level = None
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+            (self._count,) = self._db.execute("SELECT count(*) FROM rounds").fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise DriverError(f"{file}: {error}") from error
+        self._file = file
+
+    def __call__(self, entry: Round) -> None:
+        """Append one round; when this returns it is on disk."""
+        self._write("INSERT INTO rounds VALUES (?, ?)", self._count, self._encoder.encode(entry))
+        self._count += 1
+
+    def begin(self, header: Header) -> None:
+        """Write the header, in place of one that no round followed."""
+        assert self._count == 0, "the header of rounds is never changed"
+        self._write("REPLACE INTO header VALUES (1, ?)", self._encoder.encode(header))
+
+    def read(self) -> tuple[Header, list[Round]] | None:
+        """What is written so far; None before the first `begin`."""
+        try:
+            head = self._db.execute("SELECT body FROM header").fetchone()
+            if head is None:
+                return None
+            bodies = self._db.execute("SELECT body FROM rounds ORDER BY number").fetchall()
+        except sqlite3.Error as error:
+            raise DriverError(f"{self._file}: {error}") from error
+        header, rounds = read_journal((body for (body,) in (head, *bodies)), str(self._file))
+        return header, list(rounds)
+
+    def leave_call(self, call: Any) -> None:
+        """Leave a call (an event of `placement.messages`) for the run that holds the lock."""
+        self._write("INSERT INTO calls (body) VALUES (?)", self._encoder.encode(call))
+
+    def calls(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """Calls that were left with a number above `after`: (number, JSON)."""
+        try:
+            query = "SELECT number, body FROM calls WHERE number > ? ORDER BY number"
+            yield from self._db.execute(query, (after,)).fetchall()
+        except sqlite3.Error as error:
+            raise DriverError(f"{self._file}: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _write(self, statement: str, *values: Any) -> None:
+        try:
+            self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise DriverError(f"{self._file}: {error}") from error
+
+
+class Busy(PlacementError):
+    """Another run holds the cluster."""
+
+
+class ClusterLock:
+    """At most one run on a cluster. Held until `close`, or until the process is gone."""
+
+    def __init__(self, file: Path) -> None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = file.open("ab")
+        except OSError as error:
+            raise DriverError(f"{file}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._stream.close()
+            raise Busy(f"cluster {file.parent.name} is in the hands of another run") from None
+
+    def close(self) -> None:
+        """Let the next one in."""
+        self._stream.close()

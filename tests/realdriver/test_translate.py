@@ -1,0 +1,192 @@
+"""The create call that a task definition becomes, field by field; and what it cannot become."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from placement.driver import DriverError
+from placement.taskdef import parse_task_definition
+from realdriver.docker import names, pause
+from realdriver.docker.translate import Placed, create_call, pause_call, volumes
+from tests.realdriver.rig import container
+
+MIB = 1 << 20
+
+
+def placed(*containers, address="", cpus=0, cpu=None, memory=None, secrets=None, **fields):
+    """A task of one definition, on its instance."""
+    document = {"family": "app", "containerDefinitions": list(containers), **fields}
+    definition = parse_task_definition(document)
+    secrets = secrets or {}
+    return Placed("shop", "r1", 7, "i-1", definition, cpu, memory, address, cpus, secrets)
+
+
+def call_of(definition, **more):
+    """The create call of a task's only container."""
+    task = placed(definition, **more)
+    call = create_call(task, task.definition.containers[0])
+    json.dumps(call)
+    return call
+
+
+def host_of(definition, **more):
+    """Its HostConfig."""
+    return call_of(definition, **more)["HostConfig"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"entryPoint": ["/bin/app", "-v"]}, {"Entrypoint": ["/bin/app", "-v"]}),
+        ({"environment": [{"name": "A", "value": "1"}]}, {"Env": ["A=1"]}),
+        ({"user": "1:2", "workingDirectory": "/w"}, {"User": "1:2", "WorkingDir": "/w"}),
+        ({"hostname": "h", "pseudoTerminal": True}, {"Hostname": "h", "Tty": True}),
+        ({"stopTimeout": 9}, {"StopTimeout": 9}),
+        ({}, {"StopTimeout": 30, "Cmd": ["sh", "-c", "sleep 1000"]}),
+        (
+            {"healthCheck": {"command": ["CMD", "true"], "interval": 7, "startPeriod": 3}},
+            {
+                "Healthcheck": {
+                    "Test": ["CMD", "true"],
+                    "Interval": 7_000_000_000,
+                    "Timeout": 5_000_000_000,
+                    "Retries": 3,
+                    "StartPeriod": 3_000_000_000,
+                }
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_a_field_of_a_container_has_its_place_in_the_call(fields, expected):
+    call = call_of(container(**fields))
+    assert {name: call[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"cpu": 512}, {"CpuShares": 512}),
+        ({"cpu": 0}, {"CpuShares": 2}),
+        ({"memory": 64}, {"Memory": 64 * MIB}),
+        ({"memory": 64, "memoryReservation": 32}, {"MemoryReservation": 32 * MIB}),
+        ({"readonlyRootFilesystem": True}, {"ReadonlyRootfs": True}),
+        ({"privileged": True}, {"Privileged": True}),
+        (
+            {"ulimits": [{"name": "nofile", "softLimit": 1, "hardLimit": 2}]},
+            {"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}]},
+        ),
+        (
+            {"linuxParameters": {"initProcessEnabled": True, "sharedMemorySize": 8}},
+            {"Init": True, "ShmSize": 8 * MIB},
+        ),
+        (
+            {"linuxParameters": {"capabilities": {"add": ["NET_ADMIN"], "drop": ["CHOWN"]}}},
+            {"CapAdd": ["NET_ADMIN"], "CapDrop": ["CHOWN"]},
+        ),
+        (
+            {"extraHosts": [{"hostname": "a", "ipAddress": "10.0.0.1"}], "dnsServers": ["1.1.1.1"]},
+            {"ExtraHosts": ["a:10.0.0.1"], "Dns": ["1.1.1.1"]},
+        ),
+        (
+            {"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "g"}}},
+            {"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}},
+        ),
+        (
+            {"logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}}},
+            {"LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}},
+        ),
+        (
+            {"resourceRequirements": [{"type": "GPU", "value": "2"}]},
+            {"DeviceRequests": [{"Count": 2, "Capabilities": [["gpu"]]}]},
+        ),
+        ({}, {"NetworkMode": "stowplan-shop"}),
+    ],
+    ids=str,
+)
+def test_a_limit_or_right_has_its_place_in_the_host_config(fields, expected):
+    host = host_of(container(**fields))
+    assert {name: host[name] for name in expected} == expected
+
+
+def test_ports_are_published_where_the_instance_is_and_zero_is_the_engines_choice():
+    ports = [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 53, "protocol": "udp"}]
+    call = call_of(container(portMappings=ports), address="127.0.1.2")
+    assert call["HostConfig"]["PortBindings"] == {
+        "80/tcp": [{"HostIp": "127.0.1.2", "HostPort": "8080"}],
+        "53/udp": [{"HostIp": "127.0.1.2", "HostPort": ""}],
+    }
+    assert set(call["ExposedPorts"]) == {"80/tcp", "53/udp"}
+
+
+def test_task_level_limits_hold_for_each_container_and_never_exceed_the_engine():
+    host = host_of(container(), cpus=2, cpu=4096, memory=None)
+    assert host["NanoCpus"] == 2_000_000_000
+    bare = container() | {"memoryReservation": 16}
+    del bare["memory"]
+    assert host_of(bare, memory=128)["Memory"] == 128 * MIB
+
+
+def test_labels_say_whose_it_is_and_a_users_own_cannot_hide_it():
+    call = call_of(container(dockerLabels={"mine": "1", names.CLUSTER: "other"}))
+    assert call["Labels"] == {
+        "mine": "1",
+        names.CLUSTER: "shop",
+        names.RUN: "r1",
+        names.INSTANCE: "i-1",
+        names.TASK: "7",
+        names.DEFINITION: "app:1",
+        names.CONTAINER: "c",
+    }
+
+
+def test_secrets_come_from_what_the_engines_file_names_or_the_task_says_why_not():
+    arn = "arn:aws:ssm:us-east-1:123456789012:parameter/x"
+    wanting = container(secrets=[{"name": "KEY", "valueFrom": arn}])
+    role = {"executionRoleArn": "arn:aws:iam::123456789012:role/r"}
+    assert call_of(wanting, secrets={arn: "v"}, **role)["Env"] == ["KEY=v"]
+    with pytest.raises(DriverError, match="ResourceInitializationError"):
+        call_of(wanting, **role)
+
+
+def test_volumes_of_a_task_live_as_long_as_it_does_and_a_hosts_folder_is_mounted():
+    mounts = [
+        {"sourceVolume": "scratch", "containerPath": "/s"},
+        {"sourceVolume": "etc", "containerPath": "/e", "readOnly": True},
+    ]
+    task = placed(
+        container(mountPoints=mounts),
+        volumes=[{"name": "scratch"}, {"name": "etc", "host": {"sourcePath": "/etc"}}],
+    )
+    assert volumes(task) == {"scratch": "stowplan-shop-7-scratch"}
+    binds = create_call(task, task.definition.containers[0])["HostConfig"]["Binds"]
+    assert binds == ["stowplan-shop-7-scratch:/s", "/etc:/e:ro"]
+
+
+def test_containers_of_an_awsvpc_task_join_the_one_that_holds_its_network():
+    task = placed(container(portMappings=[{"containerPort": 80}]), networkMode="awsvpc")
+    holder = pause_call(task)
+    assert holder["HostConfig"]["NetworkMode"] == "stowplan-shop"
+    assert list(holder["HostConfig"]["PortBindings"]) == ["80/tcp"]
+    host = create_call(task, task.definition.containers[0])["HostConfig"]
+    assert host["NetworkMode"] == f"container:{task.name(names.PAUSE)}"
+    assert "PortBindings" not in host
+
+
+@given(st.text())
+def test_any_text_becomes_a_name_that_engines_accept(text):
+    name = names.cluster_name(text)
+    assert name == names.cluster_name(name)
+    assert all(each.isascii() and (each.isalnum() or each in "_.-") for each in name)
+    assert name[0].isalnum()
+
+
+def test_no_pause_program_for_a_machine_that_nobody_knows():
+    assert pause.program("x86_64").startswith(b"\x7fELF")
+    assert pause.program("aarch64")[18] == 183
+    with pytest.raises(DriverError, match="riscv"):
+        pause.program("riscv64")
