@@ -8,7 +8,8 @@ from experiments.cli import main
 
 def test_events_are_counted_as_the_jobs_say():
     found = bench_sim.run_bare(bench_sim.churn(3, 2, 5, 4))
-    assert found.tasks > 0 and found.running == 0
+    assert found.tasks > 0
+    assert found.running == 0
     assert found.events == 3 * found.tasks, "asked for, RUNNING, STOPPED"
     assert found.seconds > 0
 
@@ -18,7 +19,8 @@ def test_the_large_cases_do_what_they_are_named_after():
     assert (c2m.tasks, c2m.running) == (2_000, 2_000)
     day = bench_sim.day(0.002)
     assert (len(day.service), day.fleet[0].count) == (1, 20)
-    assert day.service[0].autoscaling and day.service[0].deploy
+    assert day.service[0].autoscaling
+    assert day.service[0].deploy
 
 
 def test_every_row_is_written(tmp_path, monkeypatch, capsys):
