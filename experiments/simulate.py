@@ -14,6 +14,7 @@ from experiments.load import Loaded
 from experiments.metrics import histogram, metrics_of
 from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS, InstanceRecord
+from experiments.restarts import outages, run_killed
 from experiments.service_log import UpTime
 from experiments.usage import Usage
 from placement.autoscaling import Autoscaler
@@ -71,12 +72,12 @@ def simulate(
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     if journal is None:
-        run_loop(scheduler, driver, _tee(sinks))
+        drive(loaded, run, scheduler, driver, _tee(sinks))
     else:
         with journal.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
             header = Header(scheduler.config, _about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
-            run_loop(scheduler, driver, _tee(sinks))
+            drive(loaded, run, scheduler, driver, _tee(sinks))
     recorder.finish(scenario.duration)
     return RunResult(
         run,
@@ -119,7 +120,11 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
-        faults=[_fault(scenario, fault) for fault in scenario.faults[run.faults]],
+        faults=[
+            _fault(scenario, fault)
+            for fault in scenario.faults[run.faults]
+            if fault.kind != "scheduler-restart"  # the world knows nothing of it
+        ],
         models=scenario.models,
         containers=_containers(scenario),
         until_ms=until_ms,
@@ -129,6 +134,21 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+
+
+def drive(
+    loaded: Loaded,
+    run: Run,
+    scheduler: Scheduler,
+    driver: SimDriver,
+    record: Callable[[Round], None],
+) -> Scheduler:
+    """Drive a run to its end, through restarts of the scheduler; returns the one at the end."""
+    kills = outages(loaded.scenario.faults[run.faults])
+    if kills:
+        return run_killed(scheduler, driver, record, kills, loaded.strategies)
+    run_loop(scheduler, driver, record)
+    return scheduler
 
 
 def _autoscaler(scenario: Scenario) -> Autoscaler | None:
