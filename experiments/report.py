@@ -156,6 +156,8 @@ def _words(fault: Any) -> str:
         return f"tasks of {fault.task_definition} fail to start from {at}{until}"
     if fault.kind == "registry-failure":
         return f"no image can be pulled from {at}{until}"
+    if fault.kind == "scheduler-restart":
+        return f"the scheduler is gone from {at}{until}, then restarts from its journal"
     which = f"of {fault.zone or fault.capacity_provider}"
     if fault.instances and not fault.zone:
         which = f"with {fault.instances}"

@@ -16,6 +16,7 @@ from experiments.load import Loaded
 from experiments.metrics import histogram, metrics_of
 from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS, InstanceRecord
+from experiments.restarts import outages, run_killed
 from experiments.service_log import UpTime
 from experiments.usage import Usage
 from placement.autoscaling import Autoscaler
@@ -90,7 +91,7 @@ def simulate(
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
         try:
-            run_loop(scheduler, driver, tee(sinks))
+            drive(loaded, run, scheduler, driver, tee(sinks))
         except Interrupted:
             until_ms = recorder.now_ms
     return result_of(run, recorder, usage, until_ms)
@@ -159,7 +160,11 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
-        faults=[_fault(scenario, fault) for fault in scenario.faults[run.faults]],
+        faults=[
+            _fault(scenario, fault)
+            for fault in scenario.faults[run.faults]
+            if fault.kind != "scheduler-restart"  # the world knows nothing of it
+        ],
         models=scenario.models,
         containers=_containers(scenario),
         until_ms=until_ms,
@@ -169,6 +174,21 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+
+
+def drive(
+    loaded: Loaded,
+    run: Run,
+    scheduler: Scheduler,
+    driver: SimDriver,
+    record: Callable[[Round], None],
+) -> Scheduler:
+    """Drive a run to its end, through restarts of the scheduler; returns the one at the end."""
+    kills = outages(loaded.scenario.faults[run.faults])
+    if kills:
+        return run_killed(scheduler, driver, record, kills, loaded.strategies)
+    run_loop(scheduler, driver, record)
+    return scheduler
 
 
 def _autoscaler(scenario: Scenario) -> Autoscaler | None:
