@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.clusters import Cluster, engines_of, find_cluster, state_folder
 from experiments.engines_file import load_engines
@@ -13,15 +17,19 @@ from placement.errors import SpecError
 from placement.scenario import Run, Scenario
 from realdriver.docker.names import cluster_name
 
+if TYPE_CHECKING:
+    from experiments.docker_run import Order
+
 
 def run_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan run`."""
     parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
-    parser.add_argument("--driver", choices=["docker"], required=True, help="on what to run it")
+    parser.add_argument("--driver", choices=["docker"], default="docker", help="on what to run it")
     parser.add_argument("--engines", type=Path, help="TOML file; default: the local engine alone")
     parser.add_argument("--only", metavar="TEXT", help="the run whose name contains this")
     parser.add_argument("--out", type=Path, help="folder for report and results")
     parser.add_argument("--forever", action="store_true", help="until Ctrl-C, not for its duration")
+    parser.add_argument("--map", metavar="[HOST:]PORT", help="serve a live map of the cluster")
     _cluster_arguments(parser)
     parser.set_defaults(command=run)
 
@@ -50,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     cluster = Cluster(state_folder(arguments.state) / name)
     order = Order(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
     try:
-        result, journal = play(order)
+        with _mapped(order, arguments.map) as watched:
+            result, journal = play(watched)
     except KeyboardInterrupt:
         print(_interrupted(name), file=sys.stderr)
         return 130
@@ -59,6 +68,22 @@ def run(arguments: argparse.Namespace) -> int:
     print_table([result])
     print(f"journal: {journal}")
     return 0
+
+
+@contextmanager
+def _mapped(order: Order, at: str | None) -> Iterator[Order]:
+    """The order, watched by a live map where one is asked for."""
+    if at is None:
+        yield order
+        return
+    from experiments.docker_run import say
+    from experiments.live_map import LiveMap, served
+
+    run = order.run
+    live = LiveMap(" · ".join((order.cluster.name, run.strategy, run.layout, run.faults)))
+    with served(live, at) as url:
+        say(f"a map of the cluster is at {url} until the run ends")
+        yield replace(order, watch=live)
 
 
 def _interrupted(name: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ from experiments.usage import Usage
 from placement.errors import SpecError
 from placement.journal import Header, JournalWriter, replay
 from placement.loop import run_loop
-from placement.messages import Event, InstanceRegistered, Round
+from placement.messages import Event, InstanceRegistered, Round, RunTaskFailed, TasksChanged
+from placement.model import StopCode
 from placement.scenario import Run, Scenario, instance_specs
 from placement.scenario_settings import with_settings
 from placement.scheduler import Scheduler, SchedulerConfig
@@ -37,8 +39,7 @@ from sim.models import stream
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run, and where. `watch` is shown every round, those before a crash too: the hook for
-    a live map."""
+    """What to run, and where. `watch` is shown every round, those before a crash too."""
 
     loaded: Loaded
     run: Run
@@ -82,17 +83,44 @@ def play(order: Order) -> tuple[RunResult, Path]:
         if rounds:
             say(f"taking up {order.cluster.name} after {replay(scheduler, rounds)} rounds")
             made[0] = driver.restore(rounds)
-        watchers = [recorder, usage, *([order.watch] if order.watch else [])]
+        watch = tee([recorder, usage, *([order.watch] if order.watch else [])])
         for entry in rounds:
-            tee(list(watchers))(entry)
-        warm_up(order)
-        run_loop(scheduler, driver, tee([journal, *watchers]))
+            watch(entry)
+        # In a thread, as Ctrl-C would be lost within the compiler.
+        ThreadPoolExecutor(1).submit(warm_up, order).result()
+        say(f"{order.cluster.name} runs on {_counted(len(order.engines.engine), 'engine')}")
+        run_loop(scheduler, driver, tee([journal, watch, Failures()]))
         until_ms = driver.now_ms()
         driver.close()
         remove_all(order.engines, order.cluster.name, header.run[ID])
         journal.close()
         target = order.cluster.retire()
     return result_of(order.run, recorder, usage, until_ms), target
+
+
+class Failures:
+    """Says why tasks fail to start, each reason once: `stowplan status` has the last ones."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, entry: Round) -> None:
+        """Take in one round."""
+        for event in entry.events:
+            if isinstance(event, TasksChanged) and event.stop_code is StopCode.TASK_FAILED_TO_START:
+                self._say(f"task {event.tasks[0]} failed to start", event.reason)
+        for command in entry.commands:
+            if isinstance(command, RunTaskFailed):
+                self._say(f"{_counted(command.count, 'task')} not placed", command.failure.reason)
+
+    def _say(self, what: str, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            say(f"{what}: {reason}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def warm_up(order: Order) -> None:

@@ -291,7 +291,7 @@ def drain(arguments: argparse.Namespace) -> int:
     }
     unknown = [name for name in arguments.instance if name not in rows]
     if unknown:
-        what = f"no such instance; there are {', '.join(rows)}"
+        what = f"no such instance; there are {', '.join(rows) or 'none yet'}"
         raise SpecError([(name, what) for name in unknown])
     state = InstanceStatus.ACTIVE if arguments.back else InstanceStatus.DRAINING
     numbers = tuple(rows[name] for name in arguments.instance)
@@ -300,7 +300,10 @@ def drain(arguments: argparse.Namespace) -> int:
 
 def stop_task(arguments: argparse.Namespace) -> int:
     """`stowplan stop-task`: stops tasks, as ECS's StopTask."""
-    cluster, _, _ = _read(arguments)
+    cluster, header, rounds = _read(arguments)
+    known = len(_scheduler(header, rounds).tasks)
+    if unknown := [task for task in arguments.task if not 0 <= task < known]:
+        raise SpecError([(f"task {task}", "no such task in this cluster") for task in unknown])
     return _leave(cluster, m.StopTask(tuple(arguments.task), arguments.reason))
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from experiments.load import read_toml
 from experiments.shape_problems import shape_problems
 from placement.errors import SpecError
-from realdriver.docker.endpoints import DEFAULT_URL, EnginesTable, EngineTable, TlsTable
+from realdriver.docker.endpoints import DEFAULT_URL, SCHEMES, EnginesTable, EngineTable, TlsTable
 
 
 def load_engines(path: Path | None) -> EnginesTable:
@@ -49,9 +49,11 @@ def _beside(path: Path, engine: EngineTable) -> EngineTable:
 
 def _local() -> EngineTable:
     url = os.environ.get("DOCKER_HOST") or DEFAULT_URL
+    if not url.startswith(SCHEMES):
+        raise SpecError([("DOCKER_HOST", f"expected one of {', '.join(SCHEMES)}, found {url!r}")])
     if not os.environ.get("DOCKER_TLS_VERIFY") or not url.startswith("tcp://"):
-        return EngineTable(url=url, name="local")
+        return EngineTable(url=url)
     folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
     names = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
     tls = TlsTable(**{name: str(folder / file) for name, file in names.items()})
-    return EngineTable(url=url, name="local", tls=tls)
+    return EngineTable(url=url, tls=tls)

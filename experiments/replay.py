@@ -18,6 +18,9 @@ from placement.errors import SpecError
 # Of the data in the page, compressed and in base64.
 BYTES_MAX, FRAMES_MIN = 9_000_000, 20
 
+# What names a run, of all that a journal's header says of it.
+TITLE = ("scenario", "strategy", "layout", "faults")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan replay`."""
@@ -45,7 +48,7 @@ def replay_page(journal: Path) -> str:
     with open_journal(journal) as (header, rounds):
         for entry in rounds:
             frames(entry)
-    title = " · ".join(header.run.values()) or journal.name
+    title = " · ".join(header.run[key] for key in TITLE if key in header.run) or journal.name
     return page(title, embedded(frames))
 
 

@@ -13,11 +13,12 @@ from placement.model import TaskKind
 from placement.scenario import FleetGroup, InstanceSpec, Scenario, instance_spec, instance_specs
 from placement.scenario_capacity import CapacityProviderTable
 
-# Attributes that ECS or its agents set by themselves where the simulated fleet has none.
+# Attributes that ECS or its agents set by themselves, also where the simulated fleet has none.
 _ECS_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
 _ECS_ATTRIBUTES = {
     *("ecs.ami-id", "ecs.os-family", "ecs.vpc-id", "ecs.subnet-id"),
     *("ecs.awsvpc-trunk-id", "ecs.outpost-arn"),
+    *("ecs.availability-zone", "ecs.instance-type", "ecs.os-type", "ecs.cpu-architecture"),
 }
 
 

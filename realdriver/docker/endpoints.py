@@ -20,6 +20,7 @@ from placement.scenario import InstanceSpec
 from placement.scenario_fields import Count, Duration, Positive, Table
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
+SCHEMES = ("unix://", "tcp://", "ssh://")
 # Instances that share an engine share its ports, unless each has an address of its own; on Linux
 # all of 127/8 is the machine's own.
 # Task networks cost next to nothing on an engine; EC2's interfaces are what is scarce.
@@ -59,8 +60,8 @@ class EngineTable(Table):
     @field_validator("url")
     @classmethod
     def _known(cls, url: str) -> str:
-        if not url.startswith(("unix://", "tcp://", "ssh://")):
-            raise ValueError("expected unix://, tcp:// or ssh://")
+        if not url.startswith(SCHEMES):
+            raise ValueError(f"expected one of {', '.join(SCHEMES)}")
         return url
 
     @model_validator(mode="after")

@@ -17,6 +17,12 @@ from placement.driver import DriverError, InsufficientCapacity, NotFound
 
 _NO_ROOM = ("no space left on device", "cannot allocate memory", "address pool")
 
+_CAUSES = (
+    *("Permission denied", "No such file or directory", "Connection refused"),
+    *("Name or service not known", "Temporary failure in name resolution"),
+    *("No route to host", "Network is unreachable"),
+)
+
 
 class Unreachable(DriverError):
     """The engine did not answer, or not in time: nobody knows what became of the call."""
@@ -61,7 +67,7 @@ def _answered(error: docker_errors.APIError) -> DriverError:
 def _plain(error: BaseException) -> str:
     """The innermost cause, which is what a user can act on."""
     text = str(error)
-    for words in ("Permission denied", "No such file or directory", "Connection refused"):
+    for words in _CAUSES:
         if words in text:
             return words.lower()
     if "timed out" in text.lower() or "timeout" in type(error).__name__.lower():

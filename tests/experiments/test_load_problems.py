@@ -331,6 +331,12 @@ def test_every_problem_of_shape_is_named_at_once_with_those_of_other_files(folde
     }
 
 
+def test_of_an_unknown_type_nothing_more_is_said(folder):
+    document = changed((*M5, "instance_type"), "m5.huge")
+    document["strategies"]["zones"] = "spread:attribute:ecs.availability-zone"
+    assert [place for place, _ in problems_of(document)] == ["test.toml: fleet[0].instance_type"]
+
+
 def test_extra_strategies_are_checked_as_well(folder):
     [(place, what)] = problems_of(sound(), extra_strategies={"mine": "no.py:Mine"})
     assert (place, what) == ("strategy mine", "no file no.py")

@@ -8,9 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +18,7 @@ from experiments.cli import main
 from experiments.load import load_scenario
 from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS
-from experiments.replay import embedded, page
+from experiments.replay import embedded
 from experiments.replay_frames import CUT_OFF, DRAINING, FAILURE, FAULT, GONE, SERVICE, Frames
 from experiments.simulate import simulate, world
 from placement.loop import run_loop
@@ -213,27 +210,16 @@ def test_a_browser_draws_the_page_without_an_error(written, rounds, tmp_path):
     assert f"<dd>{document['frames']['counters'][at][0]}</dd>" in dom
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_a_live_page_shows_what_is_served_beside_it(rounds, tmp_path):
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "index.html").write_text(page("now", live="frames.json"))
-    document = followed(rounds[: len(rounds) // 2]).document()
-    (site / "frames.json").write_text(json.dumps(document))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        dom = dom_of(f"http://127.0.0.1:{server.server_port}/index.html", tmp_path / "profile")
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert f'data-ready="{len(document["frames"]["ms"])}"' in dom
-    assert f"<dd>{document['frames']['counters'][-1][0]}</dd>" in dom
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
+def test_the_title_is_the_name_of_the_run_and_no_more(written, tmp_path):
+    with gzip.open(written.with_name("run.jsonl.gz"), "rt") as journal:
+        header, *lines = journal
+    header = header.replace('"scenario":', '"engines":"unix:///docker.sock","scenario":')
+    with gzip.open(tmp_path / "j.jsonl.gz", "wt") as journal:
+        journal.writelines([header, *lines])
+    assert main(["replay", str(tmp_path / "j.jsonl.gz")]) == 0
+    text = (tmp_path / "j.html").read_text()
+    assert "<h1>small · binpack · shared · zone-loss</h1>" in text
+    assert "docker.sock" not in text
 
 
 def test_what_is_not_a_journal_is_refused(tmp_path, capsys):

@@ -40,7 +40,7 @@ def test_engines_with_capacity_are_the_fleet_themselves():
 @pytest.mark.parametrize(
     ("engines", "what"),
     [
-        ([{"url": "http://h"}], "expected unix://, tcp:// or ssh://"),
+        ([{"url": "http://h"}], "expected one of unix://, tcp://, ssh://"),
         ([{"url": "unix:///a", "cpu": 1}], "given together"),
         ([{"url": "unix:///a", "tls": {"ca": "a", "cert": "b", "key": "c"}}], "tls is for tcp"),
         ([{"url": "unix:///a"}, {"url": "unix:///a"}], "named twice"),
@@ -76,3 +76,9 @@ def test_without_a_file_it_is_the_engine_of_the_docker_command(monkeypatch):
     monkeypatch.setenv("DOCKER_CERT_PATH", "/keys")
     engine = load_engines(None).engine[0]
     assert (engine.url, engine.tls.ca) == ("tcp://h:2376", "/keys/ca.pem")
+
+
+def test_an_address_that_docker_host_cannot_be_is_refused(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "localhost:2375")
+    with pytest.raises(SpecError, match=r"DOCKER_HOST: expected one of unix://.*'localhost:2375'"):
+        load_engines(None)

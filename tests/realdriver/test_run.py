@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from placement.checkers import check_rounds
 from placement.journal import replay
 from placement.model import TaskStatus
 from placement.scheduler import Scheduler
+from realdriver.journal import DurableJournal
 from tests.realdriver.engines import IMAGE, Engine
 from tests.realdriver.rig import ours
 
@@ -186,14 +189,33 @@ def test_without_an_engine_a_run_says_so_and_begins_nothing(may_boot, user):
     ran = user.run(DOCKER_HOST=f"unix://{user.folder}/nothing.sock")
     assert ran.returncode == 2
     assert "no engine answers" in ran.stderr
-    assert "no such file" in ran.stderr
+    assert f"unix://{user.folder}/nothing.sock: no such file" in ran.stderr
     assert user.written() == []
+
+
+def test_why_tasks_do_not_start_is_said_once_for_each_reason(user):
+    (user.folder / "web.json").write_text(task_definition("web", "", image="127.0.0.1:9/no:1"))
+    ran = user.run()
+    assert ran.returncode == 0, ran.stderr
+    [line] = [line for line in ran.stderr.splitlines() if "failed to start" in line]
+    assert "CannotPullContainerError" in line
+    failed = [e for r in rounds_of(user) for e in r.events if "CannotPull" in str(e)]
+    assert len(failed) > 1
+
+
+def rounds_of(user):
+    """The rounds of the run that is over."""
+    journal = DurableJournal(next(user.cluster.folder.glob("journal-*.sqlite")), writing=False)
+    written = journal.read()
+    journal.close()
+    return written[1]
 
 
 def test_status_logs_drain_and_stop_task_while_the_run_goes_on(user):
     user.lasts(120)
-    process = user.run(wait=False)
+    process = user.run("--map", "0", wait=False)
     try:
+        url = re.search(r"http://\S+", process.stderr.readline().decode())[0]
         user.until(lambda: "3-c" in ours(user.engine, "tiny"))
         user.until(lambda: ours(user.engine, "tiny")["3-c"]["State"]["Status"] == "exited")
         status = user.call("status").stdout
@@ -206,6 +228,13 @@ def test_status_logs_drain_and_stop_task_while_the_run_goes_on(user):
         name = "i-00000000000000000"
         assert user.call("drain", name).returncode == 0
         user.until(lambda: "DRAINING" in str(user.written()[-5:]))
+        with urllib.request.urlopen(url + "frames.json", timeout=10) as answer:
+            document = json.load(answer)
+        assert {"web", "jobs"} == set(document["groups"])
+        assert "instances DRAINING" in str(document["events"])
+        unknown = user.call("stop-task", "9999")
+        assert unknown.returncode == 2
+        assert "task 9999: no such task" in unknown.stderr
     finally:
         process.kill()
         process.wait()
