@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from experiments import bench_docker, bench_optimal, bench_placement
+from experiments import bench_docker, bench_optimal, bench_placement, bench_sim
 
 
 def bench_parser(parser: argparse.ArgumentParser) -> None:
@@ -19,3 +19,6 @@ def bench_parser(parser: argparse.ArgumentParser) -> None:
     real = suites.add_parser("docker", help="containers per second on real engines")
     bench_docker.add_arguments(real)
     real.set_defaults(command=bench_docker.command)
+    sim = suites.add_parser("sim", help="how fast and how large simulations are")
+    bench_sim.add_arguments(sim)
+    sim.set_defaults(command=bench_sim.command)

@@ -88,9 +88,10 @@ def check(arguments: argparse.Namespace) -> int:
     """`stowplan check`: says what a scenario amounts to, or everything that is wrong with it."""
     scenario = load_scenario(arguments.scenario).scenario
     count = sum(group.count for group in scenario.fleet)
-    runs = len(list(scenario.runs()))
+    runs, providers = len(list(scenario.runs())), len(scenario.capacity_provider)
+    launched = f", {providers} capacity providers" if providers else ""
     print(
-        f"{arguments.scenario}: {count} instances, {len(scenario.service)} services, "
+        f"{arguments.scenario}: {count} instances{launched}, {len(scenario.service)} services, "
         f"{len(scenario.workload)} workloads, {runs} runs: no problems found"
     )
     return 0

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.formats import (
+    CAPACITY,
     LEAST,
     LOSS,
     USE,
@@ -20,6 +21,7 @@ from experiments.formats import (
     Column,
     count,
     groups,
+    has_capacity,
     is_missing,
     refusals,
     short_reason,
@@ -36,6 +38,10 @@ _LEGEND = (
     "still without a place at the end. lost: tasks that died with their instance; again: of "
     "these, started anew; whole: seconds until services had all their tasks back."
 )
+_CAPACITY_LEGEND = (
+    "launched, ended: instances of capacity providers; hours: all instances, from launch to end; "
+    "metric: CapacityProviderReservation, mean; mean, longest: from PROVISIONING to a place."
+)
 
 
 def print_table(results: Sequence[RunResult], console: Console | None = None) -> None:
@@ -51,11 +57,12 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
     for (layout, faults), members in groups(results).items():
         console.print(Text.assemble("\n", (layout, "bold"), " · faults: ", (faults, "bold")))
         parts = (_COLUMNS,) if console.width >= _WIDTH else (USE, _COLUMNS[len(USE) :])
-        for columns in parts:
+        for columns in (*parts, CAPACITY) if has_capacity(members) else parts:
             console.print(_table(members, columns))
         console.print(_refused(members), style="dim")
         console.print(_least(members), style="dim")
-    console.print(f"\n{_LEGEND}", style="dim", highlight=False)
+    legend = f"{_LEGEND} {_CAPACITY_LEGEND}" if has_capacity(results) else _LEGEND
+    console.print(f"\n{legend}", style="dim", highlight=False)
 
 
 def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:

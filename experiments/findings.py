@@ -111,9 +111,17 @@ def _instances(group: Group, where: str) -> Finding:
         f"{where}, {first} kept the fewest instances busy: {tenths(least)} of {fleet} on average, "
         f"against {tenths(most)} under {last}. Were only busy instances paid for, that would "
         f"be ${dollars(price[first])} against ${dollars(price[last])} ({saved:.0f} % less); "
-        f"the whole fleet costs ${dollars(group[0].metrics['dollars'])} whatever the strategy."
-        + proven,
+        f"{_whole(group)}." + proven,
     )
+
+
+def _whole(group: Group) -> str:
+    """What the whole fleet costs: with capacity providers that depends on the run."""
+    ranked = _ranked(group, "dollars")
+    (least, first), (most, last) = ranked[0], ranked[-1]
+    if least == most:
+        return f"the whole fleet costs ${dollars(least)} whatever the strategy"
+    return f"all that was up costs ${dollars(least)} under {first}, ${dollars(most)} under {last}"
 
 
 def _waits(group: Group, where: str) -> Finding | None:

@@ -132,6 +132,16 @@ WAITING = (
     Column("wait_p99_s", "p99 s", "wait p99, s", seconds),
     Column("waiting", "left", "no place at end", count),
 )
+CAPACITY = (
+    Column("launches", "launched", "launched", count),
+    Column("terminations", "ended", "terminated", count, ranked=False),
+    Column("instance_hours", "hours", "instance-hours", tenths),
+    Column("reservation_mean_pct", "metric%", "metric, mean, %", tenths),
+    Column("provisioning_mean_s", "mean s", "PROVISIONING, mean, s", seconds),
+    Column("provisioning_max_s", "longest s", "longest, s", seconds),
+    Column("launch_failures", "failed", "launches failed", count),
+    Column("throttled", "throttled", "calls throttled", count),
+)
 LOSS = (
     Column("lost", "lost", "tasks lost", count),
     Column("recovered", "again", "started again", count, ranked=False),
@@ -146,3 +156,8 @@ def groups(results: Sequence[RunResult]) -> dict[tuple[str, str], list[RunResult
     for result in results:
         found.setdefault((result.run.layout, result.run.faults), []).append(result)
     return found
+
+
+def has_capacity(results: Sequence[RunResult]) -> bool:
+    """Whether a capacity provider with managed scaling was there in any run."""
+    return any(result.points for result in results)

@@ -77,6 +77,9 @@ def command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+NEEDS_FLEET = ("placement", "hours")
+
+
 def answer_scenario(
     scenario: Scenario,
     goal: str,
@@ -94,6 +97,9 @@ def answer_scenario(
     run = next((r for r in scenario.runs() if layout in (None, r.layout)), None)
     if run is None:
         raise SpecError([(f"--layout {layout}", f"the layouts are {', '.join(scenario.layouts)}")])
+    if goal in NEEDS_FLEET and not scenario.fleet:
+        what = f"goal {goal} is about instances that are there: name them, not what may be launched"
+        raise SpecError([("fleet", what)])
     return optimize(scenario, list(arrivals(scenario, run)), goal, limits, progress)
 
 

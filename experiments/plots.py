@@ -23,6 +23,7 @@ from experiments.results import timeline_frame
 from experiments.simulate import RunResult
 from placement.scenario import Scenario
 
+RESERVATION_MOST = 400  # percent; what is above is drawn there
 # What is drawn over time: heading, column of the timeline, what it says, its backdrop if any.
 _OVER_TIME = (
     ("Memory reserved", "memory_reserved_pct", "percent of the memory registered", ""),
@@ -50,6 +51,10 @@ def plots(
         if not timeline[column].any():
             charts, about = [], "none at any time"
         sections.append({"title": heading, "about": about, "charts": charts})
+    if any(result.points for result in results):
+        about = "instances needed, of those that run, in percent; a curve per capacity provider"
+        charts = _reservations(scenario, results, index)
+        sections.append({"title": "CapacityProviderReservation", "about": about, "charts": charts})
     if any(result.waits for result in results):
         about = "share of submitted tasks that were running within a time of their submission"
         charts = _waits(scenario, results, index)
@@ -98,6 +103,27 @@ def _marks(scenario: Scenario, faults: str) -> list[tuple[float, str]]:
         (fault.at / 60_000, f"{fault.zone} lost" if fault.kind == "zone-loss" else fault.kind)
         for fault in scenario.faults.get(faults, ())
     ]
+
+
+def _reservations(
+    scenario: Scenario, results: Sequence[RunResult], index: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    x = minutes_axis(scenario.duration / 60_000)
+    high = max(point[-1] for result in results for point in result.points)
+    y, charts = nice_axis(min(high, RESERVATION_MOST), " %"), []
+    for (layout, faults), members in groups(results).items():
+        lines = []
+        for result in members:
+            curves: dict[str, list[tuple[float, float]]] = {}
+            for ms, provider, *_, percent in result.points:
+                at = (ms / 60_000, min(percent, RESERVATION_MOST))
+                curves.setdefault(provider, []).append(at)
+            name = result.run.strategy
+            lines += [Line(name, index[name], thinned(points)) for points in curves.values()]
+        title = title_of(scenario, layout, faults)
+        chart = Chart(f"reservation, {title}", x, y, lines, _marks(scenario, faults))
+        charts.append({"title": title, "svg": svg(chart)})
+    return charts
 
 
 def _waits(

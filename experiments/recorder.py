@@ -163,6 +163,9 @@ class Recorder:
     # --- instances ------------------------------------------------------------------------------
 
     def _registered(self, event: m.InstanceRegistered) -> None:
+        if event.instance < len(self.instances):
+            self._registered_again(self.instances[event.instance])
+            return
         assert event.instance == len(self.instances), "instances are numbered as they register"
         record = InstanceRecord(
             event.ec2_instance_id,
@@ -175,9 +178,18 @@ class Recorder:
         )
         self.instances.append(record)
         self.amounts.add(event.resources)
-        self.totals.cpu += record.cpu
-        self.totals.memory += record.memory
-        self.totals.present += 1
+        self._present(record, 1)
+
+    def _registered_again(self, record: InstanceRecord) -> None:
+        """One that is known: it was gone, or its agent only says again that it is there."""
+        if record.until_ms is not None:
+            record.until_ms = None
+            self._present(record, 1)
+
+    def _present(self, record: InstanceRecord, sign: int) -> None:
+        self.totals.cpu += sign * record.cpu
+        self.totals.memory += sign * record.memory
+        self.totals.present += sign
 
     def _gone(self, event: m.InstancesGone) -> None:
         for number in event.instances:
@@ -188,9 +200,7 @@ class Recorder:
             if record.until_ms is not None:
                 continue
             record.until_ms = self.now_ms
-            self.totals.cpu -= record.cpu
-            self.totals.memory -= record.memory
-            self.totals.present -= 1
+            self._present(record, -1)
 
     def _end_busy(self, record: InstanceRecord) -> None:
         if record.tasks:

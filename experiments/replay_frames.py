@@ -41,7 +41,6 @@ class Frames(Recorder):
         self._shown: list[tuple[int, ...]] = []
         self._dirty: set[int] = set()
         self._groups: dict[str, int] = {}
-        self._price = 0
         self._events = _Events()
         self._tellers: dict[type, Any] = {
             m.CreateService: self._tell_created,
@@ -49,6 +48,9 @@ class Frames(Recorder):
             m.UpdateContainerInstancesState: self._tell_state,
             m.AgentConnectionChanged: self._tell_connection,
             m.InstancesGone: self._tell_gone,
+            m.InstancesTerminating: self._tell_terminating,
+            m.SetDesiredCapacity: self._tell_capacity,
+            m.LaunchFailed: self._tell_launch_failed,
             m.TasksChanged: self._tell_stopped,
             m.TasksHealthChanged: self._tell_unhealthy,
             m.ServiceEvent: lambda e: self._tell(SERVICE, e.text),
@@ -80,7 +82,9 @@ class Frames(Recorder):
                 self.halve()
 
     def _count(self) -> list[int]:
-        return [*(getattr(self.totals, name) for name in COUNTERS), self._price]
+        paid = (each for each in self.capacity.paid.values() if each.until_ms is None)
+        price = sum(each.price_microusd_hour for each in paid)
+        return [*(getattr(self.totals, name) for name in COUNTERS), price]
 
     def _changed_cells(self) -> dict[int, tuple[int, ...]]:
         cells = {}
@@ -137,16 +141,16 @@ class Frames(Recorder):
 
     def _registered(self, event: m.InstanceRegistered) -> None:
         super()._registered(event)
-        self._price += event.price_microusd_hour
-        self._held.append({})
-        self._status.append(ACTIVE)
-        self._shown.append(())
+        if event.instance < len(self._held):
+            self._status[event.instance] = ACTIVE
+        else:
+            self._held.append({})
+            self._status.append(ACTIVE)
+            self._shown.append(())
         self._dirty.add(event.instance)
 
     def _gone(self, event: m.InstancesGone) -> None:
         for number in event.instances:
-            if self.instances[number].until_ms is None:
-                self._price -= self.instances[number].price_microusd_hour
             self._mark(number, GONE)
         super()._gone(event)
 
@@ -204,6 +208,22 @@ class Frames(Recorder):
 
     def _tell_gone(self, event: m.InstancesGone) -> None:
         self._tell(FAULT, f"instances {event.reason}{self._where(event)}", len(event.instances))
+
+    def _tell_terminating(self, event: m.InstancesTerminating) -> None:
+        leaving = set(event.ec2_instance_ids)
+        for number, record in enumerate(self.instances):
+            if record.name in leaving:
+                self._mark(number, DRAINING)
+        self._tell(CALL, f"instances to be terminated: {event.reason}", len(leaving))
+
+    def _tell_capacity(self, command: m.SetDesiredCapacity) -> None:
+        group = command.capacity_provider
+        self._tell(CALL, f"capacity provider {group}: {command.desired_capacity} instances wanted")
+
+    def _tell_launch_failed(self, event: m.LaunchFailed) -> None:
+        self._tell(
+            FAILURE, f"{event.capacity_provider}: launch failed, {event.reason}", event.count
+        )
 
     def _where(self, message: Any) -> str:
         zones = sorted({self.instances[number].zone for number in message.instances} - {""})

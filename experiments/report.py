@@ -14,6 +14,7 @@ import numpy as np
 from experiments.charts import COLOURS
 from experiments.findings import findings
 from experiments.formats import (
+    CAPACITY,
     LEAST,
     LOSS,
     USE,
@@ -22,6 +23,7 @@ from experiments.formats import (
     count,
     duration,
     groups,
+    has_capacity,
     is_missing,
     refusals,
 )
@@ -29,6 +31,7 @@ from experiments.plots import plots, title_of
 from experiments.results import GONE, fills
 from experiments.simulate import RunResult
 from placement.scenario import Scenario
+from placement.scenario_capacity import CapacityProviderTable
 
 Group = Sequence[RunResult]
 PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
@@ -80,8 +83,13 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
     fleet = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
     services = ", ".join(f"{s.name} ({s.desired_count})" for s in scenario.service) or "none"
     submitted = max((float(r.metrics["submitted"] or 0) for r in results), default=0.0)
-    about = [
-        ("Fleet", f"{count(kinds.total())} instances in {len(zones)} zones: {fleet}"),
+    about = (
+        []
+        if not scenario.fleet
+        else [("Fleet", f"{count(kinds.total())} instances in {len(zones)} zones: {fleet}")]
+    )
+    about += [(f"Capacity provider {p.name}", _provider(p)) for p in scenario.capacity_provider]
+    about += [
         ("Services", services),
         (
             "Jobs",
@@ -93,6 +101,10 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         links = ", then ".join(":".join(filter(None, (s.type, s.field))) for s in chain)
         about.append((f"Strategy {name}", links or "ECS's default: tasks random, services spread"))
     about += [
+        (f"Settings of {name}", "; ".join(f"{who}: {_fields(c)}" for who, c in parts.items()))
+        for name, parts in scenario.settings.items()
+    ]
+    about += [
         (f"Fault {name}", "; ".join(_words(f) for f in fs))
         for name, fs in scenario.faults.items()
         if fs
@@ -101,6 +113,20 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         terms = [f"{who}: {c.expression or c.type}" for who, cs in parts.items() for c in cs]
         about.append((f"Layout {name}", "; ".join(terms) or "no further constraints"))
     return about
+
+
+def _provider(table: CapacityProviderTable) -> str:
+    managed = table.managed_scaling
+    scaling = f"target {managed.target_capacity} %" if managed else "no managed scaling"
+    kept = "protected from scale-in" if table.managed_termination_protection else "not protected"
+    return (
+        f"{table.min_size} to {table.max_size} of {', '.join(table.instance_types)} in "
+        f"{len(table.zones)} zones, {table.market}, {scaling}, {kept}"
+    )
+
+
+def _fields(changes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in changes.items())
 
 
 def _words(fault: Any) -> str:
@@ -147,6 +173,11 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
                 WAITING + LOSS[: 3 * lost],
                 members,
                 index,
+            ),
+            *(
+                [_part("Capacity providers", CAPACITY, members, index)]
+                if has_capacity(members)
+                else []
             ),
             *([_part("Busy against the minimum", PROVEN, members, index)] if known else []),
         ],

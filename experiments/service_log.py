@@ -57,6 +57,7 @@ class ServiceLog:
         self._services: dict[str, m.CreateService] = {}
         self._zones: list[str] = []
         self._zone: dict[int, str] = {}
+        self._number: dict[str, int] = {}
         self._draining: set[int] = set()
         self._tasks: dict[int, _Task] = {}
         self._on: dict[int, dict[int, None]] = {}
@@ -65,6 +66,7 @@ class ServiceLog:
             m.InstanceRegistered: self._registered,
             m.InstancesGone: self._gone,
             m.UpdateContainerInstancesState: self._set_state,
+            m.InstancesTerminating: self._terminating,
             m.CreateService: self._create,
             m.UpdateService: self._update,
             m.StartTasks: self._start,
@@ -89,6 +91,7 @@ class ServiceLog:
     def _registered(self, event: m.InstanceRegistered) -> None:
         zone = event.attributes.get(AVAILABILITY_ZONE, "")
         self._zone[event.instance] = zone
+        self._number[event.ec2_instance_id] = event.instance
         if zone and zone not in self._zones:
             self._zones.append(zone)
             for name in self._services:
@@ -99,6 +102,10 @@ class ServiceLog:
             self._draining.update(call.instances)
         else:
             self._draining.difference_update(call.instances)
+
+    def _terminating(self, event: m.InstancesTerminating) -> None:
+        names = event.ec2_instance_ids
+        self._draining.update(self._number[name] for name in names if name in self._number)
 
     def _create(self, call: m.CreateService) -> None:
         if call.scheduling_strategy != "DAEMON":

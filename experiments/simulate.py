@@ -16,6 +16,7 @@ from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS, InstanceRecord
 from experiments.service_log import UpTime
 from experiments.usage import Usage
+from placement.autoscaling import Autoscaler
 from placement.journal import Header, JournalWriter
 from placement.loop import run_loop
 from placement.messages import Round
@@ -128,10 +129,17 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         containers=_containers(scenario),
         until_ms=until_ms,
         seed=scenario.seed,
+        autoscaler=_autoscaler(scenario),
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+
+
+def _autoscaler(scenario: Scenario) -> Autoscaler | None:
+    scaled = {each.name: each.autoscaling for each in scenario.service}
+    policies = {name: table.policy() for name, table in scaled.items() if table is not None}
+    return Autoscaler(policies) if policies else None
 
 
 def scheduler_config(scenario: Scenario) -> SchedulerConfig:

@@ -76,9 +76,22 @@ def random_scenario(seed: int) -> Scenario:
         "strategies": {RUN.strategy: _one(rng, CHAINS)},
         "faults": {RUN.faults: [_fault(rng, names, providers) for _ in range(rng.integers(0, 4))]},
     }
-    if images:
-        table["faults"][RUN.faults] += [_container_fault(containers) for _ in range(2)]
+    _add_autoscaling(np.random.default_rng([seed, 0xA57]), table["service"])
     return Scenario.model_validate(table)
+
+
+def _add_autoscaling(rng: Generator, services: list[dict[str, Any]]) -> None:
+    """Some services are scaled by a load that is level again after the faults."""
+    for service in services:
+        if service.get("scheduling_strategy") != "DAEMON" and rng.random() < 0.2:
+            loads = [{"at": n * FAULTS_S / 4, "value": float(rng.integers(200))} for n in range(5)]
+            service["autoscaling"] = {
+                "load": loads,
+                "target": 10.0,
+                "min_capacity": int(rng.integers(0, 4)),
+                "max_capacity": int(rng.integers(5, 25)),
+                "scale_in_cooldown": int(rng.integers(60, 600)),
+            }
 
 
 def _one(rng: Generator, values: Any) -> Any:
@@ -129,14 +142,6 @@ def _images(rng: Generator) -> dict[str, Any]:
     return {"main": {"layers": {"base": base, "app": own}}, "side": {"layers": {"base": base}}}
 
 
-def _container_fault(rng: Generator) -> dict[str, Any]:
-    at_s = int(rng.integers(FAULTS_S - 300))
-    table: dict[str, Any] = {"at": at_s, "until": at_s + int(rng.integers(1, 600))}
-    if rng.random() < 0.5:
-        return table | {"kind": "registry-failure"}
-    return table | {"kind": "slow-disk", "zone": _one(rng, ZONES), "factor": 5.0}
-
-
 def _fleet(rng: Generator, number: int) -> dict[str, Any]:
     return {
         "name": f"group{number}",
@@ -170,7 +175,7 @@ def _capacity_provider(rng: Generator, number: int) -> dict[str, Any]:
         "discount_percent": 60,
         "attributes": {"rack": f"r{number}"} if rng.random() < 0.7 else {},
         "managed_scaling": scaling if managed else False,
-        "managed_termination_protection": bool(managed and rng.random() < 0.5),
+        "managed_termination_protection": bool(managed and rng.random() < 0.7),
         "managed_draining": bool(rng.random() < 0.5),
     }
 
@@ -246,8 +251,10 @@ def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, 
     if kind == "insufficient-capacity":
         where = {"zone": _one(rng, ZONES)} if rng.random() < 0.5 else {}
         return table | where | {"until": at_s + int(rng.integers(1, 900))}
-    if kind == "partition":
+    if kind in ("partition", "registry-failure", "slow-disk"):
         table["until"] = at_s + int(rng.integers(1, 300))
+    if kind == "registry-failure":
+        return table
     if kind == "zone-loss" or rng.random() < 0.3:
         return table | {"zone": _one(rng, ZONES)}
     if providers and rng.random() < 0.5:

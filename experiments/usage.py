@@ -85,7 +85,9 @@ class Usage:
         """What the tasks of a command ask for; None for a daemon's."""
         if command.service is None:
             kind = self._asked[command.request, command.task_definition]
-            return replace(kind, capacity_provider=command.capacity_provider)
+            provider = command.capacity_provider
+            same = kind.capacity_provider == provider
+            return kind if same else replace(kind, capacity_provider=provider)
         call = self._services[command.service]
         call = msgspec.structs.replace(call, task_definition=command.task_definition)
         launch = self._launches.of_service(call)

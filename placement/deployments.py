@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from placement.errors import PlacementError
 from placement.messages import CircuitBreaker, CreateService
 from placement.tasks import Launch
 
@@ -238,6 +239,19 @@ class Service:
         return (
             len(self.primary.tasks) == self.desired_count == len(self.running)
             and not self.is_replacing
+        )
+
+
+def check_service(call: CreateService) -> None:
+    """Raises PlacementError where what a service is configured to makes no sense."""
+    if call.desired_count < 0:
+        raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
+    low, high = call.minimum_healthy_percent, call.maximum_percent
+    if call.scheduling_strategy == "DAEMON":
+        return
+    if not 0 <= low <= 100 <= high <= 200:
+        raise PlacementError(
+            f"minimumHealthyPercent {low} and maximumPercent {high}: expected 0 to 100, 100 to 200"
         )
 
 

@@ -135,6 +135,13 @@ class Engine:
             return Filled([], [], Failure(NO_ACTIVE_INSTANCES))
         return self.place_on(kind, self._select(kind, candidates))
 
+    def release(self, kind: TaskKind, row: int, devices: Sequence[int] = ()) -> None:
+        """Undo one booking of `kind` on `row` and the same `devices`."""
+        if self._made_runner is not None and not kind.devices:
+            self._made_runner.release(kind, row)
+        else:
+            self.cluster.release(kind, row, devices)
+
     def check(self, kind: TaskKind) -> None:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
         self.chain(kind)
@@ -189,10 +196,10 @@ class Engine:
             self._chains[kind] = tuple(map(self._strategy, kind.strategies))
         return self._chains[kind]
 
-    def look_ahead(self, now_ms: int, outlook: Outlook) -> None:
+    def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
         """Tell the strategies that plan of a new round; see `strategies.Planner`."""
         for planner in self._planners.values():
-            planner.look_ahead(now_ms, outlook, self)
+            planner.look_ahead(now_ms, outlook(), self)
 
     def _strategy(self, link: PlacementStrategy) -> Strategy:
         made: Strategy | None = self._planners.get(link)

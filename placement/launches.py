@@ -54,12 +54,16 @@ class Launches:
             raise PlacementError(f"unknown task definition {name!r}")
         return revisions[number - 1]
 
-    def of_run_task(self, call: m.RunTask) -> Launch:
-        """The launch of a RunTask call. Raises PlacementError as `definition` does."""
+    def of_run_task(self, call: m.RunTask, capacity_provider: str | None = None) -> Launch:
+        """The launch of a RunTask call, on a capacity provider where its strategy chose one.
+
+        Raises PlacementError as `definition` does.
+        """
         definition = self.definition(call.task_definition)
         group = call.group or f"family:{definition.family}"
         strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
-        kind = self._kind(call, definition, group, strategies, call.capacity_provider)
+        provider = capacity_provider or call.capacity_provider
+        kind = self._kind(call, definition, group, strategies, provider)
         return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
 
     def of_start_task(self, call: m.StartTask) -> Launch:

@@ -47,9 +47,13 @@ class TaskStatus(StrEnum):
     DEPROVISIONING = "DEPROVISIONING"
     STOPPED = "STOPPED"
 
+    __hash__ = str.__hash__  # Enum's own is a Python function, and this one is asked for often
+
 
 class StopCode(StrEnum):
     """Why a task stopped (ecs-semantics 4.2)."""
+
+    __hash__ = str.__hash__  # as above
 
     TASK_FAILED_TO_START = "TaskFailedToStart"
     ESSENTIAL_CONTAINER_EXITED = "EssentialContainerExited"

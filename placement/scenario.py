@@ -16,6 +16,7 @@ from pydantic import Field
 from placement.agent.settings import PullBehavior
 from placement.capabilities import AGENT_CAPABILITIES
 from placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
+from placement.scenario_autoscaling import AutoscalingTable
 from placement.scenario_capacity import CapacityProviderTable, CapacityStrategy
 from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
 from placement.scenario_fields import (
@@ -108,9 +109,10 @@ class CircuitBreakerTable(Table):
 class ServiceTable(Table):
     """A service, created at `at`; `scale` changes its desired count later, `deploy` its tasks.
 
-    A DAEMON has no count and no percents. `availability_zone_rebalancing` is on only where a
-    scenario says so: ECS's own default has changed twice (ecs-semantics 12.3). Without a
-    `capacity_provider_strategy` it has the cluster's default; an empty one is launch type EC2.
+    `autoscaling` changes the count as its load does. A DAEMON has no count and no percents.
+    `availability_zone_rebalancing` is on only where a scenario says so: ECS's own default has
+    changed twice (ecs-semantics 12.3). Without a `capacity_provider_strategy` it has the cluster's
+    default; an empty one is launch type EC2.
     """
 
     name: str
@@ -127,6 +129,7 @@ class ServiceTable(Table):
     maximum_percent: Annotated[int, Field(ge=100, le=200, strict=True)] = 200
     circuit_breaker: CircuitBreakerTable | None = None
     availability_zone_rebalancing: bool = False
+    autoscaling: AutoscalingTable | None = None
     capacity_provider_strategy: CapacityStrategy | None = None
 
 

@@ -11,6 +11,7 @@ from placement.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
 from placement.model import PlacementConstraint, PlacementStrategy, TaskDefinition, TaskKind
 from placement.query import parse_query
 from placement.scenario import Fault, Scenario, ServiceTable, WorkloadTable
+from placement.scenario_autoscaling import autoscaling_problems
 from placement.scenario_container_checks import container_problems
 from placement.scenario_fleet import Fleet, did_you_mean, unknown
 from placement.scenario_settings import settings_problems
@@ -47,6 +48,7 @@ def scenario_problems(
         *_names(scenario, tables),
         *_scales(scenario),
         *_deploys(scenario),
+        *_autoscaling(scenario),
         *_chains(scenario, tables, strategies, fleet),
         *_constraints(scenario, tables, fleet),
         *_faults(scenario, fleet),
@@ -132,6 +134,16 @@ def _deploys(scenario: Scenario) -> Iterator[Problem]:
             if name is not None and name not in scenario.task_definitions:
                 what = unknown("task definition", name, scenario.task_definitions)
                 yield f"{place}.task_definition", what
+
+
+def _autoscaling(scenario: Scenario) -> Iterator[Problem]:
+    for index, service in enumerate(scenario.service):
+        if service.autoscaling is None:
+            continue
+        place = f"service[{index}].autoscaling"
+        if service.scheduling_strategy == "DAEMON":
+            yield place, "a DAEMON has no desired count to scale"
+        yield from autoscaling_problems(place, service.autoscaling)
 
 
 def _chains(

@@ -139,7 +139,7 @@ class Scheduler:
                 self._handlers[type(event)](event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
-        self.engine.look_ahead(now_ms, Outlook(self))
+        self.engine.look_ahead(now_ms, lambda: Outlook(self))
         self._services.settle(now_ms)
         self._start_waiting(self.waiting.place(self.engine, self.tasks))
         self._expire()
@@ -154,9 +154,12 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has something to do even if no event comes; None: never."""
-        members = (self.waiting, self._services, self.providers)
-        deadlines = (member.deadline_ms for member in members)
-        return min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
+        earliest = None
+        for member in (self.waiting, self._services, self.providers):
+            at_ms = member.deadline_ms
+            if at_ms is not None and (earliest is None or at_ms < earliest):
+                earliest = at_ms
+        return earliest
 
     @property
     def services(self) -> dict[str, Service]:
@@ -187,7 +190,8 @@ class Scheduler:
         counts = deal(strategy, call.count, [0] * len(strategy))
         for item, count in zip(strategy, counts, strict=True):
             if count:
-                self.requests.append((launch.on(item.capacity_provider), count))
+                there = self.launches.of_run_task(call, item.capacity_provider)
+                self.requests.append((there, count))
 
     def _start_task(self, call: m.StartTask) -> None:
         self._starts.append((self.launches.of_start_task(call), call.instances))
@@ -252,19 +256,22 @@ class Scheduler:
                 self._out.append(m.TasksStopped(tuple(lost), event.stop_code, reason))
 
     def _tasks_changed(self, event: m.TasksChanged) -> None:
-        before = self.tasks.status
-        failed = [t for t in event.tasks if before[t] is not TaskStatus.RUNNING]
-        changed = [task for task in event.tasks if self.tasks.advance(task, event.status)]
-        if event.status is TaskStatus.STOPPED:
-            ended = [task for task in changed if self.tasks.alive(task)]
-            for task in set(ended).intersection(failed):
-                self._services.failed_to_start(task, self.now_ms)
-            self._end(ended)
+        tasks, services = self.tasks, self._services
+        if event.status is not TaskStatus.STOPPED:
+            changed = [task for task in event.tasks if tasks.advance(task, event.status)]
+            services.touch(changed)
+            if event.status is TaskStatus.RUNNING:
+                for task in changed:
+                    services.ran(task, self.now_ms)
             return
-        self._services.touch(changed)
-        if event.status is TaskStatus.RUNNING:
-            for task in changed:
-                self._services.ran(task, self.now_ms)
+        ended = []
+        for task in event.tasks:
+            ran = tasks.status[task] is TaskStatus.RUNNING
+            if tasks.advance(task, TaskStatus.STOPPED) and tasks.alive(task):
+                ended.append(task)
+                if not ran:
+                    services.failed_to_start(task, self.now_ms)
+        self._end(ended)
 
     def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
         self._services.judged(event.tasks, event.healthy)
@@ -292,8 +299,9 @@ class Scheduler:
             if row == NOWHERE:
                 self.waiting.remove(launch.kind, task)
             else:
-                self.cluster.release(launch.kind, row, self.tasks.devices(task))
-            self._services.remove(task)
+                self.engine.release(launch.kind, row, self.tasks.devices(task))
+            if launch.service is not None:
+                self._services.remove(task)
 
     # --- single tasks ---------------------------------------------------------------------------
 

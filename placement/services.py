@@ -17,7 +17,13 @@ from placement import messages as m
 from placement.capacity import CapacityProviders
 from placement.capacity_strategy import check_strategy, deal
 from placement.daemons import plan_daemon
-from placement.deployments import Alarms, Deployment, Service, breaker_threshold
+from placement.deployments import (
+    Alarms,
+    Deployment,
+    Service,
+    breaker_threshold,
+    check_service,
+)
 from placement.engine import Engine, Filled, joined
 from placement.errors import PlacementError
 from placement.launches import Launches
@@ -126,7 +132,7 @@ class Services:
             self._rebalanced.pop(service.name, None)
 
     def _launch(self, call: m.CreateService) -> Launch:
-        _check(call)
+        check_service(call)
         check_strategy(call.capacity_provider_strategy or ())
         launch = self._launches.of_service(call)
         self._engine.check(launch.kind)
@@ -250,6 +256,8 @@ class Services:
         """Bring every service that something happened to, or that lacks tasks, to its count."""
         cluster = self._engine.cluster
         self._touched.update(self._alarms.due(now_ms))
+        if not (self._touched or self._short or self._status_version != cluster.status_version):
+            return
         if self._status_version != cluster.status_version:
             # An instance that is new, or back, may be in a zone that a service has too few in.
             self._touched.update(self._rebalanced)
@@ -386,15 +394,3 @@ def _scaling(service: Service) -> str:
 
 def _rebalancing(service: Service) -> str:
     return f"Availability-zone rebalancing initiated by (deployment {service.primary.id})"
-
-
-def _check(call: m.CreateService) -> None:
-    if call.desired_count < 0:
-        raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
-    low, high = call.minimum_healthy_percent, call.maximum_percent
-    if call.scheduling_strategy == "DAEMON":
-        return
-    if not 0 <= low <= 100 <= high <= 200:
-        raise PlacementError(
-            f"minimumHealthyPercent {low} and maximumPercent {high}: expected 0 to 100, 100 to 200"
-        )

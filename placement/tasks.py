@@ -30,6 +30,8 @@ class Launch:
 
     def on(self, capacity_provider: str | None) -> Launch:
         """The same, on the instances of a capacity provider; None: on any."""
+        if self.kind.capacity_provider == capacity_provider:
+            return self
         return replace(self, kind=replace(self.kind, capacity_provider=capacity_provider))
 
 
@@ -82,7 +84,8 @@ class TaskTable:
 
     def advance(self, task: int, status: TaskStatus) -> bool:
         """Take over a reported lastStatus; False for a report of the past."""
-        if _ORDER[status] <= _ORDER[self.status[task]]:
+        before = self.status[task]
+        if before is status or _ORDER[status] <= _ORDER[before]:
             return False
         self.status[task] = status
         if status is TaskStatus.STOPPED and self.instance[task] != NOWHERE:

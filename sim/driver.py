@@ -14,6 +14,7 @@ from typing import Any
 
 import simpy
 
+from placement.autoscaling import Autoscaler
 from placement.client import Arrival, Client
 from placement.messages import (
     Command,
@@ -53,6 +54,7 @@ class SimDriver:
         containers: what containers do, and what their images weigh.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
+        autoscaler: scales services by their load; None: nobody does.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
     """
@@ -67,6 +69,7 @@ class SimDriver:
         containers: ContainerModels = DEFAULT_CONTAINERS,
         until_ms: int,
         seed: int,
+        autoscaler: Autoscaler | None = None,
         capacity_providers: Iterable[CapacityProviderTable] = (),
         instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
     ) -> None:
@@ -101,6 +104,9 @@ class SimDriver:
         )
         self._client_alarm = Alarm(self._env, self._call)
         self._client_alarm.set(self._client.next_ms)
+        self._autoscaler = autoscaler
+        if autoscaler is not None:
+            Alarm(self._env, self._scale).set(autoscaler.next_ms)
         self._start_processes(fleet, faults)
 
     # --- the Driver protocol ----------------------------------------------------------------------
@@ -119,6 +125,8 @@ class SimDriver:
             env.step()
         if self._news:
             news, self._news = self._news, []
+            if self._autoscaler is not None:
+                self._autoscaler.take(news)
             return news
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
@@ -128,6 +136,8 @@ class SimDriver:
 
     def execute(self, command: Command) -> None:
         """Take up a command; notices go to the client."""
+        if self._autoscaler is not None:
+            self._autoscaler.take((command,))
         if isinstance(command, StartTasks):
             self._lives.start(command)
         elif isinstance(command, StopTasks):
@@ -193,6 +203,11 @@ class SimDriver:
             if isinstance(call, RegisterTaskDefinition):
                 self._lives.definitions.register(call.document)
         return self._client.next_ms
+
+    def _scale(self) -> int | None:
+        assert self._autoscaler is not None
+        self._news += self._autoscaler.due(self.now_ms())
+        return self._autoscaler.next_ms
 
     def _tell_lost(self, notice: TasksStopped) -> None:
         counts = self._lives.lost(notice.tasks)

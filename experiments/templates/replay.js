@@ -108,6 +108,9 @@
       (sum, members) => sum + LABEL + GAP + Math.ceil(members.length / Math.floor(width / size)) * size, 0);
     pitch = 88;
     while (pitch > 5 && tall(pitch) > 560) pitch -= 1;
+    // A row for each zone, where squares stay large enough for that.
+    const row = Math.floor(width / Math.max(1, ...[...zones.values()].map((members) => members.length)));
+    if (row >= 34) pitch = Math.min(pitch, row);
     const columns = Math.floor(width / pitch);
     layout = [];
     const labels = [];

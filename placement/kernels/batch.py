@@ -14,6 +14,7 @@ from placement.kernels.layout import (
     SHIFT,
     Array,
     Blocks,
+    Freed,
     Fresh,
     Kinds,
     Parts,
@@ -147,3 +148,32 @@ def choose(kinds: Kinds, state: State, rng: Generator | None) -> int:
 def candidate_rows(kinds: Kinds, state: State) -> int:
     """List the instances on which the only kind fits in `state.rows`; returns how many."""
     return candidates(kinds, state, 0)
+
+
+@entry
+def free(
+    state: Freed,
+    demand: Array,
+    ports: Array,
+    slot: int,
+    row: int,
+    version: int,
+) -> None:
+    """The same effect as `Cluster.release` of a kind without devices, but for its totals.
+
+    Args:
+        demand: (R,), ports: (W,), slot: what the kind gives back, and its group's row of `counts`.
+        version: of the cluster from now on.
+    """
+    for column in range(demand.shape[0]):
+        state.remaining[row, column] += demand[column]
+    for word in range(ports.shape[0]):
+        state.ports[row, word] &= ~ports[word]
+    state.tasks[row] -= 1
+    if state.tasks[row] == 0:
+        state.expected_exit_ms[row] = 0
+    state.counts[slot, row] -= 1
+    for attribute in range(state.codes.shape[0]):
+        state.totals[attribute, slot, state.codes[attribute, row]] -= 1
+    state.changed_at[row] = version
+    state.log[version % LOG_ROWS] = row

@@ -80,6 +80,20 @@ class State(NamedTuple):
     rows: Array  # (n,) int64: room for a list of candidates
 
 
+class Freed(NamedTuple):
+    """What of the cluster's columns changes when a task ends; see `State`."""
+
+    remaining: Array
+    ports: Array
+    tasks: Array
+    expected_exit_ms: Array  # (n or more,) int64
+    counts: Array
+    codes: Array
+    totals: Array
+    changed_at: Array
+    log: Array
+
+
 class Parts(NamedTuple):
     """F forms and their P parts, and how far every kind has got in each."""
 

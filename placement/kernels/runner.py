@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import typeof
 
 from placement.batch import UNPLACED
 from placement.cluster import IntArray
 from placement.columns import Kept
 from placement.constraints import devices_free
-from placement.kernels.batch import candidate_rows, choose, place
+from placement.kernels.batch import candidate_rows, choose, free, place
 from placement.kernels.failures import Explainer
 from placement.kernels.forms import make_forms, no_forms
-from placement.kernels.layout import SHIFT, Array, State
+from placement.kernels.layout import SHIFT, Array, Freed, State
 from placement.kernels.plan import COMPILED_CHECKS, Link, Plan, chain_links, make_plan
 from placement.kernels.standing import Standing
 from placement.model import TaskKind
@@ -38,6 +39,8 @@ class Runner:
         self._standing: Standing | None = None
         self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
         self._misses = 0
+        self._freed: Freed | None = None
+        self._free: Any = None
         self._rows = np.empty(0, np.int64)  # room for a list of candidates, made once: see State
 
     def takes(self, kind: TaskKind) -> bool:
@@ -121,6 +124,21 @@ class Runner:
             cluster.settle(group)
         self._asked, self._misses = {}, 0
         return self._standing
+
+    def release(self, kind: TaskKind, row: int) -> None:
+        """`Cluster.release` of a kind without devices, in machine code."""
+        cluster = self._engine.cluster
+        known = self._freed
+        if known is None or not cluster.still_has(known):
+            self._freed, self._free = (known := Freed(*cluster.freed_columns())), None
+        demand, ports = cluster.demand(kind), cluster.host_ports.mask(kind)
+        slot = cluster.slot(kind.group)
+        arguments = known, demand, ports, slot, row, cluster.version + 1
+        if self._free is None:
+            compiled: Any = free
+            self._free = compiled.compile(tuple(map(typeof, arguments)))
+        self._free(*arguments)
+        cluster.freed_one(kind)
 
     def candidates(self, kind: TaskKind) -> IntArray:
         """Ascending rows on which one more task of any `kind` fits, taken or not."""

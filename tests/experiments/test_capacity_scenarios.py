@@ -6,13 +6,20 @@ The numbers in comments are those of the run; assertions leave room for small ch
 from __future__ import annotations
 
 from functools import cache
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from experiments.console import print_table
 from experiments.load import load_scenario
+from experiments.optimize import answer_scenario
+from experiments.report import write_report
+from experiments.results import capacity_frame
 from experiments.simulate import RunResult, simulate
+from placement.errors import SpecError
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "scenarios" / "capacity"
 
@@ -116,6 +123,28 @@ def test_nothing_scales_in_while_a_task_is_left_on_every_instance():
     assert packed.samples[-1][packed.sample_fields.index("present")] == 2
 
 
+def test_the_report_and_the_tables_show_capacity(tmp_path):
+    loaded = load_scenario(FOLDER / "oscillation.toml")
+    runs = list(results("oscillation").values())
+    write_report(loaded.scenario, runs, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    for words in (
+        "CapacityProviderReservation",
+        "0 to 4 of m5.large in 2 zones, on-demand, target 100 %, not protected",
+        "asg: managed_termination_protection = True",
+        "instance-hours",
+    ):
+        assert words in page
+    frame = capacity_frame(runs)
+    assert list(frame["percent"][:2]) == [100.0, 100.0]
+    assert len(frame) == 2 * 240
+    console = Console(width=120, record=True, file=StringIO())
+    print_table(runs, console)
+    shown = console.export_text()
+    assert "launched" in shown
+    assert "CapacityProviderReservation" in shown
+
+
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
 def test_what_is_up_is_paid_for(file):
     """Dollars are N, as the metric has it each minute, times the price, but for broken minutes."""
@@ -130,3 +159,9 @@ def test_what_is_up_is_paid_for(file):
         by_minute = sum(n for _, _, _, n, _, _ in result.points) / 60
         changes = float(result.metrics["launches"] or 0) * 2
         assert abs(hours - by_minute) <= changes / 60 + 1e-9, strategy
+
+
+def test_a_plan_for_instances_that_are_there_needs_some():
+    scenario = load_scenario(FOLDER / "spread.toml").scenario
+    with pytest.raises(SpecError, match="goal placement is about instances that are there"):
+        answer_scenario(scenario, "placement")

@@ -57,7 +57,7 @@ def test_the_smallest_task_is_the_smallest_dimension_by_dimension():
 def test_without_tasks_or_without_instances_nothing_is_stranded():
     [row] = leftovers(0, ["CPU"], np.array([[9]]), np.array([[0]]), {})
     assert (row.stranded_smallest, row.stranded_mean, row.fragmented) == (0, 0, 0)
-    assert Recorder()._leftovers(0) == []
+    assert Recorder()._frame()[1] == []
 
 
 def test_the_most_frequent_kinds_stand_for_all():

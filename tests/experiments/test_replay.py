@@ -126,6 +126,18 @@ def test_what_happened_is_listed_with_its_kind():
     assert statuses == {0: DRAINING, 1: replay_frames.ACTIVE, 2: GONE}
 
 
+def test_an_instance_that_registers_again_is_there_again():
+    world = Driven()
+    world.round(definition(), instance(0), instance(0))
+    world.round(gone(0))
+    frames = followed(world.rounds)
+    assert frames.document()["frames"]["counters"][-1][3] == 0
+    world.round(instance(0))
+    document = followed(world.rounds).document()
+    assert document["frames"]["counters"][-1][3] == 1
+    assert unpacked(document)[-1][0][0] == replay_frames.ACTIVE
+
+
 def test_instances_that_are_cut_off_are_marked():
     loaded = load_scenario(SCENARIOS / "deployments.toml")
     scheduler, driver = world(loaded, Run("ecs-default", "shared", "partition"), 660_000)
@@ -230,3 +242,40 @@ def test_what_is_not_a_journal_is_refused(tmp_path, capsys):
         assert main(["replay", str(tmp_path / "j.jsonl.gz")]) == 2
         assert "j.jsonl.gz" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "none.jsonl.gz")]) == 2
+
+
+def test_a_run_with_a_capacity_provider_is_drawn():
+    loaded = load_scenario(SCENARIOS / "capacity" / "scale_in.toml")
+    run = next(loaded.scenario.runs())
+    scheduler, driver = world(loaded, run, loaded.scenario.duration)
+    frames = Frames()
+    run_loop(scheduler, driver, frames)
+    document = frames.document()
+    texts = " ".join(text for _, _, text, _ in document["events"])
+    assert "instances wanted" in texts
+    present = [row[3] for row in document["frames"]["counters"]]
+    prices = [row[-1] for row in document["frames"]["counters"]]
+    assert max(present) > 0
+    assert max(prices) > 0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+def test_play_goes_on_and_every_choice_draws(written, rounds, tmp_path):
+    script = """<script>setTimeout(() => {
+      document.getElementById("frame").value = 0;
+      document.getElementById("frame").dispatchEvent(new Event("input"));
+      document.getElementById("by").value = "2";
+      document.getElementById("by").dispatchEvent(new Event("change"));
+      document.querySelector("#legend button").click();
+      document.querySelectorAll("#events li")[0].click();
+      document.getElementById("play").click();
+    }, 800);</script>"""
+    page_text = written.read_text().replace("</body>", script + "</body>")
+    (tmp_path / "played.html").write_text(page_text)
+    dom = dom_of((tmp_path / "played.html").as_uri(), tmp_path / "profile")
+    assert ">Pause</button>" in dom
+    assert 'aria-pressed="true"' in dom
+    shown = re.search(r'<output id="time"[^>]*>(\d+):(\d+):(\d+)', dom).groups()
+    ms = sum(int(part) * unit for part, unit in zip(shown, (3_600_000, 60_000, 1000), strict=True))
+    times = followed(rounds).document()["frames"]["ms"]
+    assert times[3] <= ms < times[-1]

@@ -111,10 +111,10 @@ PLANTED = {
         "_busy",
         lambda busy: lambda self: (self._engine.cluster.running_tasks_count > 0) | busy(self),
     ),
-    "nothing is protected from scale-in": (
+    "a group grows while instances warm up": (
         CapacityProviders,
-        "_protect",
-        lambda protect: lambda self, provider, busy: protect(self, provider, busy & False),
+        "launched",
+        lambda launched: lambda self, event, now_ms: launched(self, event, -(10**9)),
     ),
     "starts are told twice": (
         Scheduler,

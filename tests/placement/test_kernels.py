@@ -69,7 +69,8 @@ class Twins:
 
     def release(self, number):
         kind, row, devices = self.placed.pop(number % len(self.placed))
-        self.do(lambda cluster: cluster.release(kind, row, devices))
+        for engine in self.engines:
+            engine.release(kind, row, devices)
 
     def compare(self):
         fast, slow = (engine.cluster for engine in self.engines)
