@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -92,6 +93,47 @@ def test_an_engine_is_reached_by_tls_whatever_ca_the_environment_names(boot, tmp
     finally:
         connection.close()
         near.close()
+
+
+@pytest.fixture
+def ssh(boot, tmp_path, monkeypatch):
+    """The ssh:// address of an engine whose machine lets us in by key, and the user's ssh."""
+    if shutil.which("sshd") is None or shutil.which("ssh") is None:
+        pytest.skip("NOT TESTED: no sshd")
+    engine = boot()
+    for name in ("host", "user"):
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(key, check=True)
+    (tmp_path / "sshd").write_text(
+        f"HostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/user.pub\nStrictModes no\n"
+        f"Port 2222\nListenAddress 127.0.0.1\nPidFile none\nPermitRootLogin yes\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    command = [shutil.which("sshd"), "-D", "-f", str(tmp_path / "sshd")]
+    process = subprocess.Popen(engine.entering(*command), stderr=subprocess.DEVNULL)
+    near = Forward(engine, 2222)
+    (tmp_path / "config").write_text(
+        f"IdentityFile {tmp_path}/user\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n"
+    )
+    wrapper = tmp_path / "bin" / "ssh"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    yield f"ssh://root@127.0.0.1:{near.port}{engine.socket}"
+    near.close()
+    kill_inside(process)
+
+
+def test_an_engine_is_reached_by_the_users_own_ssh(ssh):
+    table = EnginesTable.model_validate({"engine": [{"url": ssh}], "call_timeout": "5s"})
+    connection = Connection(table.engine[0], table)
+    try:
+        time.sleep(0.5)
+        connection.check(5)
+        assert connection.has_image(IMAGE)
+    finally:
+        connection.close()
 
 
 class Forward:
