@@ -15,6 +15,7 @@ from numpy.random import Generator
 from placement.agent import runtime as r
 from placement.model import ContainerDefinition, TaskDefinition
 from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
+from sim.machines import Machines
 from sim.models import Sampler, sampler
 from sim.pulls import Pulls
 
@@ -102,13 +103,20 @@ class _Role:
 class Containers:
     """Takes actions of the agents, and says in time what came of them.
 
-    `slow`: by instance, how many times longer pulls and starts take there than they would.
+    `slow`: by instance, how many times longer pulls and starts take there than they would. Starts
+    slow each other down where `machines` are given.
     """
 
     def __init__(
-        self, models: ContainerModels, start_ms: Sampler, stop_ms: Sampler, rng: Generator
+        self,
+        models: ContainerModels,
+        start_ms: Sampler,
+        stop_ms: Sampler,
+        rng: Generator,
+        machines: Machines | None = None,
     ) -> None:
         self.models, self._rng = models, rng
+        self.machines = machines
         self.slow: dict[int, float] = {}
         self._start_ms, self._stop_ms = start_ms, stop_ms
         self.pulls = Pulls(models.images, models.pulls)
@@ -156,7 +164,15 @@ class Containers:
         elif isinstance(action, r.StartContainer):
             self._turn(key)
             delay_ms = round(self._start_ms(1)[0] * self.slow.get(instance, 1))
-            self._say(now_ms + delay_ms, instance, r.Started(*key))
+            if self.machines is None:
+                self._say(now_ms + delay_ms, instance, r.Started(*key))
+            else:
+                turn = self._turns[key]
+
+                def started(at_ms: int) -> None:
+                    self._say(at_ms, instance, r.Started(*key), turn)
+
+                self.machines.start(instance, delay_ms, now_ms, started)
         elif isinstance(action, r.StopContainer):
             self._stop(instance, key, action.timeout_s * 1000, now_ms)
 
@@ -198,9 +214,13 @@ class Containers:
             for each in definition.containers
         }
 
-    def _say(self, at_ms: int, instance: int, event: r.RuntimeEvent) -> None:
+    def _say(
+        self, at_ms: int, instance: int, event: r.RuntimeEvent, turn: int | None = None
+    ) -> None:
+        """`turn`: of the container, as of when this was begun; default: as of now."""
         self._count += 1
-        turn = self._turns.get((event.task, event.container), 0)
+        if turn is None:
+            turn = self._turns.get((event.task, event.container), 0)
         heapq.heappush(self._events, (at_ms, self._count, instance, turn, event))
 
     def _turn(self, key: Key) -> None:

@@ -29,14 +29,16 @@ from placement.messages import (
     TasksStopped,
 )
 from placement.model import StopCode
-from placement.scenario import Fault, InstanceSpec, InstanceTypeTable, Models
+from placement.scenario import Fault, InstanceSpec, InstanceTypeTable
 from placement.scenario_capacity import CapacityProviderTable
+from placement.scenario_models import Models
 from sim.alarm import Alarm
 from sim.auto_scaling import AutoScaling
 from sim.containers import ContainerModels, Containers
 from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.lives import Lives
+from sim.machines import machines_of
 from sim.models import sampler, stream
 from sim.throttling import calls_of
 
@@ -84,6 +86,7 @@ class SimDriver:
             sampler(models.start, stream(seed, "container start")),
             sampler(models.stop, stream(seed, "container stop")),
             stream(seed, "containers"),
+            machines_of(models),
         )
         self._pulls = runtime.pulls
         self._faults = Faults(
