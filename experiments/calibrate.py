@@ -58,7 +58,7 @@ def measure(
     bench = Bench(engines, image)
     took: defaultdict[tuple[str, int, int], list[float]] = defaultdict(list)
     try:
-        bench.prepare(image)
+        bench.prepare(image, pull)
         bench.lives(len(engines.engine), 1, 1)  # the first is slow
         for turn in range(_TURNS):
             for count, at_once in levels(len(engines.engine)):
@@ -76,15 +76,15 @@ def measure(
 def _show(content: dict[str, Any]) -> None:
     print(f"{'step':8} engines x calls    n    p50 s    p95 s  modelled p50  KS p")
     for row in content["fits"]:
-        modelled = f"{row['modelled_p50_s']:12.3f}" if "modelled_p50_s" in row else " " * 12
         level = f"{row['engines']} x {row['at_once']}"
         times = f"{row['p50_s']:8.3f} {row['p95_s']:8.3f}"
+        modelled = f"{row['modelled_p50_s']:12.3f}"
         print(f"{row['step']:8} {level:15} {row['n']:4} {times}  {modelled}  {row['p']:.3f}")
     for row in content["pull_fits"]:
         print(f"pull {row['image']} ({row['mib']:.1f} MiB): p50 {row['p50_s']:.3f} s, n {row['n']}")
     models = content["models"]
     shared = "shared by all engines" if models["servers_shared"] else "of each engine"
-    print(f"start {_text(models['start'])}, stop {_text(models['stop'])}")
+    print(", ".join(f"{step} {_text(models[step])}" for step in ("create", "start", "stop")))
     print(f"servers {models['servers']}, {shared}")
 
 

@@ -29,10 +29,7 @@ _SERVERS = np.geomspace(0.1, 100, 601)
 
 
 class Level(msgspec.Struct, frozen=True):
-    """Samples (seconds) of one step: `at_once` calls were under way on each of `engines` engines.
-
-    The step `launch` is a create and the start after it: all that a task's start takes.
-    """
+    """Seconds that a step took: `at_once` calls were under way on each of `engines` engines."""
 
     step: str
     engines: int
@@ -123,8 +120,7 @@ def calibration(
     levels: Sequence[Level], pulled: Sequence[Pulled], callers: int, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of a calibration file."""
-    launches = [level for level in levels if level.step == "launch"]
-    servers, shared = fit_servers(launches)
+    servers, shared = fit_servers([level for level in levels if level.step == "start"])
     works = {
         step: [
             seconds / slowness(level, servers, shared)
@@ -132,11 +128,10 @@ def calibration(
             if level.step == step
             for seconds in level.seconds
         ]
-        for step in ("launch", "stop")
+        for step in ("create", "start", "stop")
     }
     models = {
-        "start": _distribution(works["launch"]),
-        "stop": _distribution(works["stop"]),
+        **{step: _distribution(seconds) for step, seconds in works.items()},
         "servers": round(servers, 3),
         "callers": callers,
         "servers_shared": shared,
@@ -166,10 +161,8 @@ def _described(
 ) -> dict[str, Any]:
     row = {"step": level.step, "engines": level.engines, "at_once": level.at_once}
     row |= _summary(level.seconds)
-    if level.step in works:
-        alone_s = float(np.median(works[level.step]))
-        row["modelled_p50_s"] = round(alone_s * slowness(level, servers, shared), 4)
-    return row
+    alone_s = float(np.median(works[level.step]))
+    return {**row, "modelled_p50_s": round(alone_s * slowness(level, servers, shared), 4)}
 
 
 def _summary(seconds: Sequence[float]) -> dict[str, Any]:

@@ -121,11 +121,13 @@ def remove_all(engines: EnginesTable, cluster: str, run: str) -> Leftovers:
 def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
     """The header and rounds of the journal; a new one gets its header."""
     written = journal.read()
-    digest = _digest(order.scenario, order.run)
-    if written is None:
+    digest = _digest(order)
+    if written is None or not written[1]:
+        # Nothing was asked of the engines yet, but they may have a network with this label.
+        identity = uuid.uuid4().hex if written is None else written[0].run[ID]
         facts = {
             **about(order.loaded, order.run),
-            ID: uuid.uuid4().hex,
+            ID: identity,
             SCENARIO: digest,
             ENGINES: order.engines.model_dump_json(),
         }
@@ -134,14 +136,17 @@ def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
         journal.begin(header)
         return header, []
     if written[0].run[SCENARIO] != digest:
-        what = "a run of another scenario, or of another version of this one, was broken off here"
+        what = "a run of another scenario, or of other engines, was broken off here"
         cure = f"end it by `stowplan down --cluster {order.cluster.name}`, or name another cluster"
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
     return written
 
 
-def _digest(scenario: Scenario, run: Run) -> str:
-    return hashlib.sha256(f"{scenario.model_dump_json()} {run.id}".encode()).hexdigest()
+def _digest(order: Order) -> str:
+    """Differs where a replay would; patience with engines may change."""
+    engines = [engine.model_dump_json() for engine in order.engines.engine]
+    what = [order.loaded.scenario.model_dump_json(), order.run.id, *engines]
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()
 
 
 def check_engines(order: Order, run: str) -> None:

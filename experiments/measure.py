@@ -40,14 +40,23 @@ class Bench:
         self.connections = [Connection(table, settings) for table in settings.engine]
         self._hands = [Hands(connection, {}) for connection in self.connections]
 
-    def prepare(self, image: str) -> None:
-        """See that every engine answers and has the image."""
+    def prepare(self, image: str, pulled: Sequence[str]) -> None:
+        """See that every engine answers and has the image.
+
+        Raises:
+            SpecError: an engine has what is to be pulled; it is not ours to remove.
+        """
         labels = {names.CLUSTER: self.cluster, names.RUN: self.cluster}
         for connection in self.connections:
             connection.connect()
             connection.prepare(self.cluster, labels)
             if not connection.has_image(image):
                 connection.pull(image, None)
+        first = self.connections[0]
+        there = [name for name in pulled if first.has_image(name)]
+        what = f"{first.name} has it already; remove it there, or name another"
+        if there:
+            raise SpecError([(f"--pull {name}", what) for name in there])
 
     def clear(self) -> None:
         """Remove all that was made."""
@@ -62,19 +71,11 @@ class Bench:
             step: self._timed(placed, action, engines, at_once) for step, action in _ACTIONS.items()
         }
         self._timed(placed, lambda task: r.RemoveContainer(task, "c"), engines, at_once)
-        took["launch"] = [sum(pair) for pair in zip(took["create"], took["start"], strict=True)]
         return [Level(step, engines, at_once, tuple(seconds)) for step, seconds in took.items()]
 
     def pulls(self, image: str, count: int) -> Pulled:
-        """`count` pulls of an image on the first engine, which must not have it before.
-
-        Raises:
-            SpecError: it is there; it is not ours to remove.
-        """
+        """`count` pulls of an image on the first engine, which must not have it before."""
         connection = self.connections[0]
-        if connection.has_image(image):
-            what = f"{connection.name} has it already; remove it there, or name another"
-            raise SpecError([(f"--pull {image}", what)])
         took = []
         for _ in range(count):
             began = time.monotonic()

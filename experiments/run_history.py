@@ -39,7 +39,8 @@ class History:
     """Call it with each round, in order."""
 
     lives: dict[Key, Life] = field(default_factory=dict)
-    _names: list[str] = field(default_factory=list)
+    _names: dict[int, str] = field(default_factory=dict)
+    _there: set[int] = field(default_factory=set)
     _keys: dict[int, Key] = field(default_factory=dict)
     _counts: Counter[int | str] = field(default_factory=Counter)
     _holds: set[int] = field(default_factory=set)
@@ -49,11 +50,11 @@ class History:
         """Take in one round."""
         for message in (*entry.accepted(), *entry.commands):
             if isinstance(message, m.InstanceRegistered):
-                self._names.append(message.ec2_instance_id)
-                self._state ^= hash(message.ec2_instance_id)
+                self._names[message.instance] = message.ec2_instance_id
+                self._present(message.instance, True)
             elif isinstance(message, m.InstancesGone):
                 for number in message.instances:
-                    self._state ^= hash(self._names[number])
+                    self._present(number, False)
             elif isinstance(message, m.StartTasks):
                 self._place(message, entry.now_ms)
             elif isinstance(message, m.TasksChanged):
@@ -64,7 +65,7 @@ class History:
     @property
     def instances(self) -> set[str]:
         """The names of all that registered."""
-        return set(self._names)
+        return set(self._names.values())
 
     @property
     def makespan_ms(self) -> int:
@@ -75,8 +76,8 @@ class History:
     @property
     def starts_ms(self) -> list[int]:
         """From placed to RUNNING, of all tasks that came to run, ascending."""
-        lives = self.lives.values()
-        return sorted(life.running_ms - life.placed_ms for life in lives if life.running_ms)
+        lives = [(life.placed_ms, life.running_ms) for life in self.lives.values()]
+        return sorted(ran_ms - placed_ms for placed_ms, ran_ms in lives if ran_ms is not None)
 
     def timeline(self) -> list[tuple[int, int]]:
         """(ms since the first task was placed, tasks RUNNING from then on)."""
@@ -96,6 +97,12 @@ class History:
     def _begin_ms(self) -> int:
         return min((life.placed_ms for life in self.lives.values()), default=0)
 
+    def _present(self, instance: int, present: bool) -> None:
+        """An instance is there, or is not; both may be said again."""
+        if (instance in self._there) is not present:
+            self._there ^= {instance}
+            self._state ^= hash(self._names[instance])
+
     def _place(self, command: m.StartTasks, now_ms: int) -> None:
         owner = command.request if command.service is None else command.service
         assert owner is not None
@@ -110,10 +117,10 @@ class History:
         lives = [self.lives[self._keys[task]] for task in event.tasks if task in self._keys]
         if event.status is TaskStatus.RUNNING:
             for life in lives:
-                life.running_ms = life.running_ms or now_ms
+                life.running_ms = now_ms if life.running_ms is None else life.running_ms
         elif event.status is TaskStatus.STOPPED:
             for life in lives:
-                life.stopped_ms = life.stopped_ms or now_ms
+                life.stopped_ms = now_ms if life.stopped_ms is None else life.stopped_ms
             self._free(event.tasks)
 
     def _free(self, tasks: Iterable[int]) -> None:

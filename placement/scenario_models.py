@@ -23,11 +23,14 @@ class Models(Table):
         servers: beside n - 1 other starts and stops on its machine, one takes 1 + (n - 1) / servers
             times as long; none: they do not slow each other down. `callers`: starts at a time on an
             instance, the others wait. `servers_shared`: all instances are on one machine.
+        create: with `servers`, the call before a start, which all that starts at the same moment
+            makes first; none: it is part of the start.
     """
 
     calibration: str | None = None
     boot: Distribution = Distribution(mean=0)
     start: Distribution = _START
+    create: Distribution | None = None
     stop: Distribution = _STOP
     servers: Annotated[Number, Field(gt=0)] | None = None
     callers: Positive | None = None

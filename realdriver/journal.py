@@ -56,8 +56,9 @@ class DurableJournal:
         self._count += 1
 
     def begin(self, header: Header) -> None:
-        """Write the header of a new journal."""
-        self._write("INSERT INTO header VALUES (1, ?)", self._encoder.encode(header))
+        """Write the header, in place of one that no round followed."""
+        assert self._count == 0, "the header of rounds is never changed"
+        self._write("REPLACE INTO header VALUES (1, ?)", self._encoder.encode(header))
 
     def read(self) -> tuple[Header, list[Round]] | None:
         """What is written so far; None before the first `begin`."""

@@ -34,11 +34,10 @@ from placement.scenario_capacity import CapacityProviderTable
 from placement.scenario_models import Models
 from sim.alarm import Alarm
 from sim.auto_scaling import AutoScaling
-from sim.containers import ContainerModels, Containers
+from sim.containers import ContainerModels, runtime_of
 from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.lives import Lives
-from sim.machines import machines_of
 from sim.models import sampler, stream
 from sim.throttling import calls_of
 
@@ -81,13 +80,7 @@ class SimDriver:
         self._client = Client(arrivals, stream(seed, "client"))
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
         self._fleet = FleetColumns()
-        runtime = Containers(
-            containers,
-            sampler(models.start, stream(seed, "container start")),
-            sampler(models.stop, stream(seed, "container stop")),
-            stream(seed, "containers"),
-            machines_of(models),
-        )
+        runtime = runtime_of(containers, models, seed)
         self._pulls = runtime.pulls
         self._faults = Faults(
             *(self._env, self._fleet, runtime, self._news_of),

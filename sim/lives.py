@@ -262,7 +262,9 @@ class Lives:
         if self._machines is None:
             heapq.heappush(self._lives, (now + delay_ms, task, _RUNNING))
         else:
-            self._machines.start(instance, delay_ms, now, partial(self._come, task, _RUNNING))
+            create_ms = self._containers.create_ms
+            works = (delay_ms,) if create_ms is None else (create_ms(1)[0], delay_ms)
+            self._machines.start(instance, works, now, partial(self._come, task, _RUNNING))
 
     def _finish(self, task: int, instance: int, delay_ms: int, now: int) -> None:
         """A task that nobody plays begins to end."""

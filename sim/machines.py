@@ -23,11 +23,13 @@ _TINY = 1e-6
 
 @dataclass(slots=True)
 class _Call:
-    """`work_ms` is its time alone; `line` the instance in whose line it stands, None: in none."""
+    """`work_ms` is its time alone; `line` the instance in whose line it stands, None: in none;
+    `more` what is to be called once it is done, at the end of that line."""
 
     work_ms: float
     line: int | None
     done: Done
+    more: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Machines:
 
     Args:
         servers: see above; the larger, the less calls slow each other down.
-        callers: starts at a time on an instance; None: any number.
+        callers: calls of starts at a time on an instance; None: any number.
         shared: all instances are on one machine; else each is a machine.
     """
 
@@ -55,9 +57,12 @@ class Machines:
         self._busy: dict[int, int] = {}
         self._wakes: list[tuple[int, int]] = []
 
-    def start(self, instance: int, work_ms: float, now_ms: int, done: Done) -> None:
-        """Begin a start when its turn in the instance's line comes; `done` is told when it ends."""
-        call = _Call(work_ms, instance, done)
+    def start(self, instance: int, works_ms: tuple[float, ...], now_ms: int, done: Done) -> None:
+        """Make calls one after the other, each when its turn in the instance's line comes.
+
+        `done` is told when the last one ends.
+        """
+        call = _Call(works_ms[0], instance, done, works_ms[1:])
         if self._callers is not None and self._busy.get(instance, 0) >= self._callers:
             self._lines.setdefault(instance, deque()).append(call)
             return
@@ -88,7 +93,11 @@ class Machines:
                     self._advance_line(call.line, now_ms)
             self._wake(number)
             for call in ended:
-                call.done(now_ms)
+                if call.more:
+                    assert call.line is not None
+                    self.start(call.line, call.more, now_ms, call.done)
+                else:
+                    call.done(now_ms)
 
     # --- inside -----------------------------------------------------------------------------------
 

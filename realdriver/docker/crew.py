@@ -19,6 +19,7 @@ Job = Callable[[], None]
 
 # As many calls at a time: enough for an engine to be busy; more only make each start slower.
 CALLERS, _PULLERS, _STOPPERS, _SWEEPERS = 4, 4, 16, 2
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,12 @@ class Crew:
         Thread(target=self._watch, daemon=True).start()
 
     def close(self) -> None:
-        """No further job is begun; what is under way ends by itself."""
+        """No further job is begun. What would make a container is awaited, if not for long: it
+        might appear after everything else was removed."""
         self._closed.set()
         for workers in (self.call, self.pull, self.stop, self.sweep):
             workers.close()
+        self.call.join(_PATIENCE_S)
 
     # --- the watcher ------------------------------------------------------------------------------
 
@@ -158,9 +161,9 @@ class _Workers:
     def __init__(self, count: int, inbox: SimpleQueue[object]) -> None:
         self._inbox = inbox
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._count = count
-        for _ in range(count):
-            Thread(target=self._work, daemon=True).start()
+        self._threads = [Thread(target=self._work, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     def __call__(self, job: Job) -> None:
         """Do this when its turn comes."""
@@ -170,8 +173,14 @@ class _Workers:
         """Begin no further job."""
         while not self._jobs.empty():
             self._jobs.get()
-        for _ in range(self._count):
+        for _ in self._threads:
             self._jobs.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait for what is under way, at most so long."""
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0, end - time.monotonic()))
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -27,7 +27,7 @@ def made(servers=2.5, shared=True, count=60, median_s=0.6, sigma=0.2):
     """Levels as the model has them: every step, samples of lognormals of known parameters."""
     rng = np.random.default_rng(5)
     levels = []
-    for step, alone_s in (("launch", median_s), ("stop", 0.15)):
+    for step, alone_s in (("create", 0.05), ("start", median_s), ("stop", 0.15)):
         for engines, at_once in LEVELS:
             level = Level(step, engines, at_once, ())
             slow = slowness(level, servers, shared)
@@ -59,7 +59,7 @@ def test_a_sound_fit_is_seldom_rejected():
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("servers", [1.0, 2.5, 8.0])
 def test_servers_are_found_again_and_whether_engines_share_them(servers, shared):
-    levels = [each for each in made(servers, shared, 400) if each.step == "launch"]
+    levels = [each for each in made(servers, shared, 400) if each.step == "start"]
     found, found_shared = fit_servers(levels)
     assert found == pytest.approx(servers, rel=0.15)
     assert found_shared is shared
@@ -76,8 +76,8 @@ def test_the_models_are_those_that_made_the_samples():
 
 def test_where_no_lognormal_fits_the_samples_are_drawn_from():
     humps = (*np.linspace(0.1, 0.11, 30), *np.linspace(1.0, 1.1, 30))
-    levels = [each for each in made() if each.step == "stop"]
-    models = calibration([*levels, Level("launch", 1, 1, humps)], [], 4, {})["models"]
+    levels = [each for each in made() if each.step != "start"]
+    models = calibration([*levels, Level("start", 1, 1, humps)], [], 4, {})["models"]
     assert models["start"]["distribution"] == "empirical"
     assert len(models["start"]["samples"]) == 60
 
@@ -130,11 +130,21 @@ def test_starts_on_one_machine_slow_each_other_down_in_simulation(folder):
     assert together.makespan_ms == 2500 + 10_000 + 5 * 200
 
 
+def test_what_starts_at_one_moment_is_created_first(folder):
+    models = {"start": {"mean": "500ms"}, "create": {"mean": "100ms"}}
+    written({**models, "servers": 1e9, "callers": 1})
+    # Three on each instance, one call at a time: 300 ms of creates, then a start after the other.
+    starts = simulated(load(crowd(calibration="c.json"))).starts_ms
+    assert sorted(set(starts)) == [800, 1300, 1800]
+
+
 def test_tasks_that_agents_play_start_by_the_same_model(folder):
     written({"start": {"mean": "500ms"}, "servers": 2.0})
     document = crowd(calibration="c.json") | {"images": {"app:1": {"layers": {"all": 1}}}}
     document["pulls"] = {"latency": "0s", "ms_per_mib": 1.0}
     assert set(simulated(load(document)).starts_ms) == {2500 + 1}
+    written({"start": {"mean": "500ms"}, "create": {"mean": "100ms"}, "servers": 2.0})
+    assert set(simulated(load(document)).starts_ms) == {3000 + 1}
 
 
 def test_an_empirical_start_draws_the_samples_and_nothing_else(folder):

@@ -167,6 +167,10 @@ def test_ctrl_c_leaves_the_tasks_and_down_removes_them_and_nothing_else(user):
             assert user.serves()
             status = user.call("status").stdout
             assert "broken off" in status
+            user.lasts(121)
+            changed = user.run()
+            assert changed.returncode == 2
+            assert "another scenario" in changed.stderr
             dry = user.call("down", "--cluster", "tiny")
             assert "would remove" in dry.stdout
             assert user.serves()

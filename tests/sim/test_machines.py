@@ -13,7 +13,11 @@ def run(machines, begun):
     found = {}
     for name, (instance, work_ms, now_ms, kind) in begun.items():
         machines.turn(now_ms)
-        getattr(machines, kind)(instance, work_ms, now_ms, partial(found.__setitem__, name))
+        done = partial(found.__setitem__, name)
+        if kind == "start":
+            machines.start(instance, (work_ms,), now_ms, done)
+        else:
+            machines.stop(instance, work_ms, now_ms, done)
     while (at_ms := machines.next_ms) is not None:
         machines.turn(at_ms)
     return found
