@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from placement.scenario_fields import Distribution, Number, Positive, Table
+from placement.scenario_fields import Distribution, Duration, Number, Positive, Table
 
 # Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
 _START = Distribution.model_validate(
@@ -25,6 +25,8 @@ class Models(Table):
             instance, the others wait. `servers_shared`: all instances are on one machine.
         create: with `servers`, the call before a start, which all that starts at the same moment
             makes first; none: it is part of the start.
+        tick: starts and ends of tasks are reported at multiples of it: a coarse one makes long runs
+            faster, since what is reported together is decided together.
     """
 
     calibration: str | None = None
@@ -32,6 +34,7 @@ class Models(Table):
     start: Distribution = _START
     create: Distribution | None = None
     stop: Distribution = _STOP
+    tick: Annotated[Duration, Field(ge=1)] = 1
     servers: Annotated[Number, Field(gt=0)] | None = None
     callers: Positive | None = None
     servers_shared: bool = True

@@ -91,6 +91,7 @@ class SimDriver:
             *(self._env, self._fleet, self._client, runtime, self._faults, self._news_of),
             start_ms=sampler(models.start, stream(seed, "start")),
             stop_ms=sampler(models.stop, stream(seed, "stop")),
+            tick_ms=models.tick,
         )
         self._groups = AutoScaling(
             *(self._env, capacity_providers, instance_types, self._faults),

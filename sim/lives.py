@@ -1,13 +1,12 @@
 """The lives of simulated tasks, from the command that starts them to the report of their end.
 
-Most are a start and an end and ride in one heap, an entry for each. A task that is more is played
-by its instance's agent (`sim.agents`). An instance also has one while a task stops there: its share
-is not free before it is gone, and who is to have it must wait in line.
+Most are a start and an end and ride in one timetable, an entry for each. A task that is more is
+played by its instance's agent (`sim.agents`). An instance also has one while a task stops there:
+its share is not free before it is gone, and who is to have it must wait in line.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,8 +30,11 @@ from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.models import Sampler
 from sim.reports import Reports
+from sim.timetable import Timetable
 
 _RUNNING, _HEALTHY, _STOPPED, _OVER = 0, 1, 2, 3
+_SHIFT, _TURN = 2, 3  # an entry of the timetable is a task and its turn in one number
+_START, _STOP = 1, 2
 _BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
 
 
@@ -52,6 +54,7 @@ class Lives:
         client: knows how long the tasks of a request run.
         tell: takes what the agents report.
         start_ms, stop_ms: how long it takes where nobody plays the task.
+        tick_ms: starts and ends of those are reported at multiples of it.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Lives:
         *,
         start_ms: Sampler,
         stop_ms: Sampler,
+        tick_ms: int = 1,
     ) -> None:
         self._env, self._client, self._tell = env, client, tell
         self._containers, self._faults = containers, faults
@@ -74,7 +78,7 @@ class Lives:
         self._reports = Reports()
         self.definitions = Launches()
         self._parts: dict[str, _Part] = {}
-        self._started = bytearray()
+        self._told = bytearray()  # by task: the bits of what it was told
         # Tasks that are not gone: the command that started each, its instance, played by an agent?
         self._placed: dict[int, tuple[StartTasks, int, bool]] = {}
         # Of those that nobody plays: by instance; in line there, with the delay of their start;
@@ -85,7 +89,7 @@ class Lives:
         self._failing: dict[int, str] = {}
         self._stopping: dict[int, tuple[StopCode, str]] = {}
         self._held: dict[int, list[tuple[int, int]]] = {}
-        self._lives: list[tuple[int, int, int]] = []
+        self._lives = Timetable(tick_ms)
         self._lives_alarm = Alarm(env, self._turn)
         self._agents_alarm = Alarm(env, self._agents_turn)
         self._machines_alarm = Alarm(env, self._machines_turn)
@@ -96,12 +100,12 @@ class Lives:
         name = command.task_definition
         part = self._parts.get(name) or self._part(name)
         pairs = zip(command.tasks, command.instances, strict=True)
-        fresh = [(task, instance) for task, instance in pairs if self._is_new(task)]
+        fresh = [(task, instance) for task, instance in pairs if self._is_news(task, _START)]
         failure = self._faults.start_failure(name)
         if part.played and failure is None:
             self._start_played(command, part, fresh)
             return
-        slow, agents = self._containers.slow, self._agents.by_instance
+        slow, agents, add = self._containers.slow, self._agents.by_instance, self._lives.add
         for (task, instance), delay in zip(fresh, self._start_ms(len(fresh)), strict=True):
             self._placed[task] = (command, instance, False)
             self._on[instance].add(task)
@@ -113,6 +117,8 @@ class Lives:
                 delay = round(delay * slow.get(instance, 1))
             if instance in agents and not agents[instance].hold(task, self._share(command)):
                 self._in_line[task] = delay
+            elif self._machines is None:
+                add(now + delay, task << _SHIFT | _RUNNING)
             else:
                 self._begin(task, instance, delay, now)
         self._set_own_alarms()
@@ -120,9 +126,9 @@ class Lives:
     def stop(self, command: StopTasks) -> None:
         """Stop tasks, those that are here and not yet stopping."""
         now = int(self._env.now)
-        delays = self._stop_ms(len(command.tasks))
+        fresh = [task for task in command.tasks if self._is_news(task, _STOP)]
         code, reason = command.stop_code, command.reason
-        for task, delay in zip(command.tasks, delays, strict=True):
+        for task, delay in zip(fresh, self._stop_ms(len(fresh)), strict=True):
             place = self._placed.get(task)
             if place is None or task in self._stopping:
                 continue
@@ -134,7 +140,7 @@ class Lives:
             self._employ(instance)
             self._agents.leave(instance)
             if self._in_line.pop(task, None) is not None:
-                heapq.heappush(self._lives, (now, task, _STOPPED))
+                self._lives.add(now, task << _SHIFT | _STOPPED)
             elif task not in self._failing:
                 self._finish(task, instance, delay, now)
         self.set_alarms()
@@ -161,7 +167,7 @@ class Lives:
         now = int(self._env.now)
         for instance in instances:
             for task, turn in self._held.pop(instance, ()):
-                heapq.heappush(self._lives, (now, task, turn))
+                self._lives.add(now, task << _SHIFT | turn)
         self._agents.reconnected(instances, now)
         self.set_alarms()
         self._report()
@@ -172,7 +178,7 @@ class Lives:
         self._agents_alarm.set(self._agents.next_ms)
 
     def _set_own_alarms(self) -> None:
-        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+        self._lives_alarm.set(self._lives.next_ms)
         if self._machines is not None:
             self._machines_alarm.set(self._machines.next_ms)
 
@@ -195,12 +201,13 @@ class Lives:
         self.set_alarms()
         self._report()
 
-    def _is_new(self, task: int) -> bool:
-        """Whether nobody asked to start this task before; a start may be repeated, even late."""
-        if task >= len(self._started):
-            self._started.extend(bytes(task + 1 - len(self._started)))
-        new = not self._started[task]
-        self._started[task] = 1
+    def _is_news(self, task: int, order: int) -> bool:
+        """Whether this task gets an order for the first time; one may be repeated, even late."""
+        told = self._told
+        if task >= len(told):
+            told.extend(bytes(task + 1 - len(told)))
+        new = not told[task] & order
+        told[task] |= order
         return new
 
     def _part(self, name: str) -> _Part:
@@ -232,35 +239,36 @@ class Lives:
 
     def _turn(self) -> int | None:
         """Report every task whose start or end has come by now; returns when the next one does."""
-        now, lives, placed = int(self._env.now), self._lives, self._placed
+        now, placed, reports = int(self._env.now), self._placed, self._reports
         dead, cut_off = self._faults.dead, self._faults.cut_off
-        while lives and lives[0][0] <= now:
-            _, task, turn = heapq.heappop(lives)
-            place = placed.get(task)
-            if place is None or place[1] in dead:
-                continue
-            if place[1] in cut_off:
-                self._held.setdefault(place[1], []).append((task, turn))
-            elif turn == _OVER and task not in self._stopping:
-                self._finish(task, place[1], self._stop_ms(1)[0], now)
-            elif turn == _STOPPED or task in self._failing:
-                self._end(task, place[1])
-            elif task in self._stopping:
-                continue
-            elif turn == _RUNNING:
-                self._reports.running.append(task)
-                self._schedule_exit(task, place[0].request, now)
-            else:
-                self._reports.healthy.append(task)
+        while due := self._lives.pop(now):
+            for entry in due:
+                task, turn = entry >> _SHIFT, entry & _TURN
+                place = placed.get(task)
+                if place is None or place[1] in dead:
+                    continue
+                if place[1] in cut_off:
+                    self._held.setdefault(place[1], []).append((task, turn))
+                elif turn == _OVER and task not in self._stopping:
+                    self._finish(task, place[1], self._stop_ms(1)[0], now)
+                elif turn == _STOPPED or task in self._failing:
+                    self._end(task, place[1])
+                elif task in self._stopping:
+                    continue
+                elif turn == _RUNNING:
+                    reports.running.append(task)
+                    self._schedule_exit(task, place[0].request, now)
+                else:
+                    reports.healthy.append(task)
         self._report()
         if self._machines is not None:
             self._machines_alarm.set(self._machines.next_ms)
-        return self._lives[0][0] if self._lives else None
+        return self._lives.next_ms
 
     def _begin(self, task: int, instance: int, delay_ms: int, now: int) -> None:
         """A task that nobody plays begins to start."""
         if self._machines is None:
-            heapq.heappush(self._lives, (now + delay_ms, task, _RUNNING))
+            self._lives.add(now + delay_ms, task << _SHIFT | _RUNNING)
         else:
             create_ms = self._containers.create_ms
             works = (delay_ms,) if create_ms is None else (create_ms(1)[0], delay_ms)
@@ -269,23 +277,23 @@ class Lives:
     def _finish(self, task: int, instance: int, delay_ms: int, now: int) -> None:
         """A task that nobody plays begins to end."""
         if self._machines is None:
-            heapq.heappush(self._lives, (now + delay_ms, task, _STOPPED))
+            self._lives.add(now + delay_ms, task << _SHIFT | _STOPPED)
         else:
             self._machines.stop(instance, delay_ms, now, partial(self._come, task, _STOPPED))
 
     def _come(self, task: int, turn: int, now: int) -> None:
-        heapq.heappush(self._lives, (now, task, turn))
+        self._lives.add(now, task << _SHIFT | turn)
 
     def _machines_turn(self) -> int | None:
         assert self._machines is not None
         self._machines.turn(int(self._env.now))
-        self._lives_alarm.set(self._lives[0][0] if self._lives else None)
+        self._lives_alarm.set(self._lives.next_ms)
         self._agents_alarm.set(self._agents.next_ms)
         return self._machines.next_ms
 
     def _end(self, task: int, instance: int) -> None:
         """A task that nobody plays is gone."""
-        why = self._stopping.pop(task, None)
+        why = self._stopping.pop(task, None) if self._stopping else None
         if task in self._failing:
             failed = (StopCode.TASK_FAILED_TO_START, self._failing.pop(task))
             self._reports.stopped(task, failed)
@@ -302,10 +310,10 @@ class Lives:
         if run_ms is not None:
             # Where engines are modelled it is ended by a stop, as the real driver does.
             turn = _STOPPED if self._machines is None else _OVER
-            heapq.heappush(self._lives, (now + run_ms, task, turn))
-        checked_ms = self._checked_ms.pop(task, None)
+            self._lives.add(now + run_ms, task << _SHIFT | turn)
+        checked_ms = self._checked_ms.pop(task, None) if self._checked_ms else None
         if checked_ms is not None:
-            heapq.heappush(self._lives, (now + checked_ms, task, _HEALTHY))
+            self._lives.add(now + checked_ms, task << _SHIFT | _HEALTHY)
 
     def _agents_turn(self) -> int | None:
         following = self._agents.turn(int(self._env.now))

@@ -22,7 +22,6 @@ from hypothesis.stateful import (
 )
 
 from placement import messages as m
-from placement.deployments import THROTTLE_MOST_MS
 from placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
 from placement.scheduler import SchedulerConfig
 from tests.driving import DISTINCT, Driven, definition, member_of
@@ -433,13 +432,27 @@ class SchedulerMachine(RuleBasedStateMachine):
         """At rest, with every task running, whatever is still missing fits nowhere."""
         if not hasattr(self, "world"):
             return
-        for wait_ms in (THROTTLE_MOST_MS, 1, 1):  # a service whose tasks never ran tries again
-            tasks = tuple(n for n, job in enumerate(self.model.jobs) if job.box is not None)
-            self.events.append(m.TasksChanged(TaskStatus.RUNNING, tasks))
-            SchedulerMachine.round(self, wait_ms)
+        for _ in range(3):
+            self._all_run(1)
+        for job in self.model.jobs:
+            assert job.state != WAITING or not self.model.room(job), job
+        # Nobody but the scheduler says when to look again, as after tasks that never ran.
+        for _ in range(200):
+            deadline_ms = self.world.scheduler.deadline_ms
+            if deadline_ms is None:
+                break
+            self._all_run(deadline_ms - self.world.now_ms)
+        else:
+            raise AssertionError("the scheduler never comes to rest")
+        self._nothing_is_missing()
+
+    def _all_run(self, wait_ms: int) -> None:
+        tasks = tuple(n for n, job in enumerate(self.model.jobs) if job.box is not None)
+        self.events.append(m.TasksChanged(TaskStatus.RUNNING, tasks))
+        SchedulerMachine.round(self, wait_ms)
+
+    def _nothing_is_missing(self) -> None:
         model = self.model
-        for job in model.jobs:
-            assert job.state != WAITING or not model.room(job), job
         for name, web in model.webs.items():
             living = [job for job in model.jobs if job.service == name and job.state == ALIVE]
             probe = Job(web.family, web.rule, f"service:{name}", service=name)
