@@ -30,6 +30,16 @@ COMMANDS = {
         "create_service_parser",
         "keep a number of copies of a task running",
     ),
+    "calibrate": (
+        "experiments.calibrate",
+        "add_arguments",
+        "measure engines, and write the models that let a simulation predict them",
+    ),
+    "compare": (
+        "experiments.compare_runs",
+        "add_arguments",
+        "a simulated run and a real one over each other, with the errors",
+    ),
     "check": ("experiments.commands", "check_parser", "check a scenario without running it"),
     "simulate": (
         "experiments.commands",

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from experiments.calibration import read_calibration
 from experiments.catalogue import instance_types
 from experiments.own_strategies import Problems, load_strategies, strategies_of
 from experiments.shape_problems import shape_problems
@@ -56,6 +57,7 @@ def load_scenario(
     document = read_toml(path)
     definitions = _task_definitions(document, path, problems)
     _find_traces(document, path, problems)
+    _calibrate(document, path, problems)
     own = strategies_of(_chains(document, path), path.parent, problems)
     own |= strategies_of([(f"strategy {n}", chain) for n, chain in extra.items()], Path(), problems)
     if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
@@ -138,6 +140,22 @@ def _find_traces(document: dict[str, Any], path: Path, problems: Problems) -> No
             table["file"] = str(file)
             if not file.is_file():
                 problems.append((f"{path}: workload[{index}].file", f"no file {file}"))
+
+
+def _calibrate(document: dict[str, Any], path: Path, problems: Problems) -> None:
+    """What the file of `models.calibration` says, where the scenario itself does not."""
+    models = document.get("models")
+    if not isinstance(models, dict) or not isinstance(models.get("calibration"), str):
+        return
+    try:
+        found = read_calibration(path.parent / models["calibration"])
+    except SpecError as error:
+        problems += error.problems
+        return
+    for name, table in found.items():
+        own = document.setdefault(name, {})
+        if isinstance(own, dict):
+            document[name] = {**table, **own}
 
 
 def _chains(document: dict[str, Any], path: Path) -> Iterator[tuple[str, object]]:

@@ -23,7 +23,6 @@ from placement.scenario_fields import (
     Chain,
     Constraints,
     Count,
-    Distribution,
     Duration,
     DurationOrFalse,
     Number,
@@ -33,13 +32,7 @@ from placement.scenario_fields import (
     Table,
     Weight,
 )
-
-# Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
-_START = Distribution.model_validate(
-    {"distribution": "lognormal", "median": "257ms", "sigma": 0.141}
-)
-_STOP = Distribution.model_validate({"mean": "200ms"})
-
+from placement.scenario_models import Models
 
 TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
 
@@ -212,19 +205,6 @@ class ClusterTable(Table):
     provisioning_quota: PositiveOrFalse = 500
     provisioning_timeout: DurationOrFalse = 1_800_000
     default_capacity_provider_strategy: CapacityStrategy = ()
-
-
-class Models(Table):
-    """How long things take in simulation.
-
-    Starts and ends of tasks are reported at multiples of `tick`: a coarse one makes long runs
-    faster, since what is reported together is decided together.
-    """
-
-    boot: Distribution = Distribution(mean=0)
-    start: Distribution = _START
-    stop: Distribution = _STOP
-    tick: Annotated[Duration, Field(ge=1)] = 1
 
 
 class Offer(Table):

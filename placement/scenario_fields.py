@@ -120,16 +120,17 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 class Distribution(Table):
     """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
-    `sigma` (of the logarithm)."""
+    `sigma` (of the logarithm), `empirical` from the `samples`."""
 
-    distribution: Literal["constant", "exponential", "lognormal"] = "constant"
+    distribution: Literal["constant", "exponential", "lognormal", "empirical"] = "constant"
     mean: Duration | None = None
     median: Duration | None = None
     sigma: Annotated[Number, Field(ge=0)] = 0.0
+    samples: tuple[Duration, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        needed = "median" if self.distribution == "lognormal" else "mean"
-        if getattr(self, needed) is None:
+        needed = {"lognormal": "median", "empirical": "samples"}.get(self.distribution, "mean")
+        if getattr(self, needed) in (None, ()):
             raise ValueError(f"a {self.distribution} distribution needs {needed}")
         return self

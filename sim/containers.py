@@ -15,7 +15,9 @@ from numpy.random import Generator
 from placement.agent import runtime as r
 from placement.model import ContainerDefinition, TaskDefinition
 from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
-from sim.models import Sampler, sampler
+from placement.scenario_models import Models
+from sim.machines import Machines, machines_of
+from sim.models import Sampler, sampler, stream
 from sim.pulls import Pulls
 
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
@@ -102,13 +104,21 @@ class _Role:
 class Containers:
     """Takes actions of the agents, and says in time what came of them.
 
-    `slow`: by instance, how many times longer pulls and starts take there than they would.
+    `slow`: by instance, how many times longer pulls and starts take there than they would. Starts
+    slow each other down where `machines` are given.
     """
 
     def __init__(
-        self, models: ContainerModels, start_ms: Sampler, stop_ms: Sampler, rng: Generator
+        self,
+        models: ContainerModels,
+        start_ms: Sampler,
+        stop_ms: Sampler,
+        rng: Generator,
+        machines: Machines | None = None,
+        create_ms: Sampler | None = None,
     ) -> None:
         self.models, self._rng = models, rng
+        self.machines, self.create_ms = machines, create_ms
         self.slow: dict[int, float] = {}
         self._start_ms, self._stop_ms = start_ms, stop_ms
         self.pulls = Pulls(models.images, models.pulls)
@@ -152,11 +162,12 @@ class Containers:
             image = self._roles[action.task].scripts[action.container].definition.image
             there = self.pulls.has(instance, image)
             event = r.Created(*key) if there else r.CreateFailed(*key, f"No such image: {image}")
-            self._say(now_ms, instance, event)
+            delay_ms = 0 if self.create_ms is None else self.create_ms(1)[0]
+            self._call(instance, event, delay_ms, now_ms)
         elif isinstance(action, r.StartContainer):
             self._turn(key)
             delay_ms = round(self._start_ms(1)[0] * self.slow.get(instance, 1))
-            self._say(now_ms + delay_ms, instance, r.Started(*key))
+            self._call(instance, r.Started(*key), delay_ms, now_ms)
         elif isinstance(action, r.StopContainer):
             self._stop(instance, key, action.timeout_s * 1000, now_ms)
 
@@ -198,9 +209,25 @@ class Containers:
             for each in definition.containers
         }
 
-    def _say(self, at_ms: int, instance: int, event: r.RuntimeEvent) -> None:
-        self._count += 1
+    def _call(self, instance: int, event: r.RuntimeEvent, delay_ms: int, now_ms: int) -> None:
+        """A call that alone takes so long, and what comes of it."""
+        if self.machines is None or not delay_ms:
+            self._say(now_ms + delay_ms, instance, event)
+            return
         turn = self._turns.get((event.task, event.container), 0)
+
+        def done(at_ms: int) -> None:
+            self._say(at_ms, instance, event, turn)
+
+        self.machines.start(instance, (delay_ms,), now_ms, done)
+
+    def _say(
+        self, at_ms: int, instance: int, event: r.RuntimeEvent, turn: int | None = None
+    ) -> None:
+        """`turn`: of the container, as of when this was begun; default: as of now."""
+        self._count += 1
+        if turn is None:
+            turn = self._turns.get((event.task, event.container), 0)
         heapq.heappush(self._events, (at_ms, self._count, instance, turn, event))
 
     def _turn(self, key: Key) -> None:
@@ -227,3 +254,15 @@ class Containers:
         if self._exits.get(key, at_ms + 1) > at_ms:
             self._turn(key)
             self._say(at_ms, instance, r.Exited(*key, _KILLED if killed else _TERMINATED))
+
+
+def runtime_of(containers: ContainerModels, models: Models, seed: int) -> Containers:
+    """The runtime of a run, with a stream of chance for each purpose."""
+    return Containers(
+        containers,
+        sampler(models.start, stream(seed, "container start")),
+        sampler(models.stop, stream(seed, "container stop")),
+        stream(seed, "containers"),
+        machines_of(models),
+        sampler(models.create, stream(seed, "create")) if models.create else None,
+    )

@@ -29,11 +29,12 @@ from placement.messages import (
     TasksStopped,
 )
 from placement.model import StopCode
-from placement.scenario import Fault, InstanceSpec, InstanceTypeTable, Models
+from placement.scenario import Fault, InstanceSpec, InstanceTypeTable
 from placement.scenario_capacity import CapacityProviderTable
+from placement.scenario_models import Models
 from sim.alarm import Alarm
 from sim.auto_scaling import AutoScaling
-from sim.containers import ContainerModels, Containers
+from sim.containers import ContainerModels, runtime_of
 from sim.faults import Faults
 from sim.fleet import FleetColumns
 from sim.lives import Lives
@@ -79,12 +80,7 @@ class SimDriver:
         self._client = Client(arrivals, stream(seed, "client"))
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
         self._fleet = FleetColumns()
-        runtime = Containers(
-            containers,
-            sampler(models.start, stream(seed, "container start")),
-            sampler(models.stop, stream(seed, "container stop")),
-            stream(seed, "containers"),
-        )
+        runtime = runtime_of(containers, models, seed)
         self._pulls = runtime.pulls
         self._faults = Faults(
             *(self._env, self._fleet, runtime, self._news_of),

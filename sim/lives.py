@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import simpy
@@ -31,7 +32,7 @@ from sim.models import Sampler
 from sim.reports import Reports
 from sim.timetable import Timetable
 
-_RUNNING, _HEALTHY, _STOPPED = 0, 1, 2
+_RUNNING, _HEALTHY, _STOPPED, _OVER = 0, 1, 2, 3
 _SHIFT, _TURN = 2, 3  # an entry of the timetable is a task and its turn in one number
 _START, _STOP = 1, 2
 _BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
@@ -72,6 +73,7 @@ class Lives:
         self._env, self._client, self._tell = env, client, tell
         self._containers, self._faults = containers, faults
         self._start_ms, self._stop_ms = start_ms, stop_ms
+        self._machines = containers.machines
         self._agents = Agents(fleet, containers, faults.cut_off, faults.dead, self._hear)
         self._reports = Reports()
         self.definitions = Launches()
@@ -90,6 +92,7 @@ class Lives:
         self._lives = Timetable(tick_ms)
         self._lives_alarm = Alarm(env, self._turn)
         self._agents_alarm = Alarm(env, self._agents_turn)
+        self._machines_alarm = Alarm(env, self._machines_turn)
 
     def start(self, command: StartTasks) -> None:
         """Start tasks; those of which it was asked before are left alone."""
@@ -114,9 +117,11 @@ class Lives:
                 delay = round(delay * slow.get(instance, 1))
             if instance in agents and not agents[instance].hold(task, self._share(command)):
                 self._in_line[task] = delay
-            else:
+            elif self._machines is None:
                 add(now + delay, task << _SHIFT | _RUNNING)
-        self._lives_alarm.set(self._lives.next_ms)
+            else:
+                self._begin(task, instance, delay, now)
+        self._set_own_alarms()
 
     def stop(self, command: StopTasks) -> None:
         """Stop tasks, those that are here and not yet stopping."""
@@ -137,7 +142,7 @@ class Lives:
             if self._in_line.pop(task, None) is not None:
                 self._lives.add(now, task << _SHIFT | _STOPPED)
             elif task not in self._failing:
-                self._lives.add(now + delay, task << _SHIFT | _STOPPED)
+                self._finish(task, instance, delay, now)
         self.set_alarms()
         self._report()
 
@@ -169,8 +174,13 @@ class Lives:
 
     def set_alarms(self) -> None:
         """Be woken for what happens next."""
-        self._lives_alarm.set(self._lives.next_ms)
+        self._set_own_alarms()
         self._agents_alarm.set(self._agents.next_ms)
+
+    def _set_own_alarms(self) -> None:
+        self._lives_alarm.set(self._lives.next_ms)
+        if self._machines is not None:
+            self._machines_alarm.set(self._machines.next_ms)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -239,6 +249,8 @@ class Lives:
                     continue
                 if place[1] in cut_off:
                     self._held.setdefault(place[1], []).append((task, turn))
+                elif turn == _OVER and task not in self._stopping:
+                    self._finish(task, place[1], self._stop_ms(1)[0], now)
                 elif turn == _STOPPED or task in self._failing:
                     self._end(task, place[1])
                 elif task in self._stopping:
@@ -249,7 +261,35 @@ class Lives:
                 else:
                     reports.healthy.append(task)
         self._report()
+        if self._machines is not None:
+            self._machines_alarm.set(self._machines.next_ms)
         return self._lives.next_ms
+
+    def _begin(self, task: int, instance: int, delay_ms: int, now: int) -> None:
+        """A task that nobody plays begins to start."""
+        if self._machines is None:
+            self._lives.add(now + delay_ms, task << _SHIFT | _RUNNING)
+        else:
+            create_ms = self._containers.create_ms
+            works = (delay_ms,) if create_ms is None else (create_ms(1)[0], delay_ms)
+            self._machines.start(instance, works, now, partial(self._come, task, _RUNNING))
+
+    def _finish(self, task: int, instance: int, delay_ms: int, now: int) -> None:
+        """A task that nobody plays begins to end."""
+        if self._machines is None:
+            self._lives.add(now + delay_ms, task << _SHIFT | _STOPPED)
+        else:
+            self._machines.stop(instance, delay_ms, now, partial(self._come, task, _STOPPED))
+
+    def _come(self, task: int, turn: int, now: int) -> None:
+        self._lives.add(now, task << _SHIFT | turn)
+
+    def _machines_turn(self) -> int | None:
+        assert self._machines is not None
+        self._machines.turn(int(self._env.now))
+        self._lives_alarm.set(self._lives.next_ms)
+        self._agents_alarm.set(self._agents.next_ms)
+        return self._machines.next_ms
 
     def _end(self, task: int, instance: int) -> None:
         """A task that nobody plays is gone."""
@@ -268,7 +308,9 @@ class Lives:
     def _schedule_exit(self, task: int, request: int | None, now: int) -> None:
         run_ms = None if request is None else self._client.run_ms(request)
         if run_ms is not None:
-            self._lives.add(now + run_ms, task << _SHIFT | _STOPPED)
+            # Where engines are modelled it is ended by a stop, as the real driver does.
+            turn = _STOPPED if self._machines is None else _OVER
+            self._lives.add(now + run_ms, task << _SHIFT | turn)
         checked_ms = self._checked_ms.pop(task, None) if self._checked_ms else None
         if checked_ms is not None:
             self._lives.add(now + checked_ms, task << _SHIFT | _HEALTHY)
@@ -276,6 +318,8 @@ class Lives:
     def _agents_turn(self) -> int | None:
         following = self._agents.turn(int(self._env.now))
         self._report()
+        if self._machines is not None:
+            self._machines_alarm.set(self._machines.next_ms)
         return following
 
     def _hear(self, news: r.News) -> None:
@@ -286,9 +330,8 @@ class Lives:
         if isinstance(news, r.TaskAdmitted):
             delay = self._in_line.pop(task, None)
             if delay is not None:  # else it is being stopped at this very moment
-                at_ms = int(self._env.now) + delay
-                self._lives.add(at_ms, task << _SHIFT | _RUNNING)
-                self._lives_alarm.set(at_ms)
+                self._begin(task, self._placed[task][1], delay, int(self._env.now))
+                self.set_alarms()
         elif isinstance(news, r.TaskRunning):
             self._reports.running.append(task)
         elif isinstance(news, r.TaskHealth):

@@ -31,6 +31,9 @@ def sampler(model: Distribution, rng: Generator) -> Sampler:
             raise ValueError("a lognormal distribution needs a median")
         mu, sigma = math.log(max(model.median, 1)), model.sigma
         return lambda n: np.rint(rng.lognormal(mu, sigma, n)).astype(np.int64).tolist()
+    if model.distribution == "empirical":
+        samples = np.array(model.samples, np.int64)
+        return lambda n: rng.choice(samples, n).tolist()
     if model.mean is None:
         raise ValueError(f"a {model.distribution} distribution needs a mean")
     mean = model.mean

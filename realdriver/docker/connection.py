@@ -208,6 +208,17 @@ class Connection:
                     seconds = self._settings.pull_timeout // 1000
                     raise DriverError(f"not pulled after {seconds} s: {image}")
 
+    def image_mib(self, image: str) -> float:
+        """How large an image is, unpacked."""
+        with translated(self.name):
+            size: int = self._api.inspect_image(image)["Size"]
+            return size / (1 << 20)
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image that no container has."""
+        with translated(self.name):
+            self._api.remove_image(image)
+
     # --- what a cluster has on every engine -------------------------------------------------------
 
     def prepare(self, cluster: str, labels: Mapping[str, str]) -> None:

@@ -217,6 +217,11 @@ class Engine:
         with self.client() as client:
             return client.api.containers(all=True)
 
+    def images(self) -> list[dict]:
+        """All images of the engine, as its API lists them."""
+        with self.client() as client:
+            return client.api.images()
+
     def load_image(self, name: str = IMAGE) -> None:
         """A busybox of 2 MB by this name."""
         repository, tag = name.rsplit(":", 1)

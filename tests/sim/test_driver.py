@@ -9,7 +9,8 @@ from placement.client import RESUBMIT, RETRY, Arrival, RetryPolicy
 from placement.loop import run_loop
 from placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
 from placement.reasons import Failure
-from placement.scenario import Fault, InstanceSpec, Models
+from placement.scenario import Fault, InstanceSpec
+from placement.scenario_models import Models
 from placement.scheduler import Scheduler
 from sim.driver import SimDriver
 from tests.driving import definition, run_task
