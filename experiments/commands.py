@@ -57,7 +57,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     from experiments.console import ProgressBars, print_table
     from experiments.output import output_folder
     from experiments.regret import with_least
-    from experiments.report import write_report
+    from experiments.report import cut_short, write_report
     from experiments.results import write_results
     from experiments.runner import run_all
 
@@ -81,6 +81,11 @@ def simulate(arguments: argparse.Namespace) -> int:
         write_report(scenario, results, folder / "report.html")
     print_table(results)
     print(f"report: {arguments.out / 'report.html'}")
+    short = [r.run.id for r in results if cut_short(scenario, r)]
+    if short or len(results) < len(runs):
+        never = len(runs) - len(results)
+        print(f"interrupted: {never} runs never began; cut short: {', '.join(short) or 'none'}")
+        return 130
     return 0
 
 

@@ -110,6 +110,9 @@ def _of_all_runs(recorder: Recorder) -> None:
 
 
 METRICS: Mapping[str, Metric] = {
+    "simulated_s": Metric(
+        lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
+    ),
     "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
     "instances_used": Metric(
         lambda r: sum(i.ever_used for i in r.instances),

@@ -13,10 +13,9 @@ from rich.table import Table
 from experiments.commands import read_journal_file
 from experiments.load import Loaded, load_strategies
 from experiments.optimize_report import plan_json, plan_table
-from experiments.simulate import world
+from experiments.simulate import drive, world
 from placement.errors import SpecError
 from placement.journal import replay
-from placement.loop import run_loop
 from placement.messages import InstanceRegistered, Round
 from placement.optimal.answer import Answer
 from placement.optimal.problem import Limits, ProgressCallback
@@ -89,7 +88,7 @@ def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, li
             raise SpecError([(f"--strategy {arguments.strategy}", f"the strategies are {names}")])
         until_ms = loaded.scenario.duration if at_ms is None else at_ms
         scheduler, driver = world(loaded, run, until_ms)
-        run_loop(scheduler, driver, rounds.append)
+        scheduler = drive(loaded, run, scheduler, driver, rounds.append)
     prices = [0] * scheduler.cluster.size
     for entry in rounds:
         for event in entry.accepted():

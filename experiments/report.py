@@ -72,6 +72,11 @@ def context(scenario: Scenario, results: Group) -> dict[str, Any]:
     }
 
 
+def cut_short(scenario: Scenario, result: RunResult) -> bool:
+    """Whether Ctrl-C ended a run before its time."""
+    return float(result.metrics["simulated_s"] or 0) * 1000 < scenario.duration
+
+
 # --- what was simulated -------------------------------------------------------------------------
 
 
@@ -97,6 +102,12 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         ),
         ("Time", f"{duration(scenario.duration / 1000)} simulated, seed {scenario.seed}"),
     ]
+    short = [
+        f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
+        for r in results
+        if cut_short(scenario, r)
+    ]
+    about += [("Interrupted", ", ".join(short))] if short else []
     for name, chain in scenario.strategies.items():
         links = ", then ".join(":".join(filter(None, (s.type, s.field))) for s in chain)
         about.append((f"Strategy {name}", links or "ECS's default: tasks random, services spread"))
@@ -145,6 +156,8 @@ def _words(fault: Any) -> str:
         return f"tasks of {fault.task_definition} fail to start from {at}{until}"
     if fault.kind == "registry-failure":
         return f"no image can be pulled from {at}{until}"
+    if fault.kind == "scheduler-restart":
+        return f"the scheduler is gone from {at}{until}, then restarts from its journal"
     which = f"of {fault.zone or fault.capacity_provider}"
     if fault.instances and not fault.zone:
         which = f"with {fault.instances}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -17,6 +18,7 @@ from placement.scenario import Run
 # run id -> simulated ms done so far; -1 when the run is finished
 Report = Callable[[str, int], None]
 
+_stopped = False  # Ctrl-C was pressed
 _worker: tuple[Loaded, Path | None, Queue[tuple[str, int] | None]] | None = None
 
 
@@ -37,7 +39,9 @@ def run_all(
         extra_strategies: as in `load_scenario`.
         jobs: processes at a time; None: one for each processor.
     Returns:
-        the results in the order of `runs`, whatever the order in which they ended.
+        the results in the order of `runs`, whatever the order in which they ended. After Ctrl-C
+        those of runs that had begun, as far as they came (see the metric `simulated_s`); a second
+        one raises KeyboardInterrupt.
     """
     # spawn: workers import afresh, so no thread or lock of this process is copied into them.
     context = multiprocessing.get_context("spawn")
@@ -50,7 +54,15 @@ def run_all(
             workers, context, _start_worker, (path, extra_strategies or {}, journals, news)
         )
         try:
-            results = list(pool.map(_run, runs))
+            futures = [pool.submit(_run, run) for run in runs]
+            try:
+                wait(futures)
+            except KeyboardInterrupt:  # it reaches the workers, too
+                for future in futures:
+                    future.cancel()
+                wait(futures)
+            ended = [future.result() for future in futures if not future.cancelled()]
+            results = [result for result in ended if result is not None]
         finally:
             pool.shutdown(cancel_futures=True)
             news.put(None)
@@ -71,13 +83,21 @@ def _start_worker(
 ) -> None:
     # Loaded once a process: own strategies are code, which does not travel between processes.
     global _worker
+    signal.signal(signal.SIGINT, _stop)
     _worker = (load_scenario(path, extra_strategies), journals, news)
 
 
-def _run(run: Run) -> RunResult:
+def _stop(*_: object) -> None:
+    global _stopped
+    _stopped = True
+
+
+def _run(run: Run) -> RunResult | None:
     assert _worker is not None, "the pool's initialiser did not run"
+    if _stopped:
+        return None
     loaded, journals, news = _worker
     journal = None if journals is None else journals / f"{run.id}.jsonl.gz"
-    result = simulate(loaded, run, journal, lambda ms: news.put((run.id, ms)))
+    result = simulate(loaded, run, journal, lambda ms: news.put((run.id, ms)), lambda: _stopped)
     news.put((run.id, -1))
     return result

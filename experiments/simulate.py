@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from experiments.load import Loaded
 from experiments.metrics import histogram, metrics_of
 from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS, InstanceRecord
+from experiments.restarts import outages, run_killed
 from experiments.service_log import UpTime
 from experiments.usage import Usage
 from placement.autoscaling import Autoscaler
@@ -57,30 +58,51 @@ class RunResult:
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
 
+class Interrupted(Exception):
+    """A run was told to stop before its end."""
+
+
 def simulate(
-    loaded: Loaded, run: Run, journal: Path | None = None, progress: Progress | None = None
+    loaded: Loaded,
+    run: Run,
+    journal: Path | None = None,
+    progress: Progress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> RunResult:
     """One run of a scenario, from its first call to the scenario's end.
 
     Args:
         journal: where to write the journal (gzip); None: nowhere.
         progress: called with the simulated time in ms, about a hundred times.
+        stopped: asked every round; once it says so the run ends there, with what was done so far.
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
     recorder, usage = Recorder(), Usage()
-    sinks: list[Callable[[Round], None]] = [recorder, usage]
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
-    with _uncollected():
-        if journal is None:
-            run_loop(scheduler, driver, tee(sinks))
-        else:
-            with journal.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
-                header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
-                sinks.append(JournalWriter(stream, header))
-                run_loop(scheduler, driver, tee(sinks))
-    return result_of(run, recorder, usage, scenario.duration)
+    until_ms = scenario.duration
+    with ExitStack() as stack:
+        stack.enter_context(_uncollected())
+        if journal is not None:
+            raw = stack.enter_context(journal.open("wb"))
+            stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
+            header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
+            sinks.append(JournalWriter(stream, header))
+        try:
+            drive(loaded, run, scheduler, driver, tee(sinks))
+        except Interrupted:
+            until_ms = recorder.now_ms
+    return result_of(run, recorder, usage, until_ms)
+
+
+def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
+    def heed(_: Round) -> None:
+        if stopped():
+            raise Interrupted
+
+    return heed
 
 
 def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunResult:
@@ -138,7 +160,11 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
     driver = SimDriver(
         instance_specs(scenario),
         arrivals(scenario, run),
-        faults=[_fault(scenario, fault) for fault in scenario.faults[run.faults]],
+        faults=[
+            _fault(scenario, fault)
+            for fault in scenario.faults[run.faults]
+            if fault.kind != "scheduler-restart"  # the world knows nothing of it
+        ],
         models=scenario.models,
         containers=_containers(scenario),
         until_ms=until_ms,
@@ -148,6 +174,21 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         instance_types=scenario.instance_types,
     )
     return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+
+
+def drive(
+    loaded: Loaded,
+    run: Run,
+    scheduler: Scheduler,
+    driver: SimDriver,
+    record: Callable[[Round], None],
+) -> Scheduler:
+    """Drive a run to its end, through restarts of the scheduler; returns the one at the end."""
+    kills = outages(loaded.scenario.faults[run.faults])
+    if kills:
+        return run_killed(scheduler, driver, record, kills, loaded.strategies)
+    run_loop(scheduler, driver, record)
+    return scheduler
 
 
 def _autoscaler(scenario: Scenario) -> Autoscaler | None:

@@ -17,11 +17,10 @@ from rich.progress import track
 
 from experiments.catalogue import instance_types
 from experiments.load import Loaded
-from experiments.simulate import scheduler_config, world
+from experiments.simulate import drive, scheduler_config, world
 from placement.checkers import check_rounds
 from placement.deployments import Service
 from placement.journal import ReplayError, replay
-from placement.loop import run_loop
 from placement.messages import Round, RunTask, RunTaskFailed
 from placement.scenario import Fault, Run, Scenario
 from placement.scheduler import Scheduler
@@ -251,9 +250,9 @@ def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, 
     if kind == "insufficient-capacity":
         where = {"zone": _one(rng, ZONES)} if rng.random() < 0.5 else {}
         return table | where | {"until": at_s + int(rng.integers(1, 900))}
-    if kind in ("partition", "registry-failure", "slow-disk"):
+    if kind in ("partition", "registry-failure", "slow-disk", "scheduler-restart"):
         table["until"] = at_s + int(rng.integers(1, 300))
-    if kind == "registry-failure":
+    if kind in ("registry-failure", "scheduler-restart"):
         return table
     if kind == "zone-loss" or rng.random() < 0.3:
         return table | {"zone": _one(rng, ZONES)}
@@ -272,7 +271,7 @@ def soak(seed: int) -> list[str]:
     scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
     rounds: list[Round] = []
     try:
-        run_loop(scheduler, driver, rounds.append)
+        scheduler = drive(loaded, RUN, scheduler, driver, rounds.append)
         scheduler.cluster.check()
     except AssertionError as error:
         return [f"the run ended with {error!r}"]

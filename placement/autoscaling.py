@@ -148,7 +148,8 @@ class Autoscaler:
 
     def _start(self, command: m.StartTasks) -> None:
         if command.service in self._services:
-            self._tasks.update(dict.fromkeys(command.tasks, (command.service, False)))
+            for task in command.tasks:  # some may run by now, if a command is repeated
+                self._tasks.setdefault(task, (command.service, False))
 
     def _changed(self, event: m.TasksChanged) -> None:
         if event.status is TaskStatus.STOPPED:

@@ -22,6 +22,7 @@ from placement.cluster_columns import (
     IntArray,
 )
 from placement.columns import grown
+from placement.errors import PlacementError
 from placement.model import PORTS, RESERVED_PORTS_MAX, InstanceStatus, TaskKind
 
 __all__ = ["LOG_ROWS", "BoolArray", "Cluster", "IntArray", "instance_strings"]
@@ -55,9 +56,11 @@ class Cluster(ClusterColumns):
 
         `strings` holds the string columns by subject (`attribute:stack`, `ec2InstanceId` ...),
         `devices` the thousandths that each divisible device offers (1000 for a whole one).
-        What a renewed instance still has booked stays booked.
+        What a renewed instance still has booked stays booked. Raises PlacementError where numbers
+        are left out.
         """
-        assert 0 <= row <= self.size, f"instance {row} registered, {self.size} is the next number"
+        if not 0 <= row <= self.size:
+            raise PlacementError(f"instance {row} registered, {self.size} is the next number")
         if row == self.size:
             self._grow()
         reserved = list(dict.fromkeys(reserved_ports))
@@ -81,6 +84,12 @@ class Cluster(ClusterColumns):
         self.attributes_version += 1
         self.status_version += 1
         self._changed(row, freed=True)
+
+    def check_known(self, rows: Iterable[int]) -> None:
+        """Raises PlacementError where one of these numbers never registered."""
+        unknown = [row for row in rows if not 0 <= row < self.size]
+        if unknown:
+            raise PlacementError(f"unknown instances {unknown}")
 
     def set_status(self, row: int, status: InstanceStatus) -> None:
         """Change an instance's status; INACTIVE takes it out of every count."""

@@ -18,7 +18,8 @@ class Driver(Protocol):
     def execute(self, command: Command) -> None:
         """Begin to carry out a command; its outcome arrives as events. Returns at once.
 
-        Idempotent: the same StartTasks or StopTasks again changes nothing. Notices are for the
+        Idempotent: the same order again changes nothing, also later (the scheduler may have been
+        restarted from its journal). Notices, of which each is told once, are for the
         caller on whose behalf the driver speaks (a workload that retries, a client that waits).
         """
         ...

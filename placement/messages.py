@@ -331,7 +331,8 @@ class TasksStopped(Message, frozen=True):
 
 
 class CallRejected(Message, frozen=True):
-    """A call made no sense (ECS's ClientException) and changed nothing.
+    """A call made no sense (ECS's ClientException) and changed nothing; or a fact, where it names
+    tasks or instances that nobody knows.
 
     `position` is its place among the events of the round.
     """

@@ -173,8 +173,9 @@ class Fault(Table):
     `slow-disk`: pulls and starts take `factor` times as long on them, until `until`.
     `insufficient-capacity`: EC2 has none of `instance_type` in `zone` (each: any, if not given) to
     launch. `api-throttling`: calls and launches are throttled to `rate_per_s` after `burst`, by
-    default each to its own quota (ecs-semantics 7, 10.4). `capacity_provider` names the instances
-    of one.
+    default each to its own quota (ecs-semantics 7, 10.4). `scheduler-restart`: ECS's scheduler is
+    gone until `until`, then restarts from its journal. `capacity_provider` names the instances of
+    one.
     """
 
     kind: Literal[
@@ -188,6 +189,7 @@ class Fault(Table):
         "slow-disk",
         "insufficient-capacity",
         "api-throttling",
+        "scheduler-restart",
     ]
     at: Duration
     zone: str | None = None

@@ -21,7 +21,12 @@ from placement.strategies.spread import Spread
 from placement.taskdef import host_ports, task_resources
 
 Problem = tuple[str, str]
-_NEEDS_NO_INSTANCES = ("zone-loss", "insufficient-capacity", "api-throttling")
+_NEEDS_NO_INSTANCES = (
+    "zone-loss",
+    "insufficient-capacity",
+    "api-throttling",
+    "scheduler-restart",
+)
 _Tables = list[tuple[str, ServiceTable | WorkloadTable]]
 
 
@@ -229,7 +234,7 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
                     yield f"{place}.task_definition", what
             elif fault.zone is None and fault.kind not in _NEEDS_NO_INSTANCES:
                 yield from _chosen_problems(place, fault, fleet)
-            ends = fault.kind in ("partition", "registry-failure")
+            ends = fault.kind in ("partition", "registry-failure", "scheduler-restart")
             if ends and (fault.until is None or fault.until < fault.at):
                 yield f"{place}.until", f"a {fault.kind} needs the time at which it is over"
 

@@ -128,8 +128,8 @@ class Scheduler:
         Args:
             now_ms: the time of this round; never less than that of the last.
         Returns:
-            commands in the order in which to carry them out, notices among them; a call that names
-            something unknown changes nothing and is answered with CallRejected.
+            commands in the order in which to carry them out, notices among them; a call or a fact
+            that names something unknown changes nothing and is answered with CallRejected.
         """
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
         self.now_ms = self.cluster.now_ms = now_ms
@@ -197,9 +197,7 @@ class Scheduler:
         self._starts.append((self.launches.of_start_task(call), call.instances))
 
     def _stop_task(self, call: m.StopTask) -> None:
-        unknown = [task for task in call.tasks if not 0 <= task < len(self.tasks)]
-        if unknown:
-            raise PlacementError(f"unknown tasks {unknown}")
+        self.tasks.check_known(call.tasks)
         # A task that is named twice must not give its resources back twice.
         self._stop(list(dict.fromkeys(call.tasks)), StopCode.USER_INITIATED, call.reason)
 
@@ -239,10 +237,12 @@ class Scheduler:
         self._services.touch(there)
 
     def _agent_changed(self, event: m.AgentConnectionChanged) -> None:
+        self.cluster.check_known(event.instances)
         for row in event.instances:
             self.cluster.set_connected(row, event.connected)
 
     def _instances_gone(self, event: m.InstancesGone) -> None:
+        self.cluster.check_known(event.instances)
         ids = self.cluster.column("ec2InstanceId")
         for row in event.instances:
             there = self.tasks.on(row)
@@ -257,6 +257,7 @@ class Scheduler:
 
     def _tasks_changed(self, event: m.TasksChanged) -> None:
         tasks, services = self.tasks, self._services
+        tasks.check_known(event.tasks)
         if event.status is not TaskStatus.STOPPED:
             changed = [task for task in event.tasks if tasks.advance(task, event.status)]
             services.touch(changed)
@@ -274,6 +275,7 @@ class Scheduler:
         self._end(ended)
 
     def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
+        self.tasks.check_known(event.tasks)
         self._services.judged(event.tasks, event.healthy)
 
     # --- ending tasks ---------------------------------------------------------------------------

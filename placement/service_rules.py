@@ -16,10 +16,12 @@ def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
     """Replacing tasks leaves minimumHealthyPercent of the desired count healthy (ecs 4.6, 5.3).
 
     Asked of what the service scheduler stops because another deployment replaces it or its instance
-    drains; what a fault or a user took is not its choice, nor is a lower count a replacement. The
+    drains; what a user or a fault took is not its choice, nor is a lower count a replacement. The
     tasks that a deployment leaves must be healthy, those that a drain leaves RUNNING.
     """
-    if not isinstance(seen, m.StopTasks) or seen.stop_code is StopCode.USER_INITIATED:
+    if not isinstance(seen, m.StopTasks):
+        return
+    if seen.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED:
         return
     stopped: dict[str, list[int]] = {}
     for task in seen.tasks:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from placement.errors import PlacementError
 from placement.model import TaskKind, TaskStatus
 
 NOWHERE = -1
@@ -81,6 +82,12 @@ class TaskTable:
     def end(self, task: int) -> None:
         """desiredStatus becomes STOPPED."""
         self._alive[task] = 0
+
+    def check_known(self, tasks: Sequence[int]) -> None:
+        """Raises PlacementError where one of these numbers was given to no task."""
+        if tasks and (min(tasks) < 0 or max(tasks) >= len(self)):
+            unknown = [task for task in tasks if not 0 <= task < len(self)]
+            raise PlacementError(f"unknown tasks {unknown}")
 
     def advance(self, task: int, status: TaskStatus) -> bool:
         """Take over a reported lastStatus; False for a report of the past."""

@@ -33,6 +33,7 @@ from sim.timetable import Timetable
 
 _RUNNING, _HEALTHY, _STOPPED = 0, 1, 2
 _SHIFT, _TURN = 2, 3  # an entry of the timetable is a task and its turn in one number
+_START, _STOP = 1, 2
 _BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
 
 
@@ -75,7 +76,7 @@ class Lives:
         self._reports = Reports()
         self.definitions = Launches()
         self._parts: dict[str, _Part] = {}
-        self._started = bytearray()
+        self._told = bytearray()  # by task: the bits of what it was told
         # Tasks that are not gone: the command that started each, its instance, played by an agent?
         self._placed: dict[int, tuple[StartTasks, int, bool]] = {}
         # Of those that nobody plays: by instance; in line there, with the delay of their start;
@@ -96,7 +97,7 @@ class Lives:
         name = command.task_definition
         part = self._parts.get(name) or self._part(name)
         pairs = zip(command.tasks, command.instances, strict=True)
-        fresh = [(task, instance) for task, instance in pairs if self._is_new(task)]
+        fresh = [(task, instance) for task, instance in pairs if self._is_news(task, _START)]
         failure = self._faults.start_failure(name)
         if part.played and failure is None:
             self._start_played(command, part, fresh)
@@ -120,9 +121,9 @@ class Lives:
     def stop(self, command: StopTasks) -> None:
         """Stop tasks, those that are here and not yet stopping."""
         now = int(self._env.now)
-        delays = self._stop_ms(len(command.tasks))
+        fresh = [task for task in command.tasks if self._is_news(task, _STOP)]
         code, reason = command.stop_code, command.reason
-        for task, delay in zip(command.tasks, delays, strict=True):
+        for task, delay in zip(fresh, self._stop_ms(len(fresh)), strict=True):
             place = self._placed.get(task)
             if place is None or task in self._stopping:
                 continue
@@ -190,12 +191,13 @@ class Lives:
         self.set_alarms()
         self._report()
 
-    def _is_new(self, task: int) -> bool:
-        """Whether nobody asked to start this task before; a start may be repeated, even late."""
-        if task >= len(self._started):
-            self._started.extend(bytes(task + 1 - len(self._started)))
-        new = not self._started[task]
-        self._started[task] = 1
+    def _is_news(self, task: int, order: int) -> bool:
+        """Whether this task gets an order for the first time; one may be repeated, even late."""
+        told = self._told
+        if task >= len(told):
+            told.extend(bytes(task + 1 - len(told)))
+        new = not told[task] & order
+        told[task] |= order
         return new
 
     def _part(self, name: str) -> _Part:

@@ -36,19 +36,18 @@ def problem_over_time(
         limited: no more instances of a type at a time than there are; else any number.
     """
     engine = Engine(cluster, np.random.default_rng(0))
-    needs = np.array([cluster.demand(kind) for kind in kinds], dtype=np.int64)
     found = [engine.fixed_mask(kind) for kind in kinds]
     masks = {id(mask): mask for mask in found}  # thousands of kinds share a few
-    allowed, numbers = (
-        np.array(list(masks.values())),
-        dict(zip(masks, range(len(masks)), strict=True)),
-    )
-    mask_of = [numbers[id(mask)] for mask in found]
+    position = {key: at for at, key in enumerate(masks)}
+    mask_of = np.array([position[id(mask)] for mask in found], dtype=np.int64)
+    allowed = np.array(list(masks.values()), dtype=np.bool_).reshape(len(masks), cluster.size)
+    needs = np.array([cluster.demand(kind) for kind in kinds], dtype=np.int64)
+    needs = needs.reshape(len(kinds), len(cluster.resources))
     paid = np.array(prices, dtype=np.int64)[:, None]
     alike = np.hstack([cluster.registered, paid, np.unique(allowed, axis=0).T])
     _, first, type_of = np.unique(alike, axis=0, return_index=True, return_inverse=True)
-    caps = np.array([[most_per_instance(kind, engine)] for kind in kinds], dtype=np.int64)
-    most = np.where(allowed[mask_of][:, first], caps, 0)
+    caps = np.array([most_per_instance(kind, engine) for kind in kinds], dtype=np.int64)
+    most = np.where(allowed[mask_of][:, first], caps[:, None], 0)
     short = _can_run_short(needs, most, cluster.registered[first])
     table, number = np.unique(np.hstack([needs[:, short], most]), axis=0, return_inverse=True)
     kind, start_ms, end_ms = np.array(ran, dtype=np.int64).reshape(-1, 3).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import experiments
+from experiments.cli import main
 from experiments.load import load_scenario
 from experiments.simulate import world
 from placement import messages as m
@@ -157,3 +159,17 @@ def test_a_dry_run_says_what_does_not_fit_and_why():
     assert sum(c.count for c in refused) == 10
     assert {(c.failure.reason, c.failure.rejected) for c in refused} == {(MEMORY, ((MEMORY, 3),))}
     assert len(running(rounds, "family:job", 19)) == 40
+
+
+def test_what_could_go_after_a_scale_in_and_why_no_more(capsys):
+    def repacked(*arguments):
+        path = str(ASKS / "gathered.toml")
+        main(["optimize", path, "--goal", "repack", "--json", *arguments])
+        return json.loads(capsys.readouterr().out)
+
+    assert {host for _, host in running(rounds_of("gathered"), "service:app", 19)} == set(range(6))
+    found = repacked()
+    assert (found["status"], found["objective"], len(found["plan"]["freed"])) == ("optimal", 4, 4)
+    refused = repacked("--free", "5")
+    assert refused["status"] == "infeasible"
+    assert "at most 4 instances can be freed" in json.dumps(refused)

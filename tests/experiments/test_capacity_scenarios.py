@@ -165,3 +165,11 @@ def test_a_plan_for_instances_that_are_there_needs_some():
     scenario = load_scenario(FOLDER / "spread.toml").scenario
     with pytest.raises(SpecError, match="goal placement is about instances that are there"):
         answer_scenario(scenario, "placement")
+
+
+def test_a_target_below_100_per_cent_keeps_room_for_who_comes_next():
+    waits = {s: metric("headroom", s, "wait_p99_s") for s in results("headroom")}
+    assert waits["no-reserve"] > 100  # 202 s: somebody waits for a boot of 90 s, and more
+    assert waits["reserve"] < 20  # 3.7 s
+    hours = {s: metric("headroom", s, "instance_hours") for s in results("headroom")}
+    assert 1.3 < hours["reserve"] / hours["no-reserve"] < 2  # 45.5 and 27.8

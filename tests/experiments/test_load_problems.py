@@ -201,6 +201,13 @@ WRONG = [
         "needs [images]",
     ),
     (
+        "a scheduler that never comes back",
+        ("faults", "x"),
+        [{"kind": "scheduler-restart", "at": "1s"}],
+        "faults.x[0].until",
+        "a scheduler-restart needs the time at which it is over",
+    ),
+    (
         "slow disks nowhere",
         ("faults", "x"),
         [{"kind": "slow-disk", "at": "1s"}],

@@ -35,7 +35,7 @@ class World:
         self.tasks += count
         self.living += new
         command = m.StartTasks("app:1", "service:web", new, (0,) * count, service="web")
-        self.scaler.take([command, running(*new), running(*new)])
+        self.scaler.take([command, running(*new), running(*new), command])  # orders may repeat
 
     def stop(self, count):
         gone, self.living = self.living[:count], self.living[count:]

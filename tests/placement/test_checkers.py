@@ -473,6 +473,11 @@ SOUND = {
         ([instance(0), run_task()], [start((0,), (0,))]),
         ([m.StopTask((0,)), gone(0)], [stop(0)]),
     ],
+    "running tasks of a service that their user stops": [
+        ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
+        ([running(0, 1)], []),
+        ([m.StopTask((0, 1))], [stop(0, 1), serve((2, 3), (0, 0), deployment="ecs-svc/1")]),
+    ],
     "room that came too late for a service in this round": [
         ([instance(0, cpu=512), run_task()], [start((0,), (0,))]),
         ([WEB], [serve((1,), (0,))]),

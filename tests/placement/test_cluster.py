@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from placement.cluster import Cluster, instance_strings
 from placement.columns import names
+from placement.errors import PlacementError
 from placement.model import AVAILABILITY_ZONE, CPU, GPU, MEMORY, PORTS, InstanceStatus
 from placement.testing import add_instance, make_cluster, make_kind
 
@@ -69,7 +70,7 @@ def test_a_new_instance_is_active_connected_and_empty():
 
 def test_rows_are_numbered_in_order_without_a_gap():
     cluster = make_cluster(2)
-    with pytest.raises(AssertionError, match="2 is the next number"):
+    with pytest.raises(PlacementError, match="2 is the next number"):
         add_instance(cluster, row=3)
 
 
