@@ -71,10 +71,11 @@ def play(order: Order) -> tuple[RunResult, Path]:
     """
     with ExitStack() as stack:
         stack.callback(order.cluster.lock().close)
+        written = order.cluster.read()
+        check_engines(order, written[0].run[ID] if written else "")
         journal = DurableJournal(order.cluster.journal)
         stack.callback(journal.close)
         header, rounds = _begun(order, journal)
-        check_engines(order, header.run[ID])
         scheduler = Scheduler(header.config, order.loaded.strategies)
         recorder, usage = Recorder(), Usage()
         made = [0]
@@ -86,6 +87,7 @@ def play(order: Order) -> tuple[RunResult, Path]:
         watch = tee([recorder, usage, *([order.watch] if order.watch else [])])
         for entry in rounds:
             watch(entry)
+        say("getting ready; the first time on a machine that takes up to a minute")
         # In a thread, as Ctrl-C would be lost within the compiler.
         ThreadPoolExecutor(1).submit(warm_up, order).result()
         say(f"{order.cluster.name} runs on {_counted(len(order.engines.engine), 'engine')}")

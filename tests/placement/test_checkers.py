@@ -454,17 +454,6 @@ def test_every_checker_has_a_planted_violation():
 # --- what is sound -----------------------------------------------------------------------------
 
 SOUND = {
-    "a user stops what no deployment may": [
-        ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
-        ([running(0, 1)], []),
-        (
-            [m.StopTask((0,))],
-            [
-                m.StopTasks((0,), StopCode.USER_INITIATED, "Task stopped by user"),
-                serve((2,), (0,), deployment="ecs-svc/1"),
-            ],
-        ),
-    ],
     "a stop decided on before the event that ended the task": [
         ([instance(0), run_task()], [start((0,), (0,))]),
         ([m.StopTask((0,)), stopped(0)], [stop(0)]),
