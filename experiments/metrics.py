@@ -110,9 +110,6 @@ def _of_all_runs(recorder: Recorder) -> None:
 
 
 METRICS: Mapping[str, Metric] = {
-    "simulated_s": Metric(
-        lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
-    ),
     "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
     "instances_used": Metric(
         lambda r: sum(i.ever_used for i in r.instances),
@@ -220,6 +217,9 @@ METRICS: Mapping[str, Metric] = {
         _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
     ),
     "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
+    "simulated_s": Metric(
+        lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
+    ),
 }
 
 

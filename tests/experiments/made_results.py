@@ -38,7 +38,12 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
     """A run of two minutes on three instances; the last is gone after the first minute."""
     lost = faults != "none"
     row = {name: float(7 + i) for i, name in enumerate(METRICS)}
-    row |= {"submitted": 10.0, "lost": 3.0 * lost, "services_back_s": 0.5 if lost else None}
+    row |= {
+        "simulated_s": 120.0,
+        "submitted": 10.0,
+        "lost": 3.0 * lost,
+        "services_back_s": 0.5 if lost else None,
+    }
     row |= {"refusals_by_reason": '{"RESOURCE:CPU": 2, "RESOURCE:MEMORY": 40}'} | metrics
     samples = [
         # ms, cpu, memory, both used, present, busy, running, pending, waiting, started, finished
