@@ -174,11 +174,15 @@ def run_bare(made: Scenario) -> Measured:
 
 
 def simpy_rate(timeouts: int = 300_000) -> float:
-    """Timeouts a second of SimPy alone, each with a delay of its own."""
+    """Timeouts a second of SimPy alone at its fastest: one process, nothing else in its heap."""
     clock, env = Clock(wall=False), simpy.Environment()
+
+    def wait() -> Iterator[simpy.Event]:
+        for _ in range(timeouts):
+            yield env.timeout(1)
+
+    env.process(wait())
     started = clock.now()
-    for number in range(timeouts):
-        env.timeout(number * 7919 % timeouts)
     env.run()
     return timeouts / (clock.now() - started)
 
