@@ -1,4 +1,4 @@
-"""Which tasks of a service go when there are too many (ecs-semantics 5.6)."""
+"""Which tasks of a service go when there are too many (ecs-semantics 5.3, 5.6)."""
 
 from __future__ import annotations
 
@@ -35,3 +35,15 @@ def surplus(service: Service, engine: Engine, tasks: TaskTable) -> list[int]:
     for task in released:
         cluster.reserve(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
     return stopped + released
+
+
+def beyond_ceiling(service: Service, tasks: TaskTable) -> list[int]:
+    """Tasks without a place, newest first, that maximumPercent does not admit any more.
+
+    They began to wait when it did; after a scale-in amid a deployment the old tasks that are to
+    stay healthy fill it, and what waits would start beside them in the room that others left.
+    """
+    over = len(service.tasks) - service.ceiling
+    if service.daemon or over <= 0:
+        return []
+    return [task for task in reversed(service.tasks) if tasks.instance[task] == NOWHERE][:over]

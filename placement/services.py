@@ -30,7 +30,7 @@ from placement.launches import Launches
 from placement.model import StopCode, TaskKind
 from placement.reasons import Failure
 from placement.rebalancing import is_eligible, place_for_balance
-from placement.scale_in import surplus
+from placement.scale_in import beyond_ceiling, surplus
 from placement.service_events import ServiceEvents
 from placement.tasks import Launch, TaskTable
 
@@ -292,6 +292,7 @@ class Services:
         reason = _rebalancing(service) if balances else _scaling(service)
         self._stop(surplus(service, self._engine, self._tasks), code, reason)
         self._stop(service.replaced(), code, _scaling(service))
+        self._stop(beyond_ceiling(service, self._tasks), code, _scaling(service))
         service.deployments[1:] = [each for each in service.deployments[1:] if each.tasks]
         failure = None
         wanted = service.missing(now_ms)

@@ -263,6 +263,23 @@ def test_scale_in_takes_tasks_that_wait_first():
     assert len(of(m.StopTasks, commands)[0].tasks) == 1
 
 
+def test_a_scale_in_amid_a_deployment_leaves_nothing_waiting_beyond_maximum_percent():
+    # Found by the soak: four new tasks wait while eight old ones fill both instances; then two
+    # healthy ones are enough, and what waited started in the room of the six others.
+    web = m.CreateService("web", "app", 8, maximum_percent=150, capacity_provider_strategy=on(cp=1))
+    world = Minutes(provider(desired_capacity=2), *up(0, 1), web)
+    world.round(running(*range(8)))
+    world.round(at_ms=world.now_ms + 40_000)
+    world.round(definition(), m.UpdateService("web", task_definition="app"))
+    service = world.scheduler.services["web"]
+    assert len(service.tasks) == 12
+    commands = world.round(m.UpdateService("web", 2))
+    assert len(stops(commands)) == 6
+    assert sum(len(c.tasks) for c in of(m.TasksStopped, commands)) == 3
+    assert len(service.tasks) == 3 == service.ceiling
+    assert world.violations() == []
+
+
 def test_a_service_beyond_the_quota_waits_for_its_turn():
     web = m.CreateService("web", "app", 1_200, capacity_provider_strategy=on(cp=1))
     world = Minutes(provider(cpu=102_400, memory=102_400), web)
