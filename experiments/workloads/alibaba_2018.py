@@ -23,7 +23,7 @@ from numpy.random import Generator
 from pydantic import Field
 
 from experiments.workloads.protocol import Job
-from experiments.workloads.rows import csv_rows, look_at, number, parsed, trace_file, whole
+from experiments.workloads.rows import before, csv_rows, look_at, number, parsed, trace_file, whole
 from placement.errors import SpecError
 from placement.scenario import Table, WorkloadTable
 from placement.scenario_fields import Number
@@ -74,10 +74,7 @@ class AlibabaBatchTasks(_Alibaba2018):
 
     def jobs(self, rng: Generator) -> Iterator[Job]:
         """The tasks as jobs; SpecError at a bad row. Nothing is drawn."""
-        for job in self._all():
-            if self._until_ms is not None and job.at_ms >= self._until_ms:
-                return
-            yield job
+        return before(self._all(), self._until_ms)
 
     def _all(self) -> Iterator[Job]:
         return parsed(self._path, csv_rows(self._path), self._job)

@@ -24,6 +24,7 @@ again is another job. Without a request it asks for what its task definition doe
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,7 +70,7 @@ class _Options(Table):
     longest: Duration = 86_400_000
 
 
-class _Google:
+class _Google(ABC):
     """What both have in common; streams."""
 
     kind: str
@@ -84,8 +85,9 @@ class _Google:
         """The tasks as jobs, by time of submission; SpecError at a bad row. Nothing is drawn."""
         yield from jobs_of(self._events(), self._options.longest, self._until_ms)
 
+    @abstractmethod
     def _events(self) -> Iterator[TaskEvent]:
-        raise NotImplementedError
+        """The events of the trace, in order of time."""
 
     def _asked(self, at_ms: int, name: str, cpu: Any, memory: Any, distinct: bool = False) -> Job:
         """A job of one task; an empty request is none."""

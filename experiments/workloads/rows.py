@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar, cast
 
@@ -116,6 +116,11 @@ def read_jobs(
     if problems:
         raise SpecError(problems)
     return sorted(jobs, key=lambda each: each.at_ms)
+
+
+def before(jobs: Iterable[Job], until_ms: int | None) -> Iterator[Job]:
+    """The jobs, in order of time, that are submitted before `until_ms`; None: all."""
+    return takewhile(lambda job: until_ms is None or job.at_ms < until_ms, jobs)
 
 
 def parsed(path: Path, rows: Rows, make: Callable[[Any], Made | None]) -> Iterator[Made]:

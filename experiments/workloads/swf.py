@@ -18,7 +18,7 @@ from pathlib import Path
 from numpy.random import Generator
 
 from experiments.workloads.protocol import Job
-from experiments.workloads.rows import Rows, lines, look_at, number, parsed, trace_file
+from experiments.workloads.rows import Rows, before, lines, look_at, number, parsed, trace_file
 from placement.scenario import Table, WorkloadTable
 
 _MEMORY_MIN_MIB = 6
@@ -36,10 +36,7 @@ class Swf:
 
     def jobs(self, rng: Generator) -> Iterator[Job]:
         """The jobs by time of submission; SpecError at a bad row. Nothing is drawn."""
-        for job in self._all():
-            if self._until_ms is not None and job.at_ms >= self._until_ms:
-                return
-            yield job
+        return before(self._all(), self._until_ms)
 
     def _all(self) -> Iterator[Job]:
         return parsed(self._path, _fields(self._path), _job)
