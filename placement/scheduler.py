@@ -141,11 +141,12 @@ class Scheduler:
                 self._out.append(m.CallRejected(position, event, str(error)))
         self.engine.look_ahead(now_ms, lambda: Outlook(self))
         self._services.settle(now_ms)
-        self._start_waiting(self.waiting.place(self.engine, self.tasks))
-        self._expire()
+        if self.waiting:
+            self._start_waiting(self.waiting.place(self.engine, self.tasks))
+            self._expire()
         self._place_starts()
         self._place_requests()
-        if self.waiting.room_for(1):
+        if self._services.over_quota and self.waiting.room_for(1):
             self._services.room_to_wait(now_ms)
         self.providers.settle(now_ms)
         commands, self._out = tuple(self._out), []
@@ -255,7 +256,8 @@ class Scheduler:
         self.tasks.check_known(event.tasks)
         if event.status is not TaskStatus.STOPPED:
             changed = self.tasks.advance(event.tasks, event.status)
-            self._services.changed(changed, event.status, self.now_ms)
+            if self.services:
+                self._services.changed(changed, event.status, self.now_ms)
             return
         ended, never_ran = self.tasks.stopped(event.tasks)
         for task in never_ran:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-    Args:
+    `over_quota`: those with tasks that may not even wait. Args:
         providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
         wait: how to let tasks wait for capacity; returns those that the quota admits.
@@ -69,7 +69,7 @@ class Services:
         self._providers = providers
         self._start, self._stop, self._wait = start, stop, wait
         self._events = ServiceEvents(say)
-        self._over_quota: dict[str, None] = {}
+        self.over_quota: dict[str, None] = {}
         self._order: dict[str, int] = {}
         self._touched: set[str] = set()
         # Services that lack tasks, and the cluster's versions when they last looked for room.
@@ -203,9 +203,9 @@ class Services:
 
     def room_to_wait(self, now_ms: int) -> None:
         """Tasks that the quota did not admit may wait now."""
-        for name in self._over_quota:
+        for name in self.over_quota:
             self._alarms.set(now_ms, name)
-        self._over_quota.clear()
+        self.over_quota.clear()
 
     def failed_to_start(self, task: int, now_ms: int) -> None:
         """A living task stopped by itself without ever running."""
@@ -326,7 +326,7 @@ class Services:
                     service.add(task)
                 if len(queued) == left:
                     continue
-                self._over_quota[service.name] = None
+                self.over_quota[service.name] = None
             left_over = failure or left_over
         return left_over
 

@@ -272,12 +272,12 @@ class Lives:
     def _turn(self) -> int | None:
         """Report every task whose start or end has come by now; returns when the next one does."""
         now = int(self._env.now)
-        while due := self._lives.pop(now):
-            self._take_turns(due, now)
+        while (at_ms := self._lives.next_ms) is not None and at_ms <= now:
+            self._take_turns(self._lives.pop(now), now)
         self._report()
         if self._machines is not None:
             self._machines_alarm.set(self._machines.next_ms)
-        return self._lives.next_ms
+        return at_ms
 
     def _take_turns(self, due: list[int], now: int) -> None:
         batches, stopping, reports = self._batch, self._stopping, self._reports
@@ -311,7 +311,8 @@ class Lives:
                     self._lives.add(now + batch.checked_ms, task << _SHIFT | _HEALTHY)
             else:
                 reports.healthy.append(task)
-        self._lives.add_all(exits_ms, exits)
+        if exits:
+            self._lives.add_all(exits_ms, exits)
         if ended:
             reports.stopped(ended, _BY_ITSELF)
 
