@@ -154,7 +154,7 @@ def anything_else(twins, action, number):
 ACTIONS = ("place", "columns", "fill", "release", "drain", "activate", "connect", "disconnect")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(worlds(), st.integers(0, 3), st.sampled_from([1, 4, 1000]), few, st.data())
 def test_kernels_decide_as_the_reference_through_any_history(world, seed, least, after, data):
     cluster, some = world
