@@ -17,7 +17,7 @@ import msgspec
 from placement import messages as m
 from placement.capacity import CapacityProviders
 from placement.capacity_strategy import check_strategy, deal
-from placement.daemons import plan_daemon
+from placement.daemons import DaemonWatch, plan_daemon
 from placement.deployments import (
     Alarms,
     Deployment,
@@ -77,7 +77,8 @@ class Services:
         self._alarms = Alarms()
         self._deployments = 0
         self._daemons: dict[str, None] = {}
-        self._daemons_version = self._status_version = -1
+        self._daemon_watch = DaemonWatch()
+        self._status_version = -1
         self._rebalanced: dict[str, None] = {}
 
     # --- calls ----------------------------------------------------------------------------------
@@ -244,9 +245,10 @@ class Services:
         self._settle_replicas(now_ms)
 
     def _settle_daemons(self) -> None:
-        version = self._engine.cluster.version
-        if version == self._daemons_version and self._touched.isdisjoint(self._daemons):
+        watch, cluster = self._daemon_watch, self._engine.cluster
+        if not watch.is_due(cluster) and self._touched.isdisjoint(self._daemons):
             return
+        waits = False
         for name in self._daemons:
             service = self.by_name[name]
             plan = plan_daemon(service, self._tasks, self._engine)
@@ -255,7 +257,8 @@ class Services:
             self._events.complain(service, self._add(service, service.launch, filled))
             service.desired_count = plan.eligible
             self._events.note_state(service)
-        self._daemons_version = self._engine.cluster.version
+            waits |= filled.failure is not None or bool(service.draining)
+        watch.planned(cluster, waits=waits)
 
     def _settle_replicas(self, now_ms: int) -> None:
         """Bring every service that something happened to, or that lacks tasks, to its count."""
