@@ -93,7 +93,7 @@ class Lives:
         self._parts: dict[str, _Part] = {}
         self._told = bytearray()  # by task: the bits of what it was told
         # By task, as `told`: what it was started with, None before and once it is gone; and where.
-        # In lists, since millions of tuples would each be looked at by the garbage collector.
+        # Lists by number: a dict of tuples costs a miss of the processor's cache for each of these.
         self._batch: list[_Batch | None] = []
         self._instance: list[int] = []
         # Of those that nobody plays: by instance, also such as are gone; in line there, with the
