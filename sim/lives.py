@@ -191,7 +191,9 @@ class Lives:
     def _start_played(self, command: StartTasks, part: _Part, fresh: list[tuple[int, int]]) -> None:
         assert part.definition is not None
         request = command.request
-        run_ms = None if request is None else self._client.run_ms(request)
+        # Where engines are modelled it is ended by a stop, from when it is RUNNING.
+        known = request is not None and self._machines is None
+        run_ms = self._client.run_ms(request) if known else None
         override = TaskOverride(command.cpu, command.memory)
         for task, instance in fresh:
             self._placed[task] = (command, instance, True)
@@ -249,6 +251,8 @@ class Lives:
                     continue
                 if place[1] in cut_off:
                     self._held.setdefault(place[1], []).append((task, turn))
+                elif turn == _OVER and place[2]:
+                    self._containers.end(place[1], task, now)
                 elif turn == _OVER and task not in self._stopping:
                     self._finish(task, place[1], self._stop_ms(1)[0], now)
                 elif turn == _STOPPED or task in self._failing:
@@ -319,7 +323,7 @@ class Lives:
         following = self._agents.turn(int(self._env.now))
         self._report()
         if self._machines is not None:
-            self._machines_alarm.set(self._machines.next_ms)
+            self._set_own_alarms()
         return following
 
     def _hear(self, news: r.News) -> None:
@@ -334,6 +338,8 @@ class Lives:
                 self.set_alarms()
         elif isinstance(news, r.TaskRunning):
             self._reports.running.append(task)
+            if self._machines is not None:
+                self._schedule_exit(task, self._placed[task][0].request, int(self._env.now))
         elif isinstance(news, r.TaskHealth):
             (self._reports.healthy if news.healthy else self._reports.unhealthy).append(task)
         else:
