@@ -130,6 +130,7 @@ class Containers:
         self._events: list[tuple[int, int, int, int, r.RuntimeEvent]] = []
         self._turns: dict[Key, int] = {}
         self._exits: dict[Key, int] = {}
+        self._stopping: dict[Key, int] = {}
         self._count = 0
 
     def cast(self, task: int, definition: TaskDefinition, run_ms: int | None) -> None:
@@ -145,6 +146,7 @@ class Containers:
         for name in role.scripts if role else ():
             self._turns.pop((task, name), None)
             self._exits.pop((task, name), None)
+            self._stopping.pop((task, name), None)
 
     def set_factor(self, instance: int, factor: float, now_ms: int) -> None:
         """From now on pulls and starts take `factor` times as long there as they would."""
@@ -259,8 +261,11 @@ class Containers:
     def _stop(self, instance: int, key: Key, timeout_ms: int, now_ms: int) -> None:
         obeys = self._roles[key[0]].scripts[key[1]].does.obeys_sigterm
         if obeys and self.machines is not None:
-            done = partial(self._stopped, instance, key, self._turns.get(key, 0))
-            self.machines.stop(instance, self._stop_ms(1)[0], now_ms, done)
+            turn = self._turns.get(key, 0)
+            if self._stopping.get(key) != turn:  # else another stop waits for the same end
+                self._stopping[key] = turn
+                done = partial(self._stopped, instance, key, turn)
+                self.machines.stop(instance, self._stop_ms(1)[0], now_ms, done)
             return
         wanted_ms = self._stop_ms(1)[0] if obeys else timeout_ms
         killed = not obeys or wanted_ms > timeout_ms
