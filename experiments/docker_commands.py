@@ -18,6 +18,7 @@ from placement.scenario import Run, Scenario
 from realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
+    from experiments.docker_down import Leftovers
     from experiments.docker_run import Order
 
 
@@ -154,16 +155,30 @@ def down(arguments: argparse.Namespace) -> int:
         engines = load_engines(arguments.engines) if written is None else engines_of(written[0])
     lock = cluster.lock()
     try:
-        found = leftovers(engines, cluster.name, None)
+        found = leftovers(engines, cluster.name, None, reachable_only=True)
         for thing in found.things:
             print(thing)
-        if not arguments.yes:
-            print(f"would remove {found.summary}; --yes does")
-            return 0
-        found.remove()
-        print(f"removed {found.summary}")
-        if cluster.journal.exists():
-            print(f"journal: {cluster.retire()}")
-        return 0
+        if arguments.yes:
+            found.remove()
+        print(f"removed {found.summary}" if arguments.yes else f"would remove {found.summary}")
+        return _settled(cluster, found, remove=arguments.yes)
     finally:
         lock.close()
+
+
+def _settled(cluster: Cluster, found: Leftovers, *, remove: bool) -> int:
+    """Put the journal aside once nothing can be left on any engine; else say what may be."""
+    for why in found.silent:
+        print(f"does not answer, what it has stays: {why}", file=sys.stderr)
+    written = cluster.read()
+    # A run that never had a round asked nothing of an engine.
+    begun = bool(written[1]) if written else not cluster.journal.exists()
+    if found.silent and begun:
+        cure = f"`--cluster {cluster.name} --engines FILE` without it leaves it as it is"
+        print(f"the same command removes the rest later; {cure}", file=sys.stderr)
+        return 1
+    if not remove:
+        print("--yes does it")
+    elif cluster.journal.exists():
+        print(f"journal: {cluster.retire()}")
+    return 0
