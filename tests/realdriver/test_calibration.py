@@ -26,9 +26,8 @@ from tests.realdriver.engines import kill_inside
 
 SCENARIOS = Path(experiments.__file__).parent / "scenarios"
 IMAGE = "busybox:1"
-# What the machine may change between two calibrations, and how much more or less of its processors
-# others may have during the run than during these: more, and there is nothing to be compared.
-STEADY_PERCENT, OTHERS_PERCENT, ATTEMPTS = 10, 10, 4
+# What the machine may change between two calibrations: more, and it was busy with other things.
+STEADY_PERCENT, ATTEMPTS = 10, 4
 BAR_PERCENT = 15
 
 
@@ -134,28 +133,6 @@ def calibrated(three):
     return content, max(row["p50_s"] for row in levels)
 
 
-class Others:
-    """A context; then `percent` is how much of the processors was others' meanwhile: all that was
-    busy but for this process and what it has started and waited for, engines included."""
-
-    def __enter__(self):
-        self._before = self._spent()
-        return self
-
-    def __exit__(self, *_):
-        whole, others = (now - then for now, then in zip(self._spent(), self._before, strict=True))
-        self.percent = 100 * others / whole
-
-    @staticmethod
-    def _spent():
-        """Seconds of all processors: that there were, and that others used."""
-        ticks = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-        seconds = [int(each) / os.sysconf("SC_CLK_TCK") for each in ticks]
-        idle_s = seconds[3] + seconds[4]
-        own_s = sum(os.times()[:4])
-        return sum(seconds), sum(seconds) - idle_s - own_s
-
-
 def held(attempt):
     """The prediction of an attempt against what was measured; the command prints it, too."""
     (predicted,) = Path(f"sim-{attempt}/journals").iterdir()
@@ -170,28 +147,21 @@ def test_a_calibrated_simulation_predicts_a_real_run(name, three, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     text = (SCENARIOS / f"{name}.toml").read_text()
     Path("s.toml").write_text(re.sub(r"(?m)^calibration = .*$", 'calibration = "c.json"', text))
-    with Others() as before:
-        content, before_s = calibrated(three)
+    content, before_s = calibrated(three)
     for attempt in range(ATTEMPTS):
         Path("c.json").write_text(json.dumps(content))
         assert main(["simulate", "s.toml", "--out", f"sim-{attempt}"]) == 0
-        with Others() as meanwhile, three() as engines:
+        with three() as engines:
             real = ["run", "s.toml", "--driver", "docker", "--engines", str(engines)]
             assert main([*real, "--state", f"state-{attempt}", "--cluster", "c"]) == 0
         found = held(attempt)
-        with Others() as after:
-            content, after_s = calibrated(three)
+        content, after_s = calibrated(three)
         changed = 100 * (after_s / before_s - 1)
-        busier = meanwhile.percent - (before.percent + after.percent) / 2
-        print(
-            f"{name}: starts took {changed:+.1f} % longer afterwards, others had "
-            f"{before.percent:.0f}, {meanwhile.percent:.0f}, {after.percent:.0f} %; {found}"
-        )
-        if abs(changed) <= STEADY_PERCENT and abs(busier) <= OTHERS_PERCENT:
+        print(f"{name}: starts took {changed:+.1f} % longer afterwards; {found}")
+        if abs(changed) <= STEADY_PERCENT:
             break
-        what = f"others had {busier:+.0f} % more of the machine, starts took {changed:+.0f} %"
-        warnings.warn(f"{what} longer afterwards: again", stacklevel=1)
-        before, before_s = after, after_s
+        warnings.warn(f"starts took {changed:+.0f} % longer afterwards: again", stacklevel=1)
+        before_s = after_s
     else:
         pytest.skip("NOT TESTED: the machine was never steady for the length of a run")
     assert found.tasks >= 60
