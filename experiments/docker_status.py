@@ -173,7 +173,7 @@ def _container(container: Container) -> str:
         words.append(f"({container.exit_code})")
     if container.health not in (None, "none"):
         words.append(str(container.health))
-    words += [f"{port}->{host}:{number}" for port, host, number in container.ports]
+    words += [f"{port}->{where}" for port, where in container.published]
     return " ".join(words)
 
 

@@ -51,6 +51,17 @@ class Container:
     error: str
     ports: tuple[tuple[str, str, int], ...] = ()
 
+    @property
+    def published(self) -> list[tuple[str, str]]:
+        """(container port with protocol, where it is published), for people: an engine that
+        publishes on every IPv4 address and every IPv6 address says so once."""
+        everywhere = {(port, number) for port, host, number in self.ports if host == "0.0.0.0"}
+        return [
+            (port, f"[{host}]:{number}" if ":" in host else f"{host}:{number}")
+            for port, host, number in self.ports
+            if not (host == "::" and (port, number) in everywhere)
+        ]
+
 
 class _Client(docker.APIClient):  # type: ignore[misc]
     """The SDK's client with a deadline also where the SDK has none: pulls, events, waiting."""

@@ -343,8 +343,8 @@ class Fleet:
         return self._book.definitions.definition(entry.definition)
 
     def _tell_ports(self, container: Container) -> None:
-        for port, address, number in container.ports:
-            self._say(f"task {container.task} {container.name}: {port} is at {address}:{number}")
+        for port, where in container.published:
+            self._say(f"task {container.task} {container.name}: {port} is at {where}")
 
 
 def _registered(host: Host) -> m.InstanceRegistered:

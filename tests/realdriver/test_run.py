@@ -219,13 +219,21 @@ def test_down_leaves_the_journal_while_an_engine_does_not_answer(may_boot, user,
 
 
 def test_why_tasks_do_not_start_is_said_once_for_each_reason(user):
-    (user.folder / "web.json").write_text(task_definition("web", "", image="127.0.0.1:9/no:1"))
+    for family in ("web", "job"):
+        file = user.folder / f"{family}.json"
+        file.write_text(task_definition(family, "", image="127.0.0.1:9/no:1"))
     ran = user.run()
     assert ran.returncode == 0, ran.stderr
     [line] = [line for line in ran.stderr.splitlines() if "failed to start" in line]
     assert "CannotPullContainerError" in line
-    failed = [e for r in rounds_of(user) for e in r.events if "CannotPull" in str(e)]
+    rounds = rounds_of(user)
+    failed = [e for r in rounds for e in r.events if "CannotPull" in str(e)]
     assert len(failed) > 1
+    # As with ECS a service tries again later and later, and nobody asks for a lost job again.
+    starts = [c for r in rounds for c in r.commands if isinstance(c, m.StartTasks)]
+    assert sum(command.service == "web" for command in starts) == 1
+    asked = [e.request for r in rounds for e in r.events if isinstance(e, m.RunTask)]
+    assert asked == sorted(set(asked))
 
 
 def rounds_of(user):
