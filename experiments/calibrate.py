@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from experiments.calibration import Level, calibration
+from experiments.calibration import Call, Level, calibration
 from experiments.engines_file import load_engines
 from experiments.measure import Bench, levels
 from placement.errors import SpecError
@@ -56,7 +56,7 @@ def measure(
 ) -> dict[str, Any]:
     """The content of a calibration file, measured on these engines now."""
     bench = Bench(engines, image)
-    took: defaultdict[tuple[str, int, int], list[float]] = defaultdict(list)
+    calls: defaultdict[tuple[str, int, int], list[Call]] = defaultdict(list)
     try:
         bench.prepare(image, pull)
         bench.lives(len(engines.engine), 1, 1)  # the first is slow
@@ -64,11 +64,11 @@ def measure(
             for count, at_once in levels(len(engines.engine)):
                 print(f"turn {turn + 1} of {_TURNS}: {count} x {at_once}", file=sys.stderr)
                 for level in bench.lives(count, at_once, max(at_once, samples // (_TURNS * count))):
-                    took[level.step, count, at_once] += level.seconds
+                    calls[level.step, count, at_once] += level.calls
         pulled = [bench.pulls(name, max(3, samples // 4)) for name in pull]
     finally:
         bench.clear()
-    found = [Level(*key, tuple(seconds)) for key, seconds in took.items()]
+    found = [Level(*key, tuple(made)) for key, made in calls.items()]
     about = {"engines": [each.name or each.url for each in engines.engine], "image": image}
     return calibration(found, pulled, CALLERS, about)
 

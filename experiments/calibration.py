@@ -28,13 +28,26 @@ _RESAMPLED = 999
 _SERVERS = np.geomspace(0.1, 100, 601)
 
 
+class Call(msgspec.Struct, frozen=True):
+    """A call to an engine, by its place in the file; times of one clock."""
+
+    engine: int
+    began_s: float
+    ended_s: float
+
+
 class Level(msgspec.Struct, frozen=True):
-    """Seconds that a step took: `at_once` calls were under way on each of `engines` engines."""
+    """Calls of a step, up to `at_once` at a time on each of `engines` engines."""
 
     step: str
     engines: int
     at_once: int
-    seconds: tuple[float, ...]
+    calls: tuple[Call, ...]
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """How long each call took."""
+        return tuple(call.ended_s - call.began_s for call in self.calls)
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -88,17 +101,15 @@ def _distances(samples: np.ndarray) -> np.ndarray:
 
 
 def fit_servers(levels: Sequence[Level]) -> tuple[float, bool]:
-    """(servers, shared) of `Models` that explain the medians of a step's levels best.
+    """(servers, shared) of `Models` with which a step's calls are the same work at all levels.
 
-    Least squares of logarithms, the time alone being free; with a single engine it is shared.
+    Least squares of the medians' logarithms; with a single engine it is shared.
     """
-    logs = np.log([float(np.median(level.seconds)) for level in levels])
-    weights = np.sqrt([len(level.seconds) for level in levels])
+    weights = np.sqrt([len(level.calls) for level in levels])
     found = []
     for shared in (True, False):
-        others = [_others(level, shared) for level in levels]
-        slow = np.log(1 + np.outer(1 / _SERVERS, others))
-        left = logs - slow
+        medians = [np.median(works_s(level, _SERVERS, shared), axis=1) for level in levels]
+        left = np.log(np.column_stack(medians))
         left -= np.average(left, axis=1, weights=weights)[:, None]
         errors = (weights * left**2).sum(axis=1)
         best = int(errors.argmin())
@@ -107,13 +118,26 @@ def fit_servers(levels: Sequence[Level]) -> tuple[float, bool]:
     return servers, shared
 
 
-def _others(level: Level, shared: bool) -> int:
-    return (level.engines if shared else 1) * level.at_once - 1
+def works_s(level: Level, servers: float | np.ndarray, shared: bool) -> np.ndarray:
+    """How long each call would have taken alone, by the model: [..., call] for `servers` [...].
 
-
-def slowness(level: Level, servers: float, shared: bool) -> float:
-    """How many times longer a call takes at this level than alone, by the model."""
-    return 1 + _others(level, shared) / servers
+    Beside n - 1 others a call gets on 1 + (n - 1) / servers times as slowly: so what counts is how
+    many there were from moment to moment, which at the end of a crowd are fewer than at its height.
+    """
+    machines = np.array([0 if shared else call.engine for call in level.calls])
+    times = np.array([(call.began_s, call.ended_s) for call in level.calls])
+    servers = np.asarray(servers, float)[..., None]
+    works = np.empty((*servers.shape[:-1], len(times)))
+    for machine in set(machines.tolist()):
+        own = times[machines == machine]
+        edges = np.unique(own)
+        begun, ended = (np.searchsorted(np.sort(own[:, i]), edges, "right") for i in (0, 1))
+        others = np.maximum(begun - ended - 1, 0)[:-1]
+        steps = np.diff(edges) / (1 + others / servers)
+        done = np.cumsum(np.insert(steps, 0, 0, axis=-1), axis=-1)
+        first, last = (np.searchsorted(edges, own[:, i]) for i in (0, 1))
+        works[..., machines == machine] = done[..., last] - done[..., first]
+    return works
 
 
 def calibration(
@@ -123,10 +147,10 @@ def calibration(
     servers, shared = fit_servers([level for level in levels if level.step == "start"])
     works = {
         step: [
-            seconds / slowness(level, servers, shared)
+            work_s
             for level in levels
             if level.step == step
-            for seconds in level.seconds
+            for work_s in works_s(level, servers, shared).tolist()
         ]
         for step in ("create", "start", "stop")
     }
@@ -161,8 +185,8 @@ def _described(
 ) -> dict[str, Any]:
     row = {"step": level.step, "engines": level.engines, "at_once": level.at_once}
     row |= _summary(level.seconds)
-    alone_s = float(np.median(works[level.step]))
-    return {**row, "modelled_p50_s": round(alone_s * slowness(level, servers, shared), 4)}
+    slow = float(np.median(level.seconds / works_s(level, servers, shared)))
+    return {**row, "modelled_p50_s": round(slow * float(np.median(works[level.step])), 4)}
 
 
 def _summary(seconds: Sequence[float]) -> dict[str, Any]:

@@ -118,6 +118,41 @@ def svg(chart: Chart) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
+_STYLE = """
+:root { --back: #ffffff; --ink: #1b1f24; --soft: #565e68; --line: #d9dde2;
+  --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #c05a98; }
+@media (prefers-color-scheme: dark) { :root { --back: #14171b; --ink: #e8eaed; --soft: #a4adb8;
+  --line: #363c44; --c0: #4fa8e8; --c1: #ff8a47; --c2: #2fcf9f; --c3: #ec9bcb; } }
+text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--soft); }
+.head { font-size: 14px; fill: var(--ink); }
+.end { text-anchor: end; } .mid { text-anchor: middle; }
+.grid { stroke: var(--line); fill: none; } .line { fill: none; stroke-linejoin: round; }
+.c0 { stroke: var(--c0); } .c1 { stroke: var(--c1); } .c2 { stroke: var(--c2); }
+.c3 { stroke: var(--c3); }
+"""
+
+
+def drawn(charts: Sequence[tuple[str, str]], names: Sequence[str]) -> str:
+    """Charts (heading, SVG element) below each other as one SVG file that needs no page, with a
+    key of the lines' names, at most four."""
+    head, key = 22, 30
+    high = key + len(charts) * (head + HEIGHT)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high}" width="{2 * WIDTH}">'
+        f'<style>{_STYLE}</style><rect width="100%" height="100%" style="fill: var(--back)"/>'
+    ]
+    for n, name in enumerate(names):
+        at = LEFT + n * 120
+        parts.append(f'<path class="line c{n}" stroke-width="4" d="M{at} 16h18"/>')
+        parts.append(f'<text class="head" x="{at + 25}" y="21">{escape(name)}</text>')
+    for n, (heading, chart) in enumerate(charts):
+        top = key + n * (head + HEIGHT)
+        parts.append(f'<text class="head" x="{LEFT}" y="{top + head}">{escape(heading)}</text>')
+        where = f'<svg y="{top + head}" width="{WIDTH}" height="{HEIGHT}" '
+        parts.append(str(chart).replace("<svg ", where, 1))
+    return "".join([*parts, "</svg>\n"])
+
+
 def _x(chart: Chart, value: float) -> float:
     return round(LEFT + chart.x.place(value) * (WIDTH - LEFT - RIGHT), 1)
 

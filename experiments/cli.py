@@ -57,8 +57,13 @@ COMMANDS = {
         "instances, tasks and last reasons of a cluster on real engines",
     ),
     "logs": ("experiments.docker_status", "logs_parser", "what a task's containers wrote"),
-    "drain": ("experiments.docker_status", "drain_parser", "set instances DRAINING, or back"),
-    "stop-task": ("experiments.docker_status", "stop_task_parser", "stop tasks of a cluster"),
+    "drain": ("experiments.docker_calls", "drain_parser", "set instances DRAINING, or back"),
+    "stop-task": ("experiments.docker_calls", "stop_task_parser", "stop tasks of a cluster"),
+    "update-service": (
+        "experiments.docker_calls",
+        "update_service_parser",
+        "another count or task definition for a service while it runs",
+    ),
     "down": (
         "experiments.docker_commands",
         "down_parser",

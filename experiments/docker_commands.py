@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from experiments.clusters import Cluster, engines_of, find_cluster, state_folder
 from experiments.engines_file import load_engines
-from experiments.load import load_scenario
+from experiments.load import Loaded, load_scenario
 from placement.errors import SpecError
 from placement.scenario import Run, Scenario
 from realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
+    from experiments.docker_down import Leftovers
     from experiments.docker_run import Order
 
 
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from experiments.docker_run import Order, play
 
     loaded = load_scenario(arguments.scenario)
-    chosen = _chosen(loaded.scenario, arguments.only)
+    chosen = _chosen(loaded, arguments.only)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = Cluster(state_folder(arguments.state) / name)
     order = Order(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
@@ -107,19 +108,38 @@ def _write(out: Path, scenario: Scenario, result, journal: Path) -> None:
     print(f"report: {out / 'report.html'}")
 
 
-def _chosen(scenario: Scenario, text: str | None) -> Run:
-    """The run to play: the first that matches and has no faults, since engines are not ours to
-    break, on a fleet that nobody has to buy."""
-    if scenario.capacity_provider:
-        what = "engines cannot be bought; give the scenario a fleet, or --engines with capacity"
-        raise SpecError([("capacity_provider", what)])
-    matching = [run for run in scenario.runs() if text is None or text in run.id]
-    for each in matching:
-        if not scenario.faults[each.faults]:
-            return each
-    what = "only runs without faults can be played on engines" if matching else "matches no run"
-    names = ", ".join(run.id for run in scenario.runs())
-    raise SpecError([(f"--only {text or ''}".strip(), f"{what}; the runs are {names}")])
+def _chosen(loaded: Loaded, text: str | None) -> Run:
+    """The run to play: the first that matches, has no faults, and needs nothing that engines lack.
+
+    Raises:
+        SpecError: naming everything that cannot be played on engines.
+    """
+    scenario, path = loaded.scenario, loaded.path
+    problems = [(f"{path}: {place}", what) for place, what in _only_simulated(scenario)]
+    runs = list(scenario.runs())
+    matching = [run for run in runs if text is None or text in run.id]
+    sound = [run for run in matching if not scenario.faults[run.faults]]
+    if not matching:
+        what = f"matches no run; the runs are {', '.join(run.id for run in runs)}"
+        problems.append((f"--only {text}", what))
+    elif not sound:
+        what = "engines are not ours to break; a run without faults comes of `none = []` beside it"
+        names = dict.fromkeys(run.faults for run in matching)
+        problems += [(f"{path}: faults.{name}", what) for name in names]
+    if problems:
+        raise SpecError(problems)
+    return sound[0]
+
+
+def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """What a scenario has that no engine can play, with its place."""
+    for index, provider in enumerate(scenario.capacity_provider):
+        what = f"{provider.name!r} launches instances, and engines cannot be bought; name those "
+        yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
+    for index, service in enumerate(scenario.service):
+        if service.autoscaling is not None:
+            what = f"the load of {service.name!r} is simulated; on engines nobody measures it"
+            yield f"service[{index}].autoscaling", what
 
 
 def down(arguments: argparse.Namespace) -> int:
@@ -135,16 +155,30 @@ def down(arguments: argparse.Namespace) -> int:
         engines = load_engines(arguments.engines) if written is None else engines_of(written[0])
     lock = cluster.lock()
     try:
-        found = leftovers(engines, cluster.name, None)
+        found = leftovers(engines, cluster.name, None, reachable_only=True)
         for thing in found.things:
             print(thing)
-        if not arguments.yes:
-            print(f"would remove {found.summary}; --yes does")
-            return 0
-        found.remove()
-        print(f"removed {found.summary}")
-        if cluster.journal.exists():
-            print(f"journal: {cluster.retire()}")
-        return 0
+        if arguments.yes:
+            found.remove()
+        print(f"removed {found.summary}" if arguments.yes else f"would remove {found.summary}")
+        return _settled(cluster, found, remove=arguments.yes)
     finally:
         lock.close()
+
+
+def _settled(cluster: Cluster, found: Leftovers, *, remove: bool) -> int:
+    """Put the journal aside once nothing can be left on any engine; else say what may be."""
+    for why in found.silent:
+        print(f"does not answer, what it has stays: {why}", file=sys.stderr)
+    written = cluster.read()
+    # A run that never had a round asked nothing of an engine.
+    begun = bool(written[1]) if written else not cluster.journal.exists()
+    if found.silent and begun:
+        cure = f"`--cluster {cluster.name} --engines FILE` without it leaves it as it is"
+        print(f"the same command removes the rest later; {cure}", file=sys.stderr)
+        return 1
+    if not remove:
+        print("--yes does it")
+    elif cluster.journal.exists():
+        print(f"journal: {cluster.retire()}")
+    return 0

@@ -19,13 +19,17 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A container, volume or network of ours on an engine; `run` is the run that made it."""
+    """A container, volume or network of ours on an engine; `run` is the run that made it.
+
+    `runs`: it is not to be killed at once. `holds`: others of its task use what it has.
+    """
 
     engine: Connection
     kind: str
     name: str
     run: str
     runs: bool = False
+    holds: bool = False
 
     def remove(self) -> None:
         """Take it away; a container is asked to stop first."""
@@ -69,10 +73,13 @@ class Leftovers:
 
     def remove(self) -> None:
         """Remove it all: containers, then what they used."""
-        for kinds in (("container",), ("volume", "network")):
-            chosen = [thing for thing in self.things if thing.kind in kinds]
+
+        def turn(thing: Thing) -> int:
+            return int(thing.holds) if thing.kind == "container" else 2
+
+        for now in range(3):
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(Thing.remove, chosen))
+                list(pool.map(Thing.remove, [each for each in self.things if turn(each) == now]))
 
 
 def leftovers(
@@ -101,7 +108,10 @@ def leftovers(
 def _things(connection: Connection, labels: dict[str, str]) -> Iterator[Thing]:
     for found in connection.list(labels):
         name, runs = found["Names"][0].lstrip("/"), found["State"] not in ("created", "exited")
-        yield Thing(connection, "container", name, found["Labels"].get(names.RUN, ""), runs)
+        run, own = (found["Labels"].get(label, "") for label in (names.RUN, names.CONTAINER))
+        holds = own == names.PAUSE
+        # One that only holds others has nothing to finish, and hears no SIGTERM.
+        yield Thing(connection, "container", name, run, runs and not holds, holds)
     for name, run in connection.volumes(labels):
         yield Thing(connection, "volume", name, run)
     for name, run in connection.networks(labels):

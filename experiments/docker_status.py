@@ -1,8 +1,7 @@
-"""`stowplan status`, `logs`, `drain` and `stop-task`: a look at a cluster on real engines, and
-calls to the run that drives it.
+"""`stowplan status` and `logs`: a look at a cluster on real engines.
 
 What should be is in the journal, what is with the engines; both are shown. Nothing here needs the
-run to go on, and nothing changes but by a call that the run makes.
+run to go on, and nothing changes.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from realdriver.docker import names
 from realdriver.docker.connection import Connection, Container
 from realdriver.docker.endpoints import EnginesTable
 from realdriver.docker.errors import Unreachable
-from realdriver.journal import Busy, DurableJournal
+from realdriver.journal import Busy
 
 _REASONS = 8
 
 
 def status_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan status`."""
-    _cluster_arguments(parser)
+    cluster_arguments(parser)
     parser.set_defaults(command=status)
 
 
@@ -46,32 +45,18 @@ def logs_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--container", help="only this one of its containers")
     parser.add_argument("--follow", "-f", action="store_true", help="go on until it ends")
     parser.add_argument("--tail", type=int, help="only so many lines at the end")
-    _cluster_arguments(parser)
+    cluster_arguments(parser)
     parser.set_defaults(command=logs)
 
 
-def drain_parser(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stowplan drain`."""
-    parser.add_argument("instance", nargs="+", help="by name, as `stowplan status` has it")
-    parser.add_argument("--back", action="store_true", help="set ACTIVE again")
-    _cluster_arguments(parser)
-    parser.set_defaults(command=drain)
-
-
-def stop_task_parser(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stowplan stop-task`."""
-    parser.add_argument("task", type=int, nargs="+", help="tasks by number")
-    parser.add_argument("--reason", default=m.StopTask((0,)).reason, help="what its record says")
-    _cluster_arguments(parser)
-    parser.set_defaults(command=stop_task)
-
-
-def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
+def cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say which cluster is meant."""
     parser.add_argument("--cluster", help="its name; default: the only one")
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
 
 
-def _read(arguments: argparse.Namespace) -> tuple[Cluster, Header, list[Round]]:
+def read_cluster(arguments: argparse.Namespace) -> tuple[Cluster, Header, list[Round]]:
+    """The cluster that is meant, and its journal. Raises SpecError where there is none."""
     cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
     written = cluster.read()
     if written is None:
@@ -79,7 +64,8 @@ def _read(arguments: argparse.Namespace) -> tuple[Cluster, Header, list[Round]]:
     return cluster, *written
 
 
-def _scheduler(header: Header, rounds: Sequence[Round]) -> Scheduler:
+def scheduler_of(header: Header, rounds: Sequence[Round]) -> Scheduler:
+    """The scheduler as it was after the last round."""
     own = load_strategies(header.strategies, Path())
     scheduler = Scheduler(header.config, {**STRATEGIES, **own})
     replay(scheduler, rounds)
@@ -91,10 +77,12 @@ def _scheduler(header: Header, rounds: Sequence[Round]) -> Scheduler:
 
 def status(arguments: argparse.Namespace) -> int:
     """`stowplan status`: instances and how full they are, services, tasks, the last reasons."""
-    cluster, header, rounds = _read(arguments)
-    scheduler = _scheduler(header, rounds)
+    cluster, header, rounds = read_cluster(arguments)
+    scheduler = scheduler_of(header, rounds)
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    driven = "goes on" if _driven(cluster) else "is broken off; the same `stowplan run` takes it up"
+    driven = (
+        "goes on" if is_driven(cluster) else "is broken off; the same `stowplan run` takes it up"
+    )
     at = f"{scheduler.now_ms / 1000:.0f} s"
     console.print(f"cluster {cluster.name}: {header.run['scenario']}, {at} in; the run {driven}")
     console.print(_instances(scheduler))
@@ -109,7 +97,8 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _driven(cluster: Cluster) -> bool:
+def is_driven(cluster: Cluster) -> bool:
+    """Whether a run goes on there."""
     try:
         cluster.lock().close()
     except Busy:
@@ -128,16 +117,17 @@ def _instances(scheduler: Scheduler) -> Table:
     table = _table("instance", "status", "zone", "CPU", "memory", "tasks")
     cluster = scheduler.cluster
     at = [cluster.resources.index(name) for name in (CPU, MEMORY)]
-    for row, name in enumerate(_column(scheduler, "ec2InstanceId")):
+    for row, name in enumerate(strings(scheduler, "ec2InstanceId")):
         total, left = cluster.registered[row], cluster.remaining[row]
         fill = [f"{total[i] - left[i]}/{total[i]}" for i in at]
-        zone = _column(scheduler, "attribute:ecs.availability-zone")[row]
+        zone = strings(scheduler, "attribute:ecs.availability-zone")[row]
         tasks = str(cluster.running_tasks_count[row])
         table.add_row(name, _state(scheduler, row), zone, *fill, tasks)
     return table
 
 
-def _column(scheduler: Scheduler, subject: str) -> list[str]:
+def strings(scheduler: Scheduler, subject: str) -> list[str]:
+    """An attribute of every instance, by its number; "" where it has none."""
     column = scheduler.cluster.column(subject)
     return [column.values[code] if code >= 0 else "" for code in column.codes]
 
@@ -164,7 +154,7 @@ def _services(scheduler: Scheduler) -> Table:
 
 def _tasks(scheduler: Scheduler, containers: dict[int, list[Container]]) -> Table:
     table = _table("task", "group", "status", "instance", "containers")
-    names_of = _column(scheduler, "ec2InstanceId")
+    names_of = strings(scheduler, "ec2InstanceId")
     for task in range(len(scheduler.tasks)):
         state, row = scheduler.tasks.status[task], scheduler.tasks.instance[task]
         there = containers.get(task, ())
@@ -183,7 +173,7 @@ def _container(container: Container) -> str:
         words.append(f"({container.exit_code})")
     if container.health not in (None, "none"):
         words.append(str(container.health))
-    words += [f"{port}->{host}:{number}" for port, host, number in container.ports]
+    words += [f"{port}->{where}" for port, where in container.published]
     return " ".join(words)
 
 
@@ -243,7 +233,7 @@ def _named(tasks: Sequence[int]) -> str:
 
 def logs(arguments: argparse.Namespace) -> int:
     """`stowplan logs TASK`: what its containers wrote, each line with whose it is."""
-    cluster, header, _ = _read(arguments)
+    cluster, header, _ = read_cluster(arguments)
     engines = engines_of(header)
     labels = {names.CLUSTER: cluster.name, names.RUN: header.run[ID]}
     labels[names.TASK] = str(arguments.task)
@@ -275,42 +265,3 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield from lines
     if rest:
         yield rest
-
-
-# --- calls to the run -----------------------------------------------------------------------------
-
-
-def drain(arguments: argparse.Namespace) -> int:
-    """`stowplan drain`: sets instances DRAINING, or back to ACTIVE."""
-    cluster, header, rounds = _read(arguments)
-    scheduler = _scheduler(header, rounds)
-    rows = {
-        name: row
-        for row, name in enumerate(_column(scheduler, "ec2InstanceId"))
-        if scheduler.cluster.present[row]
-    }
-    unknown = [name for name in arguments.instance if name not in rows]
-    if unknown:
-        what = f"no such instance; there are {', '.join(rows) or 'none yet'}"
-        raise SpecError([(name, what) for name in unknown])
-    state = InstanceStatus.ACTIVE if arguments.back else InstanceStatus.DRAINING
-    numbers = tuple(rows[name] for name in arguments.instance)
-    return _leave(cluster, m.UpdateContainerInstancesState(numbers, str(state)))
-
-
-def stop_task(arguments: argparse.Namespace) -> int:
-    """`stowplan stop-task`: stops tasks, as ECS's StopTask."""
-    cluster, header, rounds = _read(arguments)
-    known = len(_scheduler(header, rounds).tasks)
-    if unknown := [task for task in arguments.task if not 0 <= task < known]:
-        raise SpecError([(f"task {task}", "no such task in this cluster") for task in unknown])
-    return _leave(cluster, m.StopTask(tuple(arguments.task), arguments.reason))
-
-
-def _leave(cluster: Cluster, call: m.Event) -> int:
-    journal = DurableJournal(cluster.journal, writing=False)
-    journal.leave_call(call)
-    journal.close()
-    told = "the run is told" if _driven(cluster) else "the run is told when it is taken up again"
-    print(told)
-    return 0

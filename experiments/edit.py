@@ -7,7 +7,6 @@ tasks. Each step checks what it adds, and replaces the file in one move.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -18,8 +17,8 @@ from tomlkit.exceptions import ParseError
 from tomlkit.toml_document import TOMLDocument
 
 from experiments.catalogue import instance_types
+from experiments.load import read_task_definition
 from placement.errors import SpecError
-from placement.taskdef import parse_task_definition
 
 _SKELETON = """\
 # A cluster: what it consists of and what runs on it. `stowplan simulate FILE --out FOLDER` runs it.
@@ -77,12 +76,7 @@ def create_cluster(arguments: argparse.Namespace) -> int:
 def register_task_definition(arguments: argparse.Namespace) -> int:
     """Add a task definition under its family."""
     file: Path = arguments.json
-    try:
-        definition = parse_task_definition(json.loads(file.read_text()), str(file))
-    except OSError as error:
-        raise SpecError([(str(file), error.strerror or str(error))]) from error
-    except ValueError as error:
-        raise SpecError([(str(file), f"not valid JSON: {error}")]) from error
+    definition = read_task_definition(file)
     name = os.path.relpath(file, arguments.file.parent)
 
     def add(document: TOMLDocument) -> None:

@@ -99,6 +99,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SpecError([(str(path), f"not valid TOML: {error}")]) from error
 
 
+def read_task_definition(file: Path) -> TaskDefinition:
+    """The task definition in a JSON file. Raises SpecError naming every problem."""
+    return parse_task_definition(_read_json(file), str(file))
+
+
 def _task_definitions(
     document: dict[str, Any], path: Path, problems: Problems
 ) -> dict[str, TaskDefinition]:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from experiments.calibration import Level, Pulled
+from experiments.calibration import Call, Level, Pulled
 from experiments.docker_down import leftovers
 from placement.agent import runtime as r
 from placement.driver import DriverError
@@ -67,11 +67,11 @@ class Bench:
     def lives(self, engines: int, at_once: int, count: int) -> list[Level]:
         """`count` lives on each of the first engines, step by step."""
         placed = [self._place(n) for n in range(engines) for _ in range(count)]
-        took = {
+        calls = {
             step: self._timed(placed, action, engines, at_once) for step, action in _ACTIONS.items()
         }
         self._timed(placed, lambda task: r.RemoveContainer(task, "c"), engines, at_once)
-        return [Level(step, engines, at_once, tuple(seconds)) for step, seconds in took.items()]
+        return [Level(step, engines, at_once, tuple(made)) for step, made in calls.items()]
 
     def pulls(self, image: str, count: int) -> Pulled:
         """`count` pulls of an image on the first engine, which must not have it before."""
@@ -99,14 +99,14 @@ class Bench:
         action: Callable[[int], r.Action],
         engines: int,
         at_once: int,
-    ) -> list[float]:
-        def one(where: tuple[int, Placed]) -> float:
+    ) -> list[Call]:
+        def one(where: tuple[int, Placed]) -> Call:
             engine, task = where
             began = time.monotonic()
             said = self._hands[engine].carry_out(Order(0, action(task.number), task))
-            took_s = time.monotonic() - began
+            ended = time.monotonic()
             _check(said)
-            return took_s
+            return Call(engine, began, ended)
 
         pools = [ThreadPoolExecutor(at_once) for _ in range(engines)]
         try:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from numpy.random import Generator
 
 from placement.agent import runtime as r
+from placement.agent.settings import DEFAULTS
 from placement.model import ContainerDefinition, TaskDefinition
 from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
 from placement.scenario_models import Models
@@ -128,6 +130,7 @@ class Containers:
         self._events: list[tuple[int, int, int, int, r.RuntimeEvent]] = []
         self._turns: dict[Key, int] = {}
         self._exits: dict[Key, int] = {}
+        self._stopping: dict[Key, int] = {}
         self._count = 0
 
     def cast(self, task: int, definition: TaskDefinition, run_ms: int | None) -> None:
@@ -143,6 +146,7 @@ class Containers:
         for name in role.scripts if role else ():
             self._turns.pop((task, name), None)
             self._exits.pop((task, name), None)
+            self._stopping.pop((task, name), None)
 
     def set_factor(self, instance: int, factor: float, now_ms: int) -> None:
         """From now on pulls and starts take `factor` times as long there as they would."""
@@ -170,6 +174,14 @@ class Containers:
             self._call(instance, r.Started(*key), delay_ms, now_ms)
         elif isinstance(action, r.StopContainer):
             self._stop(instance, key, action.timeout_s * 1000, now_ms)
+
+    def end(self, instance: int, task: int, now_ms: int) -> None:
+        """A task's time is over: its essential containers are stopped, as the real driver does."""
+        for name, script in self._roles[task].scripts.items():
+            own_s = script.definition.stop_timeout
+            timeout_s = DEFAULTS.stop_timeout_s if own_s is None else own_s
+            if script.definition.essential:
+                self._stop(instance, (task, name), timeout_s * 1000, now_ms)
 
     @property
     def next_ms(self) -> int | None:
@@ -248,12 +260,25 @@ class Containers:
 
     def _stop(self, instance: int, key: Key, timeout_ms: int, now_ms: int) -> None:
         obeys = self._roles[key[0]].scripts[key[1]].does.obeys_sigterm
+        if obeys and self.machines is not None:
+            turn = self._turns.get(key, 0)
+            if self._stopping.get(key) != turn:  # else another stop waits for the same end
+                self._stopping[key] = turn
+                done = partial(self._stopped, instance, key, turn)
+                self.machines.stop(instance, self._stop_ms(1)[0], now_ms, done)
+            return
         wanted_ms = self._stop_ms(1)[0] if obeys else timeout_ms
         killed = not obeys or wanted_ms > timeout_ms
         at_ms = now_ms + min(wanted_ms, timeout_ms)
         if self._exits.get(key, at_ms + 1) > at_ms:
             self._turn(key)
             self._say(at_ms, instance, r.Exited(*key, _KILLED if killed else _TERMINATED))
+
+    def _stopped(self, instance: int, key: Key, turn: int, now_ms: int) -> None:
+        """A stop is done; nothing of it where the container has ended by itself meanwhile."""
+        if turn == self._turns.get(key, 0):
+            self._turn(key)
+            self._say(now_ms, instance, r.Exited(*key, _TERMINATED))
 
 
 def runtime_of(containers: ContainerModels, models: Models, seed: int) -> Containers:

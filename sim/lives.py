@@ -218,8 +218,10 @@ class Lives:
         self, batch: _Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
     ) -> None:
         override = TaskOverride(batch.command.cpu, batch.command.memory)
+        # Where engines are modelled it is ended by a stop, so long after it was RUNNING.
+        run_ms = batch.run_ms if self._machines is None else None
         for task, instance in zip(tasks, rows, strict=True):
-            self._containers.cast(task, definition, batch.run_ms)
+            self._containers.cast(task, definition, run_ms)
             self._employ(instance)
             self._agents.start(instance, task, definition, override, int(self._env.now))
         self.set_alarms()
@@ -290,7 +292,9 @@ class Lives:
             batch = batches[task]
             if batch is None or (silent and self._is_silent(task, turn)):
                 continue
-            if turn == _OVER and task not in stopping:
+            if turn == _OVER and batch.played:
+                self._containers.end(self._instance[task], task, now)
+            elif turn == _OVER and task not in stopping:
                 self._finish(task, self._instance[task], self._stop_ms(1)[0], now)
             elif turn == _STOPPED or batch.failure is not None:
                 if batch.failure is not None:
@@ -365,13 +369,14 @@ class Lives:
         following = self._agents.turn(int(self._env.now))
         self._report()
         if self._machines is not None:
-            self._machines_alarm.set(self._machines.next_ms)
+            self._set_own_alarms()
         return following
 
     def _hear(self, news: r.News) -> None:
         """An agent has news of a task."""
         task = news.task
-        if self._batch[task] is None:
+        batch = self._batch[task]
+        if batch is None:
             return
         if isinstance(news, r.TaskAdmitted):
             delay = self._in_line.pop(task, None)
@@ -380,6 +385,8 @@ class Lives:
                 self.set_alarms()
         elif isinstance(news, r.TaskRunning):
             self._reports.running.append(task)
+            if self._machines is not None and batch.run_ms is not None:
+                self._lives.add(int(self._env.now) + batch.run_ms, task << _SHIFT | _OVER)
         elif isinstance(news, r.TaskHealth):
             (self._reports.healthy if news.healthy else self._reports.unhealthy).append(task)
         else:

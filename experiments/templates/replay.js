@@ -315,18 +315,25 @@
     get("counters").append(box);
   }
 
+  let silentSince = "";
   async function refresh() {
     try {
       const atEnd = !data || (!timer && frame.value === frame.max), ms = data && data.frames.ms[Number(frame.value)];
       take(live ? await (await fetch(live, { cache: "no-store" })).json() : await embedded());
       frame.value = live ? (atEnd ? frame.max : frameAt(ms)) : opening();
       get("error").hidden = true;
+      silentSince = "";
       listEvents();
       redraw();
       document.body.dataset.ready = data.frames.ms.length;
     } catch (error) {
       get("error").hidden = false;
-      get("error").textContent = live ? `No news: ${error.message}` : `This page cannot be shown: ${error.message}`;
+      // Where nobody answers, fetch throws a TypeError.
+      const silent = live && error instanceof TypeError, last = data ? " What is shown is the last that it told." : "";
+      silentSince = silentSince || new Date().toLocaleTimeString();
+      get("error").textContent = silent
+        ? `The run does not answer since ${silentSince}: it is over, or was interrupted.${last} The page follows a run that is taken up again at the same address.`
+        : `This page cannot be shown: ${error.message}`;
     }
     if (live) setTimeout(refresh, 2000);
   }

@@ -51,6 +51,17 @@ class Container:
     error: str
     ports: tuple[tuple[str, str, int], ...] = ()
 
+    @property
+    def published(self) -> list[tuple[str, str]]:
+        """(container port with protocol, where it is published), for people: an engine that
+        publishes on every IPv4 address and every IPv6 address says so once."""
+        everywhere = {(port, number) for port, host, number in self.ports if host == "0.0.0.0"}
+        return [
+            (port, f"[{host}]:{number}" if ":" in host else f"{host}:{number}")
+            for port, host, number in self.ports
+            if not (host == "::" and (port, number) in everywhere)
+        ]
+
 
 class _Client(docker.APIClient):  # type: ignore[misc]
     """The SDK's client with a deadline also where the SDK has none: pulls, events, waiting."""
@@ -69,7 +80,7 @@ class Connection:
 
     def __init__(self, table: EngineTable, settings: EnginesTable) -> None:
         self.name = table.name or table.url
-        self.cpus = 0
+        self.cpus, self.nests = 0, ""
         self._table, self._settings = table, settings
         self._call_s = max(1.0, settings.call_timeout / 1000)
         self._client: _Client | None = None
@@ -77,7 +88,8 @@ class Connection:
         self._tunnelling = Lock()
 
     def connect(self) -> None:
-        """See that the engine answers, and learn what it speaks and how many CPUs it allows."""
+        """See that the engine answers, and learn what it speaks, how many CPUs it allows, and under
+        which cgroup its containers' lie, if one of them may hold others (`Placed.nests`)."""
         if self._client is not None:
             return
         with translated(self.name):
@@ -85,7 +97,11 @@ class Connection:
             spoken = client.version(api_version=False)
             client.close()
             client = self._open(spoken["ApiVersion"], self._call_s)
-            self.cpus = client.info()["NCPU"]
+            info = client.info()
+            self.cpus = info["NCPU"]
+            # With cgroup v2 one that has processes can hold none, with systemd all are slices.
+            if (info.get("CgroupDriver"), info.get("CgroupVersion")) == ("cgroupfs", "1"):
+                self.nests = self._table.cgroup_parent.rstrip("/")
             self._client = client
 
     def check(self, timeout_s: float) -> None:
@@ -106,20 +122,22 @@ class Connection:
 
     # --- containers -------------------------------------------------------------------------------
 
-    def create(self, name: str, call: Mapping[str, Any]) -> None:
-        """Create a container. Ours of that name that is there already is taken for it.
+    def create(self, name: str, call: Mapping[str, Any]) -> str:
+        """Create a container; returns its id. Ours of that name that is there is taken for it.
 
         Raises:
             Conflict: somebody else's has that name.
         """
         try:
             with translated(self.name):
-                self._api.create_container_from_config(call, name)
+                return str(self._api.create_container_from_config(call, name)["Id"])
         except Conflict:
             with translated(self.name):
-                found = self._api.inspect_container(name)["Config"]["Labels"] or {}
+                there = self._api.inspect_container(name)
+            found = there["Config"]["Labels"] or {}
             if any(found.get(label) != call["Labels"][label] for label in (names.RUN, names.TASK)):
                 raise
+            return str(there["Id"])
 
     def start(self, name: str) -> None:
         """Start a container; one that runs is left alone."""

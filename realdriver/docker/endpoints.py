@@ -42,6 +42,7 @@ class EngineTable(Table):
     With `cpu` and `memory` it is an instance, or `count` equal ones, in place of the scenario's
     fleet. Without, the fleet is dealt over the engines in turn. `attributes` come on top in both
     cases. `addresses`: where ports are published, one for each of its instances in turn.
+    `cgroup_parent`: the daemon's own option of that name, if it is run with one.
     """
 
     url: str
@@ -56,6 +57,7 @@ class EngineTable(Table):
     resources: dict[str, Count] = Field(default_factory=dict)
     price_microusd_hour: Count = 0
     addresses: tuple[str, ...] = ()
+    cgroup_parent: str = "/docker"
 
     @field_validator("url")
     @classmethod

@@ -144,7 +144,7 @@ class Fleet:
         events, self._events = self._events, []
         for host in self._hosts:
             if host.news:
-                self._let_networks_go(host)
+                self._let_go(host)
                 events += events_of(host.news)
                 host.news = []
         return events
@@ -243,7 +243,7 @@ class Fleet:
 
     def _sweep(self, engine: _Engine, containers: Iterable[Container]) -> None:
         """Remove what is ours and nobody's: of tasks that were given up, or ended long ago."""
-        for container in containers:
+        for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
             task = container.task
             kept = task in self._book.tasks or any(task in host.placed for host in engine.hosts)
             if not kept:
@@ -312,14 +312,15 @@ class Fleet:
 
         workers(job)
 
-    def _let_networks_go(self, host: Host) -> None:
+    def _let_go(self, host: Host) -> None:
         engine = self._engines[host.machine.engine]
         for news in host.news:
             task = host.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
-            if task is not None and task.definition.network_mode == "awsvpc":
-                engine.crew.sweep(partial(engine.hands.let_network_go, task))
+            if task is not None and task.is_held:
+                engine.crew.sweep(partial(engine.hands.let_go, task))
 
     def _placed(self, machine: Machine, entry: TaskEntry, definition: TaskDefinition) -> Placed:
+        connection = self._engines[machine.engine].connection
         return Placed(
             self._cluster,
             self._run,
@@ -329,9 +330,10 @@ class Fleet:
             entry.cpu,
             entry.memory,
             machine.address,
-            self._engines[machine.engine].connection.cpus,
+            connection.cpus,
             self._secrets,
             self._config.stop_timeout_s,
+            connection.nests,
         )
 
     def _entries(self, tasks: Iterable[int]) -> list[TaskEntry]:
@@ -341,8 +343,8 @@ class Fleet:
         return self._book.definitions.definition(entry.definition)
 
     def _tell_ports(self, container: Container) -> None:
-        for port, address, number in container.ports:
-            self._say(f"task {container.task} {container.name}: {port} is at {address}:{number}")
+        for port, where in container.published:
+            self._say(f"task {container.task} {container.name}: {port} is at {where}")
 
 
 def _registered(host: Host) -> m.InstanceRegistered:

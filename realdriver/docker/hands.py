@@ -133,23 +133,27 @@ class Hands:
 
     def _create(self, order: Order) -> Answer:
         action, task = order.action, order.task
-        if task.definition.network_mode == "awsvpc":
-            self._hold_network(task)
+        holder = self._hold(task) if task.is_held else None
         for name in volumes(task).values():
             self._connection.create_volume(name, task.labels)
         definition = _definition(task, action.container)
         try:
-            self._connection.create(task.name(action.container), create_call(task, definition))
+            self._connection.create(
+                task.name(action.container), create_call(task, definition, holder)
+            )
         except NotFound:
             self._there.discard(definition.image)  # somebody removed it
             raise
         return Answer(order, r.Created(action.task, action.container))
 
-    def _hold_network(self, task: Placed) -> None:
-        with self._pulling.setdefault(task.name(names.PAUSE), Lock()):
+    def _hold(self, task: Placed) -> str:
+        """See that the container that holds the task runs; returns its id."""
+        name = task.name(names.PAUSE)
+        with self._pulling.setdefault(name, Lock()):
             self._connection.ensure_pause_image()
-            self._connection.create(task.name(names.PAUSE), pause_call(task))
-            self._connection.start(task.name(names.PAUSE))
+            holder = self._connection.create(name, pause_call(task))
+            self._connection.start(name)
+        return holder
 
     def _start(self, order: Order) -> Answer:
         action = order.action
@@ -181,8 +185,8 @@ class Hands:
                 self._connection.remove_volume(name)
         return Answer(order)
 
-    def let_network_go(self, task: Placed) -> None:
-        """Remove the container that held the network of a task that has stopped."""
+    def let_go(self, task: Placed) -> None:
+        """Remove the container that held a task that has stopped."""
         with suppress(DriverError):  # what stays is found when the engine is looked at again
             self._connection.remove(task.name(names.PAUSE))
 

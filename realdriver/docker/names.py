@@ -10,7 +10,7 @@ import re
 
 CLUSTER, RUN, INSTANCE = "stowplan.cluster", "stowplan.run", "stowplan.instance"
 TASK, CONTAINER, DEFINITION = "stowplan.task", "stowplan.container", "stowplan.task-definition"
-# The container that only holds an awsvpc task's network; ECS's agent calls it so, too.
+# The container that only holds a task's network or limits; ECS's agent calls it so, too.
 PAUSE = "~internal~ecs~pause"
 PAUSE_IMAGE = "stowplan-pause:1"
 

@@ -1,7 +1,8 @@
 """From a task definition to Docker's create call. Pure: the same task gives the same call.
 
-Docker has no cgroup per task that a client could make, so a task-level limit is set on each of its
-containers: none can exceed it, all together can. Containers' `cpu` are shares, as in ECS.
+A task-level limit holds for all containers of a task together where an engine lets the cgroup of
+one container hold those of others; elsewhere it is set on each, so that none can exceed it, but all
+together can. Containers' `cpu` are shares, as in ECS.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Placed:
     """A task on its instance: all that its containers are made from.
 
     `address` is where ports are published; `cpus` how many the engine has, which it allows as the
-    most; `secrets` the values of what `secrets` in the definition name.
+    most; `secrets` the values of what `secrets` in the definition name. `nests`: the cgroup under
+    which that of every container lies, where one of them may hold others; "": none may.
     """
 
     cluster: str
@@ -39,6 +41,28 @@ class Placed:
     cpus: int = 0
     secrets: Mapping[str, str] = field(default_factory=dict)
     stop_timeout_s: int = 30
+    nests: str = ""
+
+    @property
+    def limits_all(self) -> bool:
+        """Whether a container of its own holds the limits of all the others together."""
+        limited = self.task_cpu is not None or self.task_memory is not None
+        return bool(self.nests) and limited and len(self.definition.containers) > 1
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has a container that only holds its network or limits."""
+        return self.limits_all or self.definition.network_mode == "awsvpc"
+
+    @property
+    def task_cpu(self) -> int | None:
+        """The task-level CPU units, if it has any."""
+        return self.definition.cpu if self.cpu is None else self.cpu
+
+    @property
+    def task_memory(self) -> int | None:
+        """The task-level MiB, if it has any."""
+        return self.definition.memory if self.memory is None else self.memory
 
     @property
     def labels(self) -> dict[str, str]:
@@ -56,9 +80,13 @@ class Placed:
         return names.container_name(self.cluster, self.number, container)
 
 
-def create_call(task: Placed, container: ContainerDefinition) -> dict[str, Any]:
+def create_call(
+    task: Placed, container: ContainerDefinition, holder: str | None = None
+) -> dict[str, Any]:
     """The body of `POST /containers/create` for one container of a task.
 
+    Args:
+        holder: the id of the container that holds the task (`pause_call`), if it has one.
     Raises:
         DriverError: the definition asks for something that no engine can give (a secret that is
             not known here, an environment file in S3, an EFS volume).
@@ -66,6 +94,9 @@ def create_call(task: Placed, container: ContainerDefinition) -> dict[str, Any]:
     raw = _document(task.definition, container.name)
     network, endpoints = _network(task, container, raw)
     host = {**_limits(task, container, raw), **_host(task, raw), **network}
+    if task.limits_all:
+        assert holder is not None, "the container that holds the task comes first"
+        host["CgroupParent"] = f"{task.nests}/{holder}"
     call: dict[str, Any] = {
         "Image": container.image,
         "Cmd": raw.get("command"),
@@ -93,21 +124,30 @@ def create_call(task: Placed, container: ContainerDefinition) -> dict[str, Any]:
 
 
 def pause_call(task: Placed) -> dict[str, Any]:
-    """The create call of the container that holds the network of an awsvpc task.
+    """The create call of the container that holds a task: the network of an awsvpc task, and the
+    limits of several containers together, whose cgroups lie in its own.
 
-    Every port of its containers is published, each on a port of the engine's choice: the task's
-    own address is known on its engine alone.
+    Every port of an awsvpc task's containers is published, each on a port of the engine's choice:
+    the task's own address is known on its engine alone.
     """
     bindings: dict[str, list[dict[str, str]]] = {}
-    for container in task.definition.containers:
-        raw = _document(task.definition, container.name)
-        bindings |= {port: [{**b[0], "HostPort": ""}] for port, b in _bindings(task, raw).items()}
-    network = names.network_name(task.cluster)
+    network = "host"  # what waits and does nothing needs none, and that is the quickest to make
+    if task.definition.network_mode == "awsvpc":
+        network = names.network_name(task.cluster)
+        for container in task.definition.containers:
+            found = _bindings(task, _document(task.definition, container.name))
+            bindings |= {port: [{**b[0], "HostPort": ""}] for port, b in found.items()}
+    limits: dict[str, Any] = {}
+    if task.limits_all:
+        own = sum(container.cpu for container in task.definition.containers)
+        memory = task.task_memory
+        limits["CpuShares"] = max(task.task_cpu or own, _SHARES_MIN)
+        limits |= {"NanoCpus": _nano_cpus(task), "Memory": memory and memory * MIB}
     return {
         "Image": names.PAUSE_IMAGE,
         "Labels": {**task.labels, names.CONTAINER: names.PAUSE},
         "ExposedPorts": {port: {} for port in bindings},
-        "HostConfig": {"NetworkMode": network, "PortBindings": bindings},
+        "HostConfig": _given({"NetworkMode": network, "PortBindings": bindings, **limits}),
     }
 
 
@@ -156,17 +196,12 @@ def _health_check(container: ContainerDefinition) -> dict[str, Any] | None:
 
 
 def _limits(task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]) -> dict[str, Any]:
-    cpu = task.definition.cpu if task.cpu is None else task.cpu
-    memory = task.definition.memory if task.memory is None else task.memory
-    hard = container.memory or memory
-    nano = None if cpu is None else cpu * 1_000_000_000 // 1024
-    if nano is not None and task.cpus:
-        nano = min(nano, task.cpus * 1_000_000_000)  # more is refused, and would be no limit
+    hard = container.memory or (None if task.limits_all else task.task_memory)
     linux = raw.get("linuxParameters", {})
     swap = linux.get("maxSwap")
     return {
         "CpuShares": max(container.cpu, _SHARES_MIN),
-        "NanoCpus": nano,
+        "NanoCpus": None if task.limits_all else _nano_cpus(task),
         "Memory": hard and hard * MIB,
         "MemoryReservation": container.memory_reservation and container.memory_reservation * MIB,
         "MemorySwap": None if swap is None or hard is None else (hard + swap) * MIB,
@@ -180,6 +215,15 @@ def _limits(task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]
         if container.gpus
         else None,
     }
+
+
+def _nano_cpus(task: Placed) -> int | None:
+    """The task-level CPU as Docker counts it; more than the engine has is refused, and would be no
+    limit."""
+    if task.task_cpu is None:
+        return None
+    nano = task.task_cpu * 1_000_000_000 // 1024
+    return min(nano, task.cpus * 1_000_000_000) if task.cpus else nano
 
 
 def _host(task: Placed, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,38 +1,62 @@
 """From samples to models: known distributions are found again, and a scenario draws from them."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.calibration import (
+    Call,
     Level,
     Pulled,
     calibration,
     fit_pulls,
     fit_servers,
     lognormal,
-    slowness,
+    works_s,
 )
 from experiments.run_history import read_history
 from experiments.simulate import simulate
 from placement.errors import SpecError
+from sim.machines import Machines
 from tests.experiments.scenarios import changed, load, problems_of
 
 LEVELS = ((1, 1), (1, 4), (3, 1), (3, 4))
 
 
+def played(works_s, engines, at_once, servers, shared):
+    """The calls that machines of the model make of so much work on each engine."""
+    machines, calls = Machines(servers, None, shared=shared), []
+    lines = [[1000 * work_s for work_s in works_s[engine::engines]] for engine in range(engines)]
+
+    def begin(engine, now_ms):
+        if lines[engine]:
+            done = partial(end, engine, now_ms)
+            machines.start(engine, (lines[engine].pop(),), now_ms, done)
+
+    def end(engine, began_ms, now_ms):
+        calls.append(Call(engine, began_ms / 1000, now_ms / 1000))
+        begin(engine, now_ms)
+
+    for engine in range(engines):
+        for _ in range(at_once):
+            begin(engine, 0)
+    while (at_ms := machines.next_ms) is not None:
+        machines.turn(at_ms)
+    return tuple(calls)
+
+
 def made(servers=2.5, shared=True, count=60, median_s=0.6, sigma=0.2):
-    """Levels as the model has them: every step, samples of lognormals of known parameters."""
+    """Levels as the model has them: every step, works of lognormals of known parameters."""
     rng = np.random.default_rng(5)
     levels = []
     for step, alone_s in (("create", 0.05), ("start", median_s), ("stop", 0.15)):
         for engines, at_once in LEVELS:
-            level = Level(step, engines, at_once, ())
-            slow = slowness(level, servers, shared)
-            seconds = alone_s * slow * rng.lognormal(0, sigma, count)
-            levels.append(Level(step, engines, at_once, tuple(seconds)))
+            works_s = alone_s * rng.lognormal(0, sigma, count)
+            calls = played(works_s.tolist(), engines, at_once, servers, shared)
+            levels.append(Level(step, engines, at_once, calls))
     return levels
 
 
@@ -65,6 +89,31 @@ def test_servers_are_found_again_and_whether_engines_share_them(servers, shared)
     assert found_shared is shared
 
 
+def test_what_a_call_would_have_taken_alone_counts_who_was_there_from_moment_to_moment():
+    # Two beside each other for 3 s at half again the time, then the longer one alone for 1 s.
+    calls = (Call(0, 0.0, 3.0), Call(1, 0.0, 4.0))
+    assert works_s(Level("start", 2, 1, calls), 2.0, True).tolist() == [2.0, 3.0]
+    assert works_s(Level("start", 2, 1, calls), 2.0, False).tolist() == [3.0, 4.0]
+
+
+def test_a_single_round_of_a_crowd_is_not_taken_for_a_lasting_one():
+    """As many calls as may be made at a time: the longest end beside few others."""
+    rng = np.random.default_rng(6)
+    levels = []
+    for engines, at_once in LEVELS:
+        rounds = [
+            played(rng.lognormal(0, 0.4, engines * at_once).tolist(), engines, at_once, 2.5, True)
+            for _ in range(80)
+        ]
+        calls = [
+            Call(call.engine, 1000 * n + call.began_s, 1000 * n + call.ended_s)
+            for n, calls in enumerate(rounds)
+            for call in calls
+        ]
+        levels.append(Level("start", engines, at_once, tuple(calls)))
+    assert fit_servers(levels)[0] == pytest.approx(2.5, rel=0.1)
+
+
 def test_the_models_are_those_that_made_the_samples():
     models = calibration(made(), [], 4, {})["models"]
     assert models["start"]["distribution"] == "lognormal"
@@ -77,7 +126,8 @@ def test_the_models_are_those_that_made_the_samples():
 def test_where_no_lognormal_fits_the_samples_are_drawn_from():
     humps = (*np.linspace(0.1, 0.11, 30), *np.linspace(1.0, 1.1, 30))
     levels = [each for each in made() if each.step != "start"]
-    models = calibration([*levels, Level("start", 1, 1, humps)], [], 4, {})["models"]
+    calls = played(humps, 1, 1, 2.0, True)
+    models = calibration([*levels, Level("start", 1, 1, calls)], [], 4, {})["models"]
     assert models["start"]["distribution"] == "empirical"
     assert len(models["start"]["samples"]) == 60
 

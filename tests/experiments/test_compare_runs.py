@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -130,9 +131,17 @@ def test_a_simulations_journal_and_a_durable_one_make_a_page(tmp_path, capsys):
     assert "+100.0 %" in capsys.readouterr().out
     text = page.read_text()
     assert text.count("<svg") == 2
+    assert "3 of 3 tasks are on the same instance" in text
+    drawn = ElementTree.parse(tmp_path / "page.svg").getroot()
+    assert [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")][:2] == [
+        "predicted",
+        "measured",
+    ]
     assert "<title>made, predicted and measured" in text
     assert main(["compare", sim, real, "--within", "15"]) == 1
+    assert "within 15 %: no, by makespan, start p50\n" in capsys.readouterr().out
     assert main(["compare", sim, sim, "--within", "15"]) == 0
+    assert "within 15 %: yes\n" in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_is_said(tmp_path, capsys):

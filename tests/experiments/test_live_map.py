@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from experiments.live_map import LiveMap, address, served
+from experiments.replay import page
 from experiments.replay_frames import Frames
 from placement.errors import SpecError
 from tests.driving import Driven, definition, instance, run_task
@@ -66,6 +67,15 @@ def test_a_browser_draws_the_last_frame(tmp_path):
     starting = document["frames"]["counters"][-1][document["counters"].index("pending")]
     assert starting == 6
     assert "<dt>starting</dt><dd>6</dd>" in dom.replace(' class=""', "")
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_a_page_whose_run_is_over_says_so(tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(page("over", live="http://127.0.0.1:9/frames.json"))
+    dom = dom_of(file.as_uri(), tmp_path)
+    assert "it is over, or was interrupted. The page follows" in dom
+    assert 'role="alert" hidden' not in dom
 
 
 def test_an_address_is_a_port_with_or_without_a_host():

@@ -83,7 +83,8 @@ def test_a_task_is_what_its_definition_says(play, shared):
         64 << 20,
         48 << 20,
     )
-    assert host["NanoCpus"] == 1_000_000_000
+    held = there.get("0-internal_ecs_pause", there["0-web"])  # cgroup v1: by one for both
+    assert held["HostConfig"]["NanoCpus"] == 1_000_000_000
     assert inside(shared, rig.cluster, "0-web", "ulimit -n").strip() == "99"
     assert "moin" in fetch(shared, "127.0.0.1", 18080)
     assert any("task 0 web: 81/udp is at 0.0.0.0:32" in line for line in rig.said), rig.said
@@ -134,6 +135,36 @@ def test_order_health_and_a_dependency_that_completes(play, shared):
     started = {n: each["State"]["StartedAt"] for n, each in ours(shared, rig.cluster).items()}
     assert started["0-init"] < started["0-db"] < started["0-web"]
     rig.until(lambda: rig.events(m.TasksHealthChanged), 30)
+    rig.check()
+
+
+def test_a_tasks_memory_is_a_limit_of_its_containers_together(play, shared):
+    with shared.client() as client:
+        if client.info()["CgroupVersion"] != "1":
+            pytest.skip("NOT TESTED: only with cgroup v1 can a container's cgroup hold others")
+    # 24 MiB each; 40 or 96 for both.
+    eats = "exec dd if=/dev/zero of=/dev/null bs=24M"
+    both = [container(name, eats, memoryReservation=8) for name in ("left", "right")]
+    for each in both:
+        del each["memory"]
+    rig = play(
+        registration("tight", *both, memory="40"),
+        registration("roomy", *both, memory="96"),
+        run_task("tight", request=0),
+        run_task("roomy", request=1),
+    )
+    rig.until(rig.stopped(0))
+    assert "OutOfMemoryError: Container killed due to memory usage" in rig.why(0)[1]
+    rig.go_on(1.0)
+    assert rig.running() == [1]
+    there = ours(shared, rig.cluster)
+    assert [name for name in there if name.endswith("pause")] == ["1-internal_ecs_pause"]
+    rig.left.append(m.StopTask((1,)))
+    rig.until(rig.stopped(1)).until(
+        lambda: not any("pause" in name for name in ours(shared, rig.cluster))
+    )
+    left = shared.enter("find", "/sys/fs/cgroup/memory/docker", "-mindepth", "1", "-type", "d")
+    assert there["1-internal_ecs_pause"]["Id"].encode() not in left.stdout
     rig.check()
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli import main
 from experiments.clusters import Cluster
 from experiments.commands import read_journal_file
 from placement import messages as m
 from placement.checkers import check_rounds
-from placement.journal import replay
+from placement.journal import Header, replay
 from placement.model import TaskStatus
-from placement.scheduler import Scheduler
+from placement.scheduler import Scheduler, SchedulerConfig
 from realdriver.journal import DurableJournal
 from tests.realdriver.engines import IMAGE, Engine
 from tests.realdriver.rig import ours
@@ -50,6 +51,9 @@ kind = "poisson"
 until = "4s"
 options = {{ rate_per_s = 1.5, run = {{ mean = "30s" }} }}
 """
+
+
+OBEYS = "trap 'exit 0' TERM; sleep 1000 & wait"
 
 
 def task_definition(family: str, command: str, **more: object) -> str:
@@ -115,8 +119,7 @@ class User:
 @pytest.fixture
 def user(shared, tmp_path):
     """A user with a scenario; what is left of the cluster is removed after the test."""
-    obeys = "trap 'exit 0' TERM; sleep 1000 & wait"
-    (tmp_path / "web.json").write_text(task_definition("web", obeys, stopTimeout=2))
+    (tmp_path / "web.json").write_text(task_definition("web", OBEYS, stopTimeout=2))
     (tmp_path / "job.json").write_text(task_definition("job", "echo $(date); exit 0"))
     (tmp_path / "scenario.toml").write_text(SCENARIO.format(seconds=8))
     yield User(tmp_path, shared)
@@ -193,14 +196,44 @@ def test_without_an_engine_a_run_says_so_and_begins_nothing(may_boot, user):
     assert not user.cluster.journal.exists()
 
 
+def test_down_leaves_the_journal_while_an_engine_does_not_answer(may_boot, user, capsys):
+    nothing = f"unix://{user.folder}/nothing.sock"
+    state = user.cluster.folder.parent
+    engines = f'{{"engine": [{{"url": "{nothing}"}}]}}'
+    for rounds, status in ((0, 0), (1, 1)):
+        journal = DurableJournal(user.cluster.journal)
+        journal.begin(Header(SchedulerConfig(), {"id": "x", "engines": engines}))
+        for number in range(rounds):
+            journal(m.Round(number, (), ()))
+        journal.close()
+        assert main(["down", "--yes", "--state", str(state)]) == status
+        said = capsys.readouterr()
+        assert nothing in said.err
+        assert user.cluster.journal.exists() is bool(rounds)
+    assert "the same command removes the rest later" in said.err
+    file = user.folder / "engines.toml"
+    file.write_text(f'[[engine]]\nurl = "{user.engine.url}"\n')
+    words = ["--cluster", "tiny", "--engines", str(file)]
+    assert main(["down", "--yes", "--state", str(state), *words]) == 0
+    assert not user.cluster.journal.exists()
+
+
 def test_why_tasks_do_not_start_is_said_once_for_each_reason(user):
-    (user.folder / "web.json").write_text(task_definition("web", "", image="127.0.0.1:9/no:1"))
+    for family in ("web", "job"):
+        file = user.folder / f"{family}.json"
+        file.write_text(task_definition(family, "", image="127.0.0.1:9/no:1"))
     ran = user.run()
     assert ran.returncode == 0, ran.stderr
     [line] = [line for line in ran.stderr.splitlines() if "failed to start" in line]
     assert "CannotPullContainerError" in line
-    failed = [e for r in rounds_of(user) for e in r.events if "CannotPull" in str(e)]
+    rounds = rounds_of(user)
+    failed = [e for r in rounds for e in r.events if "CannotPull" in str(e)]
     assert len(failed) > 1
+    # As with ECS a service tries again later and later, and nobody asks for a lost job again.
+    starts = [c for r in rounds for c in r.commands if isinstance(c, m.StartTasks)]
+    assert sum(command.service == "web" for command in starts) == 1
+    asked = [e.request for r in rounds for e in r.events if isinstance(e, m.RunTask)]
+    assert asked == sorted(set(asked))
 
 
 def rounds_of(user):
@@ -238,6 +271,56 @@ def test_status_logs_drain_and_stop_task_while_the_run_goes_on(user):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_service_is_updated_while_the_run_goes_on_and_stays_so_after_a_crash(user, capsys):
+    user.lasts(120)
+    process = user.run(wait=False)
+
+    def update(*words):
+        return main(["update-service", *words, "--state", str(user.cluster.folder.parent)])
+
+    def run_web():
+        there = ours(user.engine, "tiny").values()
+        running = [each["Config"]["Labels"] for each in there if each["State"]["Running"]]
+        return sorted(
+            label["stowplan.task-definition"]
+            for label in running
+            if label["stowplan.task-definition"].startswith("web")
+        )
+
+    try:
+        user.until(user.serves)
+        for words, said in (
+            (["web"], "nothing to change"),
+            (["wep", "--desired-count", "3"], "no such service; there are web"),
+            (["web", "--desired-count", "-1"], "desired count -1, at least 0 expected"),
+            (["web", "--task-definition", "wep"], "unknown task definition 'wep'"),
+            (["web", "--task-definition", "none.json"], "none.json: No such file"),
+        ):
+            assert update(*words) == 2
+            assert said in capsys.readouterr().err
+        file = user.folder / "next.json"
+        check = {"command": ["CMD", "true"], "interval": 5}  # else healthy after 40 s of RUNNING
+        file.write_text(task_definition("web", OBEYS, stopTimeout=2, healthCheck=check))
+        assert update("web", "--desired-count", "3", "--task-definition", str(file)) == 0
+        user.until(lambda: run_web() == ["web:2"] * 3)
+    finally:
+        process.kill()
+        process.wait()
+    rounds = len(user.written())
+    again = user.run(wait=False)
+    try:
+        # A call that came with the journal is not made again, and one that is new is heard.
+        assert update("web", "--desired-count", "2") == 0
+        user.until(lambda: run_web() == ["web:2"] * 2)
+    finally:
+        again.kill()
+        again.wait()
+    updates = [e for r in user.written() for e in r.events if isinstance(e, m.UpdateService)]
+    assert [each.desired_count for each in updates] == [3, 2]
+    later = [c for r in user.written()[rounds:] for c in r.commands if isinstance(c, m.StartTasks)]
+    assert not any(command.service == "web" for command in later)
 
 
 def kill_and_take_up(user, delays):

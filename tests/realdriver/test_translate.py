@@ -17,12 +17,15 @@ from tests.realdriver.rig import container
 MIB = 1 << 20
 
 
-def placed(*containers, address="", cpus=0, cpu=None, memory=None, secrets=None, **fields):
+def placed(
+    *containers, address="", cpus=0, cpu=None, memory=None, secrets=None, nests="", **fields
+):
     """A task of one definition, on its instance."""
     document = {"family": "app", "containerDefinitions": list(containers), **fields}
     definition = parse_task_definition(document)
     secrets = secrets or {}
-    return Placed("shop", "r1", 7, "i-1", definition, cpu, memory, address, cpus, secrets)
+    of_task = (definition, cpu, memory, address, cpus, secrets)
+    return Placed("shop", "r1", 7, "i-1", *of_task, nests=nests)
 
 
 def call_of(definition, **more):
@@ -129,6 +132,35 @@ def test_task_level_limits_hold_for_each_container_and_never_exceed_the_engine()
     bare = container() | {"memoryReservation": 16}
     del bare["memory"]
     assert host_of(bare, memory=128)["Memory"] == 128 * MIB
+
+
+def test_limits_of_several_containers_together_are_those_of_one_that_holds_them():
+    both = (container("a", memory=48), container("b"))
+    task = placed(*both, cpu=512, memory=64, nests="/docker")
+    holder = pause_call(task)
+    assert holder["HostConfig"] == {
+        "NetworkMode": "host",
+        "Memory": 64 * MIB,
+        "NanoCpus": 500_000_000,
+        "CpuShares": 512,
+    }
+    host = create_call(task, task.definition.containers[0], "abc")["HostConfig"]
+    assert (host["CgroupParent"], host["Memory"]) == ("/docker/abc", 48 * MIB)
+    assert "NanoCpus" not in host
+    network = pause_call(placed(*both, memory=64, nests="/docker", networkMode="awsvpc"))
+    assert network["HostConfig"]["NetworkMode"] == "stowplan-shop"
+    assert network["HostConfig"]["Memory"] == 64 * MIB
+
+
+def test_nobody_holds_one_container_or_what_has_no_limit_or_an_engine_that_cannot():
+    both = (container("a"), container("b"))
+    for task in (
+        placed(container(), memory=64, nests="/docker"),
+        placed(*both, nests="/docker"),
+        placed(*both, memory=64),
+    ):
+        assert not task.is_held
+        assert "CgroupParent" not in create_call(task, task.definition.containers[0])["HostConfig"]
 
 
 def test_labels_say_whose_it_is_and_a_users_own_cannot_hide_it():

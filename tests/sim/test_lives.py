@@ -9,7 +9,7 @@ from placement.scenario import Fault, InstanceSpec
 from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
 from sim.containers import ContainerModels
 from tests.driving import run_task
-from tests.sim.test_driver import driver, news, spec, stop
+from tests.sim.test_driver import driver, models, news, spec, stop
 
 HEALTH = {"command": ["CMD", "true"], "interval": 10}
 PULL = PullTable.model_validate({"latency": "100ms", "ms_per_mib": 10.0})
@@ -301,3 +301,47 @@ def test_a_slow_disk_makes_starts_and_pulls_slow():
     runs_until(world, 60_001)
     world.execute(start(0))
     assert told(world) == [(60_101, "RUNNING", (0,))]
+
+
+# --- engines that are modelled --------------------------------------------------------------------
+
+
+def crowded(*arrivals, **options):
+    """A world in which n calls at a time take n times as long each."""
+    return world_of(*arrivals, models=models().model_copy(update={"servers": 1.0}), **options)
+
+
+def asked_for(run_ms):
+    return Arrival(0, run_task(7, family="pair"), run_ms)
+
+
+def test_stops_share_a_machine_whoever_plays_the_task():
+    both = family("pair", container("c"), container("d"))
+    for definition, gone_ms in ((both, 1100), (BIG, 1050)):
+        name = definition.call.document["family"]
+        world = crowded(definition)
+        world.execute(start(0, name=name))
+        runs_until(world, 1000)
+        world.execute(stop(0))
+        assert told(world) == [(gone_ms, "STOPPED", (0,))]
+
+
+def test_the_time_of_a_played_task_counts_from_RUNNING_and_ends_with_a_stop():
+    both = family("pair", container("c"), container("d"))
+    world = crowded(both, asked_for(1000))
+    world.execute(start(0, name="pair", request=7))
+    # Two starts beside each other, then two stops.
+    assert told(world) == [(200, "RUNNING", (0,)), (1300, "STOPPED", (0,))]
+    # One that is not essential is stopped because the other has ended.
+    world = crowded(family("pair", container("c"), container("d", essential=False)), asked_for(500))
+    world.execute(start(0, name="pair", request=7))
+    assert told(world) == [(200, "RUNNING", (0,)), (800, "STOPPED", (0,))]
+
+
+def test_what_ends_by_itself_while_it_is_stopped_is_told_once():
+    does_c = does({"c": {"run": {"mean": "120ms"}}})
+    world = crowded(family("app", container("c")), containers=does_c)
+    world.execute(start(0))
+    runs_until(world, 200)
+    world.execute(stop(0))
+    assert told(world) == [(220, "STOPPED", (0,))]
