@@ -11,8 +11,9 @@ import heapq
 
 import numpy as np
 
+from placement.optimal.central import decide_full
 from placement.optimal.colgen import Relaxation, generate
-from placement.optimal.diving import dive, round_down
+from placement.optimal.diving import NOISE, dive, round_down
 from placement.optimal.exact import decide
 from placement.optimal.master import Master
 from placement.optimal.pricing import Pricer
@@ -81,7 +82,7 @@ class Tree:
         known = self._remember(node, master, known)
         if relaxation.bound > self.target:
             return None, hint
-        if relaxation.solution is None or relaxation.solution.value > self.target + 1e-6:
+        if relaxation.solution is None or relaxation.solution.value > self.target + NOISE:
             self.unsettled += 1  # neither a proof nor a relaxation to branch on
             return None, hint
         if round_down(self.search, node, master.patterns, relaxation.solution.amounts, self.target):
@@ -104,6 +105,8 @@ class Tree:
         for k in range(dives):
             if dive(self.search, node, master, pricer, self.target, random=k > 0 or not root):
                 return True
+            if root and k == 0 and self._full(master):
+                return True
         if self._skip_decisions > 0:
             self._skip_decisions -= 1
             return False
@@ -120,6 +123,13 @@ class Tree:
         self._skip_decisions = self._patience
         self._patience *= 2
         return False
+
+    def _full(self, master: Master) -> bool:
+        """At the root: the exact step for bins without waste; whether it settled the node."""
+        solution = master.solve()
+        if solution is None:
+            return False
+        return decide_full(self.search, master.patterns, solution.duals, self.target)
 
     def _columns(self, node: Subproblem, values: IntArray) -> IntArray:
         """The patterns of the pool worth most under `values`."""
