@@ -16,17 +16,19 @@ from placement.optimal.colgen import Relaxation, generate
 from placement.optimal.diving import NOISE, dive, round_down
 from placement.optimal.exact import decide
 from placement.optimal.master import Master
+from placement.optimal.pool import dive_in_list
 from placement.optimal.pricing import Pricer
 from placement.optimal.problem import FloatArray, IntArray
 from placement.optimal.search import Search
 from placement.optimal.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
-ROOT_DIVES = 3
+ROOT_DIVES = 2
 DIVE_EVERY = 4  # nodes
 DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
 NODE_DECISION = (1_000, 100.0)
+LIST_SHARE, LIST_WORK = 0.7, 50_000.0  # of the work left, and at most, for dives in a list
 
 
 class Tree:
@@ -120,6 +122,12 @@ class Tree:
         if decide(self.search, node, pricer, converged, self.target, most, work):
             self._patience = DECIDE_AGAIN
             return True
+        if root:
+            part = self.search.budget.part(LIST_SHARE, LIST_WORK)
+            found = dive_in_list(self.search, pricer, converged, self.target, part)
+            self.search.budget.spend(1e6 * part.work)
+            if found:
+                return True
         self._skip_decisions = self._patience
         self._patience *= 2
         return False
