@@ -283,16 +283,17 @@ class Recorder:
         return self._demands[key]
 
     def _changed(self, event: m.TasksChanged) -> None:
+        known = self._tasks
         if event.status is TaskStatus.RUNNING:
             for task in event.tasks:
-                # A report may come twice.
-                if task in self._tasks and not self._tasks[task].running:
-                    self._running(self._tasks[task])
+                record = known.get(task)
+                if record is not None and not record.running:  # a report may come twice
+                    self._running(record)
         elif event.status is TaskStatus.STOPPED:
+            done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
             for task in event.tasks:
-                if task in self._tasks:
-                    done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
-                    self.totals.finished += done and self._tasks[task].running
+                if task in known:
+                    self.totals.finished += done and known[task].running
                     self._remove(task)
 
     def _running(self, task: TaskRecord) -> None:

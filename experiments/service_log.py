@@ -6,6 +6,7 @@ Follows rounds, and of their tasks those of REPLICA services only; a daemon has 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +75,7 @@ class ServiceLog:
             m.TasksChanged: self._changed,
         }
 
-    def __call__(self, entry: m.Round, accepted: list[m.Event] | None = None) -> None:
+    def __call__(self, entry: m.Round, accepted: Iterable[m.Event] | None = None) -> None:
         """Take in one round; `accepted` where the caller has them already."""
         self._now_ms = entry.now_ms
         events = entry.accepted() if accepted is None else accepted

@@ -84,7 +84,7 @@ def simulate(
         sinks.append(_Progress(progress, scenario.duration))
     until_ms = scenario.duration
     with ExitStack() as stack:
-        stack.enter_context(_uncollected())
+        stack.enter_context(uncollected())
         if journal is not None:
             raw = stack.enter_context(journal.open("wb"))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
@@ -125,7 +125,7 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without the collector of cycles: millions of objects that live for long hold none, and to
     look through them again and again takes a tenth of the time."""
     gc.disable()

@@ -159,6 +159,8 @@ class CapacityProviders:
     @property
     def deadline_ms(self) -> int | None:
         """When the next minute is over, or the patience with an instance that drains."""
+        if not self._leaving:
+            return self._next_ms
         times = list(self._leaving.values())
         if self._next_ms is not None:
             times.append(self._next_ms)
@@ -169,11 +171,8 @@ class CapacityProviders:
 
         Alarms see a point a minute after it was measured.
         """
-        ready = tuple(n for n, until in self._leaving.items() if until <= now_ms or self._idle(n))
-        if ready:
-            for name in ready:
-                del self._leaving[name]
-            self._say(m.CompleteTermination(ready))
+        if self._leaving:
+            self._let_go(now_ms)
         if self._next_ms is None or now_ms < self._next_ms:
             return
         self._next_ms += (now_ms - self._next_ms) // MINUTE_MS * MINUTE_MS + MINUTE_MS
@@ -186,6 +185,13 @@ class CapacityProviders:
                 if provider.desired != before:
                     self._say(m.SetDesiredCapacity(provider.name, provider.desired))
                 self._measure(provider, provider.call.managed_scaling, busy)
+
+    def _let_go(self, now_ms: int) -> None:
+        ready = tuple(n for n, until in self._leaving.items() if until <= now_ms or self._idle(n))
+        if ready:
+            for name in ready:
+                del self._leaving[name]
+            self._say(m.CompleteTermination(ready))
 
     def _idle(self, name: str) -> bool:
         row = self._rows.get(name)

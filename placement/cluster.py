@@ -132,15 +132,15 @@ class Cluster(ClusterColumns):
         self._tasks[row] -= 1
         self._expected_exit_ms[row] *= bool(self._tasks[row])
         self._group_counts.add(kind.group, row, -1)
-        self._unbooked(kind)
+        self._unbooked(kind, 1)
         self._changed(row, freed=True)
 
-    def freed_one(self, kind: TaskKind) -> None:
-        """Take note that one task of `kind` was freed in the columns."""
-        self._group_counts.settle(kind.group, -1)
-        self._unbooked(kind)
-        self.version += 1
-        self.freed_version += 1
+    def freed_in_place(self, kind: TaskKind, count: int) -> None:
+        """Take note that `count` tasks of `kind` were freed in the columns."""
+        self._group_counts.settle(kind.group, -count)
+        self._unbooked(kind, count)
+        self.version += count
+        self.freed_version += count
 
     def booked_one(self, kind: TaskKind, row: int) -> None:
         """Take note that one task of `kind` was booked on `row`; -1: not."""
@@ -212,9 +212,11 @@ class Cluster(ClusterColumns):
         self._device_capacity[row, : len(devices)] = devices
         self._device_left[row] = self._device_capacity[row] - taken
 
-    def _unbooked(self, kind: TaskKind) -> None:
-        self.booked[kind] -= 1
-        if self.booked[kind] == 0:
+    def _unbooked(self, kind: TaskKind, count: int) -> None:
+        left = self.booked[kind] - count
+        if left:
+            self.booked[kind] = left
+        else:
             del self.booked[kind]
 
 

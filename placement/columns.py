@@ -46,36 +46,41 @@ class StringColumns:
     """String columns by subject; a row that lacks a value has code -1."""
 
     def __init__(self) -> None:
-        self._codes: dict[str, NDArray[np.int32]] = {}
-        self._values: dict[str, dict[str, int]] = {}
-        self._lists: dict[str, list[str]] = {}
+        self._codes = np.full((0, 0), -1, np.int32)  # (subjects, rows), or more of both
+        self._numbers: dict[str, int] = {}
+        self._values: list[dict[str, int]] = []
+        self._lists: list[list[str]] = []
 
     def __contains__(self, subject: str) -> bool:
-        return subject in self._codes
+        return subject in self._numbers
 
     def set(self, row: int, strings: Mapping[str, str]) -> None:
         """Replace all that is known of `row`."""
-        for subject, codes in self._codes.items():
-            if row < len(codes) and subject not in strings:
-                codes[row] = -1
+        for subject in strings:
+            if subject not in self._numbers:
+                self._numbers[subject] = len(self._numbers)
+                self._values.append({})
+                self._lists.append([])
+        self._codes = grown(self._codes, len(self._numbers), fill=-1)
+        self._codes = grown(self._codes, row + 1, axis=1, fill=-1)
+        codes = [-1] * len(self._numbers)
         for subject, value in strings.items():
-            if subject not in self._codes:
-                self._codes[subject] = np.full(0, -1, np.int32)
-                self._values[subject], self._lists[subject] = {}, []
-            self._codes[subject] = grown(self._codes[subject], row + 1, fill=-1)
-            known = self._values[subject]
-            if value not in known:
-                known[value] = len(known)
-                self._lists[subject].append(value)
-            self._codes[subject][row] = known[value]
+            number = self._numbers[subject]
+            known = self._values[number]
+            code = known.get(value)
+            if code is None:
+                code = known[value] = len(known)
+                self._lists[number].append(value)
+            codes[number] = code
+        self._codes[: len(codes), row] = codes
 
     def column(self, subject: str, size: int) -> Column:
         """The column over the first `size` rows; all -1 where nobody has the subject."""
-        codes = self._codes.get(subject)
-        if codes is None:
+        number = self._numbers.get(subject)
+        if number is None:
             return Column(np.full(size, -1, np.int32), [])
-        codes = self._codes[subject] = grown(codes, size, fill=-1)
-        return Column(codes[:size], self._lists[subject])
+        self._codes = grown(self._codes, size, axis=1, fill=-1)
+        return Column(self._codes[number, :size], self._lists[number])
 
 
 class GroupCounts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from placement.cluster import BoolArray
+from placement.cluster import BoolArray, Cluster
 from placement.deployments import Service
 from placement.engine import Engine
 from placement.tasks import TaskTable
@@ -17,6 +17,29 @@ class DaemonPlan:
     start: list[int]
     stop: list[int]
     eligible: int
+
+
+class DaemonWatch:
+    """Whether the cluster has changed so that daemons are to be planned anew, which costs a look
+    at all of their tasks: with an instance, or with any booking while one of them waits for room or
+    for the others on an instance that drains to leave."""
+
+    def __init__(self) -> None:
+        self._saw: tuple[int, ...] = ()
+        self._waits = False
+
+    def is_due(self, cluster: Cluster) -> bool:
+        """Something changed that daemons go by."""
+        return self._saw != self._seen(cluster)
+
+    def planned(self, cluster: Cluster, *, waits: bool) -> None:
+        """All daemons have been planned by what the cluster is now."""
+        self._waits = waits
+        self._saw = self._seen(cluster)
+
+    def _seen(self, cluster: Cluster) -> tuple[int, ...]:
+        booked = cluster.version if self._waits else -1
+        return cluster.status_version, cluster.attributes_version, booked
 
 
 def plan_daemon(service: Service, tasks: TaskTable, engine: Engine) -> DaemonPlan:

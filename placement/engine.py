@@ -135,12 +135,15 @@ class Engine:
             return Filled([], [], Failure(NO_ACTIVE_INSTANCES))
         return self.place_on(kind, self._select(kind, candidates))
 
-    def release(self, kind: TaskKind, row: int, devices: Sequence[int] = ()) -> None:
-        """Undo one booking of `kind` on `row` and the same `devices`."""
+    def release(
+        self, kind: TaskKind, rows: Sequence[int], devices: Sequence[Sequence[int]] = ()
+    ) -> None:
+        """Undo a booking of `kind` on each of `rows`, and of its `devices` where it has any."""
         if self._made_runner is not None and not kind.devices:
-            self._made_runner.release(kind, row)
-        else:
-            self.cluster.release(kind, row, devices)
+            self._made_runner.release(kind, rows)
+            return
+        for row, there in zip(rows, devices or [()] * len(rows), strict=True):
+            self.cluster.release(kind, row, there)
 
     def check(self, kind: TaskKind) -> None:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""

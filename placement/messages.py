@@ -369,9 +369,9 @@ class Round(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
     commands: tuple[Command, ...]
 
-    def accepted(self) -> list[Event]:
+    def accepted(self) -> tuple[Event, ...]:
         """The events without the calls that were rejected: those changed nothing."""
-        rejected = {c.position for c in self.commands if type(c) is CallRejected}
+        rejected = [c.position for c in self.commands if type(c) is CallRejected]
         if not rejected:  # as nearly always
-            return list(self.events)
-        return [event for n, event in enumerate(self.events) if n not in rejected]
+            return self.events
+        return tuple(event for n, event in enumerate(self.events) if n not in rejected)

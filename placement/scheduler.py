@@ -9,7 +9,7 @@ run with the event that says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -141,11 +141,12 @@ class Scheduler:
                 self._out.append(m.CallRejected(position, event, str(error)))
         self.engine.look_ahead(now_ms, lambda: Outlook(self))
         self._services.settle(now_ms)
-        self._start_waiting(self.waiting.place(self.engine, self.tasks))
-        self._expire()
+        if self.waiting:
+            self._start_waiting(self.waiting.place(self.engine, self.tasks))
+            self._expire()
         self._place_starts()
         self._place_requests()
-        if self.waiting.room_for(1):
+        if self._services.over_quota and self.waiting.room_for(1):
             self._services.room_to_wait(now_ms)
         self.providers.settle(now_ms)
         commands, self._out = tuple(self._out), []
@@ -232,9 +233,8 @@ class Scheduler:
         self._host_changed(event.instance)
 
     def _host_changed(self, row: int) -> None:
-        there = self.tasks.on(row)
-        self._services.host_changed(there, draining=self.cluster.is_draining(row))
-        self._services.touch(there)
+        draining = self.cluster.is_draining(row)
+        self._services.host_changed(self.tasks.on(row), draining=draining)
 
     def _agent_changed(self, event: m.AgentConnectionChanged) -> None:
         self.cluster.check_known(event.instances)
@@ -245,10 +245,7 @@ class Scheduler:
         self.cluster.check_known(event.instances)
         ids = self.cluster.column("ec2InstanceId")
         for row in event.instances:
-            there = self.tasks.on(row)
-            lost = [task for task in there if self.tasks.alive(task)]
-            for task in there:
-                self.tasks.advance(task, TaskStatus.STOPPED)
+            lost, _ = self.tasks.stopped(self.tasks.on(row))
             self._end(lost)
             self.cluster.set_status(row, InstanceStatus.INACTIVE)
             if lost:
@@ -256,22 +253,15 @@ class Scheduler:
                 self._out.append(m.TasksStopped(tuple(lost), event.stop_code, reason))
 
     def _tasks_changed(self, event: m.TasksChanged) -> None:
-        tasks, services = self.tasks, self._services
-        tasks.check_known(event.tasks)
+        self.tasks.check_known(event.tasks)
         if event.status is not TaskStatus.STOPPED:
-            changed = [task for task in event.tasks if tasks.advance(task, event.status)]
-            services.touch(changed)
-            if event.status is TaskStatus.RUNNING:
-                for task in changed:
-                    services.ran(task, self.now_ms)
+            changed = self.tasks.advance(event.tasks, event.status)
+            if self.services:
+                self._services.changed(changed, event.status, self.now_ms)
             return
-        ended = []
-        for task in event.tasks:
-            ran = tasks.status[task] is TaskStatus.RUNNING
-            if tasks.advance(task, TaskStatus.STOPPED) and tasks.alive(task):
-                ended.append(task)
-                if not ran:
-                    services.failed_to_start(task, self.now_ms)
+        ended, never_ran = self.tasks.stopped(event.tasks)
+        for task in never_ran:
+            self._services.failed_to_start(task, self.now_ms)
         self._end(ended)
 
     def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
@@ -285,8 +275,7 @@ class Scheduler:
         alive = [task for task in tasks if self.tasks.alive(task)]
         placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
         unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
-        for task in unplaced:
-            self.tasks.advance(task, TaskStatus.STOPPED)
+        self.tasks.stopped(unplaced)
         self._end(alive)
         if placed:
             self._out.append(m.StopTasks(placed, code, reason))
@@ -295,15 +284,22 @@ class Scheduler:
 
     def _end(self, tasks: list[int]) -> None:
         """desiredStatus becomes STOPPED: resources are free at once (ecs-semantics 2.4)."""
-        for task in tasks:
-            launch, row = self.tasks.launch[task], self.tasks.instance[task]
-            self.tasks.end(task)
-            if row == NOWHERE:
-                self.waiting.remove(launch.kind, task)
-            else:
-                self.engine.release(launch.kind, row, self.tasks.devices(task))
+        table = self.tasks
+        table.end(tasks)
+        for launch, run in groupby(tasks, key=table.launch.__getitem__):
+            there = list(run)
+            rows = [table.instance[task] for task in there]
             if launch.service is not None:
-                self._services.remove(task)
+                self._services.remove(launch.service, there)
+            if NOWHERE in rows:
+                for task in there:
+                    if table.instance[task] == NOWHERE:
+                        self.waiting.remove(launch.kind, task)
+                there = [task for task in there if table.instance[task] != NOWHERE]
+                rows = [row for row in rows if row != NOWHERE]
+            devices = [table.devices(task) for task in there] if launch.kind.devices else ()
+            if rows:
+                self.engine.release(launch.kind, rows, devices)
 
     # --- single tasks ---------------------------------------------------------------------------
 
@@ -352,23 +348,20 @@ class Scheduler:
         for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
             self._command_start(launch, list(tasks))
 
-    def _start(self, launch: Launch, filled: Filled) -> list[int]:
-        tasks = []
-        for row, devices in zip(filled.rows, filled.devices, strict=True):
-            task = self.tasks.create(launch, TaskStatus.PROVISIONING)
-            self.tasks.put(task, row, devices)
-            tasks.append(task)
-        if tasks:
-            self._command_start(launch, tasks)
+    def _start(self, launch: Launch, filled: Filled) -> Sequence[int]:
+        if not filled.rows:
+            return ()
+        tasks = self.tasks.create_on(launch, filled.rows, filled.devices)
+        self._command_start(launch, tasks)
         return tasks
 
-    def _command_start(self, launch: Launch, tasks: list[int]) -> None:
+    def _command_start(self, launch: Launch, tasks: Sequence[int]) -> None:
         self._out.append(
             m.StartTasks(
                 launch.task_definition,
                 launch.kind.group,
                 tuple(tasks),
-                tuple(self.tasks.instance[task] for task in tasks),
+                tuple(map(self.tasks.instance.__getitem__, tasks)),
                 tuple(map(self.tasks.devices, tasks)) if launch.kind.devices else (),
                 launch.request,
                 launch.service,

@@ -56,3 +56,13 @@ class ServiceEvents:
     def tell(self, service: Service, text: str, failure: Failure | None = None) -> None:
         """Add a line to the service's events."""
         self._say(m.ServiceEvent(service.name, f"(service {service.name}) {text}", failure))
+
+
+def scaling(service: Service) -> str:
+    """Why the service scheduler stops a task."""
+    return f"Scaling activity initiated by (deployment {service.primary.id})"
+
+
+def rebalancing(service: Service) -> str:
+    """Why it stops one to balance the zones."""
+    return f"Availability-zone rebalancing initiated by (deployment {service.primary.id})"

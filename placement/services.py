@@ -7,8 +7,9 @@ and something may have made room (ecs-semantics 5).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from placement import messages as m
 from placement.capacity import CapacityProviders
 from placement.capacity_strategy import check_strategy, deal
-from placement.daemons import plan_daemon
+from placement.daemons import DaemonWatch, plan_daemon
 from placement.deployments import (
     Alarms,
     Deployment,
@@ -27,17 +28,17 @@ from placement.deployments import (
 from placement.engine import Engine, Filled, joined
 from placement.errors import PlacementError
 from placement.launches import Launches
-from placement.model import StopCode, TaskKind
+from placement.model import StopCode, TaskKind, TaskStatus
 from placement.reasons import Failure
 from placement.rebalancing import is_eligible, place_for_balance
 from placement.scale_in import beyond_ceiling, surplus
-from placement.service_events import ServiceEvents
+from placement.service_events import ServiceEvents, rebalancing, scaling
 from placement.tasks import Launch, TaskTable
 
 PROTECTED_MOST_MINUTES = 2_880  # of UpdateTaskProtection
 
 if TYPE_CHECKING:
-    Start = Callable[[Launch, Filled], list[int]]
+    Start = Callable[[Launch, Filled], Sequence[int]]
     Stop = Callable[[list[int], StopCode, str], None]
     Wait = Callable[[Launch, int, Failure], list[int]]
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-    Args:
+    `over_quota`: those with tasks that may not even wait. Args:
         providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
         wait: how to let tasks wait for capacity; returns those that the quota admits.
@@ -68,7 +69,7 @@ class Services:
         self._providers = providers
         self._start, self._stop, self._wait = start, stop, wait
         self._events = ServiceEvents(say)
-        self._over_quota: dict[str, None] = {}
+        self.over_quota: dict[str, None] = {}
         self._order: dict[str, int] = {}
         self._touched: set[str] = set()
         # Services that lack tasks, and the cluster's versions when they last looked for room.
@@ -76,7 +77,8 @@ class Services:
         self._alarms = Alarms()
         self._deployments = 0
         self._daemons: dict[str, None] = {}
-        self._daemons_version = self._status_version = -1
+        self._daemon_watch = DaemonWatch()
+        self._status_version = -1
         self._rebalanced: dict[str, None] = {}
 
     # --- calls ----------------------------------------------------------------------------------
@@ -161,27 +163,30 @@ class Services:
 
     # --- facts ----------------------------------------------------------------------------------
 
-    def touch(self, tasks: Iterable[int]) -> None:
-        """Something happened to these tasks; those of services are looked at."""
-        for task in tasks:
-            service = self._tasks.launch[task].service
-            if service is not None:
-                self._touched.add(service)
-
     def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:
-        """The instance of these tasks is DRAINING now, or no longer."""
+        """The instance of these tasks is DRAINING now, or no longer, or was renewed."""
         for task in tasks:
-            service = self._of(task)
-            if service is not None and draining:
+            name = self._tasks.launch[task].service
+            if name is None:
+                continue
+            self._touched.add(name)
+            service = self.by_name[name]
+            if draining and task in service.tasks:
                 service.draining[task] = None
-            elif service is not None:
+            else:
                 service.draining.pop(task, None)
 
-    def ran(self, task: int, now_ms: int) -> None:
-        """A task is RUNNING."""
-        service = self._of(task)
-        if service is not None:
-            service.ran(task, now_ms)
+    def changed(self, tasks: Iterable[int], status: TaskStatus, now_ms: int) -> None:
+        """These tasks have a new lastStatus, not STOPPED."""
+        for launch, run in groupby(tasks, key=self._tasks.launch.__getitem__):
+            if launch.service is None:
+                continue
+            service = self.by_name[launch.service]
+            self._touched.add(service.name)
+            if status is TaskStatus.RUNNING:
+                for task in run:
+                    if task in service.tasks:
+                        service.ran(task, now_ms)
 
     def judged(self, tasks: Iterable[int], healthy: bool) -> None:
         """Health checks of these tasks have a verdict."""
@@ -199,9 +204,9 @@ class Services:
 
     def room_to_wait(self, now_ms: int) -> None:
         """Tasks that the quota did not admit may wait now."""
-        for name in self._over_quota:
+        for name in self.over_quota:
             self._alarms.set(now_ms, name)
-        self._over_quota.clear()
+        self.over_quota.clear()
 
     def failed_to_start(self, task: int, now_ms: int) -> None:
         """A living task stopped by itself without ever running."""
@@ -209,12 +214,13 @@ class Services:
         if service is not None:
             service.failed_to_start(task, now_ms)
 
-    def remove(self, task: int) -> None:
-        """A task is not to run any more."""
-        service = self._of(task)
-        if service is not None:
-            service.remove(task)
-            self._touched.add(service.name)
+    def remove(self, name: str, tasks: Iterable[int]) -> None:
+        """These tasks of a service are not to run any more."""
+        service = self.by_name[name]
+        for task in tasks:
+            if task in service.tasks:
+                service.remove(task)
+                self._touched.add(name)
 
     def _of(self, task: int) -> Service | None:
         name = self._tasks.launch[task].service
@@ -239,18 +245,20 @@ class Services:
         self._settle_replicas(now_ms)
 
     def _settle_daemons(self) -> None:
-        version = self._engine.cluster.version
-        if version == self._daemons_version and self._touched.isdisjoint(self._daemons):
+        watch, cluster = self._daemon_watch, self._engine.cluster
+        if not watch.is_due(cluster) and self._touched.isdisjoint(self._daemons):
             return
+        waits = False
         for name in self._daemons:
             service = self.by_name[name]
             plan = plan_daemon(service, self._tasks, self._engine)
-            self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, _scaling(service))
+            self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, scaling(service))
             filled = joined([self._engine.place_on(service.launch.kind, r) for r in plan.start])
             self._events.complain(service, self._add(service, service.launch, filled))
             service.desired_count = plan.eligible
             self._events.note_state(service)
-        self._daemons_version = self._engine.cluster.version
+            waits |= filled.failure is not None or bool(service.draining)
+        watch.planned(cluster, waits=waits)
 
     def _settle_replicas(self, now_ms: int) -> None:
         """Bring every service that something happened to, or that lacks tasks, to its count."""
@@ -289,10 +297,10 @@ class Services:
         service.unprotect(now_ms)
         self._break_circuit(service)
         code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
-        reason = _rebalancing(service) if balances else _scaling(service)
+        reason = rebalancing(service) if balances else scaling(service)
         self._stop(surplus(service, self._engine, self._tasks), code, reason)
-        self._stop(service.replaced(), code, _scaling(service))
-        self._stop(beyond_ceiling(service, self._tasks), code, _scaling(service))
+        self._stop(service.replaced(), code, scaling(service))
+        self._stop(beyond_ceiling(service, self._tasks), code, scaling(service))
         service.deployments[1:] = [each for each in service.deployments[1:] if each.tasks]
         failure = None
         wanted = service.missing(now_ms)
@@ -321,7 +329,7 @@ class Services:
                     service.add(task)
                 if len(queued) == left:
                     continue
-                self._over_quota[service.name] = None
+                self.over_quota[service.name] = None
             left_over = failure or left_over
         return left_over
 
@@ -387,11 +395,3 @@ class Services:
         proves_ms = service.proves_ms()
         if proves_ms is not None and (service.is_replacing or service.extra is not None):
             self._alarms.set(proves_ms, service.name)
-
-
-def _scaling(service: Service) -> str:
-    return f"Scaling activity initiated by (deployment {service.primary.id})"
-
-
-def _rebalancing(service: Service) -> str:
-    return f"Availability-zone rebalancing initiated by (deployment {service.primary.id})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from placement.errors import PlacementError
@@ -43,13 +44,16 @@ class TaskTable:
     *on* its instance until its lastStatus is STOPPED.
     """
 
+    # `_on` holds every task that was put on an instance, oldest first; who has STOPPED is taken
+    # out when somebody asks, which is rare: instances register, drain and die far less often.
+
     def __init__(self) -> None:
         self.launch: list[Launch] = []
         self.instance: list[int] = []
         self.status: list[TaskStatus] = []
         self._alive = bytearray()
         self._devices: dict[int, tuple[int, ...]] = {}
-        self._on: dict[int, dict[int, None]] = {}
+        self._on: defaultdict[int, list[int]] = defaultdict(list)
 
     def __len__(self) -> int:
         return len(self.launch)
@@ -63,13 +67,30 @@ class TaskTable:
         self._alive.append(1)
         return task
 
+    def create_on(
+        self, launch: Launch, rows: Sequence[int], devices: Sequence[tuple[int, ...]]
+    ) -> tuple[int, ...]:
+        """Add tasks that are alive and PENDING, one on each of these instances; their numbers."""
+        first, count = len(self.launch), len(rows)
+        tasks = tuple(range(first, first + count))
+        self.launch += [launch] * count
+        self.instance += rows
+        self.status += [TaskStatus.PENDING] * count
+        self._alive += b"\1" * count
+        if launch.kind.devices:
+            self._devices.update(zip(tasks, devices, strict=True))
+        on = self._on
+        for task, row in zip(tasks, rows, strict=True):
+            on[row].append(task)
+        return tasks
+
     def put(self, task: int, instance: int, devices: tuple[int, ...] = ()) -> None:
         """Note where a task was placed; it is PENDING from now on."""
         self.instance[task] = instance
         self.status[task] = TaskStatus.PENDING
         if devices:
             self._devices[task] = devices
-        self._on.setdefault(instance, {})[task] = None
+        self._on[instance].append(task)
 
     def devices(self, task: int) -> tuple[int, ...]:
         """The devices of its instance that a task was given."""
@@ -79,9 +100,11 @@ class TaskTable:
         """desiredStatus is RUNNING."""
         return bool(self._alive[task])
 
-    def end(self, task: int) -> None:
+    def end(self, tasks: Iterable[int]) -> None:
         """desiredStatus becomes STOPPED."""
-        self._alive[task] = 0
+        alive = self._alive
+        for task in tasks:
+            alive[task] = 0
 
     def check_known(self, tasks: Sequence[int]) -> None:
         """Raises PlacementError where one of these numbers was given to no task."""
@@ -89,19 +112,41 @@ class TaskTable:
             unknown = [task for task in tasks if not 0 <= task < len(self)]
             raise PlacementError(f"unknown tasks {unknown}")
 
-    def advance(self, task: int, status: TaskStatus) -> bool:
-        """Take over a reported lastStatus; False for a report of the past."""
-        before = self.status[task]
-        if before is status or _ORDER[status] <= _ORDER[before]:
-            return False
-        self.status[task] = status
-        if status is TaskStatus.STOPPED and self.instance[task] != NOWHERE:
-            del self._on[self.instance[task]][task]
-        return True
+    def advance(self, tasks: Iterable[int], status: TaskStatus) -> list[int]:
+        """Take over a reported lastStatus; returns the tasks for which it is no report of the past.
+
+        STOPPED is for `stopped`.
+        """
+        known, order, changed = self.status, _ORDER[status], []
+        for task in tasks:
+            if _ORDER[known[task]] < order:
+                known[task] = status
+                changed.append(task)
+        return changed
+
+    def stopped(self, tasks: Iterable[int]) -> tuple[list[int], list[int]]:
+        """lastStatus becomes STOPPED; returns the tasks that were alive until now, and which of
+        them never ran."""
+        known, alive = self.status, self._alive
+        ended, never_ran = [], []
+        for task in tasks:
+            before = known[task]
+            if before is TaskStatus.STOPPED:
+                continue
+            known[task] = TaskStatus.STOPPED
+            if alive[task]:
+                ended.append(task)
+                if before is not TaskStatus.RUNNING:
+                    never_ran.append(task)
+        return ended, never_ran
 
     def on(self, instance: int) -> list[int]:
         """The tasks on an instance that are not STOPPED, oldest placement first."""
-        return list(self._on.get(instance, ()))
+        there = self._on.get(instance)
+        if there is None:
+            return []
+        there[:] = [task for task in there if self.status[task] is not TaskStatus.STOPPED]
+        return list(there)
 
     def living(self) -> Iterator[int]:
         """The numbers of all tasks that are alive."""

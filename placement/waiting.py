@@ -25,6 +25,9 @@ class WaitingTasks:
         self._expiries: deque[tuple[int, int]] = deque()
         self._tried_version = -1
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def room_for(self, count: int) -> int:
         """How many of `count` more tasks the quota admits."""
         return (

@@ -8,7 +8,8 @@ its share is not free before it is gone, and who is to have it must wait in line
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -47,6 +48,18 @@ class _Part(NamedTuple):
     checked_ms: int | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """What the tasks that one command starts have in common: whether agents play them, how long
+    each runs (None: until it is stopped), its first verdict, and why it fails to start."""
+
+    command: StartTasks
+    played: bool
+    run_ms: int | None
+    checked_ms: int | None
+    failure: str | None
+
+
 class Lives:
     """All tasks of a run.
 
@@ -79,14 +92,14 @@ class Lives:
         self.definitions = Launches()
         self._parts: dict[str, _Part] = {}
         self._told = bytearray()  # by task: the bits of what it was told
-        # Tasks that are not gone: the command that started each, its instance, played by an agent?
-        self._placed: dict[int, tuple[StartTasks, int, bool]] = {}
-        # Of those that nobody plays: by instance; in line there, with the delay of their start;
-        # when checks have their first verdict; why they fail to start, or are being stopped.
-        self._on: defaultdict[int, set[int]] = defaultdict(set)
+        # By task, as `told`: what it was started with, None before and once it is gone; and where.
+        # Lists by number: a dict of tuples costs a miss of the processor's cache for each of these.
+        self._batch: list[_Batch | None] = []
+        self._instance: list[int] = []
+        # Of those that nobody plays: by instance, also such as are gone; in line there, with the
+        # delay of their start; why they are being stopped.
+        self._on: defaultdict[int, list[int]] = defaultdict(list)
         self._in_line: dict[int, int] = {}
-        self._checked_ms: dict[int, int] = {}
-        self._failing: dict[int, str] = {}
         self._stopping: dict[int, tuple[StopCode, str]] = {}
         self._held: dict[int, list[tuple[int, int]]] = {}
         self._lives = Timetable(tick_ms)
@@ -97,43 +110,57 @@ class Lives:
     def start(self, command: StartTasks) -> None:
         """Start tasks; those of which it was asked before are left alone."""
         now = int(self._env.now)
-        name = command.task_definition
+        name, request, rows = command.task_definition, command.request, command.instances
         part = self._parts.get(name) or self._part(name)
-        pairs = zip(command.tasks, command.instances, strict=True)
-        fresh = [(task, instance) for task, instance in pairs if self._is_news(task, _START)]
+        fresh = self._news(command.tasks, _START)
+        if len(fresh) != len(rows):
+            new = set(fresh)
+            rows = tuple(row for t, row in zip(command.tasks, rows, strict=True) if t in new)
         failure = self._faults.start_failure(name)
-        if part.played and failure is None:
-            self._start_played(command, part, fresh)
+        played = part.played and failure is None
+        run_ms = None if request is None else self._client.run_ms(request)
+        batch = _Batch(command, played, run_ms, part.checked_ms, failure)
+        batches, instances, on = self._batch, self._instance, self._on
+        for task, row in zip(fresh, rows, strict=True):
+            batches[task], instances[task] = batch, row
+            if not played:
+                on[row].append(task)
+        if played:
+            assert part.definition is not None
+            self._start_played(batch, part.definition, fresh, rows)
             return
-        slow, agents, add = self._containers.slow, self._agents.by_instance, self._lives.add
-        for (task, instance), delay in zip(fresh, self._start_ms(len(fresh)), strict=True):
-            self._placed[task] = (command, instance, False)
-            self._on[instance].add(task)
-            if part.checked_ms is not None:
-                self._checked_ms[task] = part.checked_ms
-            if failure is not None:
-                self._failing[task] = failure
-            if slow:
-                delay = round(delay * slow.get(instance, 1))
-            if instance in agents and not agents[instance].hold(task, self._share(command)):
-                self._in_line[task] = delay
-            elif self._machines is None:
-                add(now + delay, task << _SHIFT | _RUNNING)
-            else:
-                self._begin(task, instance, delay, now)
+        delays = self._start_ms(len(fresh))
+        if self._containers.slow or self._agents.by_instance or self._machines is not None:
+            for task, row, delay in zip(fresh, rows, delays, strict=True):
+                self._start_in_line(command, task, row, delay, now)
+        else:
+            entries = [task << _SHIFT | _RUNNING for task in fresh]
+            self._lives.add_all([now + delay for delay in delays], entries)
         self._set_own_alarms()
+
+    def _start_in_line(
+        self, command: StartTasks, task: int, instance: int, delay_ms: int, now: int
+    ) -> None:
+        """Start a task that nobody plays once its instance's agent has a share for it."""
+        slow = self._containers.slow
+        if slow:
+            delay_ms = round(delay_ms * slow.get(instance, 1))
+        agent = self._agents.by_instance.get(instance)
+        if agent is None or agent.hold(task, self._share(command)):
+            self._begin(task, instance, delay_ms, now)
+        else:
+            self._in_line[task] = delay_ms
 
     def stop(self, command: StopTasks) -> None:
         """Stop tasks, those that are here and not yet stopping."""
         now = int(self._env.now)
-        fresh = [task for task in command.tasks if self._is_news(task, _STOP)]
+        fresh = self._news(command.tasks, _STOP)
         code, reason = command.stop_code, command.reason
         for task, delay in zip(fresh, self._stop_ms(len(fresh)), strict=True):
-            place = self._placed.get(task)
-            if place is None or task in self._stopping:
+            batch, instance = self._batch[task], self._instance[task]
+            if batch is None or task in self._stopping:
                 continue
-            instance = place[1]
-            if place[2]:
+            if batch.played:
                 self._agents.stop(instance, task, code, reason, now)
                 continue
             self._stopping[task] = (code, reason)
@@ -141,7 +168,7 @@ class Lives:
             self._agents.leave(instance)
             if self._in_line.pop(task, None) is not None:
                 self._lives.add(now, task << _SHIFT | _STOPPED)
-            elif task not in self._failing:
+            elif batch.failure is None:
                 self._finish(task, instance, delay, now)
         self.set_alarms()
         self._report()
@@ -150,16 +177,15 @@ class Lives:
         """ECS takes these tasks for lost; returns how many of each request were here."""
         counts: dict[int, int] = {}
         for task in tasks:
-            place = self._placed.pop(task, None)
-            if place is None:
+            batch = self._batch[task] if task < len(self._batch) else None
+            if batch is None:
                 continue
-            command, instance, played = place
-            if played:
+            self._batch[task] = None
+            if batch.played:
                 self._containers.dismiss(task)
-            else:
-                self._on[instance].remove(task)
-            if command.request is not None:
-                counts[command.request] = counts.get(command.request, 0) + 1
+            request = batch.command.request
+            if request is not None:
+                counts[request] = counts.get(request, 0) + 1
         return counts
 
     def reconnected(self, instances: tuple[int, ...]) -> None:
@@ -188,27 +214,31 @@ class Lives:
         for event in self._reports.events():
             self._tell(event)
 
-    def _start_played(self, command: StartTasks, part: _Part, fresh: list[tuple[int, int]]) -> None:
-        assert part.definition is not None
-        request = command.request
-        run_ms = None if request is None else self._client.run_ms(request)
-        override = TaskOverride(command.cpu, command.memory)
-        for task, instance in fresh:
-            self._placed[task] = (command, instance, True)
-            self._containers.cast(task, part.definition, run_ms)
+    def _start_played(
+        self, batch: _Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
+    ) -> None:
+        override = TaskOverride(batch.command.cpu, batch.command.memory)
+        for task, instance in zip(tasks, rows, strict=True):
+            self._containers.cast(task, definition, batch.run_ms)
             self._employ(instance)
-            self._agents.start(instance, task, part.definition, override, int(self._env.now))
+            self._agents.start(instance, task, definition, override, int(self._env.now))
         self.set_alarms()
         self._report()
 
-    def _is_news(self, task: int, order: int) -> bool:
-        """Whether this task gets an order for the first time; one may be repeated, even late."""
-        told = self._told
-        if task >= len(told):
-            told.extend(bytes(task + 1 - len(told)))
-        new = not told[task] & order
-        told[task] |= order
-        return new
+    def _news(self, tasks: Sequence[int], order: int) -> list[int]:
+        """Those that get an order for the first time; one may be repeated, even late."""
+        told, fresh = self._told, []
+        missing = max(tasks, default=-1) + 1 - len(told)
+        if missing > 0:
+            told.extend(bytes(missing))
+            self._batch += [None] * missing
+            self._instance += [-1] * missing
+        for task in tasks:
+            before = told[task]
+            if not before & order:
+                told[task] = before | order
+                fresh.append(task)
+        return fresh
 
     def _part(self, name: str) -> _Part:
         """What tasks of this definition are to the driver."""
@@ -233,37 +263,58 @@ class Lives:
     def _employ(self, instance: int) -> None:
         """From now on the instance has an agent."""
         if instance not in self._agents.by_instance:
-            tasks = self._on.get(instance, ())
-            held = ((task, self._share(self._placed[task][0])) for task in sorted(tasks))
-            self._agents.employ(instance, held)
+            batches = self._batch
+            there = [task for task in self._on[instance] if batches[task] is not None]
+            self._on[instance] = there
+            held = [(task, batches[task]) for task in sorted(there)]
+            self._agents.employ(instance, ((t, self._share(b.command)) for t, b in held if b))
 
     def _turn(self) -> int | None:
         """Report every task whose start or end has come by now; returns when the next one does."""
-        now, placed, reports = int(self._env.now), self._placed, self._reports
-        dead, cut_off = self._faults.dead, self._faults.cut_off
-        while due := self._lives.pop(now):
-            for entry in due:
-                task, turn = entry >> _SHIFT, entry & _TURN
-                place = placed.get(task)
-                if place is None or place[1] in dead:
-                    continue
-                if place[1] in cut_off:
-                    self._held.setdefault(place[1], []).append((task, turn))
-                elif turn == _OVER and task not in self._stopping:
-                    self._finish(task, place[1], self._stop_ms(1)[0], now)
-                elif turn == _STOPPED or task in self._failing:
-                    self._end(task, place[1])
-                elif task in self._stopping:
-                    continue
-                elif turn == _RUNNING:
-                    reports.running.append(task)
-                    self._schedule_exit(task, place[0].request, now)
-                else:
-                    reports.healthy.append(task)
+        now = int(self._env.now)
+        while (at_ms := self._lives.next_ms) is not None and at_ms <= now:
+            self._take_turns(self._lives.pop(now), now)
         self._report()
         if self._machines is not None:
             self._machines_alarm.set(self._machines.next_ms)
-        return self._lives.next_ms
+        return at_ms
+
+    def _take_turns(self, due: list[int], now: int) -> None:
+        batches, stopping, reports = self._batch, self._stopping, self._reports
+        silent = self._faults.dead or self._faults.cut_off
+        # Where engines are modelled a task's end is a stop, as with the real driver.
+        over = _STOPPED if self._machines is None else _OVER
+        exits_ms, exits, ended = [], [], []
+        for entry in due:
+            task, turn = entry >> _SHIFT, entry & _TURN
+            batch = batches[task]
+            if batch is None or (silent and self._is_silent(task, turn)):
+                continue
+            if turn == _OVER and task not in stopping:
+                self._finish(task, self._instance[task], self._stop_ms(1)[0], now)
+            elif turn == _STOPPED or batch.failure is not None:
+                if batch.failure is not None:
+                    reports.stopped((task,), (StopCode.TASK_FAILED_TO_START, batch.failure))
+                elif task in stopping:
+                    reports.stopped((task,), stopping[task])
+                else:
+                    ended.append(task)
+                self._end(task, now)
+            elif task in stopping:
+                continue
+            elif turn == _RUNNING:
+                reports.running.append(task)
+                if batch.run_ms is not None:
+                    exits_ms.append(now + batch.run_ms)
+                    exits.append(task << _SHIFT | over)
+                if batch.checked_ms is not None:
+                    self._lives.add(now + batch.checked_ms, task << _SHIFT | _HEALTHY)
+            else:
+                reports.healthy.append(task)
+        if exits:
+            self._lives.add_all(exits_ms, exits)
+        if ended:
+            reports.stopped(ended, _BY_ITSELF)
 
     def _begin(self, task: int, instance: int, delay_ms: int, now: int) -> None:
         """A task that nobody plays begins to start."""
@@ -291,29 +342,24 @@ class Lives:
         self._agents_alarm.set(self._agents.next_ms)
         return self._machines.next_ms
 
-    def _end(self, task: int, instance: int) -> None:
-        """A task that nobody plays is gone."""
-        why = self._stopping.pop(task, None) if self._stopping else None
-        if task in self._failing:
-            failed = (StopCode.TASK_FAILED_TO_START, self._failing.pop(task))
-            self._reports.stopped(task, failed)
-        else:
-            self._reports.stopped(task, why or _BY_ITSELF)
-        del self._placed[task]
-        self._on[instance].remove(task)
-        if instance in self._agents.by_instance:
-            self._agents.release(instance, task, why is not None, int(self._env.now))
-            self._agents_alarm.set(self._agents.next_ms)
+    def _is_silent(self, task: int, turn: int) -> bool:
+        """Whether nothing is heard of a task now: its instance is dead, or tells of it later."""
+        instance = self._instance[task]
+        if instance in self._faults.dead:
+            return True
+        if instance in self._faults.cut_off:
+            self._held.setdefault(instance, []).append((task, turn))
+            return True
+        return False
 
-    def _schedule_exit(self, task: int, request: int | None, now: int) -> None:
-        run_ms = None if request is None else self._client.run_ms(request)
-        if run_ms is not None:
-            # Where engines are modelled it is ended by a stop, as the real driver does.
-            turn = _STOPPED if self._machines is None else _OVER
-            self._lives.add(now + run_ms, task << _SHIFT | turn)
-        checked_ms = self._checked_ms.pop(task, None) if self._checked_ms else None
-        if checked_ms is not None:
-            self._lives.add(now + checked_ms, task << _SHIFT | _HEALTHY)
+    def _end(self, task: int, now: int) -> None:
+        """A task that nobody plays is gone."""
+        self._batch[task] = None
+        instance = self._instance[task]
+        if instance in self._agents.by_instance:
+            why = self._stopping.pop(task, None)
+            self._agents.release(instance, task, why is not None, now)
+            self._agents_alarm.set(self._agents.next_ms)
 
     def _agents_turn(self) -> int | None:
         following = self._agents.turn(int(self._env.now))
@@ -325,18 +371,18 @@ class Lives:
     def _hear(self, news: r.News) -> None:
         """An agent has news of a task."""
         task = news.task
-        if task not in self._placed:
+        if self._batch[task] is None:
             return
         if isinstance(news, r.TaskAdmitted):
             delay = self._in_line.pop(task, None)
             if delay is not None:  # else it is being stopped at this very moment
-                self._begin(task, self._placed[task][1], delay, int(self._env.now))
+                self._begin(task, self._instance[task], delay, int(self._env.now))
                 self.set_alarms()
         elif isinstance(news, r.TaskRunning):
             self._reports.running.append(task)
         elif isinstance(news, r.TaskHealth):
             (self._reports.healthy if news.healthy else self._reports.unhealthy).append(task)
         else:
-            self._reports.stopped(task, (news.stop_code, news.reason))
-            del self._placed[task]
+            self._reports.stopped((task,), (news.stop_code, news.reason))
+            self._batch[task] = None
             self._containers.dismiss(task)

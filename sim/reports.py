@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from placement.messages import Event, TasksChanged, TasksHealthChanged
 from placement.model import StopCode, TaskStatus
 
@@ -15,13 +17,9 @@ class Reports:
         self.unhealthy: list[int] = []
         self._stopped: dict[tuple[StopCode, str], list[int]] = {}
 
-    def stopped(self, task: int, why: tuple[StopCode, str]) -> None:
-        """A task is STOPPED, with a stop code for a reason."""
-        tasks = self._stopped.get(why)
-        if tasks is None:
-            self._stopped[why] = [task]
-        else:
-            tasks.append(task)
+    def stopped(self, tasks: Iterable[int], why: tuple[StopCode, str]) -> None:
+        """Tasks are STOPPED, with a stop code for a reason."""
+        self._stopped.setdefault(why, []).extend(tasks)
 
     def events(self) -> list[Event]:
         """Who runs, who was found healthy or not, who stopped and why."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 
 
 class Timetable:
@@ -23,13 +24,19 @@ class Timetable:
 
     def add(self, at_ms: int, entry: int) -> None:
         """`entry` is due at `at_ms`, or at the next tick."""
-        at_ms += -at_ms % self._tick_ms
-        due = self._due.get(at_ms)
-        if due is None:
-            self._due[at_ms] = [entry]
-            heapq.heappush(self._times, at_ms)
-        else:
-            due.append(entry)
+        self.add_all((at_ms,), (entry,))
+
+    def add_all(self, times_ms: Iterable[int], entries: Iterable[int]) -> None:
+        """`add` for each pair of a time and an entry."""
+        tick_ms, times, known = self._tick_ms, self._times, self._due
+        for at_ms, entry in zip(times_ms, entries, strict=True):
+            at_ms += -at_ms % tick_ms
+            due = known.get(at_ms)
+            if due is None:
+                known[at_ms] = [entry]
+                heapq.heappush(times, at_ms)
+            else:
+                due.append(entry)
 
     def pop(self, now_ms: int) -> list[int]:
         """All that is due at the earliest time, if that has come: ascending; else nothing."""

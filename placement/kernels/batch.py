@@ -156,24 +156,27 @@ def free(
     demand: Array,
     ports: Array,
     slot: int,
-    row: int,
+    rows: Array,
     version: int,
 ) -> None:
-    """The same effect as `Cluster.release` of a kind without devices, but for its totals.
+    """The same effect as `Cluster.release` of a kind without devices on each of `rows`, but for
+    the cluster's totals.
 
     Args:
         demand: (R,), ports: (W,), slot: what the kind gives back, and its group's row of `counts`.
-        version: of the cluster from now on.
+        version: of the cluster until now.
     """
-    for column in range(demand.shape[0]):
-        state.remaining[row, column] += demand[column]
-    for word in range(ports.shape[0]):
-        state.ports[row, word] &= ~ports[word]
-    state.tasks[row] -= 1
-    if state.tasks[row] == 0:
-        state.expected_exit_ms[row] = 0
-    state.counts[slot, row] -= 1
-    for attribute in range(state.codes.shape[0]):
-        state.totals[attribute, slot, state.codes[attribute, row]] -= 1
-    state.changed_at[row] = version
-    state.log[version % LOG_ROWS] = row
+    for row in rows:
+        version += 1
+        for column in range(demand.shape[0]):
+            state.remaining[row, column] += demand[column]
+        for word in range(ports.shape[0]):
+            state.ports[row, word] &= ~ports[word]
+        state.tasks[row] -= 1
+        if state.tasks[row] == 0:
+            state.expected_exit_ms[row] = 0
+        state.counts[slot, row] -= 1
+        for attribute in range(state.codes.shape[0]):
+            state.totals[attribute, slot, state.codes[attribute, row]] -= 1
+        state.changed_at[row] = version
+        state.log[version % LOG_ROWS] = row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,20 +126,20 @@ class Runner:
         self._asked, self._misses = {}, 0
         return self._standing
 
-    def release(self, kind: TaskKind, row: int) -> None:
-        """`Cluster.release` of a kind without devices, in machine code."""
+    def release(self, kind: TaskKind, rows: Sequence[int]) -> None:
+        """`Cluster.release` on each of `rows` of a kind without devices, in machine code."""
         cluster = self._engine.cluster
         known = self._freed
         if known is None or not cluster.still_has(known):
             self._freed, self._free = (known := Freed(*cluster.freed_columns())), None
         demand, ports = cluster.demand(kind), cluster.host_ports.mask(kind)
         slot = cluster.slot(kind.group)
-        arguments = known, demand, ports, slot, row, cluster.version + 1
+        arguments = known, demand, ports, slot, np.array(rows, np.int64), cluster.version
         if self._free is None:
             compiled: Any = free
             self._free = compiled.compile(tuple(map(typeof, arguments)))
         self._free(*arguments)
-        cluster.freed_one(kind)
+        cluster.freed_in_place(kind, len(rows))
 
     def candidates(self, kind: TaskKind) -> IntArray:
         """Ascending rows on which one more task of any `kind` fits, taken or not."""

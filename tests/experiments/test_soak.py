@@ -56,9 +56,8 @@ def _twice(missing):
 
 
 def _forgets_the_dead(remove):
-    def planted(self, task):
-        if task % 5:
-            remove(self, task)
+    def planted(self, name, tasks):
+        remove(self, name, [task for task in tasks if task % 5])
 
     return planted
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from placement.api_model import conform
@@ -101,7 +101,6 @@ def valid_documents(draw):
     return task(*containers, **size, **({"networkMode": mode} if mode else {}))
 
 
-@settings(deadline=None)  # the first example also reads the API model
 @given(valid_documents())
 def test_random_valid_documents_parse(document):
     assert not botocore_rejects(document)
@@ -135,7 +134,6 @@ def places(value):
         yield from places(item)
 
 
-@settings(deadline=None)  # the first example also reads the API model
 @given(st.data(), st.sampled_from([p.stem for p in sorted(DEMO.glob("*.json"))]))
 def test_a_mutated_document_parses_or_raises_specerror_whenever_botocore_would(data, name):
     document = demo(name)

@@ -207,7 +207,7 @@ def test_many_groups_come_and_go_without_growing_the_table():
     cluster.check()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_the_books_equal_a_list_of_what_is_booked(data):
     cluster, booked, size = Cluster(), [], data.draw(st.integers(1, 4))
@@ -244,7 +244,7 @@ def test_the_books_equal_a_list_of_what_is_booked(data):
             assert cluster.ports_free(kind)[row] == ports.isdisjoint(kind.tcp_ports)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from([KINDS[0], KINDS[3], KINDS[4]]), max_size=4),
     st.lists(st.sampled_from(KINDS), max_size=4, unique=True),

@@ -49,7 +49,7 @@ def texts(column):
 SUBJECTS = ("attribute:a", "attribute:b", "ec2InstanceId")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from placement import messages as m
+from placement import services
+from placement.daemons import plan_daemon
 from tests.driving import (
     Driven,
     definition,
@@ -118,3 +120,24 @@ def test_a_daemon_is_steady_when_every_eligible_instance_runs_it():
     world.round(DAEMON)
     (_, event) = of(m.ServiceEvent, world.round(running(0, 1)))
     assert event.text == "(service agent) has reached a steady state."
+
+
+def test_a_daemon_starts_as_soon_as_another_task_makes_room():
+    world = driven(instance(0))
+    world.round(run_task(count=3))
+    world.round(running(0, 1, 2))
+    assert world.places(world.round(DAEMON)) == []
+    assert world.places(world.round(stopped(0))) == [0]
+
+
+def test_daemons_are_not_planned_anew_for_what_others_do(monkeypatch):
+    world, plans = driven(instance(0), instance(1)), []
+    world.round(DAEMON)
+    world.round(running(0, 1))
+    monkeypatch.setattr(services, "plan_daemon", lambda *a: plans.append(a) or plan_daemon(*a))
+    world.round(run_task(count=2))
+    world.round(running(2, 3))
+    world.round(stopped(2))
+    assert plans == []
+    world.round(draining(1))
+    assert len(plans) == 1

@@ -383,7 +383,7 @@ def tasks(draw):
     return task | {"demand": demand | ({"PORTS": len(task["ports"])} if task["ports"] else {})}
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(st.lists(specs, max_size=6), st.lists(tasks(), min_size=1, max_size=4), st.data())
 def test_the_engine_equals_the_reference_through_any_history(instances, kinds, data):
     twins = Twins(instances, data.draw(st.integers(0, 3)), data.draw(st.booleans()))
@@ -413,7 +413,7 @@ def test_the_engine_equals_the_reference_through_any_history(instances, kinds, d
     twins.place(kinds)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(specs, max_size=6), st.lists(tasks(), min_size=1, max_size=3), st.data())
 def test_large_batches_equal_the_reference(instances, kinds, data):
     # Large enough for compiled kernels to take over; little fits, so most of it are failures.
@@ -426,7 +426,7 @@ def test_large_batches_equal_the_reference(instances, kinds, data):
     twins.place([task for task in order for _ in range(40 // len(kinds))])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(specs, min_size=1, max_size=6), tasks(), st.integers(1, 15), st.booleans())
 def test_scale_in_takes_tasks_away_as_the_reversed_reference_does(instances, task, count, kernels):
     twins = Twins(instances, kernels=kernels)
@@ -473,7 +473,7 @@ worlds = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(worlds, st.booleans())
 def test_every_task_is_placed_or_failed_and_nothing_is_broken(world, kernels):
     instances, batch = world
@@ -495,7 +495,7 @@ def test_every_task_is_placed_or_failed_and_nothing_is_broken(world, kernels):
         assert failure.reason == failure.rejected[-1][0]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(worlds, st.integers(0, 3), st.booleans(), st.booleans())
 def test_a_batch_is_its_tasks_one_at_a_time(world, seed, kernels, other_kernels):
     instances, batch = world
@@ -508,7 +508,7 @@ def test_a_batch_is_its_tasks_one_at_a_time(world, seed, kernels, other_kernels)
     assert whole.devices == {n: d.devices[0] for n, d in enumerate(single) if d.devices}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(specs, max_size=5), tasks(), st.integers(0, 12), st.booleans(), st.booleans())
 def test_fill_is_place_up_to_the_first_failure(instances, task, count, kernels, other_kernels):
     kind = kind_of(task)
@@ -520,7 +520,7 @@ def test_fill_is_place_up_to_the_first_failure(instances, task, count, kernels, 
     assert filled.failure == (decision.failures[placed] if placed < count else None)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(worlds)
 def test_a_copy_of_the_cluster_leads_to_the_same_decision(world):
     instances, batch = world

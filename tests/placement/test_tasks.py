@@ -52,32 +52,50 @@ def test_the_tasks_on_an_instance_are_listed_by_age_of_placement():
 
 @pytest.mark.parametrize(("old", "new"), list(itertools.product(TaskStatus, repeat=2)))
 def test_a_state_is_taken_over_only_if_it_lies_ahead(old, new):
-    tasks = table(1)
-    tasks.status[0] = old
+    tasks = table(2)
+    tasks.status[1] = old
     order = list(TaskStatus)
     ahead = order.index(new) > order.index(old)
-    assert tasks.advance(0, new) is ahead
-    assert tasks.status[0] is (new if ahead else old)
+    assert tasks.advance([1, 1], new) == ([1] if ahead else [])
+    assert tasks.status == [TaskStatus.PENDING, new if ahead else old]
 
 
 def test_a_task_leaves_its_instance_when_it_has_stopped_not_when_it_is_told_to():
     tasks = table(1)
-    tasks.end(0)
+    tasks.end([0])
     assert not tasks.alive(0)
     assert tasks.on(0) == [0]
-    tasks.advance(0, TaskStatus.STOPPED)
+    assert tasks.stopped([0]) == ([], [])
     assert tasks.on(0) == []
 
 
 def test_a_task_that_never_had_a_place_can_stop_too():
     tasks = table()
     task = tasks.create(LAUNCH, TaskStatus.PROVISIONING)
-    assert tasks.advance(task, TaskStatus.STOPPED)
+    assert tasks.stopped([task, task]) == ([task], [task])
+    assert tasks.status[task] is TaskStatus.STOPPED
+
+
+def test_of_those_that_stopped_it_tells_who_lived_and_who_never_ran():
+    tasks = table(4)
+    tasks.advance([0, 1], TaskStatus.RUNNING)
+    tasks.end([1, 2])
+    assert tasks.stopped([0, 1, 2, 3]) == ([0, 3], [3])
+    assert tasks.stopped(range(4)) == ([], [])
+
+
+def test_many_are_created_where_they_were_placed():
+    tasks = table(2)
+    assert list(tasks.create_on(LAUNCH, [7, 1, 7], [(), (), ()])) == [2, 3, 4]
+    assert tasks.instance == [0, 1, 7, 1, 7]
+    assert (tasks.on(7), tasks.on(1)) == ([2, 4], [1, 3])
+    assert set(tasks.status) == {TaskStatus.PENDING}
+    assert all(map(tasks.alive, range(5)))
 
 
 def test_the_living_are_those_whose_end_was_not_asked_for():
     tasks = table(3)
-    tasks.end(1)
+    tasks.end([1])
     assert list(tasks.living()) == [0, 2]
 
 

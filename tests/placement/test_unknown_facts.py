@@ -43,7 +43,7 @@ FACTS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.lists(FACTS, max_size=4), max_size=5))
 def test_whatever_is_reported_the_scheduler_goes_on_and_what_it_rejects_changes_nothing(story):
     world, tidy = driven(), driven()

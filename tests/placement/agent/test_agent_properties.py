@@ -258,7 +258,7 @@ class World:
                 assert key not in self.exists, "nobody removes it"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_whatever_the_runtime_does(seed):
     draw = Random(seed)

@@ -114,7 +114,6 @@ def test_format_errors_name_the_line(parse, text, complaint):
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=7)
 
 
-@settings(deadline=None)
 @given(sizes, st.integers(40, 60))
 def test_bounds_never_exceed_what_a_rule_of_thumb_reaches(items, capacity):
     problem = PackingProblem(
@@ -148,7 +147,7 @@ def prices(draw: st.DrawFn):
     return demand, most, values, capacity, exclusive
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(prices(), st.booleans())
 def test_pricing_finds_the_best_pattern(instance, use_exclusive):
     demand, most, values, capacity, exclusive = instance
@@ -165,7 +164,7 @@ def test_pricing_finds_the_best_pattern(instance, use_exclusive):
     assert sorted(priced.values)[-1:] == ([best] if best else [])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(prices(), st.integers(0, 60))
 def test_collecting_finds_every_maximal_pattern_above_the_threshold(instance, threshold):
     demand, most, values, capacity, _ = instance

@@ -149,7 +149,7 @@ def points(content, sets, specs, objective):
     return total
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     fleets,
     task_lists(),
@@ -182,7 +182,7 @@ def test_the_best_placement_is_the_best_of_all_that_the_engine_can_reach(fleet, 
         assert found.reasons
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(fleets, task_lists(most=3), st.integers(0, 2))
 def test_the_cheapest_fleet_is_the_cheapest_of_all(fleet, tasks, spot):
     world = scenario(fleet)
@@ -216,7 +216,7 @@ def test_the_cheapest_fleet_is_the_cheapest_of_all(fleet, tasks, spot):
         assert found.status == "infeasible"
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(task_lists(), st.sampled_from(["a", "ab"]), st.sampled_from(list(TYPES)))
 def test_the_fewest_instances_are_the_fewest_of_all(tasks, zones, kind):
     world = scenario([("large", zones, 1)], instance_type=kind)
@@ -239,7 +239,7 @@ def test_the_fewest_instances_are_the_fewest_of_all(tasks, zones, kind):
     assert found.status == ("infeasible" if fewest is None else "optimal")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     fleets,
     task_lists(most=5),

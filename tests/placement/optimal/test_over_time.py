@@ -77,7 +77,7 @@ def worlds(draw):
     return problem(demand, tasks, types, most)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(worlds())
 def test_the_true_least_lies_between_bound_and_plan(world):
     best = least_by_trying(world)
@@ -93,7 +93,7 @@ def test_the_true_least_lies_between_bound_and_plan(world):
         assert any(offer.limit is not None for offer in world.types)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds(), st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1))
 def test_a_bound_of_one_moment_holds_at_every_other(world, others):
     bounds = Bounds([world])

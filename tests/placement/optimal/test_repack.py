@@ -134,7 +134,7 @@ def fewest_instances(contents):
     return best
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds())
 def test_the_most_instances_are_freed_with_the_fewest_moves(contents):
     answer = free_instances(made(contents), limits=LIMITS)
@@ -147,7 +147,7 @@ def test_the_most_instances_are_freed_with_the_fewest_moves(contents):
         assert (answer.plan.used, answer.objective) == (fewest, exact)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds(), st.lists(st.integers(0, 3), min_size=1, max_size=2))
 def test_waiting_tasks_are_made_room_for_with_the_fewest_moves(contents, waiting):
     answer = make_room(made(contents, waiting), LIMITS)

@@ -81,7 +81,7 @@ def markets(draw: st.DrawFn) -> FleetProblem:
     return FleetProblem(np.array(demand), np.array(counts), types)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(markets())
 def test_small_markets_are_solved_as_by_brute_force(problem):
     best = cheapest(problem)

@@ -49,7 +49,7 @@ def worlds(draw: st.DrawFn) -> PackingProblem:
     )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(worlds())
 def test_small_worlds_equal_brute_force(problem):
     items = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
@@ -274,7 +274,6 @@ def typicals(draw, rows=6):
     return of._replace(allowed=np.array(mask).reshape(of.allowed.shape))
 
 
-@settings(deadline=None)
 @given(nodes(), typicals())
 def test_the_kernels_compute_what_the_readable_forms_say(state, of):
     cpu, left = state
@@ -287,7 +286,6 @@ def test_the_kernels_compute_what_the_readable_forms_say(state, of):
     assert lost == stranded(cpu, left, rows, ours).tolist()
 
 
-@settings(deadline=None)
 @given(nodes(), typicals(), st.integers(0, 20), st.sampled_from([(0, 0), (1, 300), (2, 1000)]))
 def test_the_score_of_a_row_is_the_drop_from_before_to_after(state, of, task_cpu, shape):
     cpu, left = state
