@@ -11,21 +11,24 @@ import heapq
 
 import numpy as np
 
+from placement.optimal.central import decide_full
 from placement.optimal.colgen import Relaxation, generate
-from placement.optimal.diving import dive, round_down
+from placement.optimal.diving import NOISE, dive, round_down
 from placement.optimal.exact import decide
 from placement.optimal.master import Master
+from placement.optimal.pool import dive_in_list
 from placement.optimal.pricing import Pricer
 from placement.optimal.problem import FloatArray, IntArray
 from placement.optimal.search import Search
 from placement.optimal.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
-ROOT_DIVES = 3
+ROOT_DIVES = 2
 DIVE_EVERY = 4  # nodes
 DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
 NODE_DECISION = (1_000, 100.0)
+LIST_SHARE, LIST_WORK = 0.7, 50_000.0  # of the work left, and at most, for dives in a list
 
 
 class Tree:
@@ -81,7 +84,7 @@ class Tree:
         known = self._remember(node, master, known)
         if relaxation.bound > self.target:
             return None, hint
-        if relaxation.solution is None or relaxation.solution.value > self.target + 1e-6:
+        if relaxation.solution is None or relaxation.solution.value > self.target + NOISE:
             self.unsettled += 1  # neither a proof nor a relaxation to branch on
             return None, hint
         if round_down(self.search, node, master.patterns, relaxation.solution.amounts, self.target):
@@ -104,6 +107,8 @@ class Tree:
         for k in range(dives):
             if dive(self.search, node, master, pricer, self.target, random=k > 0 or not root):
                 return True
+            if root and k == 0 and self._full(master):
+                return True
         if self._skip_decisions > 0:
             self._skip_decisions -= 1
             return False
@@ -117,9 +122,22 @@ class Tree:
         if decide(self.search, node, pricer, converged, self.target, most, work):
             self._patience = DECIDE_AGAIN
             return True
+        if root:
+            part = self.search.budget.part(LIST_SHARE, LIST_WORK)
+            found = dive_in_list(self.search, pricer, converged, self.target, part)
+            self.search.budget.spend(1e6 * part.work)
+            if found:
+                return True
         self._skip_decisions = self._patience
         self._patience *= 2
         return False
+
+    def _full(self, master: Master) -> bool:
+        """At the root: the exact step for bins without waste; whether it settled the node."""
+        solution = master.solve()
+        if solution is None:
+            return False
+        return decide_full(self.search, master.patterns, solution.duals, self.target)
 
     def _columns(self, node: Subproblem, values: IntArray) -> IntArray:
         """The patterns of the pool worth most under `values`."""

@@ -13,6 +13,7 @@ from placement.optimal.search import Search
 from placement.optimal.subproblem import Subproblem
 
 CHOICES = 4  # a random dive picks among this many of the most used patterns
+NOISE = 1e-4  # of a value above a target that the bound does not exceed
 
 
 def dive(
@@ -40,7 +41,7 @@ def dive(
         relaxation = generate(
             master, pricer, left, search.budget, stop_at=float(room), prune_above=room
         )
-        if relaxation.solution is None or relaxation.solution.value > room + 1e-6:
+        if relaxation.solution is None or relaxation.solution.value > room + NOISE:
             break
         bins = _fix(search, master.patterns, relaxation.solution.amounts, left, random)
         fixed += bins

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.optimal.kernels import GRID, collect_patterns, fill_grid, fill_table, search_leads
-from placement.optimal.problem import BoolArray, FloatArray, IntArray
+from placement.optimal.pool_kernels import list_patterns
+from placement.optimal.problem import BoolArray, FloatArray, IntArray, ShortArray
 
 EXACT_TABLE_CELLS = 8_000_000  # up to this size one dimension gets its true table
 SCALED_ROOM = (2_048, 16_384)  # least and most room of a scaled table
@@ -147,6 +148,32 @@ class Pricer:
             most,
         )
         return patterns, bool(complete), int(self._tables.size + 20 * nodes)
+
+    def list_patterns(
+        self, values: IntArray, threshold: int, waste: IntArray, width: int, most: int, nodes: int
+    ) -> tuple[ShortArray, IntArray, bool, int]:
+        """Patterns worth more than `threshold` that leave at most (dimensions,) `waste`.
+
+        Returns (rows of at most `width` kinds, their wastes, whether these are all, steps), as
+        `pool_kernels` has them; of longer patterns there are none.
+        """
+        sizes = self._fill_tables(values, self.per_bin, np.arange(len(values)))
+        rows = np.empty((most, width), dtype=np.int16)
+        wastes = np.empty((most, len(self.capacity)), dtype=np.int64)
+        found, complete, used = list_patterns(
+            values,
+            np.hstack([self.demand, sizes]),
+            self._needs,
+            self.per_bin,
+            np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
+            self._tables,
+            threshold,
+            waste,
+            rows,
+            wastes,
+            nodes,
+        )
+        return rows[:found], wastes[:found], bool(complete), int(self._tables.size + 20 * used)
 
     def _fill_tables(self, values: IntArray, per_bin: IntArray, order: IntArray) -> IntArray:
         """Fill the tables for these values; (kinds, tables) the sizes of kinds in each.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+ShortArray = NDArray[np.int16]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]

@@ -43,11 +43,15 @@ class Budget:
         """A limit is reached."""
         return self.left_work() <= 0 or self.left_seconds() <= 0
 
-    def part(self, share: float) -> Budget:
-        """A budget with a share of what is left; what it spends, `spend` here once it is used."""
+    def part(self, share: float, most: float = float("inf")) -> Budget:
+        """A budget with a share of what is left, and of `most` work at most.
+
+        What it spends, `spend` here once it is used.
+        """
         limits = self._limits
         seconds = None if limits.seconds is None else share * self.left_seconds()
-        work = None if limits.work is None else share * max(0.0, self.left_work())
+        work: float | None = min(share * max(0.0, self.left_work()), most)
+        work = None if work == float("inf") else work
         return Budget(Limits(seconds, work, limits.seed, limits.clock))
 
 
