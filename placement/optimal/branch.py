@@ -28,7 +28,7 @@ DIVE_EVERY = 4  # nodes
 DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
 NODE_DECISION = (1_000, 100.0)
-LIST_SHARE, LIST_WORK = 0.7, 50_000.0  # of the work left, and at most, for dives in a list
+LIST_SHARE, LIST_WORK = 0.9, 50_000.0  # of the work left, and at most, for dives in a list
 
 
 class Tree:

@@ -164,12 +164,12 @@ class _ListDive:
         self._master.demand(state.left)
         self._master.allow(np.concatenate(allowed))
         while not self.budget.exhausted():
-            solution = self._master.solve()
+            solution = self._master.solve(amounts=False)
             self.budget.spend(60.0 * len(self._columns) + 20.0 * len(state.alive))
             if solution is None:
                 return None
             if solution.value <= bins + 1e-6:
-                amounts = solution.amounts[self._kinds :]
+                amounts = self._master.amounts()[self._kinds :]
                 return np.where(alive[self._columns], amounts, 0.0)
             duals = np.append(solution.duals, 0.0)
             if not any(
