@@ -23,7 +23,7 @@ from placement.optimal.search import Search
 from placement.optimal.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
-ROOT_DIVES = 2
+ROOT_DIVES = 3
 DIVE_EVERY = 4  # nodes
 DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step

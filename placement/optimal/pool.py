@@ -22,9 +22,9 @@ from placement.optimal.problem import FloatArray, IntArray, ShortArray
 from placement.optimal.search import Budget, Search
 
 MOST_ITEMS = 8  # in a listed pattern
-MEAN_ITEMS = 6  # in a bin: beyond it most patterns would be longer than that
+MEAN_ITEMS = 5  # in a bin: beyond it most patterns would be longer than that
 MOST_LISTED = 1_500_000
-LIST_NODES = 30_000_000
+LIST_NODES = 12_000_000
 MOST_KINDS = 2**15 - 1  # a row of a list has short integers
 FIRST_SHARE = 1 / 4  # of the gap, that a listed pattern may lack; doubled until the list is
 ENOUGH_LISTED = 300_000  # this long
@@ -59,6 +59,8 @@ def dive_in_list(
     problem = search.problem
     waste = target * problem.capacity - problem.counts @ problem.demand
     kinds, items = len(problem.counts), int(problem.counts.sum())
+    if problem.demand.shape[1] == 1:
+        return False  # where plain dives do as well
     if items > MEAN_ITEMS * target or kinds > MOST_KINDS or (waste >= problem.capacity).any():
         return False
     gap = target * relaxation.best - int(relaxation.values @ problem.counts)
