@@ -1,8 +1,9 @@
 """`stowplan bench optimal`: how much the optimizer proves, how fast, on the field's benchmark sets.
 
-Samples of the published sets, with known optima, are shipped; whole sets are made by the published
-recipes. All times are of the processor, without the start-up of Python and the compiled code; an
-instance counts as proven when bound and packing meet within the time limit.
+Samples of the published sets, with known optima, are shipped, and more of the kind are made by the
+published recipes; `--folder` measures whole sets that you have downloaded. All times are of the
+processor, without the start-up of Python and the compiled code; an instance counts as proven when
+bound and packing meet within the time limit.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from experiments import bench_vpsolver
 from experiments.bench_plans import fleet_rows, repack_rows
 from experiments.bench_rows import Clock, Row, at_least, at_most, report
 from experiments.optimize import read_problem
-from experiments.packing_recipes import KINDS
+from experiments.packing_recipes import KINDS, one_dimensional, petersen_core
+from placement.errors import SpecError
 from placement.optimal.problem import Limits, PackingProblem, PackingResult
 from placement.optimal.solve import solve_packing
 
 SAMPLES = Path(__file__).with_name("data") / "packing"
 QUICK_SECONDS, QUICK_INSTANCES = 5.0, 4
+MADE = 5  # by each recipe; more than half an hour in all goes to those that stay open
+SUFFIXES = (".txt", ".bpp", ".vbp")
 LEAST = 1e-4  # seconds; below that a clock tells nothing
 MEDIAN_SECONDS = 0.05  # bar for all one-dimensional instances together
 TIMES_VPSOLVER = 20  # bar for the geometric mean
@@ -98,14 +102,16 @@ class Outcome:
         return known is not None and not result.lower_bound <= known <= (result.bins or known)
 
 
-def samples(pattern: str) -> Iterator[Instance]:
-    """The shipped instances that match."""
-    with (SAMPLES / "known.csv").open(newline="") as file:
-        known = {row["name"]: row for row in csv.DictReader(file)}
-    for path in sorted(SAMPLES.glob(pattern)):
-        row = known[path.stem]
-        settled = row["lower_bound"] and row["lower_bound"] == row["upper_bound"]
-        optimum = int(row["upper_bound"]) if settled else None
+def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[Instance]:
+    """The instances of a folder that match, with the optima of its `known.csv` if it has one."""
+    known = {}
+    if (folder / "known.csv").exists():
+        with (folder / "known.csv").open(newline="") as file:
+            known = {row["name"]: row for row in csv.DictReader(file)}
+    for path in sorted(path for path in folder.glob(pattern) if path.suffix in SUFFIXES):
+        row = known.get(path.stem)
+        settled = row and row["lower_bound"] and row["lower_bound"] == row["upper_bound"]
+        optimum = int(row["upper_bound"]) if row and settled else None
         yield Instance(path.stem, read_problem(path), optimum)
 
 
@@ -131,32 +137,60 @@ class Optimal:
         self.clock, self.seconds, self.most, self.peers = clock, seconds, most, peers
         self.outcomes: dict[str, list[Outcome]] = {}
 
-    def rows(self, names: list[str]) -> Iterator[Row]:
+    def rows(self, names: list[str]) -> Iterator[Row | str]:
         """Set by set, then all together, then against VPSolver, then plans."""
         shipped: list[Outcome] = []
         for name in (name for name in names if name in SETS):
             chosen = SETS[name]
             count = chosen.instances if self.most is None else min(self.most, chosen.instances)
-            sample = self.solve(samples(chosen.samples))
+            sample = yield from self.solve(name, samples(chosen.samples))
             shipped += sample
             yield from self.set_rows(f"{name}, samples", sample, chosen.share, "as published")
-            recipes = self.solve(made(chosen.recipes, count))
+            recipes = yield from self.solve(f"{name}, made", made(chosen.recipes, count))
             like = any("_like" in recipe for recipe in chosen.recipes)
             how = "in the manner of the set" if like else "by the published recipe"
             against = f"made {how}, which is not shipped"
             yield from self.set_rows(f"{name}, made", recipes, chosen.share, against)
             self.outcomes[name] = sample + recipes
-        if shipped:
-            yield from self.overall_rows()
-            if self.peers:
-                yield from self.vpsolver_rows(shipped)
+        yield from self.summary_rows(shipped)
         for name in (name for name in names if name in PLANS):
+            yield f"{name} ..."
             yield from PLANS[name](self.clock, self.seconds)
 
-    def solve(self, instances: Iterator[Instance]) -> list[Outcome]:
-        """Each within the limit."""
+    def folder_rows(self, folder: Path) -> Iterator[Row | str]:
+        """The sets that lie in a folder, as the shipped samples do; other files are one more."""
+        solved: list[Outcome] = []
+        for name, chosen in SETS.items():
+            outcomes = yield from self.solve(name, samples(chosen.samples, folder))
+            if outcomes:
+                yield from self.set_rows(name, outcomes, chosen.share, "in the folder")
+                self.outcomes[name] = outcomes
+                solved += outcomes
+        seen = {one.instance.name for one in solved}
+        rest = (one for one in samples("**/*", folder) if one.name not in seen)
+        others = yield from self.solve("others", rest)
+        if others:
+            yield from self.set_rows("others", others, 0, "in the folder")
+            self.outcomes["others"] = others
+        yield from self.summary_rows(solved + others)
+
+    def summary_rows(self, solved: list[Outcome]) -> Iterator[Row | str]:
+        """All sets together, and VPSolver on those `solved`."""
+        if solved:
+            yield from self.overall_rows()
+            if self.peers:
+                yield from self.vpsolver_rows(solved)
+
+    def solve(
+        self, name: str, instances: Iterable[Instance]
+    ) -> Generator[str, None, list[Outcome]]:
+        """Each within the limit; says which it is at, and returns the outcomes."""
         limits = Limits(self.seconds, clock=self.clock.now)
-        return [Outcome(one, solve_packing(one.problem, limits)) for one in instances]
+        outcomes = []
+        for number, one in enumerate(instances, 1):
+            yield f"{name}: {one.name}, number {number} ..."
+            outcomes.append(Outcome(one, solve_packing(one.problem, limits)))
+        return outcomes
 
     def set_rows(
         self, case: str, outcomes: list[Outcome], share: float, against: str
@@ -182,7 +216,7 @@ class Optimal:
         classic = [
             one.result.seconds
             for name, outcomes in self.outcomes.items()
-            if SETS[name].one_dimensional
+            if name in SETS and SETS[name].one_dimensional
             for one in outcomes
         ]
         if classic:
@@ -195,15 +229,18 @@ class Optimal:
         far = sum((one.result.bins or 0) - one.result.lower_bound > 1 for one in every)
         yield at_most("packings more than one bin above the bound", far, f"of {len(every)}", 0)
 
-    def vpsolver_rows(self, shipped: list[Outcome]) -> Iterator[Row]:
-        """VPSolver with CBC on the shipped samples: how many it solves, and how much slower."""
+    def vpsolver_rows(self, shipped: list[Outcome]) -> Iterator[Row | str]:
+        """VPSolver with CBC on the same instances: how many it solves, and how much slower."""
         lacking = bench_vpsolver.lacking()
         case = "samples: times as fast as VPSolver with CBC, geometric mean"
         if lacking:
             yield Row(case, None, "x", None, True, lacking)
             return
         overhead = bench_vpsolver.start_up_seconds()
-        theirs = [bench_vpsolver.solve(one.instance.problem, self.seconds) for one in shipped]
+        theirs = []
+        for number, one in enumerate(shipped, 1):
+            yield f"VPSolver: {one.instance.name}, {number} of {len(shipped)} ..."
+            theirs.append(bench_vpsolver.solve(one.instance.problem, self.seconds))
         both = []
         for one, other in zip(shipped, theirs, strict=True):
             if one.proven and other is not None:
@@ -218,11 +255,33 @@ class Optimal:
         yield at_least("samples: proven", proven, total, solved, f"VPSolver with CBC: {solved}")
 
 
+def compile_kernels() -> None:
+    """Compile, or load, what no figure should contain."""
+    for recipe in ("hard_like", "ct9"):
+        (one,) = made((recipe,), 1)
+        solve_packing(one.problem, Limits(work=100))
+    core = petersen_core(np.random.default_rng(0), 1000)  # proven by its full bins
+    solve_packing(one_dimensional(core, 1000), Limits(work=100))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `stowplan bench optimal`."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument(
         "--sets", nargs="+", choices=ALL, metavar="SET", help=f"of {', '.join(ALL)}"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="measure the packing files there (in folders named as in data/packing) instead",
+    )
+    parser.add_argument(
+        "--made",
+        type=int,
+        default=MADE,
+        metavar="N",
+        help=f"made by each recipe at most (default: {MADE}; 0: as many as were published)",
     )
     parser.add_argument(
         "--time-limit", type=float, default=60.0, metavar="S", help="an instance (default: 60)"
@@ -240,10 +299,13 @@ def command(arguments: argparse.Namespace) -> int:
     """Measure, print and write; returns 1 where a bar is missed, unless quick."""
     clock = Clock(wall=arguments.wall)
     seconds = min(arguments.time_limit, QUICK_SECONDS) if arguments.quick else arguments.time_limit
-    most = QUICK_INSTANCES if arguments.quick else None
-    for recipe in ("hard_like", "ct9"):  # compiles or loads what no figure should contain
-        (one,) = made((recipe,), 1)
-        solve_packing(one.problem, Limits(work=100))
+    most = QUICK_INSTANCES if arguments.quick else arguments.made or None
+    if arguments.folder and not any(arguments.folder.glob("**/*")):
+        raise SpecError([("--folder", f"{arguments.folder}: nothing there")])
+    compile_kernels()
     bench = Optimal(clock, seconds, most, peers=not arguments.no_peers)
-    found = report(bench.rows(arguments.sets or ALL), clock, arguments.json)
+    rows = bench.rows(arguments.sets or ALL)
+    if arguments.folder:
+        rows = bench.folder_rows(arguments.folder)
+    found = report(rows, clock, arguments.json)
     return int(not arguments.quick and not all(row.ok for row in found))

@@ -13,9 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,24 @@ def at_most(case: str, value: float, unit: str, bar: float, against: str = "") -
     return Row(case, value, unit, bar, value <= bar, against)
 
 
-def report(rows: Iterable[Row], clock: Clock, target: Path | None) -> list[Row]:
-    """Show the rows as they come, write them to `target` as JSON, and return them."""
+def report(rows: Iterable[Row | str], clock: Clock, target: Path | None) -> list[Row]:
+    """Show the rows as they come, write them to `target` as JSON, and return them.
+
+    Text among the rows says what is measured now; a terminal shows it below the table.
+    """
     console = Console() if sys.stdout.isatty() else Console(width=120)
     table = Table("case", "value", "unit", "bar", "", "against", box=None, header_style="dim")
     found = []
     with Live(table, console=console, auto_refresh=False, vertical_overflow="visible") as live:
         for row in rows:
+            if isinstance(row, str):
+                live.update(Group(table, Text(row, style="dim")), refresh=console.is_terminal)
+                continue
             found.append(row)
             bar = "" if row.bar is None else f"{row.bar:,.10g}"
             verdict = "" if row.bar is None else ("ok" if row.ok else "MISSED")
             table.add_row(row.case, amount(row.value), row.unit, bar, verdict, row.against)
-            live.refresh()
+            live.update(table, refresh=True)
     console.print(f"\nBy {clock.name}; this process had {clock.share():.0%} of a processor.")
     if target:
         answer = {"rows": [asdict(row) for row in found], **surroundings()}

@@ -23,12 +23,12 @@ from placement.optimal.search import Search
 from placement.optimal.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
-ROOT_DIVES = 2
+ROOT_DIVES = 3
 DIVE_EVERY = 4  # nodes
 DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
 NODE_DECISION = (1_000, 100.0)
-LIST_SHARE, LIST_WORK = 0.7, 50_000.0  # of the work left, and at most, for dives in a list
+LIST_SHARE, LIST_WORK = 0.9, 50_000.0  # of the work left, and at most, for dives in a list
 
 
 class Tree:

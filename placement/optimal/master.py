@@ -117,15 +117,22 @@ class Master:
             self._columns[j].SetUb(self._infinity if allowed[j] else 0.0)
         self._forbidden = set(np.flatnonzero(~allowed).tolist())
 
-    def solve(self) -> MasterSolution | None:
-        """The optimum; None if GLOP finds none (infeasible, or numerical trouble)."""
+    def amounts(self) -> FloatArray:
+        """(patterns,) how often the optimum last found uses each pattern."""
+        return np.array([column.solution_value() for column in self._columns])
+
+    def solve(self, *, amounts: bool = True) -> MasterSolution | None:
+        """The optimum; None if GLOP finds none (infeasible, or numerical trouble).
+
+        Without `amounts`, which take a while to read, those of the solution are left empty.
+        """
         status = self._solver.Solve()
         if status != self._solver.OPTIMAL:
             return None
         duals = np.array([row.dual_value() for row in self._rows])
         return MasterSolution(
             self._objective.Value(),
-            np.array([column.solution_value() for column in self._columns]),
+            self.amounts() if amounts else np.zeros(0),
             np.maximum(duals, 0.0),
             np.array([0.0 if row is None else -row.dual_value() for row in self._groups]),
         )

@@ -22,15 +22,15 @@ from placement.optimal.problem import FloatArray, IntArray, ShortArray
 from placement.optimal.search import Budget, Search
 
 MOST_ITEMS = 8  # in a listed pattern
-MEAN_ITEMS = 6  # in a bin: beyond it most patterns would be longer than that
+MEAN_ITEMS = 5  # in a bin: beyond it most patterns would be longer than that
 MOST_LISTED = 1_500_000
-LIST_NODES = 30_000_000
+LIST_NODES = 12_000_000
 MOST_KINDS = 2**15 - 1  # a row of a list has short integers
 FIRST_SHARE = 1 / 4  # of the gap, that a listed pattern may lack; doubled until the list is
 ENOUGH_LISTED = 300_000  # this long
 START = 3  # patterns a kind
 NEW_PATTERNS = 150  # a round of pricing
-LAST_BINS = 15  # left to the exact search
+LAST_BINS = 14  # left to the exact search
 LAST_NODES = 100_000
 TRIES = 8  # from one state
 BACK = 1.5  # times as many open bins as at the dead end
@@ -59,6 +59,8 @@ def dive_in_list(
     problem = search.problem
     waste = target * problem.capacity - problem.counts @ problem.demand
     kinds, items = len(problem.counts), int(problem.counts.sum())
+    if problem.demand.shape[1] == 1:
+        return False  # where plain dives do as well
     if items > MEAN_ITEMS * target or kinds > MOST_KINDS or (waste >= problem.capacity).any():
         return False
     gap = target * relaxation.best - int(relaxation.values @ problem.counts)
@@ -164,12 +166,12 @@ class _ListDive:
         self._master.demand(state.left)
         self._master.allow(np.concatenate(allowed))
         while not self.budget.exhausted():
-            solution = self._master.solve()
+            solution = self._master.solve(amounts=False)
             self.budget.spend(60.0 * len(self._columns) + 20.0 * len(state.alive))
             if solution is None:
                 return None
             if solution.value <= bins + 1e-6:
-                amounts = solution.amounts[self._kinds :]
+                amounts = self._master.amounts()[self._kinds :]
                 return np.where(alive[self._columns], amounts, 0.0)
             duals = np.append(solution.duals, 0.0)
             if not any(

@@ -10,6 +10,7 @@ import pytest
 
 from experiments import bench_optimal, bench_vpsolver
 from experiments.bench_optimal import Instance, Outcome, samples
+from placement.errors import SpecError
 from placement.optimal.problem import Limits, PackingProblem
 from placement.optimal.solve import solve_packing
 
@@ -34,6 +35,27 @@ def test_a_quick_run_prints_and_writes_every_figure(tmp_path, capsys):
     assert "recipe" in rows["falkenauer_u, made: proven"]["against"]
     assert rows["bounds above, or packings below, a known optimum"]["unit"] == "of 6"
     assert "falkenauer_u, made: longest" in capsys.readouterr().out
+
+
+def test_a_folder_of_sets_is_measured_with_its_known_optima(tmp_path, capsys):
+    (tmp_path / "falk_u").mkdir()
+    name = "Falkenauer_u120_00"
+    shipped = (bench_optimal.SAMPLES / "falk_u" / f"{name}.txt").read_text()
+    (tmp_path / "falk_u" / f"{name}.txt").write_text(shipped)
+    (tmp_path / "mine.vbp").write_text("1\n4\n1\n2 3\n")
+    known = f"set,name,lower_bound,upper_bound\nfalk_u,{name},48,48\n"
+    (tmp_path / "known.csv").write_text(known)
+    target = tmp_path / "bench.json"
+    assert run("--no-peers", "--folder", str(tmp_path), "--json", str(target)) == 0
+    rows = {row["case"]: row for row in json.loads(target.read_text())["rows"]}
+    assert rows["falkenauer_u: proven"]["unit"] == "of 1"
+    assert rows["others: proven"]["value"] == 1
+    assert rows["bounds above, or packings below, a known optimum"]["unit"] == "of 1"
+
+
+def test_a_folder_without_files_is_refused(tmp_path):
+    with pytest.raises(SpecError, match="nothing there"):
+        run("--folder", str(tmp_path))
 
 
 def test_what_stays_open_is_named_and_misses_the_bar():
