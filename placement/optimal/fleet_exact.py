@@ -10,14 +10,13 @@ based on the set partitioning formulation with additional cuts, Math. Programmin
 from __future__ import annotations
 
 from fractions import Fraction
-from math import floor, gcd
+from math import floor
 
 import numpy as np
 
-from placement.optimal.cpsat import run_cp_sat
 from placement.optimal.cuts import Cut
 from placement.optimal.fleet_relaxation import FleetRelaxation
-from placement.optimal.fleet_rounding import FleetSearch, bins_of, tidy
+from placement.optimal.fleet_rounding import Cover, FleetSearch, bins_of, tidy
 from placement.optimal.pricing import Pricer
 from placement.optimal.problem import IntArray
 
@@ -75,32 +74,15 @@ def _decide(search: FleetSearch, patterns: IntArray, types: IntArray) -> None:
 
     assert search.cost is not None
     market, zones = search.market, search.zone_counts
-    unit = gcd(*market.prices.tolist()) or 1
-    prices = [p // unit for p in market.prices[types].tolist()]
-    model = cp_model.CpModel()
-    amounts = []
-    for counts in zones:
-        most = (-(-counts // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
-        x = [model.new_int_var(0, int(n), "") for n in most]
-        for kind, count in enumerate(counts.tolist()):
-            used = np.flatnonzero(patterns[:, kind]).tolist()
-            held = [int(patterns[j, kind]) for j in used]
-            model.add(cp_model.LinearExpr.weighted_sum([x[j] for j in used], held) >= count)
-        amounts.append(x)
-    for t, limit in enumerate(market.limits):
-        if limit is not None:
-            bought = [x[j] for x in amounts for j in np.flatnonzero(types == t).tolist()]
-            model.add(cp_model.LinearExpr.sum(bought) <= limit)
-    every = [x for zone in amounts for x in zone]
-    total = cp_model.LinearExpr.weighted_sum(every, prices * len(zones))
-    model.add_linear_constraint(total, -(-search.lower_bound // unit), -(-search.cost // unit) - 1)
-    model.minimize(total)
+    cover = Cover.of(patterns, types, market.prices[types], zones, market.limits)
+    unit = cover.unit
+    least, most = -(-search.lower_bound // unit), -(-search.cost // unit) - 1
+    cover.model.add_linear_constraint(cover.cost, least, most)
     solver = cp_model.CpSolver()
-    solver.parameters.linearization_level = 2  # its default leaves out most of what bounds here
-    status = run_cp_sat(solver, model, search.budget, WORK_MOST)
+    status = cover.solve(solver, search.budget, WORK_MOST)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         fleet = []
-        for zone, x in enumerate(amounts):
+        for zone, x in enumerate(cover.amounts):
             n = np.array([solver.value(each) for each in x])
             bought = np.bincount(types, n, len(market.prices)).astype(np.int64).tolist()
             bins, kinds = np.repeat(patterns, n, axis=0), np.repeat(types, n)

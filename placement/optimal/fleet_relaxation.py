@@ -17,6 +17,8 @@ from placement.optimal.search import Budget
 
 QUICK_NODES = 200_000  # search nodes of a quick round and type, over all first kinds
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
+EXACT_NODES = 6_000_000  # of an exact search for a type's best patterns, before CP-SAT is asked
+BELOW = 1e-3  # the price: where an exact search stops to tell patterns apart
 EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
 FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
@@ -194,10 +196,11 @@ class FleetRelaxation:
         self.values = values
         new, best = 0, []
         for t in range(len(self.prices)):
-            pattern, most = self._price(t)
+            worth = self._worth(solution, t)
+            patterns, most = self._price(t, int(worth * self._scale * (1 - BELOW)))
             best.append(most)
-            if pattern @ solution.duals > self._worth(solution, t) * (1 + 1e-7) + 1e-7:
-                new += self.add(pattern[None], t)
+            good = patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
+            new += self.add(patterns[good], t)
         if bound:
             self._raise_bound(best)
         return new
@@ -217,12 +220,19 @@ class FleetRelaxation:
             best.append(found.best if found.complete else pricer.ceiling())
         return new, best
 
-    def _price(self, kind: int) -> tuple[IntArray, int]:
-        """The most valuable pattern of a type, and a value that none exceeds."""
-        return best_pattern(
+    def _price(self, kind: int, threshold: int) -> tuple[IntArray, int]:
+        """Patterns of a type that are worth more than `threshold`, the most valuable among them;
+        and a value, the threshold at least, that none exceeds."""
+        nodes = max(300, EXACT_NODES // len(self.values))
+        found = self._pricers[kind].search(self.values, threshold, nodes)
+        self.budget.spend(found.steps)
+        if found.complete:
+            return found.patterns, found.best
+        pattern, most = best_pattern(
             self.values, self.market.demand, self._per_bin[kind],
             self.market.capacities[kind], self.budget,
         )  # fmt: skip
+        return np.vstack([found.patterns, pattern]), max(most, threshold)
 
     def _worth(self, solution: MasterSolution, kind: int) -> float:
         """What a pattern of this type must be worth to enter."""

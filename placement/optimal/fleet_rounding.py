@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 import numpy as np
 
+from placement.optimal.cpsat import run_cp_sat
 from placement.optimal.fleet_problem import FleetBins
 from placement.optimal.fleet_relaxation import FleetColumns, FleetRelaxation, Market
 from placement.optimal.master import MasterSolution
 from placement.optimal.problem import IntArray, Limits, PackedBins, Progress, ProgressCallback
 from placement.optimal.search import Budget
 
-ATTEMPTS = 24
+ATTEMPTS = 12
 REST_COLUMNS = 600  # columns the decision over the rest may choose from
-REST_NODES = 400  # of its branch and bound
+REST_WORK = 500.0  # units of a first decision, twice as many for each that follows ...
+DOUBLED = 5  # so many times
 
 
 class FleetSearch:
@@ -153,7 +157,8 @@ def _round_zone(
     columns = relaxation.columns(solution)
     used = np.bincount(full.types, kept, minlength=len(room)).astype(np.int64).tolist()
     open_room = [None if n is None else n - u for n, u in zip(room, used, strict=True)]
-    amounts = _decide_rest(search, columns, solution, rest, open_room)
+    work = REST_WORK * 2.0 ** min(attempt, DOUBLED)
+    amounts = _decide_rest(search, columns, solution, rest, open_room, work)
     if amounts is None:
         return None
     contents = np.vstack(
@@ -169,50 +174,74 @@ def _decide_rest(
     solution: MasterSolution,
     rest: IntArray,
     room: list[int | None],
+    work: float,
 ) -> IntArray | None:
-    """Cheapest whole amounts of the most promising columns that cover `rest`, by SCIP.
+    """Cheap whole amounts of the most promising columns that cover `rest`."""
+    from ortools.sat.python import cp_model
 
-    SCIP bounds far better here than CP-SAT; nothing rests on its floats, the answer is checked.
-    """
     prices = search.market.prices[columns.types]
     reduced = prices - columns.patterns @ solution.duals
     best = np.argsort(reduced, kind="stable")[:REST_COLUMNS]
-    solver, x = _rest_model(columns.patterns[best], columns.types[best], prices[best], rest, room)
-    solver.SetSolverSpecificParametersAsString(
-        f"limits/totalnodes = {REST_NODES}\nmisc/catchctrlc = FALSE\n"
-    )
-    if search.budget.left_seconds() < float("inf"):
-        solver.SetTimeLimit(int(1000 * search.budget.left_seconds()) + 1)
-    status = solver.Solve()
-    search.budget.spend(1000.0 * solver.iterations() * len(rest))
-    if status not in (solver.OPTIMAL, solver.FEASIBLE):
+    cover = Cover.of(columns.patterns[best], columns.types[best], prices[best], rest[None], room)
+    solver = cp_model.CpSolver()
+    status = cover.solve(solver, search.budget, work)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     amounts = np.zeros(len(columns.types), dtype=np.int64)
-    amounts[best] = [round(v.solution_value()) for v in x]
-    return amounts if (amounts @ columns.patterns >= rest).all() else None
+    amounts[best] = [solver.value(x) for x in cover.amounts[0]]
+    return amounts
 
 
-def _rest_model(
-    patterns: IntArray, types: IntArray, prices: IntArray, rest: IntArray, room: list[int | None]
-) -> tuple[Any, list[Any]]:
-    """The covering program over `patterns`: the solver and its variables."""
-    from ortools.linear_solver import pywraplp
+@dataclass(frozen=True)
+class Cover:
+    """The program of covering every zone's items by whole bins of these patterns at least cost.
 
-    solver = pywraplp.Solver.CreateSolver("SCIP")
-    most = np.where(patterns > 0, -(-rest // np.maximum(patterns, 1)), 0).max(axis=1)
-    x = [solver.IntVar(0, float(n), "") for n in most]
-    for kind, count in enumerate(rest.tolist()):
-        row = solver.Constraint(float(count), solver.infinity())
-        for j in np.flatnonzero(patterns[:, kind]).tolist():
-            row.SetCoefficient(x[j], float(patterns[j, kind]))
-    for t, limit in enumerate(room):
-        if limit is not None:
-            row = solver.Constraint(0.0, float(max(limit, 0)))
-            for j in np.flatnonzero(types == t).tolist():
-                row.SetCoefficient(x[j], 1.0)
-    for variable, price in zip(x, prices.tolist(), strict=True):
-        solver.Objective().SetCoefficient(variable, float(price))
-    return solver, x
+    Args:
+        model: CP-SAT's; amounts: per zone, of each pattern; cost: in units of `unit`.
+    """
+
+    model: Any
+    amounts: list[list[Any]]
+    cost: Any
+    unit: int
+
+    @classmethod
+    def of(
+        cls,
+        patterns: IntArray,
+        types: IntArray,
+        prices: IntArray,
+        zone_counts: IntArray,
+        limits: Sequence[int | None],
+    ) -> Cover:
+        """Of (n, kinds) patterns of (n,) types at (n,) prices; limits: per type, None without."""
+        from ortools.sat.python import cp_model
+
+        model = cp_model.CpModel()
+        amounts: list[list[Any]] = []
+        for counts in zone_counts:
+            most = (-(-counts // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
+            x = [model.new_int_var(0, int(n), "") for n in most]
+            for kind, count in enumerate(counts.tolist()):
+                used = np.flatnonzero(patterns[:, kind]).tolist()
+                held = [int(patterns[j, kind]) for j in used]
+                model.add(cp_model.LinearExpr.weighted_sum([x[j] for j in used], held) >= count)
+            amounts.append(x)
+        for t, limit in enumerate(limits):
+            if limit is not None:
+                bought = [x[j] for x in amounts for j in np.flatnonzero(types == t).tolist()]
+                model.add(cp_model.LinearExpr.sum(bought) <= max(limit, 0))
+        unit = gcd(*prices.tolist()) or 1
+        every = [x for zone in amounts for x in zone]
+        weights = [p // unit for p in prices.tolist()] * len(amounts)
+        cost = cp_model.LinearExpr.weighted_sum(every, weights)
+        model.minimize(cost)
+        return cls(model, amounts, cost, unit)
+
+    def solve(self, solver: Any, budget: Budget, work: float) -> int:
+        """CP-SAT's status, within so many units of work."""
+        solver.parameters.linearization_level = 2  # its default leaves out most of what bounds here
+        return run_cp_sat(solver, self.model, budget, work)
 
 
 def tidy(
