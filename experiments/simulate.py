@@ -90,8 +90,11 @@ def simulate(
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
+        record = tee(sinks)
         try:
-            drive(loaded, run, scheduler, driver, tee(sinks))
+            drive(loaded, run, scheduler, driver, record)
+            if recorder.now_ms < until_ms:  # who reads the journal is to know how long it went on
+                record(Round(until_ms, (), ()))
         except Interrupted:
             until_ms = recorder.now_ms
     return result_of(run, recorder, usage, until_ms)

@@ -91,6 +91,7 @@ class FleetRelaxation:
             Pricer(market.demand, self._per_bin[t], market.capacities[t])
             for t in range(len(prices))
         ]
+        self._exact_nodes = [EXACT_NODES] * len(prices)
         self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)
         for t, most in enumerate(self._per_bin):
             self.add(np.diag(most)[most > 0], t)
@@ -223,11 +224,12 @@ class FleetRelaxation:
     def _price(self, kind: int, threshold: int) -> tuple[IntArray, int]:
         """Patterns of a type that are worth more than `threshold`, the most valuable among them;
         and a value, the threshold at least, that none exceeds."""
-        nodes = max(300, EXACT_NODES // len(self.values))
+        nodes = self._exact_nodes[kind] // len(self.values)
         found = self._pricers[kind].search(self.values, threshold, nodes)
         self.budget.spend(found.steps)
         if found.complete:
             return found.patterns, found.best
+        self._exact_nodes[kind] //= 4  # in vain, as it likely will be again
         pattern, most = best_pattern(
             self.values, self.market.demand, self._per_bin[kind],
             self.market.capacities[kind], self.budget,

@@ -16,7 +16,9 @@ from placement.optimal.master import MasterSolution
 from placement.optimal.problem import IntArray, Limits, PackedBins, Progress, ProgressCallback
 from placement.optimal.search import Budget
 
-ATTEMPTS = 12
+ATTEMPTS = 24
+FEW_KINDS = 64  # of items, for CP-SAT to decide over the rest
+REST_NODES = 400  # of SCIP's branch and bound, where it does
 REST_COLUMNS = 600  # columns the decision over the rest may choose from
 REST_WORK = 500.0  # units of a first decision, twice as many for each that follows ...
 DOUBLED = 5  # so many times
@@ -176,20 +178,75 @@ def _decide_rest(
     room: list[int | None],
     work: float,
 ) -> IntArray | None:
-    """Cheap whole amounts of the most promising columns that cover `rest`."""
-    from ortools.sat.python import cp_model
+    """Cheap whole amounts of the most promising columns that cover `rest`.
 
+    CP-SAT finds the better ones over few kinds; over many it finds none in time, and SCIP does.
+    Nothing rests on SCIP's floats, the answer is checked.
+    """
     prices = search.market.prices[columns.types]
     reduced = prices - columns.patterns @ solution.duals
     best = np.argsort(reduced, kind="stable")[:REST_COLUMNS]
-    cover = Cover.of(columns.patterns[best], columns.types[best], prices[best], rest[None], room)
-    solver = cp_model.CpSolver()
-    status = cover.solve(solver, search.budget, work)
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    decide = _by_cp_sat if len(rest) <= FEW_KINDS else _by_scip
+    chosen = decide(search, columns.patterns[best], columns.types[best], rest, room, work)
+    if chosen is None:
         return None
     amounts = np.zeros(len(columns.types), dtype=np.int64)
-    amounts[best] = [solver.value(x) for x in cover.amounts[0]]
-    return amounts
+    amounts[best] = chosen
+    return amounts if (amounts @ columns.patterns >= rest).all() else None
+
+
+def _by_cp_sat(
+    search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
+    room: list[int | None], work: float,
+) -> IntArray | None:  # fmt: skip
+    from ortools.sat.python import cp_model
+
+    cover = Cover.of(patterns, types, search.market.prices[types], rest[None], room)
+    solver = cp_model.CpSolver()
+    if cover.solve(solver, search.budget, work) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None
+    return np.array([solver.value(x) for x in cover.amounts[0]], dtype=np.int64)
+
+
+def _by_scip(
+    search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
+    room: list[int | None], work: float,
+) -> IntArray | None:  # fmt: skip
+    del work  # a limit on nodes says it as well
+    solver, x = _rest_model(patterns, types, search.market.prices[types], rest, room)
+    solver.SetSolverSpecificParametersAsString(
+        f"limits/totalnodes = {REST_NODES}\nmisc/catchctrlc = FALSE\n"
+    )
+    if search.budget.left_seconds() < float("inf"):
+        solver.SetTimeLimit(int(1000 * search.budget.left_seconds()) + 1)
+    status = solver.Solve()
+    search.budget.spend(1000.0 * solver.iterations() * len(rest))
+    if status not in (solver.OPTIMAL, solver.FEASIBLE):
+        return None
+    return np.array([round(v.solution_value()) for v in x], dtype=np.int64)
+
+
+def _rest_model(
+    patterns: IntArray, types: IntArray, prices: IntArray, rest: IntArray, room: list[int | None]
+) -> tuple[Any, list[Any]]:
+    """The covering program over `patterns`: the solver and its variables."""
+    from ortools.linear_solver import pywraplp
+
+    solver = pywraplp.Solver.CreateSolver("SCIP")
+    most = np.where(patterns > 0, -(-rest // np.maximum(patterns, 1)), 0).max(axis=1)
+    x = [solver.IntVar(0, float(n), "") for n in most]
+    for kind, count in enumerate(rest.tolist()):
+        row = solver.Constraint(float(count), solver.infinity())
+        for j in np.flatnonzero(patterns[:, kind]).tolist():
+            row.SetCoefficient(x[j], float(patterns[j, kind]))
+    for t, limit in enumerate(room):
+        if limit is not None:
+            row = solver.Constraint(0.0, float(max(limit, 0)))
+            for j in np.flatnonzero(types == t).tolist():
+                row.SetCoefficient(x[j], 1.0)
+    for variable, price in zip(x, prices.tolist(), strict=True):
+        solver.Objective().SetCoefficient(variable, float(price))
+    return solver, x
 
 
 @dataclass(frozen=True)

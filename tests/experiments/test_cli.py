@@ -1,9 +1,9 @@
 """The command line as its user meets it: exit codes, one clear error, nothing half-written."""
 
 import gzip
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -83,11 +83,12 @@ def test_a_journal_that_was_tampered_with_does_not_verify(small_out, tmp_path, c
 
 def test_help_answers_at_once():
     stowplan("--help")
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = stowplan("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
 
-    # The issue asks for well under half a second; the bound leaves room for a loaded machine.
-    assert time.perf_counter() - started < 1.0
+    # Of the processor: what else runs on the machine is not our doing.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
     assert answer.returncode == 0
     assert all(name in answer.stdout for name in COMMANDS)
 

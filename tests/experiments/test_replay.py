@@ -21,16 +21,18 @@ from experiments.records import SAMPLE_FIELDS
 from experiments.replay import embedded
 from experiments.replay_frames import CUT_OFF, DRAINING, FAILURE, FAULT, GONE, SERVICE, Frames
 from experiments.simulate import simulate, world
+from placement.journal import read_journal
 from placement.loop import run_loop
 from placement.scenario import Run
 from tests.driving import Driven, definition, draining, gone, instance, run_task
 
 SCENARIOS = Path(experiments.__file__).parent / "scenarios"
+SMALL = SCENARIOS / "small.toml"
 CHROMIUM = shutil.which("chromium")
 
 
 def small_rounds():
-    loaded = load_scenario(SCENARIOS / "small.toml")
+    loaded = load_scenario(SMALL)
     scheduler, driver = world(loaded, Run("binpack", "shared", "zone-loss"), 600_000)
     rounds = []
     run_loop(scheduler, driver, rounds.append)
@@ -172,17 +174,27 @@ def test_the_data_is_thinned_until_it_fits(rounds, monkeypatch):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replay")
-    loaded = load_scenario(SCENARIOS / "small.toml")
+    loaded = load_scenario(SMALL)
     simulate(loaded, Run("binpack", "shared", "zone-loss"), folder / "run.jsonl.gz")
     assert main(["replay", str(folder / "run.jsonl.gz")]) == 0
     return folder / "run.html"
 
 
-def test_the_page_needs_no_network_and_holds_the_document(written, rounds):
+@pytest.fixture(scope="module")
+def kept(written):
+    """The rounds of the journal, to the end of the run."""
+    with gzip.open(written.with_name("run.jsonl.gz")) as lines:
+        _, rounds = read_journal(lines)
+        found = list(rounds)
+    assert (found[-1].now_ms, found[-1].events) == (load_scenario(SMALL).scenario.duration, ())
+    return found
+
+
+def test_the_page_needs_no_network_and_holds_the_document(written, kept):
     text = written.read_text()
     assert not re.findall(r"(?:src|href|action)=\"(?!data:,)", text)
     data = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
-    assert json.loads(gzip.decompress(base64.b64decode(data))) == followed(rounds).document()
+    assert json.loads(gzip.decompress(base64.b64decode(data))) == followed(kept).document()
     assert len(text) < 100_000
 
 
@@ -198,9 +210,9 @@ def dom_of(address, folder):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_a_browser_draws_the_page_without_an_error(written, rounds, tmp_path):
+def test_a_browser_draws_the_page_without_an_error(written, kept, tmp_path):
     dom = dom_of(written.as_uri(), tmp_path)
-    document = followed(rounds).document()
+    document = followed(kept).document()
     assert f'data-ready="{len(document["frames"]["ms"])}"' in dom
     assert 'role="alert" hidden' in dom
     assert dom.count("<li ") == len(document["events"])
