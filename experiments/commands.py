@@ -59,8 +59,9 @@ def simulate(arguments: argparse.Namespace) -> int:
     from experiments.regret import with_least
     from experiments.report import cut_short, write_report
     from experiments.results import write_results
-    from experiments.runner import run_all
+    from experiments.runner import check_jobs, run_all
 
+    check_jobs(arguments.jobs)
     extra = _extra_strategies(arguments.strategy)
     scenario = load_scenario(arguments.scenario, extra).scenario
     runs = _chosen(scenario, arguments.only)

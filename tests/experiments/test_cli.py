@@ -119,6 +119,8 @@ MISTAKES = {
     "strategy without a name": "simulate SMALL --out out --strategy binpack",
     "unknown strategy": "simulate SMALL --out out --strategy x=bestest:cpu",
     "strategy file missing": "simulate SMALL --out out --strategy x=no.py:X",
+    "no process": "simulate SMALL --out new/out --jobs 0",
+    "fewer processes than none": "simulate SMALL --out new/out --jobs -1",
     "no run matches": "simulate SMALL --out out --only nothing",
     "no such journal": "verify none.gz",
     "journal is cut": "verify cut.jsonl.gz",
