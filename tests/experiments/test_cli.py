@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments import compare_strategies
 from experiments.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
@@ -168,3 +169,16 @@ def test_a_failure_in_the_middle_leaves_the_old_result_as_it_was(small_out, tmp_
     assert "mine is broken" in capsys.readouterr().err
     assert (out / "results.parquet").read_text() == "an earlier result"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "out"]
+
+
+def test_a_comparison_without_its_baseline_says_so_before_it_simulates(monkeypatch, capsys):
+    scenario = SMALL.with_name("image_pull.toml")
+    monkeypatch.setattr(sys, "argv", ["compare_strategies", str(scenario)])
+    monkeypatch.setattr(compare_strategies, "run_all", None)
+
+    with pytest.raises(SystemExit) as exit_:
+        compare_strategies.main()
+
+    assert exit_.value.code == 2
+    said = "strategies: needs one called ecs-default, to compare with; there are piled-up, spread\n"
+    assert capsys.readouterr().err == f"compare_strategies: {scenario}: {said}"
