@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from experiments.load import load_scenario
 from experiments.repack import repack, repack_arguments
@@ -16,7 +16,8 @@ from placement.optimal.formats import parse_bpp, parse_vbp
 from placement.optimal.optimize import GOALS, optimize
 from placement.optimal.problem import Limits, PackingInputError, PackingProblem, PackingResult
 from placement.optimal.solve import solve_packing
-from placement.scenario import OptimizeTable, Scenario
+from placement.scenario import Objective, Scenario
+from placement.scenario_fields import WEIGHT_MAX
 
 
 def optimize_parser(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +142,12 @@ def parse_objective(text: str) -> dict[str, int]:
     if any(not equals or not value.strip().isdecimal() for _, equals, value in pairs):
         raise ValueError("expected NAME=WHOLE NUMBER, with commas in between")
     weights = {name.strip(): int(value) for name, _, value in pairs}
-    return dict(OptimizeTable(objective=weights).objective)  # type: ignore[arg-type]
+    known = get_args(Objective)
+    if unknown := [name for name in weights if name not in known]:
+        raise ValueError(f"unknown: {', '.join(unknown)}; the objectives are {', '.join(known)}")
+    if max(weights.values()) > WEIGHT_MAX:
+        raise ValueError(f"expected numbers of at most {WEIGHT_MAX}")
+    return weights
 
 
 def limits_of(arguments: argparse.Namespace) -> Limits:
