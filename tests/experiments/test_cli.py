@@ -182,3 +182,16 @@ def test_a_comparison_without_its_baseline_says_so_before_it_simulates(monkeypat
     assert exit_.value.code == 2
     said = "strategies: needs one called ecs-default, to compare with; there are piled-up, spread\n"
     assert capsys.readouterr().err == f"compare_strategies: {scenario}: {said}"
+
+
+@pytest.mark.parametrize("command", ["verify", "replay", "regret"])
+def test_what_is_no_journal_is_called_that(command, capsys):
+    assert main([command, str(SMALL)]) == 2
+    said = f"stowplan: {SMALL}: not a journal of stowplan (Not a gzipped file (b'# '))\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("command", ["verify none.gz", "replay none.gz", "compare none.gz b.gz"])
+def test_a_journal_that_is_not_there_is_one_plain_line(command, capsys):
+    assert main(command.split()) == 2
+    assert capsys.readouterr().err == "stowplan: none.gz: no such file\n"
