@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, get_args
 
+from experiments.argument_types import amount
 from experiments.load import load_scenario
 from experiments.repack import repack, repack_arguments
 from placement.errors import SpecError
@@ -32,7 +33,7 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
     )
-    parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="default: 60")
+    parser.add_argument("--time-limit", type=amount, default=60.0, metavar="S", help="default: 60")
     parser.add_argument(
         "--work",
         type=float,

@@ -195,3 +195,21 @@ def test_what_is_no_journal_is_called_that(command, capsys):
 def test_a_journal_that_is_not_there_is_one_plain_line(command, capsys):
     assert main(command.split()) == 2
     assert capsys.readouterr().err == "stowplan: none.gz: no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("soak --seeds 0", "argument --seeds: expected a number above 0, found '0'"),
+        ("soak --seeds -1", "argument --seeds: expected"),
+        ("optimize x.toml --time-limit -3", "argument --time-limit: expected a number from 0 to"),
+        ("optimize x.toml --time-limit nan", "argument --time-limit: expected a number from 0 to"),
+        ("bench optimal --time-limit -3", "argument --time-limit: expected a number from 0 to"),
+    ],
+)
+def test_a_number_out_of_range_is_an_error_of_its_argument(command, said, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(command.split())
+
+    assert exit_.value.code == 2
+    assert said in capsys.readouterr().err
