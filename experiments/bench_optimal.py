@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments import bench_vpsolver
+from experiments.argument_types import amount
 from experiments.bench_plans import fleet_rows, repack_rows
 from experiments.bench_rows import Clock, Row, at_least, at_most, report
 from experiments.optimize import read_problem
@@ -284,7 +285,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"made by each recipe at most (default: {MADE}; 0: as many as were published)",
     )
     parser.add_argument(
-        "--time-limit", type=float, default=60.0, metavar="S", help="an instance (default: 60)"
+        "--time-limit", type=amount, default=60.0, metavar="S", help="an instance (default: 60)"
     )
     parser.add_argument("--wall", action="store_true", help="time by the wall clock")
     parser.add_argument("--no-peers", action="store_true", help="leave VPSolver out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,8 +60,9 @@ def simulate(arguments: argparse.Namespace) -> int:
     from experiments.regret import with_least
     from experiments.report import cut_short, write_report
     from experiments.results import write_results
-    from experiments.runner import run_all
+    from experiments.runner import check_jobs, run_all
 
+    check_jobs(arguments.jobs)
     extra = _extra_strategies(arguments.strategy)
     scenario = load_scenario(arguments.scenario, extra).scenario
     runs = _chosen(scenario, arguments.only)
@@ -132,8 +134,13 @@ def open_journal(journal: Path) -> Iterator[tuple[Header, Iterator[Round]]]:
     try:
         with gzip.open(journal) as stream:
             yield read_journal(stream, str(journal))
+    except FileNotFoundError as error:
+        raise SpecError([(str(journal), "no such file")]) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise SpecError([(str(journal), f"not a journal of stowplan ({error})")]) from error
     except (OSError, EOFError) as error:
-        raise SpecError([(str(journal), str(error))]) from error
+        what = getattr(error, "strerror", None) or str(error)
+        raise SpecError([(str(journal), what)]) from error
 
 
 def read_journal_file(journal: Path) -> tuple[Header, list[Round]]:

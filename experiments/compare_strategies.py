@@ -17,8 +17,9 @@ import pandas as pd
 from experiments.load import load_scenario
 from experiments.metrics import METRICS
 from experiments.results import runs_frame
-from experiments.runner import run_all
+from experiments.runner import check_jobs, run_all
 from experiments.simulate import RunResult
+from placement.errors import PlacementError, SpecError
 
 BASELINE = "ecs-default"
 COMPARED = (
@@ -34,8 +35,17 @@ COMPARED = (
 
 
 def run(scenario: Path, jobs: int | None = None) -> list[RunResult]:
-    """Every run of a scenario, without journals; quiet."""
-    runs = list(load_scenario(scenario).scenario.runs())
+    """Every run of a scenario, without journals; quiet.
+
+    Raises:
+        SpecError: the scenario is wrong, or none of its strategies has the baseline's name.
+    """
+    check_jobs(jobs)
+    loaded = load_scenario(scenario).scenario
+    if BASELINE not in loaded.strategies:
+        what = f"needs one called {BASELINE}, to compare with; there are "
+        raise SpecError([(f"{scenario}: strategies", what + ", ".join(loaded.strategies))])
+    runs = list(loaded.runs())
     return run_all(scenario, runs, None, lambda *_: None, jobs=jobs)
 
 
@@ -67,7 +77,10 @@ def main() -> None:
     parser.add_argument("scenario", type=Path, nargs="?", default=small_scenario())
     parser.add_argument("--jobs", type=int)
     arguments = parser.parse_args()
-    frame = runs_frame(run(arguments.scenario, arguments.jobs))
+    try:
+        frame = runs_frame(run(arguments.scenario, arguments.jobs))
+    except PlacementError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     print(
         f"Difference to {BASELINE}; better is "
         + ", ".join(

@@ -6,8 +6,9 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from experiments.argument_types import amount
 from experiments.load import load_scenario
 from experiments.repack import repack, repack_arguments
 from placement.errors import SpecError
@@ -16,7 +17,8 @@ from placement.optimal.formats import parse_bpp, parse_vbp
 from placement.optimal.optimize import GOALS, optimize
 from placement.optimal.problem import Limits, PackingInputError, PackingProblem, PackingResult
 from placement.optimal.solve import solve_packing
-from placement.scenario import OptimizeTable, Scenario
+from placement.scenario import Objective, Scenario
+from placement.scenario_fields import WEIGHT_MAX
 
 
 def optimize_parser(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,7 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
     )
-    parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="default: 60")
+    parser.add_argument("--time-limit", type=amount, default=60.0, metavar="S", help="default: 60")
     parser.add_argument(
         "--work",
         type=float,
@@ -141,7 +143,12 @@ def parse_objective(text: str) -> dict[str, int]:
     if any(not equals or not value.strip().isdecimal() for _, equals, value in pairs):
         raise ValueError("expected NAME=WHOLE NUMBER, with commas in between")
     weights = {name.strip(): int(value) for name, _, value in pairs}
-    return dict(OptimizeTable(objective=weights).objective)  # type: ignore[arg-type]
+    known = get_args(Objective)
+    if unknown := [name for name in weights if name not in known]:
+        raise ValueError(f"unknown: {', '.join(unknown)}; the objectives are {', '.join(known)}")
+    if max(weights.values()) > WEIGHT_MAX:
+        raise ValueError(f"expected numbers of at most {WEIGHT_MAX}")
+    return weights
 
 
 def limits_of(arguments: argparse.Namespace) -> Limits:

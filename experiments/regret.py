@@ -8,7 +8,6 @@ another would have saved.
 from __future__ import annotations
 
 import argparse
-import gzip
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.commands import open_journal
 from experiments.formats import dollars, tenths
 from experiments.recorder import Recorder
 from experiments.simulate import RunResult
 from experiments.usage import Usage
 from placement.errors import SpecError
-from placement.journal import read_journal
 from placement.optimal.over_time_bound import Bounds
 from placement.optimal.over_time_problem import MS_PER_HOUR, OverTimeProblem
 from placement.optimal.problem import Limits
@@ -160,15 +159,11 @@ def read_run(path: Path) -> Kept:
         PlacementError: a line of it does not parse; names file and line.
     """
     recorder, usage, peak, now_ms = Recorder(), Usage(), 0, 0
-    try:
-        with gzip.open(path) as stream:
-            header, rounds = read_journal(stream, str(path))
-            for entry in rounds:
-                recorder(entry)
-                usage(entry)
-                peak, now_ms = max(peak, recorder.totals.busy), entry.now_ms
-    except (OSError, EOFError) as error:
-        raise SpecError([(str(path), str(error))]) from error
+    with open_journal(path) as (header, rounds):
+        for entry in rounds:
+            recorder(entry)
+            usage(entry)
+            peak, now_ms = max(peak, recorder.totals.busy), entry.now_ms
     recorder.finish(now_ms)
     return Kept(
         path.name.removesuffix(".jsonl.gz"),

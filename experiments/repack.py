@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from experiments.argument_types import amount, positive
 from experiments.commands import read_journal_file
 from experiments.load import Loaded, load_strategies
 from experiments.optimize_report import plan_json, plan_table
@@ -29,15 +30,15 @@ from placement.strategies import STRATEGIES
 
 def repack_arguments(parser: Any) -> None:
     """Arguments of the goal, for a parser or a group of one."""
-    parser.add_argument("--free", type=_positive, metavar="N", help="default: as many as can be")
+    parser.add_argument("--free", type=positive, metavar="N", help="default: as many as can be")
     parser.add_argument("--waiting", action="store_true", help="make room for tasks that wait")
     parser.add_argument(
         "--move-cost",
-        type=_amount,
+        type=amount,
         metavar="USD",
         help="free what is worth it: what a move costs, against --hours of the freed instance",
     )
-    parser.add_argument("--hours", type=_amount, default=1.0, help="a freed instance stays (1)")
+    parser.add_argument("--hours", type=amount, default=1.0, help="a freed instance stays (1)")
     parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
     parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
     parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
@@ -134,22 +135,6 @@ def _(plan: RepackPlan, most: int | None = None) -> Table:
     if most is not None and len(plan.moves) > most:
         table.add_row("...", "", f"{len(plan.moves) - most} more", "", "", "")
     return table
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = -1.0
-    if not 0 <= amount <= 1e6:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to a million, found {text!r}")
-    return amount
 
 
 def _duration(text: str) -> int:

@@ -13,6 +13,7 @@ from threading import Thread
 
 from experiments.load import Loaded, load_scenario
 from experiments.simulate import RunResult, simulate
+from placement.errors import SpecError
 from placement.scenario import Run
 
 # run id -> simulated ms done so far; -1 when the run is finished
@@ -20,6 +21,12 @@ Report = Callable[[str, int], None]
 
 _stopped = False  # Ctrl-C was pressed
 _worker: tuple[Loaded, Path | None, Queue[tuple[str, int] | None]] | None = None
+
+
+def check_jobs(jobs: int | None) -> None:
+    """Raises SpecError where `--jobs` is no number of processes."""
+    if jobs is not None and jobs < 1:
+        raise SpecError([(f"--jobs {jobs}", "expected at least 1 process")])
 
 
 def run_all(

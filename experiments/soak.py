@@ -15,6 +15,7 @@ from numpy.random import Generator
 from rich.console import Console
 from rich.progress import track
 
+from experiments.argument_types import positive
 from experiments.catalogue import instance_types
 from experiments.load import Loaded
 from experiments.simulate import drive, scheduler_config, world
@@ -325,7 +326,7 @@ def settled(service: Service) -> bool:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan soak`."""
-    parser.add_argument("--seeds", type=int, default=200, metavar="N", help="default: 200")
+    parser.add_argument("--seeds", type=positive, default=200, metavar="N", help="default: 200")
     parser.add_argument("--start", type=int, default=0, metavar="SEED", help="the first of them")
     parser.set_defaults(command=command)
 

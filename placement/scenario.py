@@ -227,6 +227,10 @@ class Offer(Table):
     awsvpc_trunking: bool = False
 
 
+# What the goal `placement` may weigh.
+Objective = Literal["placed", "instances", "spread", "cost"]
+
+
 class OptimizeTable(Table):
     """What `stowplan optimize` may buy and what it is to prefer.
 
@@ -250,7 +254,7 @@ class OptimizeTable(Table):
     spread_zones: bool = False
     spot_percent_max: Percent = 100
     hours: Positive = 1
-    objective: dict[Literal["placed", "instances", "spread", "cost"], Weight] = {
+    objective: dict[Objective, Weight] = {
         "placed": 100_000,
         "instances": 100,
         "spread": 1,

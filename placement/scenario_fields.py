@@ -114,7 +114,8 @@ Count = Annotated[int, Field(ge=0, le=_AMOUNT_MAX, strict=True)]
 Positive = Annotated[int, Field(gt=0, le=_AMOUNT_MAX, strict=True)]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 # Of an objective: small enough for sums over many tasks to stay exact.
-Weight = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+WEIGHT_MAX = 10**9
+Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments import compare_strategies
 from experiments.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +121,8 @@ MISTAKES = {
     "strategy without a name": "simulate SMALL --out out --strategy binpack",
     "unknown strategy": "simulate SMALL --out out --strategy x=bestest:cpu",
     "strategy file missing": "simulate SMALL --out out --strategy x=no.py:X",
+    "no process": "simulate SMALL --out new/out --jobs 0",
+    "fewer processes than none": "simulate SMALL --out new/out --jobs -1",
     "no run matches": "simulate SMALL --out out --only nothing",
     "no such journal": "verify none.gz",
     "journal is cut": "verify cut.jsonl.gz",
@@ -167,3 +170,47 @@ def test_a_failure_in_the_middle_leaves_the_old_result_as_it_was(small_out, tmp_
     assert "mine is broken" in capsys.readouterr().err
     assert (out / "results.parquet").read_text() == "an earlier result"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "out"]
+
+
+def test_a_comparison_without_its_baseline_says_so_before_it_simulates(monkeypatch, capsys):
+    scenario = SMALL.with_name("image_pull.toml")
+    monkeypatch.setattr(sys, "argv", ["compare_strategies", str(scenario)])
+    monkeypatch.setattr(compare_strategies, "run_all", None)
+
+    with pytest.raises(SystemExit) as exit_:
+        compare_strategies.main()
+
+    assert exit_.value.code == 2
+    said = "strategies: needs one called ecs-default, to compare with; there are piled-up, spread\n"
+    assert capsys.readouterr().err == f"compare_strategies: {scenario}: {said}"
+
+
+@pytest.mark.parametrize("command", ["verify", "replay", "regret"])
+def test_what_is_no_journal_is_called_that(command, capsys):
+    assert main([command, str(SMALL)]) == 2
+    said = f"stowplan: {SMALL}: not a journal of stowplan (Not a gzipped file (b'# '))\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("command", ["verify none.gz", "replay none.gz", "compare none.gz b.gz"])
+def test_a_journal_that_is_not_there_is_one_plain_line(command, capsys):
+    assert main(command.split()) == 2
+    assert capsys.readouterr().err == "stowplan: none.gz: no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("soak --seeds 0", "argument --seeds: expected a number above 0, found '0'"),
+        ("soak --seeds -1", "argument --seeds: expected"),
+        ("optimize x.toml --time-limit -3", "argument --time-limit: expected a number from 0 to"),
+        ("optimize x.toml --time-limit nan", "argument --time-limit: expected a number from 0 to"),
+        ("bench optimal --time-limit -3", "argument --time-limit: expected a number from 0 to"),
+    ],
+)
+def test_a_number_out_of_range_is_an_error_of_its_argument(command, said, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(command.split())
+
+    assert exit_.value.code == 2
+    assert said in capsys.readouterr().err

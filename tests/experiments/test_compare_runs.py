@@ -152,7 +152,7 @@ def test_what_cannot_be_compared_is_said(tmp_path, capsys):
         (other, "neither cpu nor memory"),
         (empty, "no task came to run"),
         (str(tmp_path / "none.sqlite"), "no such file"),
-        (str(tmp_path / "none.gz"), "No such file"),
+        (str(tmp_path / "none.gz"), "none.gz: no such file\n"),
     ):
         assert main(["compare", sim, real]) == 2
         assert said in capsys.readouterr().err

@@ -48,6 +48,12 @@ def test_the_folder_holds_answer_plan_and_plot_and_can_be_written_again(tmp_path
     assert capsys.readouterr().out
 
 
+UNKNOWN_OBJECTIVE = (
+    "stowplan: --objective happiness=1: unknown: happiness; "
+    "the objectives are placed, instances, spread, cost\n"
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -55,7 +61,8 @@ def test_the_folder_holds_answer_plan_and_plot_and_can_be_written_again(tmp_path
         ([DEPLOY_ORDER, "--bpp", "x.txt"], "name a scenario, or a packing file"),
         ([DEPLOY_ORDER, "--layout", "parted"], "the layouts are shared"),
         ([DEPLOY_ORDER, "--objective", "spread"], "expected NAME=WHOLE NUMBER"),
-        ([DEPLOY_ORDER, "--objective", "happiness=1"], "--objective happiness=1"),
+        ([DEPLOY_ORDER, "--objective", "happiness=1"], UNKNOWN_OBJECTIVE),
+        ([DEPLOY_ORDER, "--objective", "spread=1000000001"], "numbers of at most 1000000000"),
         ([DEPLOY_ORDER, "--instance-type", "m5.huge"], "unknown type"),
     ],
 )
