@@ -35,7 +35,8 @@ _LEGEND = (
     "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
     "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
     "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
-    "still without a place at the end. lost: tasks that died with their instance; again: of "
+    "still without a place at the end, services' that do not run then included. lost: tasks that "
+    "died with their instance; again: of "
     "these, started anew; whole: seconds until services had all their tasks back."
 )
 _CAPACITY_LEGEND = (

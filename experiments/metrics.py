@@ -161,7 +161,12 @@ METRICS: Mapping[str, Metric] = {
         lambda r: len(r.waits_ms), "", "more", "of these, tasks that reached RUNNING"
     ),
     "finished": Metric(lambda r: r.totals.finished, "", "more", "tasks that ran to their end"),
-    "waiting": Metric(lambda r: r.totals.waiting, "", "less", "tasks without a place at the end"),
+    "waiting": Metric(
+        lambda r: r.totals.waiting + r.services_lack,
+        "",
+        "less",
+        "tasks without a place, or that services lack, at the end",
+    ),
     "refusals": Metric(
         lambda r: r.refusals.total(), "", "less", "placements refused, each attempt counted"
     ),

@@ -362,3 +362,8 @@ class Recorder:
     def services(self) -> list[OwnerRecord]:
         """The services created so far."""
         return [owner for owner in self.owners.values() if owner.is_service]
+
+    @property
+    def services_lack(self) -> int:
+        """Tasks that services want now and that do not run."""
+        return sum(max(0, owner.wanted - owner.running) for owner in self.services())

@@ -13,6 +13,7 @@ import pytest
 import experiments
 from experiments.arrivals import arrivals
 from experiments.load import load_scenario
+from experiments.metrics import metrics_of
 from experiments.recorder import Recorder
 from experiments.records import SAMPLE_FIELDS
 from experiments.simulate import scheduler_config
@@ -313,3 +314,14 @@ def test_tasks_that_go_with_a_spot_instance_are_lost_and_were_not_waiting():
     for entry in world.rounds:
         recorder(entry)
     assert (recorder.lost, recorder.totals.waiting, recorder.totals.pending) == (2, 0, 0)
+
+
+def test_what_services_lack_at_the_end_is_without_a_place():
+    world, recorder = Driven(), Recorder()
+    world.round(definition("app", cpu=512), instance(0, cpu=1024))
+    world.round(m.CreateService("web", "app", 5))
+    world.round(running(0, 1))
+    for entry in world.rounds:
+        recorder(entry)
+    assert recorder.totals.waiting == 0
+    assert metrics_of(recorder)["waiting"] == 3
