@@ -36,8 +36,8 @@ _LEGEND = (
     "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
     "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
     "still without a place at the end, services' that do not run then included. lost: tasks that "
-    "died with their instance; again: of "
-    "these, started anew; whole: seconds until services had all their tasks back."
+    "died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
+    "of the loss until services had all their tasks back."
 )
 _CAPACITY_LEGEND = (
     "launched, ended: instances of capacity providers; hours: all instances, from launch to end; "

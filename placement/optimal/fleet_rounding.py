@@ -186,8 +186,11 @@ def _decide_rest(
     prices = search.market.prices[columns.types]
     reduced = prices - columns.patterns @ solution.duals
     best = np.argsort(reduced, kind="stable")[:REST_COLUMNS]
-    decide = _by_cp_sat if len(rest) <= FEW_KINDS else _by_scip
-    chosen = decide(search, columns.patterns[best], columns.types[best], rest, room, work)
+    offered = columns.patterns[best], columns.types[best]
+    if len(rest) <= FEW_KINDS:
+        chosen = _by_cp_sat(search, *offered, rest, room, work)
+    else:
+        chosen = _by_scip(search, *offered, rest, room)
     if chosen is None:
         return None
     amounts = np.zeros(len(columns.types), dtype=np.int64)
@@ -210,9 +213,8 @@ def _by_cp_sat(
 
 def _by_scip(
     search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
-    room: list[int | None], work: float,
+    room: list[int | None],
 ) -> IntArray | None:  # fmt: skip
-    del work  # a limit on nodes says it as well
     solver, x = _rest_model(patterns, types, search.market.prices[types], rest, room)
     solver.SetSolverSpecificParametersAsString(
         f"limits/totalnodes = {REST_NODES}\nmisc/catchctrlc = FALSE\n"

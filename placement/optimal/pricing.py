@@ -134,14 +134,8 @@ class Pricer:
         Returns (patterns, whether these are all, steps). Kinds of no value count as well: they
         only fill up a pattern.
         """
-        sizes = self._fill_tables(values, self.per_bin, np.arange(len(values)))
         patterns, complete, nodes = collect_patterns(
-            values,
-            np.hstack([self.demand, sizes]),
-            self._needs,
-            self.per_bin,
-            np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
-            self._tables,
+            *self._search_input(values),
             self.exclusive,
             threshold,
             node_limit,
@@ -157,16 +151,10 @@ class Pricer:
         Returns (rows of at most `width` kinds, their wastes, whether these are all, steps), as
         `pool_kernels` has them; of longer patterns there are none.
         """
-        sizes = self._fill_tables(values, self.per_bin, np.arange(len(values)))
         rows = np.empty((most, width), dtype=np.int16)
         wastes = np.empty((most, len(self.capacity)), dtype=np.int64)
         found, complete, used = list_patterns(
-            values,
-            np.hstack([self.demand, sizes]),
-            self._needs,
-            self.per_bin,
-            np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1]),
-            self._tables,
+            *self._search_input(values),
             threshold,
             waste,
             rows,
@@ -174,6 +162,15 @@ class Pricer:
             nodes,
         )
         return rows[:found], wastes[:found], bool(complete), int(self._tables.size + 20 * used)
+
+    def _search_input(
+        self, values: IntArray
+    ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+        """What kernels that go through all kinds by size take first, with the tables filled."""
+        sizes = self._fill_tables(values, self.per_bin, np.arange(len(values)))
+        room = np.append(self.capacity, [self._tables.shape[2] - 1] * sizes.shape[1])
+        demand = np.hstack([self.demand, sizes])
+        return values, demand, self._needs, self.per_bin, room, self._tables
 
     def _fill_tables(self, values: IntArray, per_bin: IntArray, order: IntArray) -> IntArray:
         """Fill the tables for these values; (kinds, tables) the sizes of kinds in each.
