@@ -22,10 +22,16 @@ from experiments.argument_types import amount
 from experiments.bench_plans import fleet_rows, repack_rows
 from experiments.bench_rows import Clock, Row, at_least, at_most, report
 from experiments.optimize import read_problem
-from experiments.packing_recipes import KINDS, one_dimensional, petersen_core
+from experiments.packing_recipes import KINDS, nearly_full, one_dimensional, petersen_core
 from placement.errors import SpecError
-from placement.optimal.problem import Limits, PackingProblem, PackingResult
+from placement.optimal.colgen import generate
+from placement.optimal.master import Master
+from placement.optimal.pool import dive_in_list
+from placement.optimal.pricing import Pricer
+from placement.optimal.problem import Limits, PackingProblem, PackingResult, group_equal
+from placement.optimal.search import Search
 from placement.optimal.solve import solve_packing
+from placement.optimal.subproblem import most_per_bin
 
 SAMPLES = Path(__file__).with_name("data") / "packing"
 QUICK_SECONDS, QUICK_INSTANCES = 5.0, 4
@@ -263,6 +269,17 @@ def compile_kernels() -> None:
         solve_packing(one.problem, Limits(work=100))
     core = petersen_core(np.random.default_rng(0), 1000)  # proven by its full bins
     solve_packing(one_dimensional(core, 1000), Limits(work=100))
+    _dive_once(group_equal(nearly_full(np.random.default_rng(3), 12)).problem)
+
+
+def _dive_once(problem: PackingProblem) -> None:
+    """A dive in a list, which no small problem comes to by itself."""
+    search = Search(problem, Limits(work=1_000))
+    pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
+    master = Master(problem.counts)
+    master.add(np.eye(len(problem.counts), dtype=np.int64))
+    relaxation = generate(master, pricer, problem.counts, search.budget, to_the_end=True)
+    dive_in_list(search, pricer, relaxation, relaxation.bound, search.budget)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -74,18 +74,23 @@ def waescher_like(rng: np.random.Generator, n: int) -> PackingProblem:
 
 
 def augmented(rng: np.random.Generator, n: int, core: bool) -> PackingProblem:
-    """Bins filled exactly by three items, one above half; like the sets AI and ANI.
+    """Bins filled exactly by three items, one above half, one even; like the sets AI and ANI.
 
-    With `core`, fifteen of the items are edges of the Petersen graph, sized so that five fill a
-    bin only as a perfect matching: three bins by the linear program, four in truth.
+    The two smaller sizes are spread evenly by their logarithm, as in the published samples. Fifteen
+    of the items are edges of the Petersen graph, sized so that five fill a bin only as a perfect
+    matching: alone, three bins by the linear program, four in truth. Without `core`, one of them is
+    cut in two so that three bins do, as in the published pairs of instances.
     """
     capacity = 2456 if n < 300 else 7552
-    sizes = petersen_core(rng, capacity) if core else []
-    while len(sizes) + 3 <= n:
-        first = int(rng.integers(capacity // 2 + 1, capacity * 9 // 10))
-        rest = capacity - first
-        second = int(rng.integers(max(rest // 2, 2), rest))
-        sizes += [first, second, rest - second]
+    sizes = petersen_core(rng, capacity)
+    if not core:
+        sizes = _cut(sizes, capacity)
+    while len(sizes) + 3 <= n + (not core):
+        small, middle = np.sort(capacity * np.exp(rng.uniform(*np.log([0.013, 0.4]), 2)))
+        third, second = 2 * int(small / 2), int(middle)
+        first = capacity - second - third
+        if capacity / 2 < first <= 0.9 * capacity:
+            sizes += [first, second, third]
     return one_dimensional(sizes, capacity)
 
 
@@ -99,6 +104,20 @@ def petersen_core(rng: np.random.Generator, capacity: int) -> list[int]:
         sizes = [int(weights[a] + weights[b]) for a, b in edges]
         if min(sizes) > 0 and not _splits_in_three(sizes, capacity):
             return sizes
+
+
+def _cut(core: list[int], capacity: int) -> list[int]:
+    """The core with one item cut so that three bins are filled."""
+    first = next(
+        five for five in combinations(range(15), 5) if sum(core[k] for k in five) == capacity
+    )
+    second: list[int] = []
+    others = [size for k, size in enumerate(core) if k not in first]
+    while sum(second) + others[0] <= capacity:
+        second.append(others.pop(0))
+    part = capacity - sum(second)
+    cut = [part, others.pop(0) - part]
+    return [core[k] for k in first] + second + [size for size in cut if size] + others
 
 
 def _splits_in_three(sizes: list[int], capacity: int) -> bool:
@@ -132,6 +151,13 @@ def caprara_toth(rng: np.random.Generator, number: int, n: int) -> PackingProble
         demand = np.column_stack([first, np.maximum(rng.integers(low, high + 1), 1)])
         capacity = np.array([150, 150])
     return PackingProblem(demand, np.ones(len(demand), dtype=np.int64), capacity)
+
+
+def nearly_full(rng: np.random.Generator, bins: int) -> PackingProblem:
+    """Triplets in two dimensions that fill their bins but for one unit of the second."""
+    cuts = rng.integers(200, 400, (bins, 2, 2))
+    items = np.concatenate([cuts[:, 0], cuts[:, 1], 1000 - cuts.sum(axis=1)])
+    return PackingProblem(items, np.ones(3 * bins, dtype=np.int64), np.array([1000, 1001]))
 
 
 # name: (recipe, numbers of items in the published set)

@@ -23,7 +23,7 @@ from placement.optimal.search import Search
 from placement.optimal.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
-ROOT_DIVES = 3
+RANDOM_DIVES = 2  # at the root
 DIVE_EVERY = 4  # nodes
 DECIDE_AGAIN = 4  # nodes without the exact step after it failed, doubled every time
 ROOT_DECISION = (5_000, 600.0)  # most patterns and work of the exact step
@@ -100,37 +100,61 @@ class Tree:
         self, node: Subproblem, master: Master, pricer: Pricer, relaxation: Relaxation
     ) -> bool:
         """Dives and the exact step; whether they settled the node. The root gets more of both."""
-        root = self.nodes == 1
-        if root and (self.search.incumbent or 0) > self.target + 1:  # near the target is easy
-            dive(self.search, node, master, pricer, self.target + 1, random=False)
-        dives = ROOT_DIVES if root else int(self.nodes % DIVE_EVERY == 0)
-        for k in range(dives):
-            if dive(self.search, node, master, pricer, self.target, random=k > 0 or not root):
-                return True
-            if root and k == 0 and self._full(master):
-                return True
+        if self.nodes == 1:
+            return self._try_root(node, master, pricer, relaxation)
+        if self.nodes % DIVE_EVERY == 0 and dive(
+            self.search, node, master, pricer, self.target, random=True
+        ):
+            return True
         if self._skip_decisions > 0:
             self._skip_decisions -= 1
             return False
-        converged = generate(
-            master, pricer, node.problem.counts, self.search.budget,
-            start=relaxation.values, to_the_end=True,
-        )  # fmt: skip
+        converged = self._converge(node, master, pricer, relaxation)
         if not converged.converged:
             return converged.bound > self.target
-        most, work = ROOT_DECISION if root else NODE_DECISION
-        if decide(self.search, node, pricer, converged, self.target, most, work):
+        if decide(self.search, node, pricer, converged, self.target, *NODE_DECISION):
             self._patience = DECIDE_AGAIN
             return True
-        if root:
+        self._skip_decisions = self._patience
+        self._patience *= 2
+        return False
+
+    def _try_root(
+        self, node: Subproblem, master: Master, pricer: Pricer, relaxation: Relaxation
+    ) -> bool:
+        """Everything that may spare the tree; whether something did."""
+        if (self.search.incumbent or 0) > self.target + 1:  # near the target is easy
+            dive(self.search, node, master, pricer, self.target + 1, random=False)
+        if dive(self.search, node, master, pricer, self.target, random=False):
+            return True
+        if self._full(master):
+            return True
+        converged = self._converge(node, master, pricer, relaxation)
+        if converged.bound > self.target:
+            return True
+        if converged.converged:
+            if decide(self.search, node, pricer, converged, self.target, *ROOT_DECISION):
+                return True
             part = self.search.budget.part(LIST_SHARE, LIST_WORK)
             found = dive_in_list(self.search, pricer, converged, self.target, part)
             self.search.budget.spend(1e6 * part.work)
             if found:
                 return True
-        self._skip_decisions = self._patience
-        self._patience *= 2
-        return False
+            self._skip_decisions = self._patience
+            self._patience *= 2
+        return any(
+            dive(self.search, node, master, pricer, self.target, random=True)
+            for _ in range(RANDOM_DIVES)
+        )
+
+    def _converge(
+        self, node: Subproblem, master: Master, pricer: Pricer, relaxation: Relaxation
+    ) -> Relaxation:
+        """The node's relaxation, to the end."""
+        return generate(
+            master, pricer, node.problem.counts, self.search.budget,
+            start=relaxation.values, to_the_end=True,
+        )  # fmt: skip
 
     def _full(self, master: Master) -> bool:
         """At the root: the exact step for bins without waste; whether it settled the node."""

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from experiments.bench_optimal import samples
-from experiments.packing_recipes import caprara_toth, one_dimensional, petersen_core
+from experiments.packing_recipes import (
+    caprara_toth,
+    nearly_full,
+    one_dimensional,
+    petersen_core,
+)
 from placement.optimal import central, pool
 from placement.optimal.colgen import Relaxation
 from placement.optimal.full import all_worth, best_by_lead, full_table
@@ -99,14 +104,10 @@ def test_where_full_bins_exist_they_are_found():
     assert search.incumbent == 3
 
 
-@pytest.mark.parametrize("last", [2, 14])
-def test_a_dive_in_a_list_finds_bins_that_are_nearly_full(last, monkeypatch):
-    monkeypatch.setattr(pool, "LAST_BINS", last)
-    rng = np.random.default_rng(3)
-    cuts = rng.integers(200, 400, (12, 2, 2))
-    items = np.concatenate([cuts[:, 0], cuts[:, 1], 1000 - cuts.sum(axis=1)])
-    problem = PackingProblem(items, np.ones(36, dtype=int), np.array([1000, 1001]))
-    problem = group_equal(problem).problem
+@pytest.mark.parametrize("few", [20, 1_500])
+def test_a_dive_in_a_list_finds_bins_that_are_nearly_full(few, monkeypatch):
+    monkeypatch.setattr(pool, "FEW_ALIVE", few)
+    problem = group_equal(nearly_full(np.random.default_rng(3), 12)).problem
     search, relaxation, _, _ = root_duals(problem)
     pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
     budget = Budget(Limits(work=5_000))
