@@ -192,7 +192,7 @@ def _workload_problems(scenario: Scenario, path: Path) -> Problems:
         try:
             WORKLOADS[table.kind](table)
         except ValidationError as error:
-            found = shape_problems(error, None)
+            found = shape_problems(error, WORKLOADS[table.kind].options)
             problems += [(f"{place}.options.{at}", what) for at, what in found]
         except SpecError as error:
             problems += error.problems
