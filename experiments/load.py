@@ -114,9 +114,10 @@ def _task_definitions(
         try:
             if isinstance(value, str):
                 file = path.parent / value
+                place = f"{path}: task_definitions.{name}"
                 # An empty table stands in for what cannot be read, so that the shape is right.
                 tables[name] = {}
-                content = tables[name] = _read_json(file)
+                content = tables[name] = _read_json(file, place)
                 sound[name] = parse_task_definition(content, str(file))
             elif isinstance(value, dict):
                 sound[name] = parse_task_definition(value, f"{path}: task_definitions.{name}")
@@ -125,11 +126,14 @@ def _task_definitions(
     return sound
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path, place: str = "") -> dict[str, Any]:
+    """The object in a file; `place` is where a scenario names it, if one does."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpecError([(str(file), error.strerror or str(error))]) from error
+        what = error.strerror or str(error)
+        problem = (place, f"{file}: {what}") if place else (str(file), what)
+        raise SpecError([problem]) from error
     except (ValueError, RecursionError) as error:
         raise SpecError([(str(file), f"not valid JSON: {error}")]) from error
     if not isinstance(document, dict):
@@ -152,8 +156,12 @@ def _calibrate(document: dict[str, Any], path: Path, problems: Problems) -> None
     models = document.get("models")
     if not isinstance(models, dict) or not isinstance(models.get("calibration"), str):
         return
+    file = path.parent / models["calibration"]
+    if not file.is_file():
+        problems.append((f"{path}: models.calibration", f"no file {file}"))
+        return
     try:
-        found = read_calibration(path.parent / models["calibration"])
+        found = read_calibration(file)
     except SpecError as error:
         problems += error.problems
         return

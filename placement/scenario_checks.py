@@ -13,6 +13,7 @@ from placement.query import parse_query
 from placement.scenario import Fault, Scenario, ServiceTable, WorkloadTable
 from placement.scenario_autoscaling import autoscaling_problems
 from placement.scenario_container_checks import container_problems
+from placement.scenario_fields import own_strategy, parse_strategy
 from placement.scenario_fleet import Fleet, did_you_mean, unknown
 from placement.scenario_settings import settings_problems
 from placement.strategies import StrategyFactory
@@ -171,6 +172,8 @@ def _chains(
 def _strategy_problem(
     strategy: PlacementStrategy, strategies: Mapping[str, StrategyFactory], fleet: Fleet
 ) -> str | None:
+    if what := _chain_in_text(strategy, strategies):
+        return what
     if strategy.type not in strategies:
         return unknown("strategy", strategy.type, strategies)
     try:
@@ -184,6 +187,19 @@ def _strategy_problem(
         have = ", ".join(fleet.resources)
         return f"no instance of the fleet has resource {made.resource!r}; they have: {have}"
     return None
+
+
+def _chain_in_text(
+    strategy: PlacementStrategy, strategies: Mapping[str, StrategyFactory]
+) -> str | None:
+    """A chain written as one text reads as a strategy with a strange field."""
+    text = ":".join(filter(None, (strategy.type, strategy.field)))
+    links = [link.strip() for link in text.split(",")]
+    later = [parse_strategy(link) for link in links[1:] if link]
+    if not any(own_strategy(each) or each.type in strategies for each in later):
+        return None
+    chain = ", ".join(f'"{link}"' for link in links)
+    return f"a chain of strategies is a list: [{chain}]"
 
 
 def _constraints(scenario: Scenario, tables: _Tables, fleet: Fleet) -> Iterator[Problem]:

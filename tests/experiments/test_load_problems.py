@@ -24,6 +24,7 @@ ARM = definition(runtimePlatform={"cpuArchitecture": "ARM64"})
 AWSVPC = definition(networkMode="awsvpc")
 POOL = "attribute:pool == web"
 DRAIN = {"kind": "drain", "at": "1s"}
+PROVIDER = {"name": "p", "instance_types": ["m5.large"], "zones": ["a"], "max_size": 1}
 # What is wrong, where (a path in the document), the value; where it is found, and words of it.
 WRONG = [
     # Shapes.
@@ -31,9 +32,15 @@ WRONG = [
     ("a fraction", (*M5, "count"), 1.5, "fleet[0].count", "whole number, found 1.5"),
     ("a boolean", (*M5, "count"), True, "fleet[0].count", "whole number, found True"),
     ("too few", (*M5, "count"), 0, "fleet[0].count", "must be greater than 0, found 0"),
-    ("no list", (*M5, "zones"), "a", "fleet[0].zones", "expected a list, found 'a'"),
+    (
+        "no list",
+        (*M5, "zones"),
+        "a",
+        "fleet[0].zones",
+        "expected a list, such as zones = [\"...\"]; found 'a'",
+    ),
     ("empty list", (*M5, "zones"), [], "fleet[0].zones", "needs at least 1"),
-    ("no table", ("models",), 5, "models", "expected a table, found 5"),
+    ("no table", ("models",), 5, "models", "expected a table, such as [models]; found 5"),
     ("no text", ("name",), 5, "name", "expected a text, found 5"),
     (
         "no number",
@@ -42,7 +49,7 @@ WRONG = [
         "workload[0].options",
         "a number",
     ),
-    ("duration", ("duration",), "soon", "duration", '"15m" or "2h", found \'soon\''),
+    ("duration", ("duration",), "soon", "duration", "or a number of seconds; found 'soon'"),
     ("endless", ("duration",), float("inf"), "duration", "found inf"),
     ("resubmit", (*BATCH, "resubmit"), "no", "workload[0].resubmit", "expected a duration"),
     ("quota", ("cluster",), {"provisioning_quota": 0}, "cluster.provisioning_quota", "or false"),
@@ -50,7 +57,43 @@ WRONG = [
     ("no fleet", ("fleet",), None, "fleet", "no instances"),
     ("an empty fleet", ("fleet",), [], "fleet", "no instances"),
     ("no strategies", ("strategies",), {}, "strategies", "needs at least 1"),
-    ("unknown field", (*WEB, "colour"), "red", "service[0].colour", "unknown field"),
+    ("unknown field", (*WEB, "q"), "red", "service[0].q", "unknown field; known: at, autoscaling,"),
+    (
+        "unknown option",
+        BATCH,
+        POISSON | {"options": RATE | {"zzz": 1}},
+        "workload[0].options.zzz",
+        "unknown field; known: count, rate_per_s, run",
+    ),
+    (
+        "one of a list of tables",
+        ("service",),
+        sound()["service"][0],
+        "service",
+        'a list, such as [[service]] with name = "...", task_definition = "..."; found {',
+    ),
+    (
+        "faults without a name",
+        ("faults",),
+        [DRAIN],
+        "faults",
+        'a table, such as faults = { NAME = [{ kind = "zone-loss", at = "5m" }] }; found [{',
+    ),
+    (
+        "a table or false",
+        ("capacity_provider",),
+        [PROVIDER | {"managed_scaling": {"target": 90}}],
+        "capacity_provider[0].managed_scaling.target",
+        "unknown field; known: instance_warmup,",
+    ),
+    (
+        "a number or a table or false",
+        ("capacity_provider",),
+        [PROVIDER | {"managed_scaling": 5}],
+        "capacity_provider[0].managed_scaling",
+        "expected a table, such as managed_scaling = {}; found 5",
+    ),
+    ("seconds in quotes", ("duration",), "600", "duration", "a number of seconds; found '600'"),
     ("typo", (*M5, "zone"), "a", "fleet[0].zone", "unknown field; did you mean zones?"),
     ("typo above", ("strategy",), "random", "strategy", "did you mean strategies?"),
     (
@@ -65,6 +108,14 @@ WRONG = [
     ("distribution", ("models",), {"boot": {}}, "models.boot", "constant distribution needs mean"),
     ("strategy is text", ("strategies", "x"), [5], "strategies.x", "expected a strategy such as"),
     ("constraint is text", (*WEB, "constraints"), [5], "service[0].constraints[0]", "found 5"),
+    (
+        "no task definition",
+        ("task_definitions", "web"),
+        "wbe.json",
+        "task_definitions.web",
+        "wbe.json: No such file",
+    ),
+    ("no calibration", ("models",), {"calibration": "c.json"}, "models.calibration", "no file c.j"),
     # Names.
     (
         "instance type",
@@ -105,6 +156,27 @@ WRONG = [
         "spread:attribute:ecs.availabilty-zone",
         "strategies.x",
         "did you mean ecs.availability-zone?",
+    ),
+    (
+        "a chain in one text",
+        ("strategies", "x"),
+        "binpack:cpu,spread:instanceId",
+        "strategies.x",
+        'a chain of strategies is a list: ["binpack:cpu", "spread:instanceId"]',
+    ),
+    (
+        "a chain in one text that begins with a typo",
+        (*WEB, "strategy"),
+        "binpak, random",
+        "service[0].strategy",
+        'a chain of strategies is a list: ["binpak", "random"]',
+    ),
+    (
+        "an attribute with a comma",
+        ("strategies", "x"),
+        "spread:attribute:a,b",
+        "strategies.x",
+        "no instance of the fleet has attribute 'a,b'",
     ),
     ("six strategies", ("strategies", "x"), ["random"] * 6, "strategies.x", "ECS allows 5"),
     ("no file", ("strategies", "x"), "no.py:Mine", "strategies.x", "no file no.py"),
