@@ -412,3 +412,73 @@ def test_of_an_unknown_type_nothing_more_is_said(folder):
 def test_extra_strategies_are_checked_as_well(folder):
     [(place, what)] = problems_of(sound(), extra_strategies={"mine": "no.py:Mine"})
     assert (place, what) == ("strategy mine", "no file no.py")
+
+
+def test_what_is_wrong_in_shape_hides_nothing_of_what_is_wrong_elsewhere(folder):
+    document = changed((*WEB, "task_definition"), "wbe")
+    document["service"].insert(0, {"name": "lost", "desired_count": 1})
+    document["service"][1]["scale"] = [{"at": "1s"}, {"at": "2s", "desired_count": 1}]
+    document["service"].append({"name": "late", "task_definition": "web", "at": "9s"})
+    document["service"][2]["scale"] = [{"at": "8s", "desired_count": 1}]
+    document["service"][2]["strategy"] = "binpak"
+    document["workload"][0]["options"] = {}
+    document["workload"].append(POISSON | {"options": RATE | {"zzz": 1}, "until": "soon"})
+    document["faults"]["loss"] += [{"kind": "zone-loss"}, {"kind": "zone-loss", "at": 1}]
+    document["layouts"]["parted"]["lost"] = ["attribute:pol == web"]
+    assert {place for place, _ in problems_of(document)} == {
+        "test.toml: service[0].task_definition",  # missing
+        "test.toml: service[1].task_definition",
+        "test.toml: service[1].scale[0].desired_count",
+        "test.toml: service[2].scale[0].at",
+        "test.toml: service[2].strategy",
+        "test.toml: workload[0].options.machine_memory_gib",
+        "test.toml: workload[1].until",
+        "test.toml: workload[1].options.zzz",
+        "test.toml: faults.loss[1].at",
+        "test.toml: faults.loss[2].zone",
+        "test.toml: layouts.parted.lost",  # the attribute, not the service
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((*M5, "atributes"), {"pool": "web"}),
+        ((*M5, "zones"), 5),
+        ((*M5, "count"), "three"),
+        (("fleet",), {"name": "general"}),
+        (("service",), "web"),
+        ((*WEB, "name"), 5),
+        (("instance_types",), {"m5.large": {"cpu": 4}}),
+        (("task_definitions", "web"), 5),
+        (("task_definitions",), "web.json"),
+        (("duration",), None),
+        (("images",), {"app:1": 5}),
+        (("images",), {"app:1": {"layers": {"a": 1}}, "app:2": 5}),
+        (("strategies",), "random"),
+        (("strategies",), {}),
+        ((*BATCH, "fil"), "trace.csv"),
+    ],
+)
+def test_nothing_is_said_of_what_lacks_only_because_its_shape_is_wrong(folder, path, value):
+    document = changed(path, value)
+    if "atributes" in path:
+        del document["fleet"][0]["attributes"]
+    if "fil" in path:
+        del document["workload"][0]["file"]
+    document["settings"] = {"random": {"web": {"desired_count": 2}}}
+    assert len(problems_of(document)) == 1
+
+
+def test_without_a_fleet_the_rest_is_checked_too(folder):
+    document = changed(("fleet",), None)
+    document["service"][0]["task_definition"] = "wbe"
+    places = [place for place, _ in problems_of(document)]
+    assert places == ["test.toml: fleet", "test.toml: service[0].task_definition"]
+
+
+def test_what_a_kind_needs_and_its_options_are_said_at_once(folder):
+    document = changed(BATCH, {k: v for k, v in POISSON.items() if k != "until"})
+    found = dict(problems_of(document))
+    assert found["test.toml: workload[0]"] == "poisson needs until"
+    assert "test.toml: workload[0].options.rate_per_s" in found
