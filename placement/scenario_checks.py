@@ -73,6 +73,7 @@ def scenario_problems(
         ({"task_definitions"}, _task_definitions(scenario, tables)),
         (_PARTS, _layouts(scenario, tables)),
         (frozenset(), _updates(scenario)),
+        (frozenset(), _too_late(scenario)),
         (frozenset(), _autoscaling(scenario)),
         (frozenset(), _chains(scenario, tables, strategies, fleet)),
         (frozenset(), _constraints(scenario, tables, fleet)),
@@ -166,6 +167,22 @@ def _updates(scenario: Scenario) -> Iterator[Problem]:
             if step.at < service.at:
                 what = f"{step.at} ms is before the service is created, at {service.at} ms"
                 yield f"service[{index}].{place}.at", what
+
+
+def _too_late(scenario: Scenario) -> Iterator[Problem]:
+    """What would begin when the run is over, and so do nothing without a word of it."""
+    times = [(f"fleet[{i}]", group.at) for i, group in enumerate(scenario.fleet)]
+    for index, service in enumerate(scenario.service):
+        place = f"service[{index}]"
+        times.append((place, service.at))
+        times += [(f"{place}.scale[{n}]", step.at) for n, step in enumerate(service.scale)]
+        times += [(f"{place}.deploy[{n}]", step.at) for n, step in enumerate(service.deploy)]
+    for name, faults in scenario.faults.items():
+        times += [(f"faults.{name}[{n}]", fault.at) for n, fault in enumerate(faults)]
+    for place, at in times:
+        if at >= scenario.duration:
+            what = f"{at} ms is not before the end of the run, {scenario.duration} ms"
+            yield f"{place}.at", f"{what}: nothing would happen"
 
 
 def _autoscaling(scenario: Scenario) -> Iterator[Problem]:

@@ -235,6 +235,30 @@ WRONG = [
     ("architecture", ("task_definitions", "web"), ARM, "service[0]", "=arm64): ATTRIBUTE"),
     ("provider", (*BATCH, "capacity_provider"), "cp", "workload[0]", "EMPTY CAPACITY PROVIDER"),
     ("value", ("layouts", "x"), {"web": ["attribute:pool == wbe"]}, "layouts.x.web", "MemberOf"),
+    # What would begin after the end.
+    (
+        "fleet too late",
+        (*M5, "at"),
+        "1m",
+        "fleet[0].at",
+        "60000 ms is not before the end of the run",
+    ),
+    ("service too late", (*WEB, "at"), "2m", "service[0].at", "120000 ms is not before the end"),
+    (
+        "scale too late",
+        (*WEB, "scale"),
+        [{"at": "59s", "desired_count": 2}, {"at": "61s", "desired_count": 3}],
+        "service[0].scale[1].at",
+        "61000 ms is not before the end of the run, 60000 ms: nothing would happen",
+    ),
+    ("deploy too late", (*WEB, "deploy"), [{"at": "61s"}], "service[0].deploy[0].at", "not before"),
+    (
+        "fault too late",
+        ("faults", "loss"),
+        [{"kind": "zone-loss", "zone": "a", "at": "15m"}],
+        "faults.loss[0].at",
+        "900000 ms is not before the end of the run",
+    ),
     # Faults.
     (
         "zone",
