@@ -74,8 +74,10 @@ def load_results(folder: Path | str) -> Results:
     """What `stowplan simulate --out FOLDER` wrote.
 
     Raises:
-        SpecError: names every table that is missing or cannot be read.
+        SpecError: no such folder, or every table that is missing or cannot be read.
     """
+    if not Path(folder).is_dir():
+        raise SpecError([(str(folder), "no such folder; `stowplan simulate --out` writes one")])
     frames, problems = {}, []
     for name in Results.__dataclass_fields__:
         path = Path(folder) / f"{name}.parquet"

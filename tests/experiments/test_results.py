@@ -114,3 +114,10 @@ def test_the_histogram_of_waits_counts_every_task_within_an_eighth_of_its_wait()
 
 def test_no_waits_make_an_empty_histogram():
     assert histogram([]) == []
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path):
+    with pytest.raises(SpecError) as raised:
+        load_results(tmp_path / "no")
+    what = "no such folder; `stowplan simulate --out` writes one"
+    assert raised.value.problems == ((str(tmp_path / "no"), what),)
