@@ -15,6 +15,7 @@ from experiments.charts import COLOURS
 from experiments.findings import findings
 from experiments.formats import (
     CAPACITY,
+    DEPLOYMENTS,
     LEAST,
     LOSS,
     USE,
@@ -176,6 +177,7 @@ def _words(fault: Any) -> str:
 
 def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dict[str, Any]:
     lost = any(result.metrics["lost"] for result in members)
+    failed = any(result.metrics["deployments_failed"] for result in members)
     known = not any(is_missing(result.metrics[LEAST[0].metric]) for result in members)
     return {
         "title": title_of(scenario, members[0].run.layout, members[0].run.faults),
@@ -183,7 +185,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
             _part("Use of the fleet", USE, members, index),
             _part(
                 "Waiting" + (" and loss" if lost else ""),
-                WAITING + LOSS[: 3 * lost],
+                WAITING + LOSS[: 3 * lost] + DEPLOYMENTS[: 1 * failed],
                 members,
                 index,
             ),

@@ -97,6 +97,14 @@ def test_refusals_stand_by_reason_the_most_frequent_first(written):
     assert [["strategy", "RESOURCE:MEMORY", "RESOURCE:CPU"], ["binpack", "40", "2"]] in tables
 
 
+def test_failed_deployments_have_a_column_where_there_are_any(written):
+    assert "deployments failed" not in written(results())
+    text = written([result(deployments_failed=0.0), result("spread", deployments_failed=3.0)])
+    [table] = re.findall(r"<caption>Waiting</caption>.*?</table>", text, re.S)
+    assert "deployments failed" in table
+    assert re.findall(r"<td[^>]*>(\d+)</td></tr>", table) == ["0", "3"]
+
+
 def test_nothing_is_fetched_from_elsewhere(written):
     text = written(results())
     assert Page(text).addresses == ["data:,"]
