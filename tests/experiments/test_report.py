@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -177,6 +178,37 @@ def test_the_answer_names_who_did_best_and_by_how_much():
     parted = next(f for f in found if "against" in f.title)
     assert "Under 2 of 2 strategies tasks waited longer in “separate”" in parted.text
     assert parted.rows[0][1] == "10.0 → 90.0"
+
+
+def test_all_that_tie_are_named():
+    """To the figures that are shown; who is first among them would be luck."""
+    runs = [
+        result(name, faults=faults, instances_busy_mean=busy, dollars_busy=paid, wait_p99_s=wait)
+        for faults in ("none", "zone-loss")
+        for name, busy, paid, wait in (
+            ("a", 4.26, 1.0, 10.0),
+            ("b", 9.0, 3.0, 300.0),
+            ("c", 4.34, 1.5, 10.1),
+            ("d", 9.0, 3.0, 301.0),
+            ("e", 4.3, 1.5, 90.0),
+        )
+    ]
+    lost = {"a": 1.0, "b": 5.0, "c": 5.0, "d": 2.0, "e": 1.0}
+    runs = [
+        replace(run, metrics={**run.metrics, "lost": lost[run.run.strategy]})
+        if run.run.faults != "none"
+        else run
+        for run in runs
+    ]
+    text = {finding.title: finding.text for finding in findings(scenario(), runs)}
+    busy = text["Instances and dollars"]
+    assert "a, e and c kept the fewest instances busy: 4.3 of 7 on average" in busy
+    assert "9.0 under b and d" in busy
+    assert "$1.00\N{EN DASH}1.50 against $3.00" in busy
+    assert "a and c let tasks wait least" in text["Waiting"]
+    assert "under b and d it took 5 min" in text["Waiting"]
+    loss = next(each for title, each in text.items() if "zone-loss" in title)
+    assert "a and e lost the fewest tasks, b and c the most" in loss
 
 
 def test_strategies_that_do_alike_are_not_ranked():
