@@ -250,6 +250,10 @@ def test_axes_have_a_few_round_ticks_that_reach_the_top(high):
 def test_axes_of_time_end_where_the_run_does():
     assert minutes_axis(35).high == 35
     assert [text for _, text in minutes_axis(35).ticks][:2] == ["0 min", "5"]
+    hours, days = minutes_axis(1440), minutes_axis(7 * 1440)
+    assert (hours.high, days.high) == (1440, 10_080)
+    assert hours.ticks[:2] == [(0, "0 h"), (300, "5")]
+    assert days.ticks[:3] == [(0, "0 d"), (1440, "1"), (2880, "2")]
     assert [text for _, text in waits_axis(0.15, 70).ticks] == ["0.1 s", "1 s", "10 s", "1 min"]
 
 
