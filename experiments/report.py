@@ -33,6 +33,8 @@ from experiments.results import GONE, fills
 from experiments.simulate import RunResult
 from placement.scenario import Scenario
 from placement.scenario_capacity import CapacityProviderTable
+from placement.scenario_fields import Distribution
+from placement.scenario_models import Models
 
 Group = Sequence[RunResult]
 PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
@@ -102,6 +104,7 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
             f"{count(submitted)} tasks submitted ({', '.join(w.name for w in scenario.workload)})",
         ),
         ("Time", f"{duration(scenario.duration / 1000)} simulated, seed {scenario.seed}"),
+        ("How long things take", _models(scenario.models)),
     ]
     short = [
         f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
@@ -135,6 +138,22 @@ def _provider(table: CapacityProviderTable) -> str:
         f"{table.min_size} to {table.max_size} of {', '.join(table.instance_types)} in "
         f"{len(table.zones)} zones, {table.market}, {scaling}, {kept}"
     )
+
+
+def _models(models: Models) -> str:
+    boot = f"instances boot in {_takes(models.boot)}"
+    if models.boot == Distribution(mean=0):
+        boot += " (they register as they are launched, since nothing else is said of it)"
+    return f"{boot}, tasks start in {_takes(models.start)} and stop in {_takes(models.stop)}"
+
+
+def _takes(time: Distribution) -> str:
+    if time.distribution == "empirical":
+        return f"one of {len(time.samples)} measured times"
+    if time.distribution == "lognormal":
+        return f"{duration((time.median or 0) / 1000)} (median)"
+    mean = duration((time.mean or 0) / 1000)
+    return mean if time.distribution == "constant" else f"{mean} (mean)"
 
 
 def _fields(changes: Mapping[str, Any]) -> str:

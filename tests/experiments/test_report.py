@@ -14,6 +14,8 @@ from experiments.findings import findings
 from experiments.formats import LOSS, USE, WAITING, dollars, duration, roughly, seconds
 from experiments.report import PROVEN, write_report
 from experiments.results import runs_frame
+from placement.scenario_fields import Distribution
+from placement.scenario_models import Models
 from tests.experiments.made_results import result, results, scenario
 
 VOID = {"meta", "link", "br", "wbr", "input", "path"}
@@ -104,6 +106,20 @@ def test_failed_deployments_have_a_column_where_there_are_any(written):
     [table] = re.findall(r"<caption>Waiting</caption>.*?</table>", text, re.S)
     assert "deployments failed" in table
     assert re.findall(r"<td[^>]*>(\d+)</td></tr>", table) == ["0", "3"]
+
+
+def test_how_long_things_take_is_said_and_that_booting_takes_no_time(written):
+    said = "instances boot in 0 s (they register as they are launched, since nothing else is said"
+    starts = "tasks start in 0.26 s (median) and stop in 0.20 s"
+    text = written([result()])
+    assert said in text
+    assert starts in text
+    boot = Distribution(distribution="exponential", mean="90s")
+    start = Distribution(distribution="empirical", samples=("1s", "2s"))
+    models = Models(boot=boot, start=start, stop=Distribution(mean="3s"))
+    text = written([result()], models=models)
+    assert "instances boot in 1 min 30 s (mean), tasks start in one of 2 measured times" in text
+    assert "and stop in 3.00 s" in text
 
 
 def test_nothing_is_fetched_from_elsewhere(written):
