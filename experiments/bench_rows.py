@@ -61,7 +61,8 @@ def at_most(case: str, value: float, unit: str, bar: float, against: str = "") -
 def report(rows: Iterable[Row | str], clock: Clock, target: Path | None) -> list[Row]:
     """Show the rows as they come, write them to `target` as JSON, and return them.
 
-    Text among the rows says what is measured now; a terminal shows it below the table.
+    Text among the rows says what is measured now; a terminal shows it below the table. Where the
+    table goes elsewhere, standard error tells each figure as it comes.
     """
     console = Console() if sys.stdout.isatty() else Console(width=120)
     table = Table("case", "value", "unit", "bar", "", "against", box=None, header_style="dim")
@@ -74,6 +75,8 @@ def report(rows: Iterable[Row | str], clock: Clock, target: Path | None) -> list
             found.append(row)
             bar = "" if row.bar is None else f"{row.bar:,.10g}"
             verdict = "" if row.bar is None else ("ok" if row.ok else "MISSED")
+            if not console.is_terminal:  # the table comes at the end, maybe in an hour
+                print(row.case, amount(row.value), row.unit, verdict, file=sys.stderr, flush=True)
             table.add_row(row.case, amount(row.value), row.unit, bar, verdict, row.against)
             live.update(table, refresh=True)
     console.print(f"\nBy {clock.name}; this process had {clock.share():.0%} of a processor.")

@@ -10,6 +10,8 @@ import numpy as np
 
 from placement.optimal.problem import BoolArray, FloatArray, IntArray
 
+REDUCED_COST = 1e-5  # above it a column is not in the basis; GLOP's tolerance is 1e-6
+
 
 @dataclass(frozen=True)
 class MasterSolution:
@@ -53,6 +55,9 @@ class Master:
         self._forbidden: set[int] = set()
         self._known: set[tuple[int, bytes]] = set()
         self._stored: IntArray = np.zeros((256, len(counts)), dtype=np.int64)
+        self._costs: list[float] = []
+        self._group_of: list[int] = []
+        self._duals, self._group_duals = np.zeros(len(counts)), np.zeros(len(limits))
 
     @property
     def patterns(self) -> IntArray:
@@ -78,12 +83,15 @@ class Master:
                 self._stored = np.vstack([self._stored, np.zeros_like(self._stored)])
             self._stored[len(self._columns)] = pattern
             self._columns.append(column)
+            self._costs.append(cost)
+            self._group_of.append(group)
         return len(self._columns) - before
 
     def reprice(self, columns: Iterable[int], cost: float) -> None:
         """Change what the columns of these numbers cost."""
         for j in columns:
             self._objective.SetCoefficient(self._columns[j], cost)
+            self._costs[j] = cost
 
     def add_exchanges(self, pairs: IntArray) -> None:
         """For each (i, j) of `pairs`, let an item i stand for an item j that needs no more room.
@@ -118,8 +126,17 @@ class Master:
         self._forbidden = set(np.flatnonzero(~allowed).tolist())
 
     def amounts(self) -> FloatArray:
-        """(patterns,) how often the optimum last found uses each pattern."""
-        return np.array([column.solution_value() for column in self._columns])
+        """(patterns,) how often the optimum last found uses each pattern.
+
+        GLOP is asked only for those that cost no more than their duals: the others are at zero,
+        and asking takes longer than solving where there are thousands.
+        """
+        prices = self._group_duals[self._group_of]
+        reduced = np.array(self._costs) - self.patterns @ self._duals - prices
+        result = np.zeros(len(self._columns))
+        for j in np.flatnonzero(reduced < REDUCED_COST).tolist():
+            result[j] = self._columns[j].solution_value()
+        return result
 
     def solve(self, *, amounts: bool = True) -> MasterSolution | None:
         """The optimum; None if GLOP finds none (infeasible, or numerical trouble).
@@ -129,10 +146,13 @@ class Master:
         status = self._solver.Solve()
         if status != self._solver.OPTIMAL:
             return None
-        duals = np.array([row.dual_value() for row in self._rows])
+        self._duals = np.array([row.dual_value() for row in self._rows])
+        self._group_duals = np.array(
+            [0.0 if row is None else row.dual_value() for row in self._groups]
+        )
         return MasterSolution(
             self._objective.Value(),
             self.amounts() if amounts else np.zeros(0),
-            np.maximum(duals, 0.0),
-            np.array([0.0 if row is None else -row.dual_value() for row in self._groups]),
+            np.maximum(self._duals, 0.0),
+            -self._group_duals,
         )
