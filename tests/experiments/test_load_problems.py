@@ -116,6 +116,13 @@ WRONG = [
         "wbe.json: No such file",
     ),
     ("no calibration", ("models",), {"calibration": "c.json"}, "models.calibration", "no file c.j"),
+    (
+        "a setting that is no duration",
+        ("settings",),
+        {"random": {"web": {"at": "soon"}}},
+        "settings.random.web.at",
+        "expected a duration such as",
+    ),
     # Names.
     (
         "instance type",
