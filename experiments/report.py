@@ -101,7 +101,9 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         ("Services", services),
         (
             "Jobs",
-            f"{count(submitted)} tasks submitted ({', '.join(w.name for w in scenario.workload)})",
+            f"{count(submitted)} tasks submitted ({', '.join(w.name for w in scenario.workload)})"
+            if scenario.workload
+            else "none",
         ),
         ("Time", f"{duration(scenario.duration / 1000)} simulated, seed {scenario.seed}"),
         ("How long things take", _models(scenario.models)),
