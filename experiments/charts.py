@@ -70,12 +70,16 @@ def nice_axis(high: float, unit: str = "", steps: int = 5, *, whole: bool = Fals
     return Axis(0, max(count * step, high), ticks)
 
 
+_UNITS = ((1440, "d"), (60, "h"), (1, "min"))  # in minutes, the longest first
+
+
 def minutes_axis(high: float) -> Axis:
-    """Minutes of simulated time, ending where the run ends."""
-    axis = nice_axis(max(high, 1e-3), steps=7)
-    ticks = [(at, text) for at, text in axis.ticks if at <= high]
+    """Minutes of simulated time, ending where the run ends; of long runs in hours or days."""
+    size, unit = next(each for each in _UNITS if high >= 3 * each[0] or each[0] == 1)
+    axis = nice_axis(max(high / size, 1e-3), steps=7)
+    ticks = [(at * size, text) for at, text in axis.ticks if at * size <= high]
     # The unit stands at the first tick, where there is room for it on a phone too.
-    return Axis(0, max(high, 1e-3), [(0, "0 min"), *ticks[1:]])
+    return Axis(0, max(high, 1e-3), [(0, f"0 {unit}"), *ticks[1:]])
 
 
 def waits_axis(low: float, high: float) -> Axis:

@@ -35,7 +35,7 @@ _LEGEND = (
     "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
     "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
     "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
-    "still without a place at the end, services' that do not run then included. lost: tasks that "
+    "still without a place at the end, those that services lack then included. lost: tasks that "
     "died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
     "of the loss until services had all their tasks back."
 )
@@ -61,6 +61,8 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
         for columns in (*parts, CAPACITY) if has_capacity(members) else parts:
             console.print(_table(members, columns))
         console.print(_refused(members), style="dim")
+        if failed := _failed(members):
+            console.print(failed, style="red")
         console.print(_least(members), style="dim")
     legend = f"{_LEGEND} {_CAPACITY_LEGEND}" if has_capacity(results) else _LEGEND
     console.print(f"\n{legend}", style="dim", highlight=False)
@@ -96,6 +98,16 @@ def _refused(results: Sequence[RunResult]) -> Text:
             by_reason.setdefault(short_reason(reason), []).append(entry)
     lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
     return Text("\n".join(lines) or "nothing was refused")
+
+
+def _failed(results: Sequence[RunResult]) -> Text:
+    """Whose deployments failed: by service, then by strategy; nothing where none did."""
+    by_service: dict[str, list[str]] = {}
+    for result in results:
+        for service, times in result.failed_deployments.items():
+            by_service.setdefault(service, []).append(f"{result.run.strategy} {count(times)}")
+    lines = [f"deployments of {name} failed: {', '.join(who)}" for name, who in by_service.items()]
+    return Text("\n".join(lines))
 
 
 def _least(results: Sequence[RunResult]) -> Text:

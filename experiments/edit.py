@@ -49,7 +49,7 @@ def launch_instances_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan launch-instances`."""
     _file_argument(parser)
     parser.add_argument("type", help="an EC2 instance type, such as m5.large")
-    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--count", type=int, required=True, help="how many")
     parser.add_argument("--zones", required=True, help="dealt over in turn: us-east-1a,us-east-1b")
     parser.set_defaults(command=launch_instances)
 

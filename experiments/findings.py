@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.formats import (
@@ -68,6 +68,30 @@ def _alike(ranked: Sequence[tuple[float, str]]) -> bool:
     return ranked[-1][0] - ranked[0][0] <= ALIKE * max(ranked[-1][0], 1e-12)
 
 
+def _ends(
+    ranked: Sequence[tuple[float, str]], text: Callable[[Number], str]
+) -> tuple[list[str], list[str]]:
+    """Who has the least and who the most, each with all whose value reads the same."""
+    low, high = text(ranked[0][0]), text(ranked[-1][0])
+    return (
+        [name for value, name in ranked if text(value) == low],
+        [name for value, name in ranked if text(value) == high],
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _among(names: Sequence[str], values: Mapping[str, float], text: Callable[[Number], str]) -> str:
+    """The value of some strategies: one where they read alike, else `4.5–6.4`."""
+    found = sorted(values[name] for name in names)
+    low, high = text(found[0]), text(found[-1])
+    return low if low == high else f"{low}\N{EN DASH}{high}"
+
+
 def _span(group: Group, metric: str, text: Callable[[Number], str]) -> str:
     """`4.5–6.4 min`, or one value where all read alike."""
     ranked = _ranked(group, metric)
@@ -95,22 +119,26 @@ def _instances(group: Group, where: str) -> Finding:
         return Finding(
             title, f"{where}, all strategies kept about as many busy: {span} of {fleet}."
         )
-    (least, first), (most, last) = busy[0], busy[-1]
+    least, most = busy[0][0], busy[-1][0]
+    first, last = _ends(busy, tenths)
     gap = {name: value for value, name in _ranked(group, "dollars_busy_gap_pct")}
     proven = (
         f" No placement whatever could have paid for less than "
-        f"${_span(group, 'dollars_busy_least', dollars)}: {first} may have given away "
-        f"{gap[first]:.0f} %, {last} {gap[last]:.0f} %."
+        f"${_span(group, 'dollars_busy_least', dollars)}: {_names(first)} may have given "
+        f"away {_among(first, gap, count)} %, {_names(last)} "
+        f"{_among(last, gap, count)} %."
         if gap
         else ""
     )
     price = {name: value for value, name in paid}
-    saved = 100 * (1 - price[first] / price[last]) if price[last] else 0.0
+    low, high = price[first[0]], price[last[-1]]
+    saved = 100 * (1 - low / high) if high else 0.0
     return Finding(
         title,
-        f"{where}, {first} kept the fewest instances busy: {tenths(least)} of {fleet} on average, "
-        f"against {tenths(most)} under {last}. Were only busy instances paid for, that would "
-        f"be ${dollars(price[first])} against ${dollars(price[last])} ({saved:.0f} % less); "
+        f"{where}, {_names(first)} kept the fewest instances busy: {tenths(least)} of {fleet} on "
+        f"average, against {tenths(most)} under {_names(last)}. Were only busy instances paid for, "
+        f"that would be ${_among(first, price, dollars)} against ${_among(last, price, dollars)} "
+        f"({saved:.0f} % less); "
         f"{_whole(group)}." + proven,
     )
 
@@ -118,10 +146,11 @@ def _instances(group: Group, where: str) -> Finding:
 def _whole(group: Group) -> str:
     """What the whole fleet costs: with capacity providers that depends on the run."""
     ranked = _ranked(group, "dollars")
-    (least, first), (most, last) = ranked[0], ranked[-1]
+    least, most = dollars(ranked[0][0]), dollars(ranked[-1][0])
     if least == most:
-        return f"the whole fleet costs ${dollars(least)} whatever the strategy"
-    return f"all that was up costs ${dollars(least)} under {first}, ${dollars(most)} under {last}"
+        return f"the whole fleet costs ${least} whatever the strategy"
+    first, last = (_names(names) for names in _ends(ranked, dollars))
+    return f"all that was up costs ${least} under {first}, ${most} under {last}"
 
 
 def _waits(group: Group, where: str) -> Finding | None:
@@ -130,7 +159,8 @@ def _waits(group: Group, where: str) -> Finding | None:
     if not ranked:
         return None
     half = _span(group, "wait_p50_s", roughly)
-    (short, first), (long, last) = ranked[0], ranked[-1]
+    short, long = ranked[0][0], ranked[-1][0]
+    first, last = (_names(names) for names in _ends(ranked, roughly))
     if _alike(ranked):
         text = f"{where}, 99 of 100 tasks that started were running within {roughly(long)}"
         whoever = ", whatever the strategy" if len(ranked) > 1 else ""
@@ -163,7 +193,8 @@ def _fault(calm: Group, struck: Group, layout: str) -> Finding:
     text += f", and {_left(struck)} when the run ended"
     ranked = _ranked(struck, "lost")
     if ranked and not _alike(ranked):
-        text += f"; {ranked[0][1]} lost the fewest tasks, {ranked[-1][1]} the most"
+        first, last = (_names(names) for names in _ends(ranked, count))
+        text += f"; {first} lost the fewest tasks, {last} the most"
     return Finding(
         f"What “{name}” did" + (f" in layout “{layout}”" if layout else ""),
         text + ".",

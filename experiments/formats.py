@@ -150,6 +150,9 @@ LOSS = (
 )
 
 
+DEPLOYMENTS = (Column("deployments_failed", "failed", "deployments failed", count),)
+
+
 def groups(results: Sequence[RunResult]) -> dict[tuple[str, str], list[RunResult]]:
     """Runs by layout and faults, in the order in which they come."""
     found: dict[tuple[str, str], list[RunResult]] = {}

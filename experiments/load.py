@@ -15,10 +15,11 @@ from experiments.calibration import read_calibration
 from experiments.catalogue import instance_types
 from experiments.own_strategies import Problems, load_strategies, strategies_of
 from experiments.shape_problems import shape_problems
+from experiments.sound_part import sound_part
 from experiments.workloads import WORKLOADS
 from placement.errors import SpecError
 from placement.model import TaskDefinition
-from placement.scenario import Scenario
+from placement.scenario import Scenario, WorkloadTable
 from placement.scenario_checks import scenario_problems
 from placement.scenario_fleet import unknown
 from placement.strategies import STRATEGIES, StrategyFactory
@@ -65,18 +66,18 @@ def load_scenario(
     types = document.setdefault("instance_types", {})
     if isinstance(types, dict):
         document["instance_types"] = {**instance_types(), **types}
-    try:
-        scenario = Scenario.model_validate(document)
-    except ValidationError as error:
-        problems += [(f"{path}: {at}", what) for at, what in shape_problems(error, Scenario)]
-    else:
-        registry = {**STRATEGIES, **own}
-        found = scenario_problems(scenario, registry, definitions)
-        problems += [(f"{path}: {place}", what) for place, what in found]
-        problems += _workload_problems(scenario, path)
+    part = sound_part(document)
+    problems += [(f"{path}: {place}", what) for place, what in part.problems]
+    registry = {**STRATEGIES, **own}
+    found = scenario_problems(part.scenario, registry, definitions, part.incomplete)
+    problems += [(f"{path}: {part.place(place)}", what) for place, what in found]
+    for index, table in enumerate(part.scenario.workload):
+        place = part.place(f"workload[{index}]")
+        whole = not any(at.startswith(f"{place}.") for at, _ in part.problems)
+        problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
         raise SpecError(problems)
-    return Loaded(_tidied(scenario, definitions), path, own)
+    return Loaded(_tidied(part.scenario, definitions), path, own)
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
@@ -114,9 +115,10 @@ def _task_definitions(
         try:
             if isinstance(value, str):
                 file = path.parent / value
+                place = f"{path}: task_definitions.{name}"
                 # An empty table stands in for what cannot be read, so that the shape is right.
                 tables[name] = {}
-                content = tables[name] = _read_json(file)
+                content = tables[name] = _read_json(file, place)
                 sound[name] = parse_task_definition(content, str(file))
             elif isinstance(value, dict):
                 sound[name] = parse_task_definition(value, f"{path}: task_definitions.{name}")
@@ -125,11 +127,14 @@ def _task_definitions(
     return sound
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path, place: str = "") -> dict[str, Any]:
+    """The object in a file; `place` is where a scenario names it, if one does."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpecError([(str(file), error.strerror or str(error))]) from error
+        what = error.strerror or str(error)
+        problem = (place, f"{file}: {what}") if place else (str(file), what)
+        raise SpecError([problem]) from error
     except (ValueError, RecursionError) as error:
         raise SpecError([(str(file), f"not valid JSON: {error}")]) from error
     if not isinstance(document, dict):
@@ -152,8 +157,12 @@ def _calibrate(document: dict[str, Any], path: Path, problems: Problems) -> None
     models = document.get("models")
     if not isinstance(models, dict) or not isinstance(models.get("calibration"), str):
         return
+    file = path.parent / models["calibration"]
+    if not file.is_file():
+        problems.append((f"{path}: models.calibration", f"no file {file}"))
+        return
     try:
-        found = read_calibration(path.parent / models["calibration"])
+        found = read_calibration(file)
     except SpecError as error:
         problems += error.problems
         return
@@ -180,24 +189,27 @@ def _tables(document: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str,
             yield index, table
 
 
-def _workload_problems(scenario: Scenario, path: Path) -> Problems:
+def _workload_problems(table: WorkloadTable, place: str, whole: bool) -> Problems:
+    """What its kind finds wrong; its options alone where it is not whole, as others lack then."""
+    if table.kind not in WORKLOADS:
+        return [(f"{place}.kind", unknown("kind", table.kind, WORKLOADS))]
+    kind = WORKLOADS[table.kind]
     problems: Problems = []
-    for index, table in enumerate(scenario.workload):
-        place = f"{path}: workload[{index}]"
-        if table.kind not in WORKLOADS:
-            problems.append((f"{place}.kind", unknown("kind", table.kind, WORKLOADS)))
-            continue
-        if table.file is not None and not Path(table.file).is_file():
-            continue  # said already
-        try:
-            WORKLOADS[table.kind](table)
-        except ValidationError as error:
-            found = shape_problems(error, None)
-            problems += [(f"{place}.options.{at}", what) for at, what in found]
-        except SpecError as error:
-            problems += error.problems
-        except OSError as error:
-            problems.append((f"{place}.file", f"{table.file}: {error.strerror}"))
-        except ValueError as error:
-            problems.append((place, str(error)))
+    try:
+        kind.options.model_validate(table.options)
+    except ValidationError as error:
+        found = shape_problems(error, kind.options)
+        problems += [(f"{place}.options.{at}" if at else f"{place}.options", w) for at, w in found]
+    if not whole or (table.file is not None and not Path(table.file).is_file()):
+        return problems  # said already
+    try:
+        kind(table)
+    except ValidationError:
+        pass  # its options: said above
+    except SpecError as error:
+        problems += error.problems
+    except OSError as error:
+        problems.append((f"{place}.file", f"{table.file}: {error.strerror}"))
+    except ValueError as error:
+        problems.append((place, str(error)))
     return problems

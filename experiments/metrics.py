@@ -165,7 +165,7 @@ METRICS: Mapping[str, Metric] = {
         lambda r: r.totals.waiting + r.services_lack,
         "",
         "less",
-        "tasks without a place, or that services lack, at the end",
+        "tasks without a place at the end, those that services lack included",
     ),
     "refusals": Metric(
         lambda r: r.refusals.total(), "", "less", "placements refused, each attempt counted"
@@ -189,6 +189,12 @@ METRICS: Mapping[str, Metric] = {
         "",
         "less",
         "running tasks of services stopped to be replaced, by a deployment, a drain or rebalancing",
+    ),
+    "deployments_failed": Metric(
+        lambda r: r.services_log.failed_deployments.total(),
+        "",
+        "less",
+        "deployments that a circuit breaker ended",
     ),
     "cpu_stranded_pct": Metric(
         _left("stranded_mean", CPU), "%", "less", "CPU free where memory is too short for a task"

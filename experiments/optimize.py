@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from experiments.argument_types import amount
 from experiments.load import load_scenario
-from experiments.repack import repack, repack_arguments
+from experiments.repack import check_no_repack, repack, repack_arguments
 from placement.errors import SpecError
 from placement.optimal.answer import Answer
 from placement.optimal.formats import parse_bpp, parse_vbp
@@ -40,7 +40,7 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="limit in units of work: such runs repeat exactly",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the search (0)")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument("--out", type=Path, help="folder for answer, plan and a plot of progress")
     parser.add_argument("--layout", help="layout of the scenario (default: its first)")
@@ -60,6 +60,8 @@ def command(arguments: argparse.Namespace) -> int:
     """Solve and print; Ctrl-C prints the best found so far with its bound."""
     if (arguments.scenario is None) == (arguments.bpp is None):
         raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    if arguments.bpp is not None or arguments.goal != "repack":
+        check_no_repack(arguments)
     if arguments.bpp is not None:
         return _packing_file(arguments)
     from experiments.optimize_report import LiveProgress, print_answer, write_answer

@@ -34,7 +34,13 @@ _OVER_TIME = (
         "instances that hold a task; the grey area is the registered fleet",
         "present",
     ),
-    ("Tasks without a place", "waiting", "submitted, and waiting for room; no service tasks", ""),
+    (
+        "Tasks without a place",
+        "waiting",
+        "submitted, and waiting for room or PROVISIONING, and what services lack of their desired "
+        "count; at the end as many as “no place at end” in the tables",
+        "",
+    ),
 )
 
 

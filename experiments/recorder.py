@@ -43,10 +43,11 @@ from placement.taskdef import TaskOverride, task_resources
 class Recorder:
     """Call it with every round, then `finish`.
 
-    `samples` holds (ms, Totals fields) every `step_ms`; `frames` the fill of every instance, the
-    larger of its CPU and memory shares in percent (255: not there), every `frame_ms`, and
-    `leftovers` what is free then. `waits_ms`: submission to RUNNING of workloads' tasks;
-    `starts_ms`: from the command that places a task to RUNNING, of all tasks.
+    `samples` holds (ms, Totals fields) every `step_ms`, in which `waiting` counts what services
+    lack as well; `frames` the fill of every instance, the larger of its CPU and memory shares in
+    percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
+    submission to RUNNING of workloads' tasks; `starts_ms`: from the command that places a task to
+    RUNNING, of all tasks.
     """
 
     step_ms: int = 10_000
@@ -79,6 +80,7 @@ class Recorder:
         self._resources: dict[int, tuple[tuple[str, int], ...]] = {}
         self._kinds: Counter[Demand] = Counter()
         self._demands: dict[tuple[object, ...], Demand] = {}
+        self._services: list[OwnerRecord] = []
         self._of_services: set[int] = set()  # tasks of services that waited
         self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
@@ -136,8 +138,11 @@ class Recorder:
 
     def _sample_until(self, now_ms: int) -> None:
         """Samples and frames of the times before `now_ms`, when things were as they are now."""
+        if self._next_sample < now_ms:
+            waiting = self.totals.waiting + self.services_lack
+            totals = replace(self.totals, waiting=waiting)
+            values = [getattr(totals, name) for name in SAMPLE_FIELDS]
         while self._next_sample < now_ms:
-            values = (getattr(self.totals, name) for name in SAMPLE_FIELDS)
             self.samples.append((self._next_sample, *values))
             self._next_sample += self.step_ms
         if self._next_frame >= now_ms:
@@ -234,9 +239,11 @@ class Recorder:
         self.totals.waiting += count
 
     def _service(self, event: m.CreateService) -> None:
-        self.owners[event.service] = OwnerRecord(
+        owner = OwnerRecord(
             event.service, True, self.now_ms, event.desired_count, settled_ms=self.now_ms
         )
+        self.owners[event.service] = owner
+        self._services.append(owner)
 
     def _update_service(self, event: m.UpdateService) -> None:
         owner = self.owners[event.service]
@@ -256,6 +263,7 @@ class Recorder:
         if command.service is None:
             self.totals.waiting -= len(command.tasks)
         self.totals.pending += len(command.tasks)
+        self.owners[key].placed += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
             self._tasks[task] = TaskRecord(key, number, kind, self.now_ms)
             self._on.setdefault(number, set()).add(task)
@@ -326,9 +334,10 @@ class Recorder:
             self.amounts.held[name][gone.instance] -= amount
         self.totals.cpu_used -= gone.kind[0][1]
         self.totals.memory_used -= gone.kind[1][1]
+        owner = self.owners[gone.owner]
+        owner.placed -= 1
         if gone.running:
             self.totals.running -= 1
-            owner = self.owners[gone.owner]
             owner.settle(self.now_ms)
             owner.running -= 1
         else:
@@ -361,9 +370,9 @@ class Recorder:
 
     def services(self) -> list[OwnerRecord]:
         """The services created so far."""
-        return [owner for owner in self.owners.values() if owner.is_service]
+        return self._services
 
     @property
     def services_lack(self) -> int:
-        """Tasks that services want now and that do not run."""
-        return sum(max(0, owner.wanted - owner.running) for owner in self.services())
+        """Tasks that services want now and that have no place: not even one to start on."""
+        return sum(max(0, owner.wanted - owner.placed) for owner in self._services)

@@ -62,7 +62,10 @@ class Amounts:
 
 @dataclass(slots=True)
 class OwnerRecord:
-    """A request or a service: what it asked for and what became of it."""
+    """A request or a service: what it asked for and what became of it.
+
+    `placed` of its tasks have an instance, running or not.
+    """
 
     name: str
     is_service: bool
@@ -73,6 +76,7 @@ class OwnerRecord:
     owed: int = 0
     short_ms: int = 0
     settled_ms: int = 0
+    placed: int = 0
 
     def settle(self, now_ms: int) -> None:
         """Book the time since the last change as short, if it was; call before each change."""

@@ -38,10 +38,23 @@ def repack_arguments(parser: Any) -> None:
         metavar="USD",
         help="free what is worth it: what a move costs, against --hours of the freed instance",
     )
-    parser.add_argument("--hours", type=amount, default=1.0, help="a freed instance stays (1)")
+    parser.add_argument("--hours", type=amount, metavar="H", help="a freed instance stays (1)")
     parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
     parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
     parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
+
+
+def check_no_repack(arguments: argparse.Namespace) -> None:
+    """For other goals. Raises SpecError naming every argument that is for this one alone."""
+    given = vars(arguments)
+    names = ("free", "waiting", "move_cost", "hours", "at", "journal", "strategy")
+    problems = [
+        (f"--{name.replace('_', '-')}", "is for --goal repack alone")
+        for name in names
+        if given[name] not in (None, False)
+    ]
+    if problems:
+        raise SpecError(problems)
 
 
 def repack(
@@ -67,7 +80,8 @@ def repack(
     state = RepackState(scheduler.engine, running)
     if arguments.move_cost is None:
         return free_instances(state, arguments.free, limits, progress)
-    price = np.rint(np.array(prices) * arguments.hours).astype(np.int64)
+    hours = 1.0 if arguments.hours is None else arguments.hours
+    price = np.rint(np.array(prices) * hours).astype(np.int64)
     return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
 
 
@@ -77,11 +91,13 @@ def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, li
     at_ms = arguments.at
     if arguments.journal is not None:
         header, entries = read_journal_file(arguments.journal)
+        _check_at(at_ms, max((entry.now_ms for entry in entries), default=0))
         rounds = list(takewhile(lambda r: at_ms is None or r.now_ms <= at_ms, entries))
         own = load_strategies(header.strategies, loaded.path.parent)
         scheduler = Scheduler(header.config, {**STRATEGIES, **own})
         replay(scheduler, rounds)
     else:
+        _check_at(at_ms, loaded.scenario.duration)
         runs = list(loaded.scenario.runs())
         run = next((r for r in runs if arguments.strategy in (None, r.strategy)), None)
         if run is None:
@@ -96,6 +112,11 @@ def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, li
             if isinstance(event, InstanceRegistered):
                 prices[event.instance] = event.price_microusd_hour
     return scheduler, prices
+
+
+def _check_at(at_ms: int | None, end_ms: int) -> None:
+    if at_ms is not None and at_ms > end_ms:
+        raise SpecError([("--at", f"{at_ms} ms is after the end of the run, {end_ms} ms")])
 
 
 @plan_json.register

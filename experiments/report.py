@@ -15,6 +15,7 @@ from experiments.charts import COLOURS
 from experiments.findings import findings
 from experiments.formats import (
     CAPACITY,
+    DEPLOYMENTS,
     LEAST,
     LOSS,
     USE,
@@ -32,6 +33,8 @@ from experiments.results import GONE, fills
 from experiments.simulate import RunResult
 from placement.scenario import Scenario
 from placement.scenario_capacity import CapacityProviderTable
+from placement.scenario_fields import Distribution
+from placement.scenario_models import Models
 
 Group = Sequence[RunResult]
 PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
@@ -98,9 +101,12 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         ("Services", services),
         (
             "Jobs",
-            f"{count(submitted)} tasks submitted ({', '.join(w.name for w in scenario.workload)})",
+            f"{count(submitted)} tasks submitted ({', '.join(w.name for w in scenario.workload)})"
+            if scenario.workload
+            else "none",
         ),
         ("Time", f"{duration(scenario.duration / 1000)} simulated, seed {scenario.seed}"),
+        ("How long things take", _models(scenario.models)),
     ]
     short = [
         f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
@@ -134,6 +140,22 @@ def _provider(table: CapacityProviderTable) -> str:
         f"{table.min_size} to {table.max_size} of {', '.join(table.instance_types)} in "
         f"{len(table.zones)} zones, {table.market}, {scaling}, {kept}"
     )
+
+
+def _models(models: Models) -> str:
+    boot = f"instances boot in {_takes(models.boot)}"
+    if models.boot == Distribution(mean=0):
+        boot += " (they register as they are launched, since nothing else is said of it)"
+    return f"{boot}, tasks start in {_takes(models.start)} and stop in {_takes(models.stop)}"
+
+
+def _takes(time: Distribution) -> str:
+    if time.distribution == "empirical":
+        return f"one of {len(time.samples)} measured times"
+    if time.distribution == "lognormal":
+        return f"{duration((time.median or 0) / 1000)} (median)"
+    mean = duration((time.mean or 0) / 1000)
+    return mean if time.distribution == "constant" else f"{mean} (mean)"
 
 
 def _fields(changes: Mapping[str, Any]) -> str:
@@ -176,6 +198,7 @@ def _words(fault: Any) -> str:
 
 def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dict[str, Any]:
     lost = any(result.metrics["lost"] for result in members)
+    failed = any(result.metrics["deployments_failed"] for result in members)
     known = not any(is_missing(result.metrics[LEAST[0].metric]) for result in members)
     return {
         "title": title_of(scenario, members[0].run.layout, members[0].run.faults),
@@ -183,7 +206,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
             _part("Use of the fleet", USE, members, index),
             _part(
                 "Waiting" + (" and loss" if lost else ""),
-                WAITING + LOSS[: 3 * lost],
+                WAITING + LOSS[: 3 * lost] + DEPLOYMENTS[: 1 * failed],
                 members,
                 index,
             ),

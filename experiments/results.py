@@ -53,6 +53,7 @@ SERVICE_COLUMNS = (
     "at_desired_pct",
     "at_minimum_pct",
     "migrations",
+    "deployments_failed",
 )
 GONE = 255
 
@@ -74,8 +75,10 @@ def load_results(folder: Path | str) -> Results:
     """What `stowplan simulate --out FOLDER` wrote.
 
     Raises:
-        SpecError: names every table that is missing or cannot be read.
+        SpecError: no such folder, or every table that is missing or cannot be read.
     """
+    if not Path(folder).is_dir():
+        raise SpecError([(str(folder), "no such folder; `stowplan simulate --out` writes one")])
     frames, problems = {}, []
     for name in Results.__dataclass_fields__:
         path = Path(folder) / f"{name}.parquet"
@@ -180,6 +183,7 @@ def services_frame(results: Sequence[RunResult]) -> pd.DataFrame:
                 "at_desired_pct": 100 * up.at_desired_ms / max(1, watched_ms),
                 "at_minimum_pct": 100 * up.at_floor_ms / max(1, watched_ms),
                 "migrations": 0 if zone else result.migrations.get(service, 0),
+                "deployments_failed": 0 if zone else result.failed_deployments.get(service, 0),
             }
             rows.append({**keys_of(result), **values})
     return pd.DataFrame(rows, columns=list(SERVICE_COLUMNS))

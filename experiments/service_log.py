@@ -12,6 +12,7 @@ from typing import Any
 
 from placement import messages as m
 from placement.model import AVAILABILITY_ZONE, TaskStatus
+from placement.service_events import DEPLOYMENT_FAILED
 
 
 @dataclass(slots=True)
@@ -49,10 +50,12 @@ class ServiceLog:
     share, rounded down, of what the service is held to, over all zones that ever had an instance.
     `migrations`: by service, RUNNING tasks that ECS stopped to replace them by others: of another
     deployment, off a draining instance, or for the balance of zones. Scale-in is none.
+    `failed_deployments`: by service, deployments that its circuit breaker has ended.
     """
 
     up: dict[tuple[str, str], UpTime] = field(default_factory=dict)
     migrations: Counter[str] = field(default_factory=Counter)
+    failed_deployments: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._services: dict[str, m.CreateService] = {}
@@ -73,6 +76,7 @@ class ServiceLog:
             m.StartTasks: self._start,
             m.StopTasks: self._stop,
             m.TasksChanged: self._changed,
+            m.ServiceEvent: self._said,
         }
 
     def __call__(self, entry: m.Round, accepted: Iterable[m.Event] | None = None) -> None:
@@ -162,6 +166,9 @@ class ServiceLog:
             up = self.up[task.service, zone]
             up.settle(self._now_ms)
             up.running += change
+
+    def _said(self, notice: m.ServiceEvent) -> None:
+        self.failed_deployments[notice.service] += f") {DEPLOYMENT_FAILED}:" in notice.text
 
     def _stop(self, command: m.StopTasks) -> None:
         for number in command.tasks:

@@ -39,7 +39,8 @@ class RunResult:
     was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
     tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
-    service how many running tasks were replaced; `usage` is what ran when; `points` are those of
+    service how many running tasks were replaced, `failed_deployments` how many deployments failed;
+    `usage` is what ran when; `points` are those of
     CapacityProviderReservation, with POINT_FIELDS."""
 
     run: Run
@@ -53,6 +54,7 @@ class RunResult:
     leftovers: list[Leftover] = field(default_factory=list)
     services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
     migrations: Mapping[str, int] = field(default_factory=dict)
+    failed_deployments: Mapping[str, int] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
@@ -123,6 +125,7 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
         recorder.leftovers,
         recorder.services_log.up,
         recorder.services_log.migrations,
+        +recorder.services_log.failed_deployments,
         recorder.capacity.points,
     )
 

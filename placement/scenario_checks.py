@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from placement.capacity_problems import capacity_problems
 from placement.constraints import CONSTRAINTS
@@ -10,9 +10,17 @@ from placement.errors import PlacementError
 from placement.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
 from placement.model import PlacementConstraint, PlacementStrategy, TaskDefinition, TaskKind
 from placement.query import parse_query
-from placement.scenario import Fault, Scenario, ServiceTable, WorkloadTable
+from placement.scenario import (
+    DeployStep,
+    Fault,
+    ScaleStep,
+    Scenario,
+    ServiceTable,
+    WorkloadTable,
+)
 from placement.scenario_autoscaling import autoscaling_problems
 from placement.scenario_container_checks import container_problems
+from placement.scenario_fields import own_strategy, parse_strategy
 from placement.scenario_fleet import Fleet, did_you_mean, unknown
 from placement.scenario_settings import settings_problems
 from placement.strategies import StrategyFactory
@@ -27,6 +35,9 @@ _NEEDS_NO_INSTANCES = (
     "api-throttling",
     "scheduler-restart",
 )
+# Fields of a scenario that say what instances there are, and those whose names others use.
+_FLEET = frozenset({"fleet", "capacity_provider", "instance_types"})
+_PARTS = frozenset({"service", "workload"})
 _Tables = list[tuple[str, ServiceTable | WorkloadTable]]
 
 
@@ -34,33 +45,47 @@ def scenario_problems(
     scenario: Scenario,
     strategies: Mapping[str, StrategyFactory],
     definitions: Mapping[str, TaskDefinition],
+    incomplete: Set[str] = frozenset(),
 ) -> list[Problem]:
     """Every (place, what) that is wrong with a well-formed scenario; empty where nothing is.
 
     Args:
         strategies: the registry for its chains.
         definitions: its task definitions by their names there, without those that do not parse.
+        incomplete: fields of the scenario that lack something, since that had a wrong shape; what
+            may refer to it is not checked.
     """
     tables: _Tables = [(f"service[{i}]", table) for i, table in enumerate(scenario.service)]
     tables += [(f"workload[{i}]", table) for i, table in enumerate(scenario.workload)]
-    if not scenario.fleet and not scenario.capacity_provider:
-        return [("fleet", "no instances: give a fleet, or a capacity provider that launches some")]
-    fleet = Fleet(scenario)
-    return [
-        *_instance_types(scenario),
-        *capacity_problems(scenario),
-        *settings_problems(scenario),
-        *_names(scenario, tables),
-        *_scales(scenario),
-        *_deploys(scenario),
-        *_autoscaling(scenario),
-        *_chains(scenario, tables, strategies, fleet),
-        *_constraints(scenario, tables, fleet),
-        *_faults(scenario, fleet),
-        *container_problems(scenario, definitions),
-        *_demands(scenario, tables, definitions, fleet),
-        *_optimize(scenario, tables),
-    ]
+    problems: list[Problem] = []
+    whole = incomplete.isdisjoint(_FLEET)
+    if whole and not scenario.fleet and not scenario.capacity_provider:
+        whole = False
+        what = "no instances: give a fleet, or a capacity provider that launches some"
+        problems.append(("fleet", what))
+    fleet = Fleet(scenario, whole)
+    # What each refers to, beside what knows by itself that it is incomplete: the fleet.
+    checks: tuple[tuple[Set[str], Iterator[Problem]], ...] = (
+        ({"instance_types"}, _instance_types(scenario)),
+        (_FLEET, capacity_problems(scenario)),
+        ({"strategies", "capacity_provider", *_PARTS}, settings_problems(scenario)),
+        (frozenset(), _names(scenario, tables)),
+        ({"task_definitions"}, _task_definitions(scenario, tables)),
+        (_PARTS, _layouts(scenario, tables)),
+        (frozenset(), _updates(scenario)),
+        (frozenset(), _too_late(scenario)),
+        (frozenset(), _autoscaling(scenario)),
+        (frozenset(), _chains(scenario, tables, strategies, fleet)),
+        (frozenset(), _constraints(scenario, tables, fleet)),
+        ({"task_definitions", "images"}, _faults(scenario, fleet)),
+        ({"task_definitions", "images"}, container_problems(scenario, definitions)),
+        (frozenset(), _demands(scenario, tables, definitions, fleet)),
+        ({"instance_types", *_PARTS}, _optimize(scenario, tables)),
+    )
+    for refers_to, found in checks:
+        if incomplete.isdisjoint(refers_to):
+            problems += found
+    return problems
 
 
 def _instance_types(scenario: Scenario) -> Iterator[Problem]:
@@ -95,21 +120,10 @@ def _optimize(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
 
 
 def _names(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
-    """Names are given once, and those that others refer to exist."""
+    """Names are given once."""
     groups = [(f"fleet[{i}].name", group.name) for i, group in enumerate(scenario.fleet)]
     yield from _taken(groups)
     yield from _taken([(f"{place}.name", table.name) for place, table in tables])
-    for place, table in tables:
-        name = table.task_definition
-        if name not in scenario.task_definitions:
-            what = unknown("task definition", name, scenario.task_definitions)
-            yield f"{place}.task_definition", what
-    parts = [table.name for _, table in tables]
-    for layout, constraints in scenario.layouts.items():
-        for name in constraints:
-            if name not in parts:
-                what = unknown("service or workload", name, parts)
-                yield f"layouts.{layout}.{name}", what
 
 
 def _taken(named: list[tuple[str, str]]) -> Iterator[Problem]:
@@ -120,25 +134,55 @@ def _taken(named: list[tuple[str, str]]) -> Iterator[Problem]:
             yield place, f"{name!r} is taken by {first.removesuffix('.name')}"
 
 
-def _scales(scenario: Scenario) -> Iterator[Problem]:
-    for index, service in enumerate(scenario.service):
-        for number, step in enumerate(service.scale):
-            if step.at < service.at:
-                place = f"service[{index}].scale[{number}].at"
-                yield place, f"{step.at} ms is before the service is created, at {service.at} ms"
-
-
-def _deploys(scenario: Scenario) -> Iterator[Problem]:
+def _task_definitions(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
+    """Those that others refer to exist."""
+    named: list[tuple[str, str | None]] = [
+        (place, table.task_definition) for place, table in tables
+    ]
     for index, service in enumerate(scenario.service):
         for number, step in enumerate(service.deploy):
-            place = f"service[{index}].deploy[{number}]"
+            named.append((f"service[{index}].deploy[{number}]", step.task_definition))
+    for place, name in named:
+        if name is not None and name not in scenario.task_definitions:
+            what = unknown("task definition", name, scenario.task_definitions)
+            yield f"{place}.task_definition", what
+
+
+def _layouts(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
+    parts = [table.name for _, table in tables]
+    for layout, constraints in scenario.layouts.items():
+        for name in constraints:
+            if name not in parts:
+                what = unknown("service or workload", name, parts)
+                yield f"layouts.{layout}.{name}", what
+
+
+def _updates(scenario: Scenario) -> Iterator[Problem]:
+    for index, service in enumerate(scenario.service):
+        steps: list[tuple[str, ScaleStep | DeployStep]] = [
+            (f"scale[{number}]", step) for number, step in enumerate(service.scale)
+        ]
+        steps += [(f"deploy[{number}]", step) for number, step in enumerate(service.deploy)]
+        for place, step in steps:
             if step.at < service.at:
                 what = f"{step.at} ms is before the service is created, at {service.at} ms"
-                yield f"{place}.at", what
-            name = step.task_definition
-            if name is not None and name not in scenario.task_definitions:
-                what = unknown("task definition", name, scenario.task_definitions)
-                yield f"{place}.task_definition", what
+                yield f"service[{index}].{place}.at", what
+
+
+def _too_late(scenario: Scenario) -> Iterator[Problem]:
+    """What would begin when the run is over, and so do nothing without a word of it."""
+    times = [(f"fleet[{i}]", group.at) for i, group in enumerate(scenario.fleet)]
+    for index, service in enumerate(scenario.service):
+        place = f"service[{index}]"
+        times.append((place, service.at))
+        times += [(f"{place}.scale[{n}]", step.at) for n, step in enumerate(service.scale)]
+        times += [(f"{place}.deploy[{n}]", step.at) for n, step in enumerate(service.deploy)]
+    for name, faults in scenario.faults.items():
+        times += [(f"faults.{name}[{n}]", fault.at) for n, fault in enumerate(faults)]
+    for place, at in times:
+        if at >= scenario.duration:
+            what = f"{at} ms is not before the end of the run, {scenario.duration} ms"
+            yield f"{place}.at", f"{what}: nothing would happen"
 
 
 def _autoscaling(scenario: Scenario) -> Iterator[Problem]:
@@ -171,6 +215,8 @@ def _chains(
 def _strategy_problem(
     strategy: PlacementStrategy, strategies: Mapping[str, StrategyFactory], fleet: Fleet
 ) -> str | None:
+    if what := _chain_in_text(strategy, strategies):
+        return what
     if strategy.type not in strategies:
         return unknown("strategy", strategy.type, strategies)
     try:
@@ -180,10 +226,20 @@ def _strategy_problem(
     # Both would tie all instances, and so have no say, without a word of it.
     if isinstance(made, Spread) and made.attribute is not None:
         return fleet.lacks(made.attribute.removeprefix("attribute:"))
-    if isinstance(made, Binpack) and made.resource not in fleet.resources:
-        have = ", ".join(fleet.resources)
-        return f"no instance of the fleet has resource {made.resource!r}; they have: {have}"
-    return None
+    return fleet.lacks_resource(made.resource) if isinstance(made, Binpack) else None
+
+
+def _chain_in_text(
+    strategy: PlacementStrategy, strategies: Mapping[str, StrategyFactory]
+) -> str | None:
+    """A chain written as one text reads as a strategy with a strange field."""
+    text = ":".join(filter(None, (strategy.type, strategy.field)))
+    links = [link.strip() for link in text.split(",")]
+    later = [parse_strategy(link) for link in links[1:] if link]
+    if not any(own_strategy(each) or each.type in strategies for each in later):
+        return None
+    chain = ", ".join(f'"{link}"' for link in links)
+    return f"a chain of strategies is a list: [{chain}]"
 
 
 def _constraints(scenario: Scenario, tables: _Tables, fleet: Fleet) -> Iterator[Problem]:
@@ -221,9 +277,8 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
             place = f"faults.{name}[{index}]"
             if fault.kind == "zone-loss" and fault.zone is None:
                 yield f"{place}.zone", "a zone-loss needs the zone that is lost"
-            elif fault.zone is not None and fault.zone not in fleet.zones:
-                have = ", ".join(sorted(fleet.zones))
-                yield f"{place}.zone", f"no zone {fault.zone!r} in the fleet; it has: {have}"
+            elif fault.zone is not None and (what := fleet.lacks_zone(fault.zone)):
+                yield f"{place}.zone", what
             if fault.kind == "registry-failure":
                 if not scenario.images:
                     yield f"{place}.kind", "a registry-failure needs [images], which are pulled"

@@ -39,8 +39,10 @@ def parse_duration_ms(value: object) -> int:
         # By its shortest text: 1.001 s are 1001 ms, though the binary fraction is a little less.
         amount = Decimal(str(value)) * 1000
     if amount is None:
-        expected = 'expected a duration such as "250ms", "90s", "15m" or "2h"'
-        raise ValueError(f"{expected}, found {value!r}")
+        expected = (
+            'expected a duration such as "250ms", "90s", "15m" or "2h", or a number of seconds'
+        )
+        raise ValueError(f"{expected}; found {value!r}")
     if amount > _AMOUNT_MAX:
         raise ValueError(f"{value!r} is longer than {_AMOUNT_MAX} ms, about 34 years")
     if amount % 1:

@@ -25,10 +25,12 @@ _ECS_ATTRIBUTES = {
 class Fleet:
     """An empty instance of each kind in the fleet, and the names that a scenario may use.
 
-    Groups of unknown types are left out; `zones` and `resources` are names.
+    Groups of unknown types are left out. Of a fleet that is not `complete` nobody knows what it
+    lacks, so nothing is said of that.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, complete: bool = True) -> None:
+        self._complete = complete
         # One for each zone of a group: all others are like these.
         kinds = tuple(
             group.model_copy(update={"count": min(group.count, len(group.zones))})
@@ -47,21 +49,35 @@ class Fleet:
             attributes |= spec.attributes.keys()
         self._engine = Engine(cluster, np.random.default_rng(0))
         self._attributes = frozenset(attributes)
-        self.zones = frozenset(zone for group in groups for zone in group.zones)
-        self.resources = tuple(cluster.resources)
+        self._zones = frozenset(zone for group in groups for zone in group.zones)
+        self._resources = tuple(cluster.resources)
 
     def lacks(self, attribute: str) -> str | None:
         """What to say of an attribute that no instance has; None where one does."""
-        if attribute in self._attributes or attribute.startswith(_ECS_PREFIXES):
+        known = attribute in self._attributes or attribute.startswith(_ECS_PREFIXES)
+        if known or not self._complete:
             return None
         hint = did_you_mean(attribute, self._attributes)
         own = (a for a in self._attributes if not a.startswith(("ecs.", "com.amazonaws.ecs.")))
         have = ", ".join(sorted(own)) or "none"
         return f"no instance of the fleet has attribute {attribute!r}{hint}; their own: {have}"
 
+    def lacks_zone(self, zone: str) -> str | None:
+        """What to say of a zone that has no instances; None where it has."""
+        if zone in self._zones or not self._complete:
+            return None
+        return f"no zone {zone!r} in the fleet; it has: {', '.join(sorted(self._zones))}"
+
+    def lacks_resource(self, resource: str) -> str | None:
+        """What to say of a resource that no instance has; None where one does."""
+        if resource in self._resources or not self._complete:
+            return None
+        have = ", ".join(self._resources)
+        return f"no instance of the fleet has resource {resource!r}; they have: {have}"
+
     def refuses(self, kind: TaskKind) -> tuple[str, ...]:
         """The reasons that leave no instance for one task, though all are empty; else none."""
-        if self._engine.allowed(kind).any():
+        if not self._complete or self._engine.allowed(kind).any():
             return ()
         return tuple(reason for reason, _ in self._engine.explain(kind).rejected)
 

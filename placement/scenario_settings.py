@@ -57,4 +57,5 @@ def settings_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
                 try:
                     _value(tables[name], field, value)
                 except ValidationError as error:
-                    yield f"{place}.{field}", str(error.errors()[0]["msg"])
+                    what = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+                    yield f"{place}.{field}", what.replace("Input should be", "must be", 1)

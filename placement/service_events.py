@@ -8,6 +8,9 @@ from placement import messages as m
 from placement.deployments import IMPAIRED_ATTEMPTS, Service
 from placement.reasons import Failure
 
+# In what a service says when its circuit breaker has ended a deployment.
+DEPLOYMENT_FAILED = "deployment failed"
+
 
 class ServiceEvents:
     """Tells of a service what has changed since it was last told. `say` takes the notices."""

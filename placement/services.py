@@ -32,7 +32,7 @@ from placement.model import StopCode, TaskKind, TaskStatus
 from placement.reasons import Failure
 from placement.rebalancing import is_eligible, place_for_balance
 from placement.scale_in import beyond_ceiling, surplus
-from placement.service_events import ServiceEvents, rebalancing, scaling
+from placement.service_events import DEPLOYMENT_FAILED, ServiceEvents, rebalancing, scaling
 from placement.tasks import Launch, TaskTable
 
 PROTECTED_MOST_MINUTES = 2_880  # of UpdateTaskProtection
@@ -370,7 +370,7 @@ class Services:
             return
         failed.rollout_state = "FAILED"
         self._events.tell(
-            service, f"(deployment {failed.id}) deployment failed: tasks failed to start."
+            service, f"(deployment {failed.id}) {DEPLOYMENT_FAILED}: tasks failed to start."
         )
         if not breaker.rollback or service.completed is None:
             return

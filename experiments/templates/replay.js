@@ -63,7 +63,7 @@
       button.addEventListener("click", () => { only = only === g ? -1 : g; legend(); draw(); });
       return button;
     }));
-    if (data.groups.length > 24) box.append(`and ${data.groups.length - 24} more`);
+    if (data.groups.length > 24) box.append(`24 of ${data.groups.length} shown`);
   }
 
   const clock = (ms) => {

@@ -51,7 +51,14 @@
   }
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const clock = (ms) => `${Math.floor(ms / 60000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, "0")}`;
+  // As long runs are: minutes and seconds, hours and minutes from three hours on, then days.
+  const length = data.ms.length ? data.ms[data.ms.length - 1] : 0, two = (n) => String(n).padStart(2, "0");
+  const clock = (ms) => {
+    const s = Math.floor(ms / 1000), h = Math.floor(s / 3600);
+    if (length < 3 * 3600e3) return `${Math.floor(s / 60)}:${two(s % 60)} min`;
+    const time = `${two(Math.floor(s / 60) % 60)} h`;
+    return length < 72 * 3600e3 ? `${h}:${time}` : `${Math.floor(h / 24)} d ${h % 24}:${time}`;
+  };
 
   // Panels for the runs of the chosen layout and faults.
   function choose() {
@@ -109,7 +116,7 @@
   function draw() {
     tip.hidden = true;
     const at = Number(frame.value), base = at * data.instances.length;
-    get("map-time").textContent = `at ${clock(data.ms[at])} min`;
+    get("map-time").textContent = `at ${clock(data.ms[at])}`;
     for (const view of shown) drawPanel(view, base);
   }
 

@@ -1,7 +1,7 @@
 """Workloads by name: what arrives, when, and how long it runs. One kind a file.
 
-To add one: a file with a factory `(WorkloadTable) -> Workload`, and a line in `WORKLOADS`. The
-factory raises pydantic's ValidationError for options it cannot use, ValueError for another field of
+To add one: a file with a `WorkloadKind`, and a line in `WORKLOADS`. It raises
+pydantic's ValidationError for options it cannot use, ValueError for another field of
 the table, and SpecError for a trace, naming file and line of every row that does not parse: nothing
 runs before all of them were made. A trace that streams (those that may be of any size) is looked at
 as far as its first thousand rows then; a bad row further on ends the run that meets it, with a
@@ -10,7 +10,7 @@ SpecError as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from experiments.workloads.alibaba_2018 import AlibabaBatchTasks, AlibabaContainers
 from experiments.workloads.alibaba_batch import AlibabaBatch
@@ -18,15 +18,14 @@ from experiments.workloads.alibaba_dlrm import AlibabaDlrm
 from experiments.workloads.azure_v1 import AzureV1
 from experiments.workloads.google import Google2011, Google2019
 from experiments.workloads.openb import OpenbPods
-from experiments.workloads.protocol import Job, Workload
+from experiments.workloads.protocol import Job, Workload, WorkloadKind
 from experiments.workloads.swf import Swf
 from experiments.workloads.synthetic import Burst, Poisson
 from experiments.workloads.varying import Diurnal, Mmpp, Waves
-from placement.scenario import WorkloadTable
 
 __all__ = ["WORKLOADS", "Job", "Workload"]
 
-WORKLOADS: Mapping[str, Callable[[WorkloadTable], Workload]] = {
+WORKLOADS: Mapping[str, WorkloadKind] = {
     "alibaba_2018_batch": AlibabaBatchTasks,
     "alibaba_2018_containers": AlibabaContainers,
     "alibaba_batch": AlibabaBatch,

@@ -38,6 +38,7 @@ class _Options(Table):
 
 
 class _Alibaba2018:
+    options = _Options
     kind: str
     columns: int
 

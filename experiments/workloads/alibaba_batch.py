@@ -31,6 +31,8 @@ class _Options(Table):
 class AlibabaBatch:
     """Reads the trace; keeps what is submitted before `until`."""
 
+    options = _Options
+
     def __init__(self, table: WorkloadTable) -> None:
         """Raises SpecError naming every row that does not parse, OSError where there is no file."""
         if table.file is None:

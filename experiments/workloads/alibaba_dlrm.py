@@ -16,11 +16,10 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job
+from experiments.workloads.protocol import Job, NoOptions
 from experiments.workloads.rows import number, read_jobs
 from placement.model import GPU, PlacementConstraint
 from placement.scenario import WorkloadTable
-from placement.scenario_fields import Table
 
 DISK, RDMA = "DISK", "RDMA"
 _COLUMNS = [
@@ -36,11 +35,13 @@ class AlibabaDlrm:
     the scenario's instance types must offer.
     """
 
+    options = NoOptions
+
     def __init__(self, table: WorkloadTable) -> None:
         """Raises SpecError naming every row that does not parse, OSError where there is no file."""
         if table.file is None:
             raise ValueError("alibaba_dlrm needs a file")
-        Table(**table.options)  # has none
+        NoOptions(**table.options)
         self._jobs = read_jobs(Path(table.file), _COLUMNS, _job, table.until)
 
     def jobs(self, rng: Generator) -> Iterator[Job]:

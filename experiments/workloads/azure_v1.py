@@ -38,6 +38,8 @@ class _Options(Table):
 class AzureV1:
     """Reads the two maps whole; arrivals and durations line by line."""
 
+    options = _Options
+
     def __init__(self, table: WorkloadTable) -> None:
         """Raises SpecError naming file and line of what is wrong, OSError where a file is not."""
         self._path = trace_file("azure_v1", table.file)

@@ -73,6 +73,7 @@ class _Options(Table):
 class _Google(ABC):
     """What both have in common; streams."""
 
+    options = _Options
     kind: str
 
     def __init__(self, table: WorkloadTable) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job
+from experiments.workloads.protocol import Job, NoOptions
 from experiments.workloads.rows import csv_rows, number, read_jobs, trace_file
 from placement.model import GPU, PlacementConstraint
-from placement.scenario import Table, WorkloadTable
+from placement.scenario import WorkloadTable
 
 _COLUMNS = ["name", "cpu_milli", "memory_mib", "num_gpu", "creation_time", "deletion_time"]
 
@@ -25,10 +25,12 @@ _COLUMNS = ["name", "cpu_milli", "memory_mib", "num_gpu", "creation_time", "dele
 class OpenbPods:
     """Reads a list of pods whole, a job for each."""
 
+    options = NoOptions
+
     def __init__(self, table: WorkloadTable) -> None:
         """Raises SpecError naming every row that does not parse, OSError where there is no file."""
         path = trace_file("openb_pods", table.file)
-        Table(**table.options)  # has none
+        NoOptions(**table.options)
         _, header = next(csv_rows(path), (1, []))
         columns = _COLUMNS + ["gpu_spec"] * ("gpu_spec" in header)
         self._jobs = read_jobs(path, columns, _job, table.until)

@@ -9,6 +9,8 @@ from typing import Protocol
 from numpy.random import Generator
 
 from placement.model import PlacementConstraint
+from placement.scenario import WorkloadTable
+from placement.scenario_fields import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,15 @@ class Workload(Protocol):
     def jobs(self, rng: Generator) -> Iterator[Job]:
         """The jobs in order of time; `rng` is the only source of chance."""
         ...
+
+
+class WorkloadKind(Protocol):
+    """Makes the workload of a table whose `options` have the shape of these."""
+
+    options: type[Table]
+
+    def __call__(self, table: WorkloadTable) -> Workload: ...
+
+
+class NoOptions(Table):
+    """The options of a kind that has none."""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job
+from experiments.workloads.protocol import Job, NoOptions
 from experiments.workloads.rows import Rows, before, lines, look_at, number, parsed, trace_file
-from placement.scenario import Table, WorkloadTable
+from placement.scenario import WorkloadTable
 
 _MEMORY_MIN_MIB = 6
 
@@ -27,11 +27,13 @@ _MEMORY_MIN_MIB = 6
 class Swf:
     """Streams a log."""
 
+    options = NoOptions
+
     def __init__(self, table: WorkloadTable) -> None:
         """Raises SpecError for a bad row at the beginning, OSError where there is no file."""
         self._path = trace_file("swf", table.file)
         self._until_ms = table.until
-        Table(**table.options)  # has none
+        NoOptions(**table.options)
         look_at(self._all())
 
     def jobs(self, rng: Generator) -> Iterator[Job]:

@@ -26,6 +26,8 @@ class _PoissonOptions(Table):
 class Poisson:
     """Jobs with exponential gaps, until `until`."""
 
+    options = _PoissonOptions
+
     def __init__(self, table: WorkloadTable) -> None:
         if table.until is None:
             raise ValueError("poisson needs until")
@@ -52,6 +54,8 @@ class _BurstOptions(Table):
 
 class Burst:
     """The same number of tasks at each of some times, if before `until`."""
+
+    options = _BurstOptions
 
     def __init__(self, table: WorkloadTable) -> None:
         self._until_ms = math.inf if table.until is None else table.until

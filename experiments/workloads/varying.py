@@ -33,6 +33,8 @@ class Diurnal:
     """A Poisson stream whose rate is a sine, until `until`; by thinning (Lewis & Shedler (1979),
     Simulation of Nonhomogeneous Poisson Processes by Thinning, NRLQ 26:403-413)."""
 
+    options = _DiurnalOptions
+
     def __init__(self, table: WorkloadTable) -> None:
         self._until_ms = _until("diurnal", table)
         self._options = _DiurnalOptions(**table.options)
@@ -70,6 +72,8 @@ class Mmpp:
     state follows, all equally likely; it begins in state i with the share of time that it spends
     there (Fischer & Meier-Hellstern (1993), The MMPP cookbook, Performance Evaluation 18)."""
 
+    options = _MmppOptions
+
     def __init__(self, table: WorkloadTable) -> None:
         self._until_ms = _until("mmpp", table)
         self._options = _MmppOptions(**table.options)
@@ -103,6 +107,8 @@ class _WavesOptions(Table):
 
 class Waves:
     """Batch waves, as of nightly or hourly jobs, until `until`."""
+
+    options = _WavesOptions
 
     def __init__(self, table: WorkloadTable) -> None:
         self._until_ms = _until("waves", table)

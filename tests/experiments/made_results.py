@@ -42,6 +42,7 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
         "simulated_s": 120.0,
         "submitted": 10.0,
         "lost": 3.0 * lost,
+        "deployments_failed": 0.0,
         "services_back_s": 0.5 if lost else None,
     }
     row |= {"refusals_by_reason": '{"RESOURCE:CPU": 2, "RESOURCE:MEMORY": 40}'} | metrics

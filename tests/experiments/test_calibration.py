@@ -203,7 +203,8 @@ def test_an_empirical_start_draws_the_samples_and_nothing_else(folder):
 
 
 def test_what_is_wrong_with_the_file_is_said_with_its_place(folder):
-    assert problems_of(crowd(calibration="c.json")) == [("c.json", "No such file or directory")]
+    place = "test.toml: models.calibration"
+    assert problems_of(crowd(calibration="c.json")) == [(place, "no file c.json")]
     Path("c.json").write_text("{")
     assert "not valid JSON" in problems_of(crowd(calibration="c.json"))[0][1]
     Path("c.json").write_text('{"format": 7}')

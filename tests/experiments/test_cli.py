@@ -1,9 +1,12 @@
 """The command line as its user meets it: exit codes, one clear error, nothing half-written."""
 
+import argparse
 import gzip
+import importlib
 import resource
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -92,6 +95,34 @@ def test_help_answers_at_once():
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
     assert answer.returncode == 0
     assert all(name in answer.stdout for name in COMMANDS)
+
+
+def arguments_of(parser, name):
+    """(command, argument, its help) of a parser and of its subcommands."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action._choices_actions:
+                yield name, each.dest, each.help
+            for sub, inner in action.choices.items():
+                yield from arguments_of(inner, f"{name} {sub}")
+        else:
+            yield name, action.option_strings or action.dest, action.help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_has_help(name):
+    module, function, _ = COMMANDS[name]
+    parser = argparse.ArgumentParser(name)
+    getattr(importlib.import_module(module), function)(parser)
+    assert [found[:2] for found in arguments_of(parser, name) if not found[2]] == []
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"stowplan {version}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

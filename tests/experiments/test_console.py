@@ -1,6 +1,7 @@
 """What the terminal shows."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -45,6 +46,14 @@ def test_numbers_are_those_of_the_run_under_their_headings():
 def test_columns_about_losses_show_only_where_something_was_lost():
     assert "whole" not in shown([result()]).split("used:")[0]
     assert "whole" in shown([result(faults="zone-loss")]).split("used:")[0]
+
+
+def test_failed_deployments_are_said_by_service():
+    failed = replace(result("spread"), failed_deployments={"web": 2, "api": 1})
+    text = shown([failed, replace(result("binpack"), failed_deployments={"web": 1})])
+    assert "deployments of web failed: spread 2, binpack 1\n" in text
+    assert "deployments of api failed: spread 1\n" in text
+    assert "failed" not in shown(results())
 
 
 def test_a_hundred_columns_are_enough():

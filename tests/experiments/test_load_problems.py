@@ -24,6 +24,7 @@ ARM = definition(runtimePlatform={"cpuArchitecture": "ARM64"})
 AWSVPC = definition(networkMode="awsvpc")
 POOL = "attribute:pool == web"
 DRAIN = {"kind": "drain", "at": "1s"}
+PROVIDER = {"name": "p", "instance_types": ["m5.large"], "zones": ["a"], "max_size": 1}
 # What is wrong, where (a path in the document), the value; where it is found, and words of it.
 WRONG = [
     # Shapes.
@@ -31,9 +32,15 @@ WRONG = [
     ("a fraction", (*M5, "count"), 1.5, "fleet[0].count", "whole number, found 1.5"),
     ("a boolean", (*M5, "count"), True, "fleet[0].count", "whole number, found True"),
     ("too few", (*M5, "count"), 0, "fleet[0].count", "must be greater than 0, found 0"),
-    ("no list", (*M5, "zones"), "a", "fleet[0].zones", "expected a list, found 'a'"),
+    (
+        "no list",
+        (*M5, "zones"),
+        "a",
+        "fleet[0].zones",
+        "expected a list, such as zones = [\"...\"]; found 'a'",
+    ),
     ("empty list", (*M5, "zones"), [], "fleet[0].zones", "needs at least 1"),
-    ("no table", ("models",), 5, "models", "expected a table, found 5"),
+    ("no table", ("models",), 5, "models", "expected a table, such as [models]; found 5"),
     ("no text", ("name",), 5, "name", "expected a text, found 5"),
     (
         "no number",
@@ -42,7 +49,7 @@ WRONG = [
         "workload[0].options",
         "a number",
     ),
-    ("duration", ("duration",), "soon", "duration", '"15m" or "2h", found \'soon\''),
+    ("duration", ("duration",), "soon", "duration", "or a number of seconds; found 'soon'"),
     ("endless", ("duration",), float("inf"), "duration", "found inf"),
     ("resubmit", (*BATCH, "resubmit"), "no", "workload[0].resubmit", "expected a duration"),
     ("quota", ("cluster",), {"provisioning_quota": 0}, "cluster.provisioning_quota", "or false"),
@@ -50,7 +57,43 @@ WRONG = [
     ("no fleet", ("fleet",), None, "fleet", "no instances"),
     ("an empty fleet", ("fleet",), [], "fleet", "no instances"),
     ("no strategies", ("strategies",), {}, "strategies", "needs at least 1"),
-    ("unknown field", (*WEB, "colour"), "red", "service[0].colour", "unknown field"),
+    ("unknown field", (*WEB, "q"), "red", "service[0].q", "unknown field; known: at, autoscaling,"),
+    (
+        "unknown option",
+        BATCH,
+        POISSON | {"options": RATE | {"zzz": 1}},
+        "workload[0].options.zzz",
+        "unknown field; known: count, rate_per_s, run",
+    ),
+    (
+        "one of a list of tables",
+        ("service",),
+        sound()["service"][0],
+        "service",
+        'a list, such as [[service]] with name = "...", task_definition = "..."; found {',
+    ),
+    (
+        "faults without a name",
+        ("faults",),
+        [DRAIN],
+        "faults",
+        'a table, such as faults = { NAME = [{ kind = "zone-loss", at = "5m" }] }; found [{',
+    ),
+    (
+        "a table or false",
+        ("capacity_provider",),
+        [PROVIDER | {"managed_scaling": {"target": 90}}],
+        "capacity_provider[0].managed_scaling.target",
+        "unknown field; known: instance_warmup,",
+    ),
+    (
+        "a number or a table or false",
+        ("capacity_provider",),
+        [PROVIDER | {"managed_scaling": 5}],
+        "capacity_provider[0].managed_scaling",
+        "expected a table, such as managed_scaling = {}; found 5",
+    ),
+    ("seconds in quotes", ("duration",), "600", "duration", "a number of seconds; found '600'"),
     ("typo", (*M5, "zone"), "a", "fleet[0].zone", "unknown field; did you mean zones?"),
     ("typo above", ("strategy",), "random", "strategy", "did you mean strategies?"),
     (
@@ -65,6 +108,21 @@ WRONG = [
     ("distribution", ("models",), {"boot": {}}, "models.boot", "constant distribution needs mean"),
     ("strategy is text", ("strategies", "x"), [5], "strategies.x", "expected a strategy such as"),
     ("constraint is text", (*WEB, "constraints"), [5], "service[0].constraints[0]", "found 5"),
+    (
+        "no task definition",
+        ("task_definitions", "web"),
+        "wbe.json",
+        "task_definitions.web",
+        "wbe.json: No such file",
+    ),
+    ("no calibration", ("models",), {"calibration": "c.json"}, "models.calibration", "no file c.j"),
+    (
+        "a setting that is no duration",
+        ("settings",),
+        {"random": {"web": {"at": "soon"}}},
+        "settings.random.web.at",
+        "expected a duration such as",
+    ),
     # Names.
     (
         "instance type",
@@ -105,6 +163,27 @@ WRONG = [
         "spread:attribute:ecs.availabilty-zone",
         "strategies.x",
         "did you mean ecs.availability-zone?",
+    ),
+    (
+        "a chain in one text",
+        ("strategies", "x"),
+        "binpack:cpu,spread:instanceId",
+        "strategies.x",
+        'a chain of strategies is a list: ["binpack:cpu", "spread:instanceId"]',
+    ),
+    (
+        "a chain in one text that begins with a typo",
+        (*WEB, "strategy"),
+        "binpak, random",
+        "service[0].strategy",
+        'a chain of strategies is a list: ["binpak", "random"]',
+    ),
+    (
+        "an attribute with a comma",
+        ("strategies", "x"),
+        "spread:attribute:a,b",
+        "strategies.x",
+        "no instance of the fleet has attribute 'a,b'",
     ),
     ("six strategies", ("strategies", "x"), ["random"] * 6, "strategies.x", "ECS allows 5"),
     ("no file", ("strategies", "x"), "no.py:Mine", "strategies.x", "no file no.py"),
@@ -163,6 +242,30 @@ WRONG = [
     ("architecture", ("task_definitions", "web"), ARM, "service[0]", "=arm64): ATTRIBUTE"),
     ("provider", (*BATCH, "capacity_provider"), "cp", "workload[0]", "EMPTY CAPACITY PROVIDER"),
     ("value", ("layouts", "x"), {"web": ["attribute:pool == wbe"]}, "layouts.x.web", "MemberOf"),
+    # What would begin after the end.
+    (
+        "fleet too late",
+        (*M5, "at"),
+        "1m",
+        "fleet[0].at",
+        "60000 ms is not before the end of the run",
+    ),
+    ("service too late", (*WEB, "at"), "2m", "service[0].at", "120000 ms is not before the end"),
+    (
+        "scale too late",
+        (*WEB, "scale"),
+        [{"at": "59s", "desired_count": 2}, {"at": "61s", "desired_count": 3}],
+        "service[0].scale[1].at",
+        "61000 ms is not before the end of the run, 60000 ms: nothing would happen",
+    ),
+    ("deploy too late", (*WEB, "deploy"), [{"at": "61s"}], "service[0].deploy[0].at", "not before"),
+    (
+        "fault too late",
+        ("faults", "loss"),
+        [{"kind": "zone-loss", "zone": "a", "at": "15m"}],
+        "faults.loss[0].at",
+        "900000 ms is not before the end of the run",
+    ),
     # Faults.
     (
         "zone",
@@ -340,3 +443,73 @@ def test_of_an_unknown_type_nothing_more_is_said(folder):
 def test_extra_strategies_are_checked_as_well(folder):
     [(place, what)] = problems_of(sound(), extra_strategies={"mine": "no.py:Mine"})
     assert (place, what) == ("strategy mine", "no file no.py")
+
+
+def test_what_is_wrong_in_shape_hides_nothing_of_what_is_wrong_elsewhere(folder):
+    document = changed((*WEB, "task_definition"), "wbe")
+    document["service"].insert(0, {"name": "lost", "desired_count": 1})
+    document["service"][1]["scale"] = [{"at": "1s"}, {"at": "2s", "desired_count": 1}]
+    document["service"].append({"name": "late", "task_definition": "web", "at": "9s"})
+    document["service"][2]["scale"] = [{"at": "8s", "desired_count": 1}]
+    document["service"][2]["strategy"] = "binpak"
+    document["workload"][0]["options"] = {}
+    document["workload"].append(POISSON | {"options": RATE | {"zzz": 1}, "until": "soon"})
+    document["faults"]["loss"] += [{"kind": "zone-loss"}, {"kind": "zone-loss", "at": 1}]
+    document["layouts"]["parted"]["lost"] = ["attribute:pol == web"]
+    assert {place for place, _ in problems_of(document)} == {
+        "test.toml: service[0].task_definition",  # missing
+        "test.toml: service[1].task_definition",
+        "test.toml: service[1].scale[0].desired_count",
+        "test.toml: service[2].scale[0].at",
+        "test.toml: service[2].strategy",
+        "test.toml: workload[0].options.machine_memory_gib",
+        "test.toml: workload[1].until",
+        "test.toml: workload[1].options.zzz",
+        "test.toml: faults.loss[1].at",
+        "test.toml: faults.loss[2].zone",
+        "test.toml: layouts.parted.lost",  # the attribute, not the service
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((*M5, "atributes"), {"pool": "web"}),
+        ((*M5, "zones"), 5),
+        ((*M5, "count"), "three"),
+        (("fleet",), {"name": "general"}),
+        (("service",), "web"),
+        ((*WEB, "name"), 5),
+        (("instance_types",), {"m5.large": {"cpu": 4}}),
+        (("task_definitions", "web"), 5),
+        (("task_definitions",), "web.json"),
+        (("duration",), None),
+        (("images",), {"app:1": 5}),
+        (("images",), {"app:1": {"layers": {"a": 1}}, "app:2": 5}),
+        (("strategies",), "random"),
+        (("strategies",), {}),
+        ((*BATCH, "fil"), "trace.csv"),
+    ],
+)
+def test_nothing_is_said_of_what_lacks_only_because_its_shape_is_wrong(folder, path, value):
+    document = changed(path, value)
+    if "atributes" in path:
+        del document["fleet"][0]["attributes"]
+    if "fil" in path:
+        del document["workload"][0]["file"]
+    document["settings"] = {"random": {"web": {"desired_count": 2}}}
+    assert len(problems_of(document)) == 1
+
+
+def test_without_a_fleet_the_rest_is_checked_too(folder):
+    document = changed(("fleet",), None)
+    document["service"][0]["task_definition"] = "wbe"
+    places = [place for place, _ in problems_of(document)]
+    assert places == ["test.toml: fleet", "test.toml: service[0].task_definition"]
+
+
+def test_what_a_kind_needs_and_its_options_are_said_at_once(folder):
+    document = changed(BATCH, {k: v for k, v in POISSON.items() if k != "until"})
+    found = dict(problems_of(document))
+    assert found["test.toml: workload[0]"] == "poisson needs until"
+    assert "test.toml: workload[0].options.rate_per_s" in found

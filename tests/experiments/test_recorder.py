@@ -323,5 +323,18 @@ def test_what_services_lack_at_the_end_is_without_a_place():
     world.round(running(0, 1))
     for entry in world.rounds:
         recorder(entry)
+    recorder.finish(20_000)
     assert recorder.totals.waiting == 0
+    assert metrics_of(recorder)["waiting"] == 3
+    column = 1 + SAMPLE_FIELDS.index("waiting")
+    assert [sample[column] for sample in recorder.samples] == [0, 3, 3]
+
+
+def test_a_task_that_is_on_its_way_has_a_place():
+    world, recorder = Driven(), Recorder()
+    world.round(definition("app", cpu=512), instance(0, cpu=1024))
+    world.round(m.CreateService("web", "app", 5))
+    for entry in world.rounds:
+        recorder(entry)
+    assert recorder.totals.pending == 2
     assert metrics_of(recorder)["waiting"] == 3

@@ -86,11 +86,31 @@ def test_room_is_made_for_a_task_that_its_service_lacks(tmp_path, capsys):
         (["--free", "1", "--waiting"], "one of --free, --waiting and --move-cost"),
         (["--strategy", "none"], "the strategies are ecs-default, binpack"),
         (["--journal", "nowhere.gz"], "nowhere.gz"),
+        (["--at", "99h"], "--at: 356400000 ms is after the end of the run, 600000 ms"),
     ],
 )
 def test_options_that_make_no_sense_are_one_error(arguments, words, capsys):
     assert main(["optimize", str(SMALL), "--goal", "repack", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_time_after_the_end_of_a_journal_is_an_error(tmp_path, capsys):
+    journal = tmp_path / "j.gz"
+    loaded = load_scenario(SMALL)
+    simulate(loaded, next(loaded.scenario.runs()), journal)
+    arguments = ["optimize", str(SMALL), "--goal", "repack", "--journal", str(journal)]
+    assert main([*arguments, "--at", "11m"]) == 2
+    assert "--at: 660000 ms is after the end of the run, 600000 ms" in capsys.readouterr().err
+    assert main([*arguments, "--at", "10m", "--free", "1"]) == 0
+
+
+@pytest.mark.parametrize("other", [[str(SMALL), "--goal", "fleet"], ["--bpp", "no.txt"]])
+def test_arguments_of_the_goal_are_for_no_other(other, capsys):
+    assert main(["optimize", *other, "--free", "2", "--at", "5m", "--waiting"]) == 2
+    found = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert found == [
+        f"stowplan: {name}: is for --goal repack alone" for name in ("--free", "--waiting", "--at")
+    ]
 
 
 @pytest.mark.parametrize("arguments", [["--free", "0"], ["--move-cost", "nan"], ["--at", "soon"]])

@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +14,8 @@ from experiments.findings import findings
 from experiments.formats import LOSS, USE, WAITING, dollars, duration, roughly, seconds
 from experiments.report import PROVEN, write_report
 from experiments.results import runs_frame
+from placement.scenario_fields import Distribution
+from placement.scenario_models import Models
 from tests.experiments.made_results import result, results, scenario
 
 VOID = {"meta", "link", "br", "wbr", "input", "path"}
@@ -97,6 +100,28 @@ def test_refusals_stand_by_reason_the_most_frequent_first(written):
     assert [["strategy", "RESOURCE:MEMORY", "RESOURCE:CPU"], ["binpack", "40", "2"]] in tables
 
 
+def test_failed_deployments_have_a_column_where_there_are_any(written):
+    assert "deployments failed" not in written(results())
+    text = written([result(deployments_failed=0.0), result("spread", deployments_failed=3.0)])
+    [table] = re.findall(r"<caption>Waiting</caption>.*?</table>", text, re.S)
+    assert "deployments failed" in table
+    assert re.findall(r"<td[^>]*>(\d+)</td></tr>", table) == ["0", "3"]
+
+
+def test_how_long_things_take_is_said_and_that_booting_takes_no_time(written):
+    said = "instances boot in 0 s (they register as they are launched, since nothing else is said"
+    starts = "tasks start in 0.26 s (median) and stop in 0.20 s"
+    text = written([result()])
+    assert said in text
+    assert starts in text
+    boot = Distribution(distribution="exponential", mean="90s")
+    start = Distribution(distribution="empirical", samples=("1s", "2s"))
+    models = Models(boot=boot, start=start, stop=Distribution(mean="3s"))
+    text = written([result()], models=models)
+    assert "instances boot in 1 min 30 s (mean), tasks start in one of 2 measured times" in text
+    assert "and stop in 3.00 s" in text
+
+
 def test_nothing_is_fetched_from_elsewhere(written):
     text = written(results())
     assert Page(text).addresses == ["data:,"]
@@ -171,6 +196,37 @@ def test_the_answer_names_who_did_best_and_by_how_much():
     assert parted.rows[0][1] == "10.0 → 90.0"
 
 
+def test_all_that_tie_are_named():
+    """To the figures that are shown; who is first among them would be luck."""
+    runs = [
+        result(name, faults=faults, instances_busy_mean=busy, dollars_busy=paid, wait_p99_s=wait)
+        for faults in ("none", "zone-loss")
+        for name, busy, paid, wait in (
+            ("a", 4.26, 1.0, 10.0),
+            ("b", 9.0, 3.0, 300.0),
+            ("c", 4.34, 1.5, 10.1),
+            ("d", 9.0, 3.0, 301.0),
+            ("e", 4.3, 1.5, 90.0),
+        )
+    ]
+    lost = {"a": 1.0, "b": 5.0, "c": 5.0, "d": 2.0, "e": 1.0}
+    runs = [
+        replace(run, metrics={**run.metrics, "lost": lost[run.run.strategy]})
+        if run.run.faults != "none"
+        else run
+        for run in runs
+    ]
+    text = {finding.title: finding.text for finding in findings(scenario(), runs)}
+    busy = text["Instances and dollars"]
+    assert "a, e and c kept the fewest instances busy: 4.3 of 7 on average" in busy
+    assert "9.0 under b and d" in busy
+    assert "$1.00\N{EN DASH}1.50 against $3.00" in busy
+    assert "a and c let tasks wait least" in text["Waiting"]
+    assert "under b and d it took 5 min" in text["Waiting"]
+    loss = next(each for title, each in text.items() if "zone-loss" in title)
+    assert "a and e lost the fewest tasks, b and c the most" in loss
+
+
 def test_strategies_that_do_alike_are_not_ranked():
     alike = [result("a", instances_busy_mean=100.0), result("b", instances_busy_mean=99.0)]
     assert "all strategies kept about as many busy" in findings(scenario(), alike)[0].text
@@ -210,6 +266,10 @@ def test_axes_have_a_few_round_ticks_that_reach_the_top(high):
 def test_axes_of_time_end_where_the_run_does():
     assert minutes_axis(35).high == 35
     assert [text for _, text in minutes_axis(35).ticks][:2] == ["0 min", "5"]
+    hours, days = minutes_axis(1440), minutes_axis(7 * 1440)
+    assert (hours.high, days.high) == (1440, 10_080)
+    assert hours.ticks[:2] == [(0, "0 h"), (300, "5")]
+    assert days.ticks[:3] == [(0, "0 d"), (1440, "1"), (2880, "2")]
     assert [text for _, text in waits_axis(0.15, 70).ticks] == ["0.1 s", "1 s", "10 s", "1 min"]
 
 

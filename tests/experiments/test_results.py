@@ -100,6 +100,7 @@ def test_waits_dimensions_and_services_are_tables():
     assert (row["dimension"], row["used_pct"], row["stranded_mean"]) == ("CPU", 25, 1024)
     [row] = services_frame(runs).to_dict("records")
     assert (row["at_desired_pct"], row["at_minimum_pct"], row["migrations"]) == (50, 75, 2)
+    assert row["deployments_failed"] == 0
 
 
 def test_the_histogram_of_waits_counts_every_task_within_an_eighth_of_its_wait():
@@ -114,3 +115,10 @@ def test_the_histogram_of_waits_counts_every_task_within_an_eighth_of_its_wait()
 
 def test_no_waits_make_an_empty_histogram():
     assert histogram([]) == []
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path):
+    with pytest.raises(SpecError) as raised:
+        load_results(tmp_path / "no")
+    what = "no such folder; `stowplan simulate --out` writes one"
+    assert raised.value.problems == ((str(tmp_path / "no"), what),)

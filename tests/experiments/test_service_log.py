@@ -120,6 +120,10 @@ def test_the_log_of_a_run_is_what_a_recount_gives(deployed):
     assert {name: log.up[name, ""].at_desired_ms for name in expected} == expected
 
 
+def test_the_deployment_that_its_circuit_breaker_ended_is_counted(deployed):
+    assert +logged(deployed, 2_400_000).failed_deployments == {"worker": 1}
+
+
 def test_a_rolling_update_replaces_every_task_once(deployed):
     moved = logged(deployed, 2_400_000).migrations
     # All of the first revision, and what the spot instances held besides.
