@@ -12,6 +12,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number from 0. Raises ArgumentTypeError where it is none."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"expected a whole number >= 0, found {text!r}")
+    return int(text)
+
+
 def amount(text: str) -> float:
     """A number from 0 to a million. Raises ArgumentTypeError where it is none."""
     try:

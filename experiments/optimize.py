@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from experiments.argument_types import amount
+import numpy as np
+
+from experiments.argument_types import amount, whole
+from experiments.interrupt import Interruptible
 from experiments.load import load_scenario
 from experiments.repack import check_no_repack, repack, repack_arguments
 from placement.errors import SpecError
@@ -20,29 +23,44 @@ from placement.optimal.solve import solve_packing
 from placement.scenario import Objective, Scenario
 from placement.scenario_fields import WEIGHT_MAX
 
+_NAMED_MOST = 20  # items that are larger than a bin
+
 
 def optimize_parser(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan optimize`."""
     parser.add_argument("scenario", type=Path, nargs="?", help="the scenario, a TOML file")
     goals = "; ".join(f"{name}: {what}" for name, (_, _, what) in GOALS.items())
     goals += "; repack: fewest moves of running tasks that free instances"
-    parser.add_argument("--goal", choices=[*GOALS, "repack"], default="fleet", help=goals)
+    goals += " (default: fleet)"
+    parser.add_argument("--goal", choices=[*GOALS, "repack"], help=goals)
     parser.add_argument(
         "--bpp",
         type=Path,
         metavar="FILE",
         help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
     )
-    parser.add_argument("--time-limit", type=amount, default=60.0, metavar="S", help="default: 60")
+    parser.add_argument(
+        "--time-limit",
+        type=amount,
+        default=60.0,
+        metavar="S",
+        help="seconds after which the best found so far is the answer, with its gap (60); Ctrl-C "
+        "ends a search as well",
+    )
     parser.add_argument(
         "--work",
-        type=float,
+        type=amount,
         metavar="N",
-        help="limit in units of work: such runs repeat exactly",
+        help="limit in units of work, about a million steps each: runs that end by it repeat "
+        "exactly, those that end by time may not",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the search (0)")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser.add_argument("--out", type=Path, help="folder for answer, plan and a plot of progress")
+    parser.add_argument("--seed", type=whole, default=0, help="of the search (0)")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON; see below")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for answer.json, plan.txt and progress.svg; replaced if such a one is there",
+    )
     parser.add_argument("--layout", help="layout of the scenario (default: its first)")
     parser.add_argument("--instance-type", metavar="T", help="for the goal instances")
     parser.add_argument("--tasks", choices=["services", "all"], help="leave workloads out, or not")
@@ -53,32 +71,71 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         "in a zone and (cost) a microdollar an hour cost",
     )
     repack_arguments(parser.add_argument_group("for the goal repack"))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.set_defaults(command=command)
+
+
+EPILOG = """\
+status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), infeasible (proven;
+with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
+
+--json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
+seconds, plan, and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
+objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
+where items are numbered from 0 in the order of the file.
+"""
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Solve and print; Ctrl-C prints the best found so far with its bound."""
     if (arguments.scenario is None) == (arguments.bpp is None):
         raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
-    if arguments.bpp is not None or arguments.goal != "repack":
+    goal = arguments.goal or "fleet"
+    if arguments.bpp is not None or goal != "repack":
         check_no_repack(arguments)
+    _check_options(arguments, goal)
     if arguments.bpp is not None:
         return _packing_file(arguments)
     from experiments.optimize_report import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario)
     scenario = with_options(loaded.scenario, arguments)
-    with LiveProgress(arguments.goal) as progress:
-        if arguments.goal == "repack":
-            found = repack(loaded, arguments, limits_of(arguments), progress)
+    with LiveProgress(goal) as progress, Interruptible() as interruptible:
+        limits = limits_of(arguments, interruptible.clock)
+        if goal == "repack":
+            found = repack(loaded, arguments, limits, progress)
         else:
-            found = answer_scenario(
-                scenario, arguments.goal, limits_of(arguments), progress, arguments.layout
-            )
+            found = answer_scenario(scenario, goal, limits, progress, arguments.layout)
     if arguments.out is not None:
         write_answer(found, scenario, arguments.out)
     print_answer(found, scenario, as_json=arguments.json)
     return 0
+
+
+# option -> the goals that read it
+READ_BY = {
+    "goal": (*GOALS, "repack"),
+    "layout": (*GOALS, "repack"),
+    "instance_type": ("instances",),
+    "tasks": ("instances", "fleet", "placement"),
+    "objective": ("placement",),
+}
+
+
+def _check_options(arguments: argparse.Namespace, goal: str) -> None:
+    """Raises SpecError naming every option that would be without effect."""
+    problems = []
+    for name, goals in READ_BY.items():
+        option = "--" + name.replace("_", "-")
+        if getattr(arguments, name) is None:
+            continue
+        if arguments.bpp is not None:
+            problems.append((option, "is for scenarios, not for --bpp"))
+        elif goal not in goals:
+            problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
+    if problems:
+        raise SpecError(problems)
 
 
 NEEDS_FLEET = ("placement", "hours")
@@ -153,25 +210,59 @@ def parse_objective(text: str) -> dict[str, int]:
     return weights
 
 
-def limits_of(arguments: argparse.Namespace) -> Limits:
+def limits_of(arguments: argparse.Namespace, clock: Callable[[], float]) -> Limits:
     """The limits that the command line gives."""
-    return Limits(
-        arguments.time_limit, arguments.work, seed=arguments.seed, clock=time.perf_counter
-    )
+    return Limits(arguments.time_limit, arguments.work, seed=arguments.seed, clock=clock)
 
 
 def _packing_file(arguments: argparse.Namespace) -> int:
-    result = solve_packing(read_problem(arguments.bpp), limits_of(arguments))
-    if arguments.json:
-        print(json.dumps(answer(result)))
-    elif result.status == "infeasible":
-        print(f"infeasible: items of kinds {list(result.unplaceable)} fit no bin")
-    else:
-        print(
-            f"{result.status}: {result.bins} bins, at least {result.lower_bound} needed, "
-            f"{result.seconds:.3f} s"
-        )
+    from experiments.optimize_report import LiveProgress, write_files
+
+    problem = read_problem(arguments.bpp)
+    with LiveProgress("bins") as progress, Interruptible() as interruptible:
+        result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
+    text = packing_summary(problem, result)
+    if arguments.out is not None:
+        shown = Answer(
+            "bins", "bins", result.status, result.bins, result.lower_bound, None,
+            seconds=result.seconds, log=result.log,
+        )  # fmt: skip
+        log = [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in result.log]
+        lines = [text, *packing_lines(result)]
+        write_files(arguments.out, {**answer(result), "log": log}, "\n".join(lines) + "\n", shown)
+    print(json.dumps(answer(result)) if arguments.json else text)
     return 0
+
+
+def packing_summary(problem: PackingProblem, result: PackingResult) -> str:
+    """A line: bins, bound and gap; for what is infeasible a line for each item that fits no bin."""
+    if result.status == "infeasible":
+        lines = ["infeasible: items that are larger than a bin (numbered from 0)"]
+        for item in result.unplaceable[:_NAMED_MOST]:
+            over = np.flatnonzero(problem.demand[item] > problem.capacity)
+            sizes = [f"{problem.demand[item, d]} of {problem.capacity[d]}" for d in over]
+            lines.append(f"  item {item}: {', '.join(sizes)}")
+        more = len(result.unplaceable) - _NAMED_MOST
+        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+    seconds = f"{result.seconds:.3f} s" + (", interrupted" if result.interrupted else "")
+    if result.bins is None:
+        return f"no packing found in time; at least {result.lower_bound} bins, {seconds}"
+    proven = "proven least" if result.status == "optimal" else f"gap {result.gap:.3%}"
+    unit = "bin" if result.bins == 1 else "bins"
+    return (
+        f"{result.status}: {result.bins} {unit}, at least {result.lower_bound} needed ({proven}), "
+        f"{seconds}"
+    )
+
+
+def packing_lines(result: PackingResult) -> list[str]:
+    """The packing, a line for each kind of bin: `3 x: item 0, 2 of item 5`."""
+    lines = []
+    for bins in result.packing:
+        amounts = [(item, int(bins.contents[item])) for item in np.flatnonzero(bins.contents)]
+        names = [f"item {item}" if n == 1 else f"{n} of item {item}" for item, n in amounts]
+        lines.append(f"{bins.copies} x: {', '.join(names)}")
+    return lines
 
 
 def read_problem(path: Path) -> PackingProblem:
@@ -181,16 +272,21 @@ def read_problem(path: Path) -> PackingProblem:
         SpecError: it cannot be read, with file and line.
     """
     try:
-        text = path.read_text()
-        return parse_vbp(text) if path.suffix == ".vbp" else parse_bpp(text)
+        text = path.read_text(encoding="utf-8-sig")
+        return parse_vbp(text) if path.suffix.lower() == ".vbp" else parse_bpp(text)
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except (PackingInputError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SpecError([(str(path), "not a text file (UTF-8)")]) from error
+    except PackingInputError as error:
         raise SpecError([(str(path), str(error))]) from error
 
 
 def answer(result: PackingResult) -> dict[str, Any]:
-    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts."""
+    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts.
+
+    Kinds are numbered from 0 in the order of the problem.
+    """
     packing = [
         {
             "copies": bins.copies,
@@ -204,6 +300,7 @@ def answer(result: PackingResult) -> dict[str, Any]:
         "lower_bound": result.lower_bound,
         "gap": result.gap,
         "seconds": round(result.seconds, 6),
+        "interrupted": result.interrupted,
         "packing": packing,
         "unplaceable": list(result.unplaceable),
     }

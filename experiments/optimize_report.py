@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import Counter
@@ -210,12 +211,18 @@ def write_answer(answer: Answer[Any], scenario: Scenario, target: Path) -> None:
     Raises:
         SpecError: as `output_folder`.
     """
+    text = io.StringIO()
+    print(summary(answer, scenario), file=text)
+    if answer.plan is not None:
+        Console(file=text, width=160).print(plan_table(answer.plan))
+    write_files(target, answer_json(answer), text.getvalue(), answer)
+
+
+def write_files(target: Path, as_json: Any, text: str, answer: Answer[Any]) -> None:
+    """The same folder, of any JSON and text, with the progress of `answer`."""
     with output_folder(target) as folder:
-        (folder / "answer.json").write_text(json.dumps(answer_json(answer), indent=1) + "\n")
-        with (folder / "plan.txt").open("w") as stream:
-            print(summary(answer, scenario), file=stream)
-            if answer.plan is not None:
-                Console(file=stream, width=160).print(plan_table(answer.plan))
+        (folder / "answer.json").write_text(json.dumps(as_json, indent=1) + "\n")
+        (folder / "plan.txt").write_text(text)
         progress_plot(answer, folder / "progress.svg")
 
 

@@ -99,6 +99,10 @@ def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, li
     else:
         _check_at(at_ms, loaded.scenario.duration)
         runs = list(loaded.scenario.runs())
+        if arguments.layout not in (None, *loaded.scenario.layouts):
+            names = ", ".join(loaded.scenario.layouts)
+            raise SpecError([(f"--layout {arguments.layout}", f"the layouts are {names}")])
+        runs = [r for r in runs if arguments.layout in (None, r.layout)]
         run = next((r for r in runs if arguments.strategy in (None, r.strategy)), None)
         if run is None:
             names = ", ".join(loaded.scenario.strategies)

@@ -8,6 +8,8 @@ import numpy as np
 
 from placement.optimal.problem import PackingInputError, PackingProblem
 
+DIGITS_MAX = 18  # of a number: 64 bits hold it
+
 
 class FormatError(PackingInputError):
     """A packing file is malformed; the message starts with the line's number."""
@@ -54,8 +56,10 @@ def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int
         words = line.split()
         if not words:
             continue
-        if not all(word.isascii() and word.isdigit() and len(word) <= 18 for word in words):
+        if not all(word.isascii() and word.isdigit() for word in words):
             raise FormatError(f"line {number}: whole numbers >= 0 expected, got {line.strip()!r}")
+        if max(map(len, words)) > DIGITS_MAX:
+            raise FormatError(f"line {number}: a number of more than {DIGITS_MAX} digits")
         row = (number, [int(word) for word in words])
         if columns is not None:
             _exactly(row, columns)
@@ -65,7 +69,8 @@ def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int
 def _exactly(row: tuple[int, list[int]], amount: int) -> list[int]:
     number, values = row
     if len(values) != amount:
-        raise FormatError(f"line {number}: {amount} numbers expected, got {len(values)}")
+        noun = "number" if amount == 1 else "numbers"
+        raise FormatError(f"line {number}: {amount} {noun} expected, got {len(values)}")
     return values
 
 
@@ -75,4 +80,6 @@ def _check_amount(
     if len(rows) < wanted:
         raise FormatError(f"line {last_line}: file ends after {len(rows)} of {wanted} {what}")
     if len(rows) > wanted:
-        raise FormatError(f"line {rows[wanted][0]}: more than {wanted} {what}")
+        raise FormatError(
+            f"line {rows[wanted][0]}: more {what} than the {wanted} of the file's head"
+        )

@@ -48,6 +48,7 @@ def test_the_folder_holds_answer_plan_and_plot_and_can_be_written_again(tmp_path
     assert capsys.readouterr().out
 
 
+PLACEMENT = [DEPLOY_ORDER, "--goal", "placement"]
 UNKNOWN_OBJECTIVE = (
     "stowplan: --objective happiness=1: unknown: happiness; "
     "the objectives are placed, instances, spread, cost\n"
@@ -60,10 +61,12 @@ UNKNOWN_OBJECTIVE = (
         ([], "name a scenario, or a packing file"),
         ([DEPLOY_ORDER, "--bpp", "x.txt"], "name a scenario, or a packing file"),
         ([DEPLOY_ORDER, "--layout", "parted"], "the layouts are shared"),
-        ([DEPLOY_ORDER, "--objective", "spread"], "expected NAME=WHOLE NUMBER"),
-        ([DEPLOY_ORDER, "--objective", "happiness=1"], UNKNOWN_OBJECTIVE),
-        ([DEPLOY_ORDER, "--objective", "spread=1000000001"], "numbers of at most 1000000000"),
-        ([DEPLOY_ORDER, "--instance-type", "m5.huge"], "unknown type"),
+        ([*PLACEMENT, "--objective", "spread"], "expected NAME=WHOLE NUMBER"),
+        ([*PLACEMENT, "--objective", "happiness=1"], UNKNOWN_OBJECTIVE),
+        ([*PLACEMENT, "--objective", "spread=1000000001"], "numbers of at most 1000000000"),
+        ([DEPLOY_ORDER, "--goal", "instances", "--instance-type", "m5.huge"], "unknown type"),
+        ([DEPLOY_ORDER, "--instance-type", "m5.large"], "is for --goal instances, not for fleet"),
+        ([DEPLOY_ORDER, "--goal", "repack", "--layout", "parted"], "the layouts are shared"),
     ],
 )
 def test_bad_arguments_are_one_error(arguments, said, capsys):
