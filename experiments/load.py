@@ -43,13 +43,16 @@ class Loaded:
 
 
 def load_scenario(
-    path: Path, extra_strategies: Mapping[str, str | list[str]] | None = None
+    path: Path,
+    extra_strategies: Mapping[str, str | list[str]] | None = None,
+    buys: bool = False,
 ) -> Loaded:
     """The scenario in a TOML file; paths in it are relative to that file.
 
     Args:
         extra_strategies: name -> chain (as in the file's `strategies`) to run besides; the paths
             of strategies in it are relative to the working directory.
+        buys: instances are to be bought, so that it may go without a fleet.
     Raises:
         SpecError: naming every problem with file and place.
     """
@@ -69,7 +72,7 @@ def load_scenario(
     part = sound_part(document)
     problems += [(f"{path}: {place}", what) for place, what in part.problems]
     registry = {**STRATEGIES, **own}
-    found = scenario_problems(part.scenario, registry, definitions, part.incomplete)
+    found = scenario_problems(part.scenario, registry, definitions, part.incomplete, buys)
     problems += [(f"{path}: {part.place(place)}", what) for place, what in found]
     for index, table in enumerate(part.scenario.workload):
         place = part.place(f"workload[{index}]")

@@ -89,6 +89,13 @@ where items are numbered from 0 in the order of the file.
 
 def command(arguments: argparse.Namespace) -> int:
     """Solve and print; Ctrl-C prints the best found so far with its bound."""
+    try:
+        return _command(arguments)
+    except PackingInputError as error:
+        raise SpecError([(str(arguments.bpp or arguments.scenario), str(error))]) from error
+
+
+def _command(arguments: argparse.Namespace) -> int:
     if (arguments.scenario is None) == (arguments.bpp is None):
         raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
     goal = arguments.goal or "fleet"
@@ -99,7 +106,7 @@ def command(arguments: argparse.Namespace) -> int:
         return _packing_file(arguments)
     from experiments.optimize_report import LiveProgress, print_answer, write_answer
 
-    loaded = load_scenario(arguments.scenario)
+    loaded = load_scenario(arguments.scenario, buys=goal in ("fleet", "instances"))
     scenario = with_options(loaded.scenario, arguments)
     with LiveProgress(goal) as progress, Interruptible() as interruptible:
         limits = limits_of(arguments, interruptible.clock)

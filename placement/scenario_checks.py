@@ -21,7 +21,7 @@ from placement.scenario import (
 from placement.scenario_autoscaling import autoscaling_problems
 from placement.scenario_container_checks import container_problems
 from placement.scenario_fields import own_strategy, parse_strategy
-from placement.scenario_fleet import Fleet, did_you_mean, unknown
+from placement.scenario_fleet import Fleet, did_you_mean, unknown, with_offers
 from placement.scenario_settings import settings_problems
 from placement.strategies import StrategyFactory
 from placement.strategies.binpack import Binpack
@@ -46,6 +46,7 @@ def scenario_problems(
     strategies: Mapping[str, StrategyFactory],
     definitions: Mapping[str, TaskDefinition],
     incomplete: Set[str] = frozenset(),
+    buys: bool = False,
 ) -> list[Problem]:
     """Every (place, what) that is wrong with a well-formed scenario; empty where nothing is.
 
@@ -54,16 +55,20 @@ def scenario_problems(
         definitions: its task definitions by their names there, without those that do not parse.
         incomplete: fields of the scenario that lack something, since that had a wrong shape; what
             may refer to it is not checked.
+        buys: instances are to be bought, so what is on offer will do for a fleet.
     """
     tables: _Tables = [(f"service[{i}]", table) for i, table in enumerate(scenario.service)]
     tables += [(f"workload[{i}]", table) for i, table in enumerate(scenario.workload)]
     problems: list[Problem] = []
     whole = incomplete.isdisjoint(_FLEET)
-    if whole and not scenario.fleet and not scenario.capacity_provider:
+    there = with_offers(scenario) if buys else scenario
+    if whole and not there.fleet and not there.capacity_provider:
         whole = False
         what = "no instances: give a fleet, or a capacity provider that launches some"
+        if buys:
+            what += ', or optimize.offer, each with its zones: zones = ["a"]'
         problems.append(("fleet", what))
-    fleet = Fleet(scenario, whole)
+    fleet = Fleet(there, whole)
     # What each refers to, beside what knows by itself that it is incomplete: the fleet.
     checks: tuple[tuple[Set[str], Iterator[Problem]], ...] = (
         ({"instance_types"}, _instance_types(scenario)),

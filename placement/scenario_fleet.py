@@ -10,7 +10,14 @@ import numpy as np
 from placement.cluster import Cluster, instance_strings
 from placement.engine import Engine
 from placement.model import TaskKind
-from placement.scenario import FleetGroup, InstanceSpec, Scenario, instance_spec, instance_specs
+from placement.scenario import (
+    FleetGroup,
+    InstanceSpec,
+    Offer,
+    Scenario,
+    instance_spec,
+    instance_specs,
+)
 from placement.scenario_capacity import CapacityProviderTable
 
 # Attributes that ECS or its agents set by themselves, also where the simulated fleet has none.
@@ -80,6 +87,32 @@ class Fleet:
         if not self._complete or self._engine.allowed(kind).any():
             return ()
         return tuple(reason for reason, _ in self._engine.explain(kind).rejected)
+
+
+def with_offers(scenario: Scenario) -> Scenario:
+    """The scenario as if an instance of each offer stood in each of its zones."""
+    zones = tuple(zone for group in scenario.fleet for zone in group.zones)
+    zones += tuple(zone for group in scenario.capacity_provider for zone in group.zones)
+    groups = tuple(
+        offer_group(offer, offer.zones or zones)
+        for offer in scenario.optimize.offer
+        if (offer.zones or zones)
+    )
+    return scenario.model_copy(update={"fleet": scenario.fleet + groups})
+
+
+def offer_group(offer: Offer, zones: tuple[str, ...]) -> FleetGroup:
+    """An instance of an offer in each zone."""
+    return FleetGroup(
+        name="offer",
+        instance_type=offer.instance_type,
+        count=len(zones),
+        zones=zones,
+        attributes=offer.attributes,
+        resources=offer.resources,
+        capacity_provider=offer.capacity_provider,
+        awsvpc_trunking=offer.awsvpc_trunking,
+    )
 
 
 def _launchable(scenario: Scenario) -> Iterator[InstanceSpec]:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit
 
-from placement.optimal.problem import FloatArray, IntArray
+from placement.optimal.problem import FloatArray, IntArray, PackingInputError
 
+MAX_TABLE = 10**8  # bins x kinds of one packing, 0.8 GB
 MAX_FILL_STEPS = 100_000_000  # bins x kinds x capacity for the exact fillings
 
 
@@ -24,12 +25,16 @@ def packings(
     Args:
         demand, counts, capacity: as in `PackingProblem`.
         effort: 0 only the cheapest rules, 1 also bin by bin, 2 also exact fillings.
+    Raises:
+        PackingInputError: the table would not fit into memory.
     """
     if not counts.any():
         yield np.zeros((0, len(counts)), dtype=np.int64)
         return
     relative = demand / np.maximum(capacity, 1)
     max_bins = _bins_needed_at_most(demand, counts, capacity)
+    if max_bins * len(counts) > MAX_TABLE:
+        raise PackingInputError(f"up to {max_bins:,} bins of {len(counts):,} kinds are too many")
     for order in _orders(relative, counts):
         for best in (False, True):
             yield _fit(order, demand, counts, capacity, relative, best, max_bins)
@@ -97,14 +102,14 @@ def _fit(
     used = 0
     for kind in order:
         left = counts[kind]
+        # A bin is given all that it can take, so for this kind each is looked at once.
+        turns = np.argsort(slack[:used], kind="mergesort") if best else np.arange(used)
+        turn = 0
         while left > 0:
-            chosen = -1
-            for b in range(used):
-                if (chosen < 0 or slack[b] < slack[chosen]) and _room(rest[b], demand[kind]) > 0:
-                    chosen = b
-                    if not best:
-                        break
-            if chosen < 0:
+            if turn < len(turns):
+                chosen = turns[turn]
+                turn += 1
+            else:
                 chosen = used
                 rest[used] = capacity
                 slack[used] = len(capacity)

@@ -20,6 +20,7 @@ from placement.scenario import (
     instance_specs,
 )
 from placement.scenario_capacity import CapacityProviderTable
+from placement.scenario_fleet import offer_group
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Choice:
 
 
 def fleet_zones(scenario: Scenario) -> tuple[str, ...]:
-    """The zones of the fleet, in the order of the file."""
+    """The zones of the fleet, in the order of the file; without a fleet those of the offers."""
     zones = [group.zones for group in scenario.fleet]
     zones += [provider.zones for provider in scenario.capacity_provider]
+    zones = zones or [offer.zones for offer in scenario.optimize.offer]
     return tuple(dict.fromkeys(zone for group in zones for zone in group))
 
 
@@ -85,6 +87,7 @@ def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
     if wanted is None:
         groups = [group.instance_type for group in scenario.fleet]
         groups += [group.instance_types[0] for group in scenario.capacity_provider]
+        groups += [offer.instance_type for offer in scenario.optimize.offer]
         wanted = groups[0]
     for group in scenario.fleet:
         if group.instance_type == wanted:
@@ -144,17 +147,7 @@ def _unit(resource: str) -> str:
 
 
 def _specs(scenario: Scenario, offer: Offer) -> Iterator[InstanceSpec]:
-    zones = offer.zones or fleet_zones(scenario)
-    group = FleetGroup(
-        name="offer",
-        instance_type=offer.instance_type,
-        count=len(zones),
-        zones=zones,
-        attributes=offer.attributes,
-        resources=offer.resources,
-        capacity_provider=offer.capacity_provider,
-        awsvpc_trunking=offer.awsvpc_trunking,
-    )
+    group = offer_group(offer, offer.zones or fleet_zones(scenario))
     yield from instance_specs(scenario.model_copy(update={"fleet": (group,)}))
 
 

@@ -135,3 +135,14 @@ def test_ctrl_c_is_heard_at_the_next_look_at_the_clock_once():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_items_by_the_hundred_thousand_are_quick_and_too_many_are_an_error(tmp_path, capsys):
+    (tmp_path / "many.vbp").write_text("2\n10 10\n2\n5 4 200000\n3 3 1\n")
+    found = solved(tmp_path / "many.vbp", capsys)
+    assert (found["bins"], found["lower_bound"]) == (100_001, 100_001)
+    assert found["seconds"] < 15
+
+    (tmp_path / "many.vbp").write_text("2\n10 10\n2\n5 4 1000000000\n3 3 1\n")
+    assert main(["optimize", "--bpp", str(tmp_path / "many.vbp")]) == 2
+    assert "500,000,001 bins of 2 kinds are too many" in capsys.readouterr().err

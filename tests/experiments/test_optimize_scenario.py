@@ -107,3 +107,34 @@ def test_the_least_over_time_is_said_in_dollars(capsys, tmp_path):
     answer = json.loads((tmp_path / "out" / "answer.json").read_text())
     assert 0 < answer["lower_bound"] <= answer["objective"]
     assert len(answer["plan"]["type_of_instance"]) > 1
+
+
+OFFERS_ALONE = """
+name = "offers"
+duration = "1m"
+[task_definitions]
+web = { family = "web", containerDefinitions = [
+    { name = "c", image = "x", cpu = 1500, memory = 300 }] }
+[[service]]
+name = "web"
+task_definition = "web"
+desired_count = 3
+[[optimize.offer]]
+instance_type = "m5.large"
+"""
+
+
+def test_a_fleet_can_be_bought_where_there_is_none_yet(tmp_path, capsys):
+    file = tmp_path / "offers.toml"
+    file.write_text(OFFERS_ALONE + 'zones = ["a", "b"]\n')
+    for goal in ("fleet", "instances"):
+        assert main(["optimize", str(file), "--goal", goal, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["plan"]["instances"] == 3
+    assert main(["optimize", str(file), "--goal", "placement"]) == 2
+    assert "fleet: no instances" in capsys.readouterr().err
+
+
+def test_without_a_fleet_offers_need_zones(tmp_path, capsys):
+    (tmp_path / "offers.toml").write_text(OFFERS_ALONE)
+    assert main(["optimize", str(tmp_path / "offers.toml")]) == 2
+    assert "optimize.offer, each with its zones" in capsys.readouterr().err
