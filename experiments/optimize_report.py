@@ -180,18 +180,27 @@ def _(plan: Plan, most: int | None = None) -> Table:
 
 @plan_json.register
 def _(plan: OverTimePlan) -> Any:
-    return {"instance_of_task": plan.instance.tolist(), "type_of_instance": plan.types.tolist()}
+    starts, ends = plan.times_ms or ((), ())
+    return {
+        "tasks": {
+            "group": list(plan.groups),
+            "start_ms": [int(at) for at in starts],
+            "end_ms": [int(at) for at in ends],
+            "instance": plan.instance.tolist(),
+        },
+        "instance_types": [plan.type_name(n) for n in range(len(plan.types))],
+    }
 
 
 @plan_table.register
 def _(plan: OverTimePlan, most: int | None = None) -> Table:
-    """The instances with most tasks first."""
+    """The instances with most tasks first; they are numbered from 0 and are not the fleet's own."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    for name in ("instance", "type", "tasks in all"):
+    for name in ("instance number", "type", "tasks over time"):
         table.add_column(name, justify="right")
     tasks = Counter(plan.instance[plan.instance >= 0].tolist())
     for instance, count in tasks.most_common(most):
-        table.add_row(str(instance), str(plan.types[instance]), f"{count:,}")
+        table.add_row(str(instance), plan.type_name(instance), f"{count:,}")
     if most is not None and len(tasks) > most:
         table.add_row("", f"{len(tasks) - most} further instances", "")
     return table

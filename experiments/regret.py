@@ -110,6 +110,7 @@ def least(
         bounds.use_resource_prices()
         if patterns:
             bounds.use_patterns(patterns)
+            bounds.use_fleets(patterns)
         found.update(zip(numbers, zip(bounds.totals(), bounds.peaks(), strict=True), strict=True))
     return [found[n] for n in range(len(problems))]
 

@@ -102,7 +102,7 @@ def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
     engine = Engine(cluster, np.random.default_rng(0), kernels=False)
     kinds = [each.kind for each in tasks]
     counts = np.array([each.count for each in tasks], np.int64)
-    _refuse_volatile(tasks)
+    refuse_volatile(tasks)
     size = cluster.size
     for kind in kinds:
         cluster.demand(kind)  # adds a column for each resource that no instance has
@@ -113,7 +113,7 @@ def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
     used = resources.any(axis=0)
     columns = [*resources[:, used].T]
     rooms = [*cluster.registered[:, used].T]
-    for members, most in _shared_limits(engine, kinds):
+    for members, most in limits_together(engine, kinds):
         columns.append(np.isin(np.arange(len(kinds)), list(members)).astype(np.int64))
         rooms.append(np.full(size, most, np.int64))
     for row in np.unique(allowed[~allowed.all(axis=1)], axis=0):
@@ -134,7 +134,7 @@ def limit_per_instance(engine: Engine, kind: TaskKind) -> int | None:
     return min(limits, default=None)
 
 
-def _shared_limits(
+def limits_together(
     engine: Engine, kinds: Sequence[TaskKind]
 ) -> Iterator[tuple[frozenset[int], int]]:
     """(kinds, most of their tasks on an instance) for host ports and groups with a limit.
@@ -158,7 +158,7 @@ def _shared_limits(
             yield frozenset(index for index, limit in limits.items() if limit <= most), most
 
 
-def _refuse_volatile(tasks: Sequence[TaskSet]) -> None:
+def refuse_volatile(tasks: Sequence[TaskSet]) -> None:
     """What no vector can say."""
     for each in tasks:
         if each.kind.devices:

@@ -7,6 +7,7 @@ a gap may remain that nobody can close.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from placement.cluster import Cluster, instance_strings
 from placement.launches import Launches
 from placement.model import TaskKind
 from placement.optimal.answer import Answer
+from placement.optimal.demand import TaskSet, refuse_volatile
 from placement.optimal.over_time_bound import Bounds
 from placement.optimal.over_time_check import check_over_time
 from placement.optimal.over_time_demand import Ran, problem_over_time
@@ -27,6 +29,8 @@ from placement.scenario import Scenario, instance_specs
 
 GOAL = "hours"
 PATTERN_SOLVES = 64  # moments at which columns are generated, at most
+
+FLEET_SOLVES = 16  # moments at which whole fleets are worked out, at most
 
 
 def least_over_time(
@@ -55,7 +59,7 @@ def least_over_time(
         "infeasible" if reasons else known,  # type: ignore[arg-type]
         solve.cost,
         solve.lower_bound,
-        solve.plan,
+        solve.named_plan(),
         reasons,
         solve.bounds.budget.seconds(),
         interrupted,
@@ -77,7 +81,7 @@ class _Solve:
         self.log: list[Progress] = []
 
     def run(self) -> None:
-        """The quick bound, the plans, then the slower bound while there is time for it."""
+        """The quick bound, the plans, then the slower bounds while there is time for them."""
         self.bounds.use_resource_prices()
         self._note(self.plan, self.cost)
         for plan in plans(self.problem):
@@ -91,6 +95,17 @@ class _Solve:
             self.bounds.use_patterns(solves)
             self._note(self.plan, self.cost)
             solves *= 2
+        if not self._finished():
+            self.bounds.use_fleets(FLEET_SOLVES)
+            self._note(self.plan, self.cost)
+
+    def named_plan(self) -> OverTimePlan | None:
+        """The best plan, with what its readers know types and tasks by."""
+        if self.plan is None:
+            return None
+        names = tuple(offer.name for offer in self.problem.types)
+        times = (self.problem.start_ms, self.problem.end_ms)
+        return replace(self.plan, type_names=names, times_ms=times)
 
     def _finished(self) -> bool:
         proven = self.cost is not None and self.cost <= self.lower_bound
@@ -139,10 +154,17 @@ def least_hours(
         cluster.register(row, spec.resources, strings)
         prices.append(spec.price_microusd_hour)
     kinds, ran = _asked(calls, scenario.duration)
+    refuse_volatile([TaskSet(kind, 1, kind.group, "") for kind in kinds])
     if not ran:
-        return Answer(GOAL, UNIT, "optimal", 0, 0, OverTimePlan(*[np.zeros(0, np.int64)] * 2))
+        return Answer(
+            GOAL, UNIT, "optimal", 0, 0, OverTimePlan(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        )
     problem = problem_over_time(cluster, prices, kinds, ran, limited=False)
-    return least_over_time(problem, limits, progress)
+    answer = least_over_time(problem, limits, progress)
+    if answer.plan is None:
+        return answer
+    groups = tuple(kinds[number].group for number, _, _ in ran)
+    return replace(answer, plan=replace(answer.plan, groups=groups))
 
 
 def _asked(calls: Sequence[Arrival], until_ms: int) -> tuple[list[TaskKind], list[Ran]]:

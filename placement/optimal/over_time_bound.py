@@ -3,24 +3,31 @@
 At each moment the tasks that run need at least the cheapest fleet that could hold them, were they
 free to move; the bound adds that up over time. Tasks cannot move, so no plan may reach it.
 A dual vector of one moment bounds the cost of every other, so a few are worked out where they help
-most and each moment takes the best of them.
+most and each moment takes the best of them. Where few tasks run together and for long, as services
+do, whole fleets are worked out for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import gcd
 
 import numpy as np
 
 from placement.optimal.cuts import Cut, cut
+from placement.optimal.fleet import solve_fleet
+from placement.optimal.fleet_problem import FleetProblem
 from placement.optimal.fleet_relaxation import FleetRelaxation, Market
-from placement.optimal.over_time_problem import OverTimeProblem, moments
+from placement.optimal.over_time_problem import ANY_NUMBER, OverTimeProblem, moments
 from placement.optimal.problem import FloatArray, IntArray, Limits
 from placement.optimal.search import Budget
 
 SAMPLES = 64  # moments, spread evenly over time, whose prices of resources are worked out
 SHORTAGE = 100.0  # cost of a missing item, in prices of the dearest type
+COMPARED_MOST = 4_000_000  # moments x kinds, for whole fleets
+FLEET_SHARE, FLEET_WORK = 0.3, 1_000.0  # of what is left, at most, for one of them
+RULES_MOST = 24  # rules on kinds that one of them keeps
 BITS = 40  # after the binary point of such prices, at most
 WORTH_BITS = 60  # what all tasks together are worth stays within so many
 
@@ -35,8 +42,9 @@ class Bounds:
     """
 
     def __init__(self, problems: Sequence[OverTimeProblem], limits: Limits | None = None) -> None:
-        self.budget = Budget(limits or Limits())
-        first = problems[0]
+        self._limits = limits or Limits()
+        self.budget = Budget(self._limits)
+        first = self._first = problems[0]
         self._kinds = len(first.demand)
         self.moments = [moments(problem) for problem in problems]
         self.costs = [np.zeros(len(each.last), dtype=np.int64) for each in self.moments]
@@ -81,6 +89,48 @@ class Bounds:
             if self.budget.exhausted():
                 return
             self.add(self._relaxation.prove(counts))
+
+    def use_fleets(self, solves: int) -> None:
+        """Raise the bounds by whole fleets, for the tasks that run together longest.
+
+        What they cost at least, whatever holds them as well costs. Says nothing where moments and
+        kinds are too many to compare.
+        """
+        if self._kinds * sum(map(len, self.costs)) > COMPARED_MOST:
+            return
+        tables = [
+            np.array([each.counts(n, self._kinds) for n in range(len(each.last))], np.int64)
+            for each in self.moments
+        ]
+        rows, of = np.unique(
+            np.vstack([table.reshape(-1, self._kinds) for table in tables]), axis=0,
+            return_inverse=True,
+        )  # fmt: skip
+        lasts = np.concatenate([each.lasts_ms for each in self.moments])
+        weight = np.bincount(of.reshape(-1), lasts.astype(float), len(rows))
+        for row in np.argsort(-weight, kind="stable")[:solves].tolist():
+            if self.budget.exhausted():
+                return
+            part = self.budget.part(FLEET_SHARE, FLEET_WORK)
+            result = solve_fleet(self._fleet(rows[row]), part.limits)
+            self.budget.spend(1e6 * result.work)
+            for costs, table in zip(self.costs, tables, strict=True):
+                held = (table.reshape(-1, self._kinds) >= rows[row]).all(axis=1)
+                costs[held] = np.maximum(costs[held], result.lower_bound)
+            if result.interrupted:
+                raise KeyboardInterrupt
+
+    def _fleet(self, counts: IntArray) -> FleetProblem:
+        """(kinds,) tasks at once; a rule on one kind is a dimension, as far as that pays."""
+        problem = self._first
+        ruled = (problem.most < ANY_NUMBER).any(axis=1) & (counts > 0)
+        kinds = np.flatnonzero(ruled)[:RULES_MOST]  # without the others the bound still holds
+        marks = np.eye(self._kinds, dtype=np.int64)[:, kinds]
+        types = tuple(
+            replace(offer, capacity=np.append(offer.capacity, problem.most[kinds, t]))
+            for t, offer in enumerate(problem.types)
+        )
+        return FleetProblem(np.hstack([problem.demand, marks]), counts, types)
 
     def add(self, found: Cut) -> None:
         """Raise the bounds where this cut proves more."""

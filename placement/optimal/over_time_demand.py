@@ -10,6 +10,7 @@ from placement.cluster import Cluster, IntArray
 from placement.constraints import MaxPerInstance
 from placement.engine import Engine
 from placement.model import TaskKind
+from placement.optimal.demand import limits_together
 from placement.optimal.fleet_problem import BinType
 from placement.optimal.over_time_problem import ANY_NUMBER, OverTimeProblem
 
@@ -33,7 +34,8 @@ def problem_over_time(
     Args:
         prices: per row of the cluster, millionths of a dollar an hour.
         ran: (tasks, 3).
-        limited: no more instances of a type at a time than there are; else any number.
+        limited: no more instances of a type at a time than there are, for a bound; else any
+            number, for a plan: then ports and limits that kinds share are dimensions.
     """
     engine = Engine(cluster, np.random.default_rng(0))
     found = [engine.fixed_mask(kind) for kind in kinds]
@@ -43,12 +45,19 @@ def problem_over_time(
     allowed = np.array(list(masks.values()), dtype=np.bool_).reshape(len(masks), cluster.size)
     needs = np.array([cluster.demand(kind) for kind in kinds], dtype=np.int64)
     needs = needs.reshape(len(kinds), len(cluster.resources))
+    registered = cluster.registered
+    if not limited:
+        together = [rule for rule in limits_together(engine, kinds) if len(rule[0]) > 1]
+        marks = [np.isin(np.arange(len(kinds)), list(members)) for members, _ in together]
+        needs = np.column_stack([needs, *marks]).astype(np.int64)
+        rooms = [np.full(len(registered), most_together) for _, most_together in together]
+        registered = np.column_stack([registered, *rooms]).astype(np.int64)
     paid = np.array(prices, dtype=np.int64)[:, None]
-    alike = np.hstack([cluster.registered, paid, np.unique(allowed, axis=0).T])
+    alike = np.hstack([registered, paid, np.unique(allowed, axis=0).T])
     _, first, type_of = np.unique(alike, axis=0, return_index=True, return_inverse=True)
     caps = np.array([most_per_instance(kind, engine) for kind in kinds], dtype=np.int64)
     most = np.where(allowed[mask_of][:, first], caps[:, None], 0)
-    short = _can_run_short(needs, most, cluster.registered[first])
+    short = _can_run_short(needs, most, registered[first])
     table, number = np.unique(np.hstack([needs[:, short], most]), axis=0, return_inverse=True)
     kind, start_ms, end_ms = np.array(ran, dtype=np.int64).reshape(-1, 3).T
     names = cluster.column("attribute:ecs.instance-type")
@@ -61,7 +70,7 @@ def problem_over_time(
         tuple(
             BinType(
                 names.values[names.codes[row]] if names.codes[row] >= 0 else "instance",
-                cluster.registered[row, short],
+                registered[row, short],
                 prices[row],
                 held[t] if limited else None,
             )

@@ -25,10 +25,20 @@ class OverTimePlan:
     Args:
         instance: (tasks,) int64, the number of the instance; -1 for a task without length.
         types: (instances,) int64, the type of each.
+        type_names: of those types; groups: of each task; times_ms: starts and ends of the tasks.
+            Empty where nobody named them.
     """
 
     instance: IntArray
     types: IntArray
+    type_names: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    times_ms: tuple[IntArray, ...] = ()
+
+    def type_name(self, instance: int) -> str:
+        """The type of an instance by name, or its number."""
+        number = int(self.types[instance])
+        return self.type_names[number] if self.type_names else str(number)
 
 
 def plans(problem: OverTimeProblem) -> Iterator[OverTimePlan]:

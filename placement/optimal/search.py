@@ -17,7 +17,7 @@ class Budget:
     """Counts work and time against `Limits`. `seconds()` is 0 without a clock."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = self._limits = limits
         self._start = limits.clock() if limits.clock else 0.0
         self.work = 0.0
 

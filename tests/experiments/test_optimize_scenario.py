@@ -106,7 +106,11 @@ def test_the_least_over_time_is_said_in_dollars(capsys, tmp_path):
     assert said.startswith("hours: $0.")
     answer = json.loads((tmp_path / "out" / "answer.json").read_text())
     assert 0 < answer["lower_bound"] <= answer["objective"]
-    assert len(answer["plan"]["type_of_instance"]) > 1
+    types, tasks = answer["plan"]["instance_types"], answer["plan"]["tasks"]
+    assert len(types) > 1
+    assert types[0] in said
+    assert len({len(column) for column in tasks.values()}) == 1
+    assert max(tasks["instance"]) < len(types)
 
 
 OFFERS_ALONE = """
@@ -138,3 +142,41 @@ def test_without_a_fleet_offers_need_zones(tmp_path, capsys):
     (tmp_path / "offers.toml").write_text(OFFERS_ALONE)
     assert main(["optimize", str(tmp_path / "offers.toml")]) == 2
     assert "optimize.offer, each with its zones" in capsys.readouterr().err
+
+
+def test_over_time_services_that_want_the_same_port_are_kept_apart(tmp_path, capsys):
+    tables = "".join(
+        f"""
+[task_definitions.{name}]
+family = "{name}"
+[[task_definitions.{name}.containerDefinitions]]
+name = "c"
+image = "x"
+cpu = {cpu}
+memory = 300
+portMappings = [{{ containerPort = 80, hostPort = 80 }}]
+[[service]]
+name = "{name}"
+task_definition = "{name}"
+desired_count = 2
+"""
+        for name, cpu in (("a", 100), ("b", 200))
+    )
+    fleet = '[[fleet]]\nname = "f"\ninstance_type = "m5.large"\ncount = 4\nzones = ["a"]\n'
+    (tmp_path / "ports.toml").write_text('name = "p"\nduration = "1h"\n' + fleet + tables)
+
+    assert main(["optimize", str(tmp_path / "ports.toml"), "--goal", "hours", "--json"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["status"] == "optimal"
+    assert answer["objective"] == 4 * 96_000 * 3_600_000
+    assert sorted(answer["plan"]["tasks"]["instance"]) == [0, 1, 2, 3]
+    assert answer["plan"]["tasks"]["group"].count("service:a") == 2
+
+
+def test_over_time_what_depends_on_other_tasks_is_refused(tmp_path, capsys):
+    text = (SCENARIOS / "deploy_order.toml").read_text()
+    asked = text.replace("[[service]]", '[[service]]\nconstraints = ["task:group == service:b"]', 1)
+    (tmp_path / "near.toml").write_text(asked)
+    assert main(["optimize", str(tmp_path / "near.toml"), "--goal", "hours"]) == 2
+    assert "depends on what else is running" in capsys.readouterr().err

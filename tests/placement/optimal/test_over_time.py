@@ -118,6 +118,20 @@ def test_whole_instances_are_counted_and_not_their_shares():
     assert answer.gap == 0
 
 
+def test_whole_fleets_close_the_gap_that_shares_leave():
+    types = [([10, 10], 10, None), ([20, 25], 19, None)]
+    most = [[ANY_NUMBER] * 2, [1, 1]]
+    tasks = [(0, 0, 9)] * 7 + [(1, 0, 9)] * 3
+    world = problem([[4, 3], [7, 9]], tasks, types, most)
+    bounds = Bounds([world])
+    bounds.use_patterns(8)
+    assert bounds.totals() == [51 * 9]
+    bounds.use_fleets(8)
+    assert bounds.totals() == [57 * 9]
+    answer = least_over_time(world)
+    assert (answer.status, answer.objective) == ("optimal", 57 * 9)
+
+
 def test_a_limit_makes_the_dear_type_part_of_the_minimum():
     world = problem([[5]], [(0, 0, 10)] * 4, [([10], 1, 1), ([10], 7, None)])
     answer = least_over_time(world)
