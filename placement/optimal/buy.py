@@ -18,10 +18,10 @@ from placement.optimal.offers import (
     choices,
     fleet_zones,
     merged,
-    named,
     offer_of_type,
     offers_of,
     reasons_against,
+    reasons_short,
 )
 from placement.optimal.plan import Plan, PlannedInstances, check_plan
 from placement.optimal.problem import (
@@ -187,6 +187,7 @@ def _keep_off_spot(
         counts[rows],
         np.column_stack([encoded.capacity, room]),
         encoded.allowed[origin][rows],
+        encoded.resources,
     )
     return split, origin[rows]
 
@@ -202,9 +203,11 @@ def _fleet_answer(
     result = solve_fleet(problem, limits, progress)
     reasons: tuple[str, ...] = ()
     if result.status == "infeasible":
-        rows = [market.origin[i] for i in result.unplaceable]
-        what = "limits on offers leave too little room for"
-        reasons = (f"{what} {named(market.tasks, rows)}",)
+        rows = [market.tasks[i] for i in market.origin.tolist()]
+        sizes = np.array([kind.capacity for kind in problem.types], np.int64)
+        most = [kind.limit for kind in problem.types]
+        found = reasons_short(rows, market.encoded, sizes, most, result.unplaceable)
+        reasons = tuple(f"limits on offers: {why}" for why in found)
     plan = None
     if result.cost is not None:
         zones = market.zones or (ANY_ZONE,)

@@ -48,12 +48,14 @@ class Encoded:
     Args:
         demand: (task sets, dimensions); counts: (task sets,); capacity: (instances, dimensions).
         allowed: (task sets, instances) attributes, zones and memberOf leave the instance open.
+        resources: names of the first dimensions; those after them are rules.
     """
 
     demand: IntArray
     counts: IntArray
     capacity: IntArray
     allowed: BoolArray
+    resources: tuple[str, ...] = ()
 
     def fits(self) -> BoolArray:
         """(task sets, instances) one task alone may run on the empty instance."""
@@ -124,6 +126,7 @@ def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
         counts,
         np.column_stack(rooms) if rooms else np.zeros((size, 1), np.int64),
         allowed,
+        tuple(cluster.resources[column] for column in np.flatnonzero(used)),
     )
 
 

@@ -104,6 +104,37 @@ def reasons_against(
     return tuple(dict.fromkeys(_reason(tasks[i], engine, where) for i in misfits))
 
 
+def reasons_short(
+    tasks: Sequence[TaskSet],
+    encoded: Encoded,
+    capacity: IntArray,
+    limits: Sequence[int | None],
+    short: Sequence[int],
+) -> tuple[str, ...]:
+    """Why all tasks do not fit at once, though each fits somewhere: what tells most first.
+
+    Args:
+        tasks: those of the rows of `encoded`; capacity: (types, dimensions); limits: how many of
+            each type there are at most; short: rows that the solver found short of room.
+    """
+    reasons = []
+    for row, (task, count) in enumerate(zip(tasks, encoded.counts.tolist(), strict=True)):
+        wants = encoded.demand[row] > 0
+        each = (capacity[:, wants] // encoded.demand[row, wants]).min(axis=1, initial=count)
+        rooms = zip(each.tolist(), limits, strict=True)
+        most = sum(n * (count if limit is None else limit) for n, limit in rooms)
+        if most < count:
+            name = named([task], [0])
+            reasons.append(f"{name}: {count:,} tasks wanted, {most:,} fit, were they alone")
+    for column, resource in enumerate(encoded.resources):
+        wanted = sum(map(int, encoded.demand[:, column].astype(object) * encoded.counts))
+        rooms = zip(capacity[:, column].tolist(), limits, strict=True)
+        room = sum(n * (wanted if limit is None else limit) for n, limit in rooms)
+        if room < wanted:
+            reasons.append(f"all tasks want {wanted:,} {_unit(resource)}, there are {room:,}")
+    return tuple(reasons) or (f"together there is too little room for {named(tasks, short)}",)
+
+
 def named(tasks: Sequence[TaskSet], indices: Sequence[int]) -> str:
     """`web (web:1), cache (cache:1)`."""
     return ", ".join(dict.fromkeys(f"{tasks[i].owner} ({tasks[i].definition})" for i in indices))

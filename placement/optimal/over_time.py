@@ -30,6 +30,7 @@ from placement.scenario import Scenario, instance_specs
 GOAL = "hours"
 PATTERN_SOLVES = 64  # moments at which columns are generated, at most
 
+TRIED_MOST = 10**10  # tasks x busy instances, about ten seconds of a rule of thumb
 FLEET_SOLVES = 16  # moments at which whole fleets are worked out, at most
 
 
@@ -84,7 +85,7 @@ class _Solve:
         """The quick bound, the plans, then the slower bounds while there is time for them."""
         self.bounds.use_resource_prices()
         self._note(self.plan, self.cost)
-        for plan in plans(self.problem):
+        for plan in plans(self.problem) if self._can_try() else ():
             cost = check_over_time(self.problem, plan)
             if self.cost is None or cost < self.cost:
                 self._note(plan, cost)
@@ -98,6 +99,11 @@ class _Solve:
         if not self._finished():
             self.bounds.use_fleets(FLEET_SOLVES)
             self._note(self.plan, self.cost)
+
+    def _can_try(self) -> bool:
+        """A rule of thumb looks at every busy instance for every task: not for weeks on end."""
+        dearest = max(1, *(offer.price for offer in self.problem.types))
+        return len(self.problem.kind) * self.bounds.peaks()[0] // dearest <= TRIED_MOST
 
     def named_plan(self) -> OverTimePlan | None:
         """The best plan, with what its readers know types and tasks by."""

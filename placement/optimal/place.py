@@ -20,7 +20,7 @@ from placement.optimal.answer import Answer
 from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
 from placement.optimal.fleet import solve_fleet, split_evenly
 from placement.optimal.fleet_problem import BinType, FleetProblem, FleetResult
-from placement.optimal.offers import named, reasons_against
+from placement.optimal.offers import reasons_against, reasons_short
 from placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
 from placement.optimal.plan import Plan, PlannedInstances, check_plan
 from placement.optimal.problem import BoolArray, IntArray, Limits, Progress, ProgressCallback
@@ -193,8 +193,10 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
     best.interrupted = result.interrupted
     best.budget.spend(result.work * 1e6)
     if result.status == "infeasible":
-        what = "the fleet has too little room for"
-        return (f"{what} {named(ground.tasks, result.unplaceable)}",)
+        ones = [1] * len(ground.specs)
+        encoded = ground.encoded
+        short = reasons_short(ground.tasks, encoded, encoded.capacity, ones, result.unplaceable)
+        return tuple(f"the fleet: {why}" for why in short)
     if result.cost is None:
         return ()
     bins = _bins(ground, result)

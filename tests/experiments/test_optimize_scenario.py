@@ -180,3 +180,14 @@ def test_over_time_what_depends_on_other_tasks_is_refused(tmp_path, capsys):
     (tmp_path / "near.toml").write_text(asked)
     assert main(["optimize", str(tmp_path / "near.toml"), "--goal", "hours"]) == 2
     assert "depends on what else is running" in capsys.readouterr().err
+
+
+def test_what_is_short_is_said_with_amounts(tmp_path, capsys):
+    limits = '[[optimize.offer]]\ninstance_type = "m5.large"\nlimit = 2\nzones = ["a"]\n'
+    text = OFFERS_ALONE.partition("[[optimize.offer]]")[0]
+    (tmp_path / "few.toml").write_text(text + limits)
+    assert main(["optimize", str(tmp_path / "few.toml")]) == 0
+    said = capsys.readouterr().out
+    assert "fleet: infeasible" in said
+    assert "limits on offers: web (web:1): 3 tasks wanted, 2 fit, were they alone" in said
+    assert "limits on offers: all tasks want 4,500 CPU units, there are 4,096" in said

@@ -229,3 +229,10 @@ def test_a_scenario_is_asked_for_what_its_calls_say():
     assert answer.lower_bound == 1000 * (100_000 + 20_000 + 20_000)
     assert answer.objective == answer.lower_bound
     assert least_hours(scenario, []).objective == 0
+
+
+def test_more_than_rules_of_thumb_can_look_at_is_bounded_alone(monkeypatch):
+    world = problem([[7]], [(0, 0, 9)] * 4, [([10], 1, None)])
+    monkeypatch.setattr("placement.optimal.over_time.TRIED_MOST", 11)
+    answer = least_over_time(world)
+    assert (answer.status, answer.objective, answer.lower_bound) == ("unknown", None, 4 * 9)
