@@ -18,7 +18,7 @@ from placement.optimal.answer import Answer
 from placement.optimal.problem import Limits, Progress, ProgressCallback, Status
 from placement.optimal.repack_order import Move, Order, check_moves, order_moves
 from placement.optimal.repack_problem import RepackProblem
-from placement.optimal.repack_rounding import Solved, fewest_used, solve_repack
+from placement.optimal.repack_rounding import Solved, evacuate, fewest_used, improve, least_moves
 from placement.optimal.repack_state import RepackState
 from placement.optimal.search import Budget
 
@@ -106,9 +106,10 @@ class _Run:
         self.used = used
         self.kept = int((used & ~state.releasable).sum())
         self.used_at_least: int | None = None
+        self.interrupted = False
 
     def guarded(self, solve: Callable[[], Answer[RepackPlan]]) -> Answer[RepackPlan]:
-        """What `solve` answers; on Ctrl-C that nothing was found yet."""
+        """What `solve` answers; on Ctrl-C before any contents, that nothing was found yet."""
         try:
             return solve()
         except KeyboardInterrupt:
@@ -147,7 +148,14 @@ class _Run:
     def _solve(self, problem: RepackProblem, share: bool) -> tuple[Answer[RepackPlan], Solved]:
         """Contents, then an order; the cheapest contents that have an order are taken."""
         budget = self.budget.part(FIRST_SHARE if share else 1.0)
-        solved = solve_repack(problem, budget)
+        solved = Solved(least_moves(problem))
+        try:
+            if not self.interrupted:
+                improve(solved, problem, budget)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        if self.interrupted:
+            solved.offer(problem, evacuate(problem))
         self.budget.spend(1e6 * budget.work)
         waiting = len(self.state.waiting)
         bound = solved.bound - problem.move_cost * waiting
@@ -192,7 +200,9 @@ class _Run:
         reasons: tuple[str, ...] = (),
     ) -> Answer[RepackPlan]:
         seconds, log = self.budget.seconds(), tuple(self._log)
-        return Answer("repack", self.unit, status, cost, bound, plan, reasons, seconds, log=log)
+        return Answer(
+            "repack", self.unit, status, cost, bound, plan, reasons, seconds, self.interrupted, log
+        )  # fmt: skip
 
     def _note(self, bound: int, cost: int | None) -> None:
         entry = Progress(self.budget.seconds(), bound, cost)

@@ -44,11 +44,17 @@ class Solved:
 
 def solve_repack(problem: RepackProblem, budget: Budget) -> Solved:
     """The cheapest new contents within the budget, and a bound on their cost."""
-    solved = Solved(_least_moves(problem))
+    solved = Solved(least_moves(problem))
+    improve(solved, problem, budget)
+    return solved
+
+
+def improve(solved: Solved, problem: RepackProblem, budget: Budget) -> None:
+    """Raise the bound of `solved` and add what is found, in place: nothing is lost by Ctrl-C."""
     quick = evacuate(problem)
     solved.offer(problem, quick)
     if solved.proven(problem):
-        return solved
+        return
     relaxation = RepackRelaxation(problem, budget)
     relaxation.add_all(quick)
     solution = relaxation.solve()
@@ -56,14 +62,13 @@ def solve_repack(problem: RepackProblem, budget: Budget) -> Solved:
     most = problem.move_cost * int(problem.counts.sum()) + int(problem.price.sum())
     solved.infeasible = solved.bound > most
     if solution is None or solved.infeasible or solved.proven(problem):
-        return solved
+        return
     solved.offer(problem, choose(relaxation, solution, budget))
     if not solved.proven(problem) and not budget.exhausted():
         best = solved.found[-1] if solved.found else None
         solved.bound, better, none = solve_exactly(problem, solved.bound, best, budget)
         solved.infeasible = none
         solved.offer(problem, better)
-    return solved
 
 
 def fewest_used(problem: RepackProblem, budget: Budget) -> int:
@@ -81,7 +86,7 @@ def fewest_used(problem: RepackProblem, budget: Budget) -> int:
     return min(relaxation.bound, int(problem.releasable.sum()))
 
 
-def _least_moves(problem: RepackProblem) -> int:
+def least_moves(problem: RepackProblem) -> int:
     """At least what is on the emptiest instances has to move, and what waits be brought."""
     items = np.sort(problem.held[problem.releasable].sum(axis=1))
     waiting = int(problem.counts.sum() - problem.held.sum())

@@ -294,3 +294,14 @@ def test_a_hundred_instances_with_a_thousand_tasks_are_within_two_percent(seed):
     answer = free_instances(fragmented(seed, 100, 1_000, 15, (14_000, 45_000)), limits=limits)
     assert answer.plan.used == answer.plan.used_at_least
     assert answer.gap <= 0.02
+
+
+def test_ctrl_c_leaves_the_best_plan_so_far(monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("placement.optimal.repack.improve", pressed)
+    one = make_kind(1)
+    answer = free_instances(state_of(four_cpus(3), [(one, 0), (one, 1), (one, 2)]))
+    assert answer.interrupted
+    assert len(answer.plan.freed) == len(answer.plan.moves) == 2
