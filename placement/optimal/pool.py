@@ -126,28 +126,33 @@ class _ListDive:
         self._add(np.argsort(-gains, kind="stable")[: START * kinds])
 
     def run(self, waste: IntArray) -> tuple[int, ...] | None:
-        """The patterns of a packing, or None when the budget is used up."""
+        """The patterns of a packing, or None: the budget is used up, or the list has none."""
         stack = [State(self.counts, waste, np.arange(len(self.rows)), ())]
         while not self.budget.exhausted():
             state = stack[-1]
+            dead = False
             if state.amounts is None:
-                lacks = self._relax(state)
-                if lacks is None:
-                    self._back(stack)
-                    continue
-                if len(state.alive) <= FEW_ALIVE:
-                    last, decided = self._finish(state, *lacks)
-                    if last is not None:
-                        return (*state.taken, *last)
-                    if decided:
-                        self._back(stack)
-                        continue
-            following = self._step(state)
+                last, dead = self._settle(state)
+                if last is not None:
+                    return (*state.taken, *last)
+            following = None if dead else self._step(state)
             if following is not None:
                 stack.append(following)
+            elif dead and len(stack) == 1:
+                return None
             else:
                 self._back(stack)
         return None
+
+    def _settle(self, state: State) -> tuple[list[int] | None, bool]:
+        """Solve the relaxation of a state and, if that leaves few patterns, search them.
+
+        Returns (the patterns that complete the packing, whether it is clear that none do).
+        """
+        lacks = self._relax(state)
+        if lacks is None:
+            return None, True
+        return self._finish(state, *lacks) if len(state.alive) <= FEW_ALIVE else (None, False)
 
     def _back(self, stack: list[State]) -> None:
         """Drop states until one has enough open bins, and was not tried too often."""
