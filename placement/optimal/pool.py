@@ -17,7 +17,7 @@ import numpy as np
 from placement.optimal.colgen import Relaxation
 from placement.optimal.diving import CHOICES
 from placement.optimal.master import Master, MasterSolution
-from placement.optimal.pool_kernels import finish, usable, worth
+from placement.optimal.pool_kernels import MOST_KINDS, finish, usable, worth
 from placement.optimal.pricing import SCALE, Pricer
 from placement.optimal.problem import FloatArray, IntArray, ShortArray
 from placement.optimal.search import Budget, Search
@@ -26,7 +26,6 @@ MOST_ITEMS = 8  # in a listed pattern
 MEAN_ITEMS = 5  # in a bin: beyond it most patterns would be longer than that
 MOST_LISTED = 2_500_000
 LIST_NODES = 20_000_000
-MOST_KINDS = 2**15 - 1  # a row of a list has short integers
 FIRST_SHARE = 1 / 4  # of the gap, that a listed pattern may lack; doubled until the list is
 ENOUGH_LISTED = 800_000  # this long, or halved until it is complete, but to no less than
 LEAST_SHARE = 1 / 32
