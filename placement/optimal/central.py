@@ -17,6 +17,7 @@ import numpy as np
 
 from placement.optimal.exact import decide_cover
 from placement.optimal.full import all_worth, best_by_lead, full_table
+from placement.optimal.pool_kernels import MOST_KINDS, as_rows, finish
 from placement.optimal.problem import FloatArray, IntArray
 from placement.optimal.search import Search
 from placement.optimal.subproblem import most_per_bin
@@ -32,6 +33,7 @@ PATTERNS_PER_KIND = 2  # to begin with
 NEW_PATTERNS = 300  # of those that still qualify, in a round without better ones
 MOST_PATTERNS = 5_000
 DECISION_WORK = 5_000.0
+ORDERS, ORDER_NODES = 30, 3_000  # of the patterns, tried before CP-SAT decides over them
 
 
 def decide_full(search: Search, patterns: IntArray, prices: FloatArray, target: int) -> bool:
@@ -76,11 +78,33 @@ def decide_full(search: Search, patterns: IntArray, prices: FloatArray, target: 
             master.add(search.rng.permutation(left)[:NEW_PATTERNS])
     else:
         return False
+    cover = _cover(search, left, counts, target)
+    if cover is not None:
+        search.offer(cover)
+        return True
     everything = np.ones(len(counts), dtype=np.bool_)
     decision = decide_cover(left, counts, target, everything, search.budget, DECISION_WORK)
     if decision.bins is not None:
         search.offer(decision.bins)
     return decision.bins is not None or decision.none_exists
+
+
+def _cover(search: Search, patterns: IntArray, counts: IntArray, target: int) -> IntArray | None:
+    """A packing by these patterns, by short searches in random orders; None says nothing.
+
+    One order in a few leads to a packing at once where there are many, and CP-SAT takes seconds.
+    """
+    if len(counts) > MOST_KINDS or not len(patterns):
+        return None
+    rows = as_rows(patterns)
+    wastes, room = np.zeros((len(rows), 1), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    for _ in range(ORDERS):
+        order = search.rng.permutation(len(rows))
+        chosen, found, nodes = finish(rows, wastes, order, counts, room, target, ORDER_NODES)
+        search.budget.spend(10.0 * nodes * target)
+        if found:
+            return patterns[chosen]
+    return None
 
 
 class _DiscountMaster:

@@ -67,14 +67,14 @@ class Master:
     def add(self, patterns: IntArray, cost: float = 1.0, group: int = 0) -> int:
         """Add the patterns (new, kinds) not known in their group; returns how many those were."""
         before = len(self._columns)
-        for pattern in patterns:
+        for pattern, kinds in zip(patterns, _nonzero(patterns), strict=True):
             key = (group, pattern.tobytes())
             if key in self._known:
                 continue
             self._known.add(key)
             column = self._solver.NumVar(0.0, self._infinity, "")
             self._objective.SetCoefficient(column, cost)
-            for kind in np.flatnonzero(pattern).tolist():
+            for kind in kinds:
                 self._rows[kind].SetCoefficient(column, float(pattern[kind]))
             row = self._groups[group]
             if row is not None:
@@ -156,3 +156,10 @@ class Master:
             np.maximum(self._duals, 0.0),
             -self._group_duals,
         )
+
+
+def _nonzero(patterns: IntArray) -> list[list[int]]:
+    """The kinds in each pattern, all patterns at once."""
+    rows, kinds = np.nonzero(patterns)
+    ends = np.searchsorted(rows, np.arange(1, max(1, len(patterns))))
+    return [part.tolist() for part in np.split(kinds, ends)][: len(patterns)]

@@ -17,7 +17,7 @@ import numpy as np
 from placement.optimal.colgen import Relaxation
 from placement.optimal.diving import CHOICES
 from placement.optimal.master import Master, MasterSolution
-from placement.optimal.pool_kernels import finish, usable, worth
+from placement.optimal.pool_kernels import MOST_KINDS, finish, usable, worth
 from placement.optimal.pricing import SCALE, Pricer
 from placement.optimal.problem import FloatArray, IntArray, ShortArray
 from placement.optimal.search import Budget, Search
@@ -26,7 +26,6 @@ MOST_ITEMS = 8  # in a listed pattern
 MEAN_ITEMS = 5  # in a bin: beyond it most patterns would be longer than that
 MOST_LISTED = 2_500_000
 LIST_NODES = 20_000_000
-MOST_KINDS = 2**15 - 1  # a row of a list has short integers
 FIRST_SHARE = 1 / 4  # of the gap, that a listed pattern may lack; doubled until the list is
 ENOUGH_LISTED = 800_000  # this long, or halved until it is complete, but to no less than
 LEAST_SHARE = 1 / 32
@@ -126,28 +125,33 @@ class _ListDive:
         self._add(np.argsort(-gains, kind="stable")[: START * kinds])
 
     def run(self, waste: IntArray) -> tuple[int, ...] | None:
-        """The patterns of a packing, or None when the budget is used up."""
+        """The patterns of a packing, or None: the budget is used up, or the list has none."""
         stack = [State(self.counts, waste, np.arange(len(self.rows)), ())]
         while not self.budget.exhausted():
             state = stack[-1]
+            dead = False
             if state.amounts is None:
-                lacks = self._relax(state)
-                if lacks is None:
-                    self._back(stack)
-                    continue
-                if len(state.alive) <= FEW_ALIVE:
-                    last, decided = self._finish(state, *lacks)
-                    if last is not None:
-                        return (*state.taken, *last)
-                    if decided:
-                        self._back(stack)
-                        continue
-            following = self._step(state)
+                last, dead = self._settle(state)
+                if last is not None:
+                    return (*state.taken, *last)
+            following = None if dead else self._step(state)
             if following is not None:
                 stack.append(following)
+            elif dead and len(stack) == 1:
+                return None
             else:
                 self._back(stack)
         return None
+
+    def _settle(self, state: State) -> tuple[list[int] | None, bool]:
+        """Solve the relaxation of a state and, if that leaves few patterns, search them.
+
+        Returns (the patterns that complete the packing, whether it is clear that none do).
+        """
+        lacks = self._relax(state)
+        if lacks is None:
+            return None, True
+        return self._finish(state, *lacks) if len(state.alive) <= FEW_ALIVE else (None, False)
 
     def _back(self, stack: list[State]) -> None:
         """Drop states until one has enough open bins, and was not tried too often."""

@@ -12,6 +12,18 @@ from numba import njit
 from placement.optimal.kernels import _copies, _next_kind
 from placement.optimal.problem import FloatArray, IntArray, ShortArray
 
+MOST_KINDS = 2**15 - 1  # a row has short integers
+
+
+def as_rows(patterns: IntArray) -> ShortArray:
+    """Patterns (patterns, kinds) as rows, as wide as the longest; at most `MOST_KINDS` kinds."""
+    kinds = patterns.shape[1]
+    rows = np.full((len(patterns), int(patterns.sum(axis=1).max())), kinds, dtype=np.int16)
+    for row, pattern in zip(rows, patterns, strict=True):
+        items = np.repeat(np.arange(kinds), pattern)
+        row[: len(items)] = items
+    return rows
+
 
 @njit(cache=True)
 def list_patterns(

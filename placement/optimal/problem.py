@@ -157,29 +157,39 @@ def spread_contents(
     Kinds of one group are interchangeable, so they are handed out in order; bins with equal
     content stay together as long as the hand-out allows.
     """
-    left = counts.copy()
+    left: list[int] = counts.tolist()
+    handed_out = [0] * len(members)  # of each group, the members of which nothing is left
     out: list[PackedBins] = []
     for bins in packing:
+        groups = np.flatnonzero(bins.contents)
+        needed = list(zip(groups.tolist(), bins.contents[groups].tolist(), strict=True))
         remaining = bins.copies
         while remaining:
-            contents = np.zeros(len(counts), dtype=np.int64)
-            for group in np.flatnonzero(bins.contents).tolist():
-                _take(contents, left, members[group], int(bins.contents[group]))
-            used = np.flatnonzero(contents)
-            copies = min([remaining, *(left[used] // contents[used]).tolist()])
-            left -= copies * contents
+            held: dict[int, int] = {}
+            for group, n in needed:
+                while left[members[group][handed_out[group]]] == 0:
+                    handed_out[group] += 1
+                _take(held, left, members[group][handed_out[group] :], n)
+            copies = min([remaining, *(left[kind] // n for kind, n in held.items())])
+            for kind, n in held.items():
+                left[kind] -= copies * n
+            contents = np.zeros(len(left), dtype=np.int64)
+            contents[list(held)] = list(held.values())
             out.append(PackedBins(contents, copies))
             remaining -= copies
     return tuple(out)
 
 
-def _take(contents: IntArray, left: IntArray, members: Sequence[int], needed: int) -> None:
-    """Put `needed` items of a group's members, first come first served, into `contents`."""
+def _take(held: dict[int, int], left: Sequence[int], members: Sequence[int], needed: int) -> None:
+    """Put `needed` items of a group's members, first come first served, into what a bin holds."""
     for kind in members:
-        taken = min(needed, int(left[kind]))
-        contents[kind] += taken
+        taken = min(needed, left[kind])
+        if taken:
+            held[kind] = taken
         needed -= taken
-    assert needed == 0, "a packing holds more items of a group than there are"
+        if not needed:
+            return
+    raise AssertionError("a packing holds more items of a group than there are")
 
 
 def check_magnitude(demand: IntArray, counts: IntArray) -> None:

@@ -41,17 +41,17 @@ def check_contents(
     """Check bins, each given with its own capacity, against all items; see `check_packing`."""
     placed = [0] * len(counts)
     for number, (bins, capacity) in enumerate(packing):
-        contents = [int(x) for x in bins.contents.tolist()]
-        if len(contents) != len(counts):
-            raise BrokenPackingError(f"bin {number} lists {len(contents)} of {len(counts)} kinds")
-        if bins.copies < 1 or min(contents, default=0) < 0:
+        if len(bins.contents) != len(counts):
+            kinds = f"{len(bins.contents)} of {len(counts)} kinds"
+            raise BrokenPackingError(f"bin {number} lists {kinds}")
+        held = [(kind, int(bins.contents[kind])) for kind in bins.contents.nonzero()[0].tolist()]
+        if bins.copies < 1 or any(n < 0 for _, n in held):
             raise BrokenPackingError(f"bin {number} has a negative amount or no copies")
-        held = [(n, demand[kind]) for kind, n in enumerate(contents) if n]
         for k, room in enumerate(capacity):
-            used = sum(n * row[k] for n, row in held)
+            used = sum(n * demand[kind][k] for kind, n in held)
             if used > room:
                 raise BrokenPackingError(f"bin {number} holds {used} of {room} in dimension {k}")
-        for kind, n in enumerate(contents):
+        for kind, n in held:
             placed[kind] += n * bins.copies
     for kind, (have, want) in enumerate(zip(placed, counts, strict=True)):
         if have != want:

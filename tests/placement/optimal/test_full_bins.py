@@ -123,6 +123,33 @@ def test_a_dive_in_a_list_gives_up_where_no_packing_is():
     assert not pool.dive_in_list(search, pricer, relaxation, target, Budget(Limits(work=50)))
 
 
+def test_a_dive_in_a_list_ends_where_the_list_has_no_packing():
+    sizes = np.array(petersen_core(np.random.default_rng(1), 1000))
+    items, room = np.column_stack([sizes, sizes]), np.array([1000, 1000])
+    problem = group_equal(PackingProblem(items, np.ones(15, dtype=int), room)).problem
+    search, relaxation, _, _ = root_duals(problem)
+    assert relaxation.bound == 3  # by the relaxation three bins do
+    pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
+    budget = Budget(Limits(work=50_000))
+    assert not pool.dive_in_list(search, pricer, relaxation, 3, budget)
+    assert budget.work < 100  # long before the budget is used up
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cover_by_short_searches_holds_every_item_once(seed):
+    rng = np.random.default_rng(seed)
+    bins = rng.integers(0, 3, (5, 8))
+    others = rng.integers(0, 3, (40, 8))
+    counts = bins.sum(axis=0)
+    problem = PackingProblem(np.ones((8, 1), dtype=int), counts, np.array([100]))
+    search = Search(problem, Limits())
+    cover = central._cover(search, np.vstack([others, bins]), counts, 5)
+    assert cover is not None
+    assert len(cover) <= 5
+    assert (cover.sum(axis=0) == counts).all()
+    assert central._cover(search, bins, counts, 4) is None  # five are needed
+
+
 def test_a_published_instance_of_201_items_without_round_up_property_is_proven():
     (one,) = samples("ani/201_2500_NR_0.txt")
     result = solve_packing(one.problem, Limits(work=5_000))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from placement.optimal import bounds, heuristics
 from placement.optimal.fleet_problem import BinType, FleetBins, FleetProblem
 from placement.optimal.formats import FormatError, parse_bpp, parse_vbp
+from placement.optimal.master import Master
 from placement.optimal.pricing import Pricer
 from placement.optimal.problem import PackedBins, PackingProblem
 from placement.optimal.subproblem import Subproblem
@@ -196,3 +197,26 @@ def test_joining_and_separating_split_a_problem_without_loss():
     apart = root.separate(0, 0).join(0, 2)
     assert apart.per_bin().tolist() == [1, 1, 0, 1]
     assert apart.exclusive[0, 3]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_amounts_that_are_read_make_up_the_optimum(seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 9, 12)
+    master = Master(counts, (None, 6))
+    master.add(np.eye(12, dtype=np.int64), cost=3.0)
+    prices = np.full(12, 3.0)
+    for group, cost in ((0, 2.0), (1, 1.0)):
+        added = master.add(rng.integers(0, 3, (30, 12)), cost, group)
+        prices = np.append(prices, np.full(added, cost))
+    in_last_group = np.arange(len(prices)) >= len(prices) - added
+    for forbidden in (0.0, 0.4):
+        allowed = rng.random(len(prices)) >= forbidden
+        allowed[:12] = True
+        master.allow(allowed)
+        solution = master.solve()
+        assert solution is not None
+        assert solution.amounts @ prices == pytest.approx(solution.value)
+        assert (solution.amounts @ master.patterns >= counts - 1e-6).all()
+        assert solution.amounts[in_last_group].sum() <= 6 + 1e-6
+        assert not solution.amounts[~allowed].any()
