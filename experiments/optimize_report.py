@@ -98,7 +98,7 @@ def summary(answer: Answer[Any], scenario: Scenario) -> str:
     if isinstance(plan, Plan):
         hours = scenario.optimize.hours
         price = plan.price_microusd_hour
-        cost = f"{plan.count:,} instances, ${price / 1e6:,.4f} an hour"
+        cost = f"{_amount(plan.count, 'instances')}, ${price / 1e6:,.4f} an hour"
         cost += f", ${price * hours / 1e6:,.2f} for {hours:,} hours" if hours > 1 else ""
         lines.append(cost)
         lines += [
@@ -263,4 +263,4 @@ def progress_plot(answer: Answer[Any], target: Path) -> None:
 def _amount(number: int, unit: str = "") -> str:
     if unit == OVER_TIME:
         return f"${number / 1e6 / MS_PER_HOUR:,.4f}"
-    return f"{number:,} {unit}".strip()
+    return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}".strip()

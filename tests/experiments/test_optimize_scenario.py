@@ -24,7 +24,7 @@ def test_the_ten_tasks_of_the_user_need_three_instances(capsys):
 
 def test_a_larger_type_is_taken_from_the_catalogue(capsys):
     main(["optimize", DEPLOY_ORDER, "--goal", "instances", "--instance-type", "m5.2xlarge"])
-    assert "1 instances, at least 1 instances (proven least)" in capsys.readouterr().out
+    assert "1 instance, at least 1 instance (proven least)" in capsys.readouterr().out
 
 
 def test_a_type_too_small_is_an_answer_that_says_for_what(capsys):

@@ -75,7 +75,7 @@ def test_room_is_made_for_a_task_that_its_service_lacks(tmp_path, capsys):
     )
     assert main(["optimize", str(scenario), "--goal", "repack", "--waiting"]) == 0
     said = capsys.readouterr().out
-    assert "repack: 1 moves, at least 1 moves (proven least)" in said
+    assert "repack: 1 move, at least 1 move (proven least)" in said
     assert "service:small" in said
     assert "starts" in said
 
