@@ -17,13 +17,13 @@ class Budget:
     """Counts work and time against `Limits`. `seconds()` is 0 without a clock."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = self._limits = limits
+        self.limits = limits
         self._start = limits.clock() if limits.clock else 0.0
         self.work = 0.0
 
     def seconds(self) -> float:
         """Seconds since the start."""
-        return self._limits.clock() - self._start if self._limits.clock else 0.0
+        return self.limits.clock() - self._start if self.limits.clock else 0.0
 
     def spend(self, steps: float) -> None:
         """Account for `steps` elementary steps."""
@@ -31,13 +31,13 @@ class Budget:
 
     def left_seconds(self) -> float:
         """Seconds until the limit, at least 0; infinite without one."""
-        if self._limits.seconds is None:
+        if self.limits.seconds is None:
             return float("inf")
-        return max(0.0, self._limits.seconds - self.seconds())
+        return max(0.0, self.limits.seconds - self.seconds())
 
     def left_work(self) -> float:
         """Work units until the limit, negative beyond it; infinite without one."""
-        return float("inf") if self._limits.work is None else self._limits.work - self.work
+        return float("inf") if self.limits.work is None else self.limits.work - self.work
 
     def exhausted(self) -> bool:
         """A limit is reached."""
@@ -48,7 +48,7 @@ class Budget:
 
         What it spends, `spend` here once it is used.
         """
-        limits = self._limits
+        limits = self.limits
         seconds = None if limits.seconds is None else share * self.left_seconds()
         work: float | None = min(share * max(0.0, self.left_work()), most)
         work = None if work == float("inf") else work
