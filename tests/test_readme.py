@@ -14,15 +14,20 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_python_example_runs_and_shows_what_fits_and_what_does_not():
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def output_of(code: str) -> str:
     out = io.StringIO()
-
     with contextlib.redirect_stdout(out):
         exec(compile(code, "README.md", "exec"), {})
+    return out.getvalue()
 
-    assert "RESOURCE:CPU" in out.getvalue()
-    assert out.getvalue().count("-1") == 6
+
+def test_the_python_examples_run_and_print_what_they_say():
+    placing, packing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+    placed = output_of(placing)
+    assert "RESOURCE:CPU" in placed
+    assert placed.count("-1") == 6
+    assert output_of(packing).strip() == packing.strip().split("  # ")[-1]
 
 
 def test_the_tour_is_five_commands_that_work(tmp_path, monkeypatch):
