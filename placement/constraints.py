@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from placement.cluster import BoolArray, Cluster
-from placement.model import AVAILABILITY_ZONE, PORTS, TaskKind
-from placement.query import parse_query
-from placement.reasons import (
+from stowplan.placement.cluster.cluster import BoolArray, Cluster
+from stowplan.placement.model import AVAILABILITY_ZONE, PORTS, TaskKind
+from stowplan.placement.query import parse_query
+from stowplan.placement.reasons import (
     AGENT,
     ATTRIBUTE,
     DISTINCT_INSTANCE,

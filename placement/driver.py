@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from placement.errors import PlacementError
-from placement.messages import Command, Event
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import Command, Event
 
 
 class Driver(Protocol):

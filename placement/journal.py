@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from placement.errors import PlacementError
-from placement.messages import Round
-from placement.scheduler import Scheduler, SchedulerConfig
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import Round
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 
 FORMAT = 1
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from placement.driver import Driver
-from placement.messages import Round
-from placement.scheduler import Scheduler
+from stowplan.placement.driver import Driver
+from stowplan.placement.messages import Round
+from stowplan.placement.scheduler.scheduler import Scheduler
 
 
 def run_loop(scheduler: Scheduler, driver: Driver, record: Callable[[Round], None]) -> None:

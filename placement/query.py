@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.errors import QueryError
+from stowplan.placement.errors import QueryError
 
 EXPRESSION_CHARS_MAX = 2000
 NESTING_MAX = 32  # parentheses; ours, so that no expression exhausts the stack

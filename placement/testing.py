@@ -15,9 +15,9 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from placement.cluster import Cluster, IntArray, instance_strings
-from placement.engine import Engine
-from placement.model import (
+from stowplan.placement.cluster.cluster import Cluster, IntArray, instance_strings
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import (
     AVAILABILITY_ZONE,
     CPU,
     MEMORY,
@@ -27,7 +27,7 @@ from placement.model import (
     PlacementStrategy,
     TaskKind,
 )
-from placement.strategies import DeviceChooser, Strategy, StrategyFactory
+from stowplan.placement.strategies import DeviceChooser, Strategy, StrategyFactory
 
 # --- builders -------------------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from placement import messages as m
-from placement.errors import PlacementError
-from placement.launches import Launches
-from placement.model import StopCode, TaskStatus
+from stowplan.placement import messages as m
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.scheduler.launches import Launches
 
 # What a client asks for, of all events; the others are facts.
 CALLS = (

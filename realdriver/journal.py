@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from placement.driver import DriverError
-from placement.errors import PlacementError
-from placement.journal import Header, read_journal
-from placement.messages import Round
+from stowplan.placement.driver import DriverError
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.journal import Header, read_journal
+from stowplan.placement.messages import Round
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS header (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB NOT NULL);

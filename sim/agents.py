@@ -11,14 +11,14 @@ import heapq
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
-from placement.agent import runtime as r
-from placement.agent.agent import Agent, Output
-from placement.agent.host import Share
-from placement.agent.settings import AgentConfig
-from placement.model import NEVER, StopCode, TaskDefinition
-from placement.taskdef import TaskOverride
-from sim.containers import Containers
-from sim.fleet import FleetColumns
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.agent import Agent, Output
+from stowplan.placement.agent.host import Share
+from stowplan.placement.agent.settings import AgentConfig
+from stowplan.placement.model import NEVER, StopCode, TaskDefinition
+from stowplan.placement.taskdef.parse import TaskOverride
+from stowplan.sim.containers import Containers
+from stowplan.sim.fleet import FleetColumns
 
 
 class Agents:

@@ -13,14 +13,14 @@ from functools import partial
 
 from numpy.random import Generator
 
-from placement.agent import runtime as r
-from placement.agent.settings import DEFAULTS
-from placement.model import ContainerDefinition, TaskDefinition
-from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
-from placement.scenario_models import Models
-from sim.machines import Machines, machines_of
-from sim.models import Sampler, sampler, stream
-from sim.pulls import Pulls
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.settings import DEFAULTS
+from stowplan.placement.model import ContainerDefinition, TaskDefinition
+from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
+from stowplan.placement.scenario.models import Models
+from stowplan.sim.machines import Machines, machines_of
+from stowplan.sim.models import Sampler, sampler, stream
+from stowplan.sim.pulls import Pulls
 
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
 _DEFAULT = ContainerBehaviour()

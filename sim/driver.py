@@ -14,9 +14,9 @@ from typing import Any
 
 import simpy
 
-from placement.autoscaling import Autoscaler
-from placement.client import Arrival, Client
-from placement.messages import (
+from stowplan.placement.callers.autoscaling import Autoscaler
+from stowplan.placement.callers.client import Arrival, Client
+from stowplan.placement.messages import (
     Command,
     Event,
     InstanceRegistered,
@@ -28,18 +28,18 @@ from placement.messages import (
     StopTasks,
     TasksStopped,
 )
-from placement.model import StopCode
-from placement.scenario import Fault, InstanceSpec, InstanceTypeTable
-from placement.scenario_capacity import CapacityProviderTable
-from placement.scenario_models import Models
-from sim.alarm import Alarm
-from sim.auto_scaling import AutoScaling
-from sim.containers import ContainerModels, runtime_of
-from sim.faults import Faults
-from sim.fleet import FleetColumns
-from sim.lives import Lives
-from sim.models import sampler, stream
-from sim.throttling import calls_of
+from stowplan.placement.model import StopCode
+from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.scenario import Fault, InstanceSpec, InstanceTypeTable
+from stowplan.sim.alarm import Alarm
+from stowplan.sim.auto_scaling import AutoScaling
+from stowplan.sim.containers import ContainerModels, runtime_of
+from stowplan.sim.faults import Faults
+from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.lives import Lives
+from stowplan.sim.models import sampler, stream
+from stowplan.sim.throttling import calls_of
 
 DEFAULT_MODELS, DEFAULT_CONTAINERS = Models(), ContainerModels()
 

@@ -1,7 +1,7 @@
 """What goes wrong in a simulated cluster, and when: a SimPy process for each fault.
 
-To add a kind: a method of `Faults`, a line in its table, the kind in `placement.scenario.Fault` and
-what it needs in `placement.scenario_checks`.
+To add a kind: a method of `Faults`, a line in its table, the kind in
+`placement.scenario.scenario.Fault` and what it needs in `placement.scenario.checks`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 import simpy
 
-from placement.messages import (
+from stowplan.placement.messages import (
     AgentConnectionChanged,
     Event,
     InstancesGone,
     UpdateContainerInstancesState,
 )
-from placement.model import StopCode
-from placement.query import parse_query
-from placement.scenario import Fault
-from sim.containers import Containers
-from sim.fleet import FleetColumns
-from sim.throttling import Throttle
+from stowplan.placement.model import StopCode
+from stowplan.placement.query import parse_query
+from stowplan.placement.scenario.scenario import Fault
+from stowplan.sim.containers import Containers
+from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.throttling import Throttle
 
 Process = Generator[Any, Any, None]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.cluster import instance_strings
-from placement.columns import StringColumns
-from placement.query import Column
-from placement.scenario import InstanceSpec
+from stowplan.placement.cluster.arrays import StringColumns
+from stowplan.placement.cluster.cluster import instance_strings
+from stowplan.placement.query import Column
+from stowplan.placement.scenario.scenario import InstanceSpec
 
 
 class FleetColumns:

@@ -15,23 +15,23 @@ from typing import NamedTuple
 
 import simpy
 
-from placement.agent import runtime as r
-from placement.agent.host import Share, share_of
-from placement.agent.task import EXITED
-from placement.client import Client
-from placement.errors import PlacementError
-from placement.launches import Launches
-from placement.messages import Event, StartTasks, StopTasks
-from placement.model import StopCode, TaskDefinition
-from placement.taskdef import TaskOverride
-from sim.agents import Agents
-from sim.alarm import Alarm
-from sim.containers import Containers
-from sim.faults import Faults
-from sim.fleet import FleetColumns
-from sim.models import Sampler
-from sim.reports import Reports
-from sim.timetable import Timetable
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.host import Share, share_of
+from stowplan.placement.agent.task import EXITED
+from stowplan.placement.callers.client import Client
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import Event, StartTasks, StopTasks
+from stowplan.placement.model import StopCode, TaskDefinition
+from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.taskdef.parse import TaskOverride
+from stowplan.sim.agents import Agents
+from stowplan.sim.alarm import Alarm
+from stowplan.sim.containers import Containers
+from stowplan.sim.faults import Faults
+from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.models import Sampler
+from stowplan.sim.reports import Reports
+from stowplan.sim.timetable import Timetable
 
 _RUNNING, _HEALTHY, _STOPPED, _OVER = 0, 1, 2, 3
 _SHIFT, _TURN = 2, 3  # an entry of the timetable is a task and its turn in one number

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from placement.scenario_models import Models
+from stowplan.placement.scenario.models import Models
 
 Done = Callable[[int], None]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from placement.scenario_fields import Distribution
+from stowplan.placement.scenario.fields import Distribution
 
 Sampler = Callable[[int], list[int]]
 

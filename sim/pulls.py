@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from placement.scenario_containers import ImageTable, PullTable
+from stowplan.placement.scenario.containers import ImageTable, PullTable
 
 _TINY = 1e-6
 

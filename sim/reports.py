@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from placement.messages import Event, TasksChanged, TasksHealthChanged
-from placement.model import StopCode, TaskStatus
+from stowplan.placement.messages import Event, TasksChanged, TasksHealthChanged
+from stowplan.placement.model import StopCode, TaskStatus
 
 
 class Reports:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from placement import messages as m
+from stowplan.placement import messages as m
 
 # Calls that share a bucket: burst, refill per second.
 CLUSTER_RESOURCE_MODIFY = (100, 40)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from placement import messages as m
-from placement.checkers import Violation, check_rounds
-from placement.model import (
+from stowplan.placement import messages as m
+from stowplan.placement.audit.checkers import Violation, check_rounds
+from stowplan.placement.model import (
     AVAILABILITY_ZONE,
     PlacementConstraint,
     PlacementStrategy,
     StopCode,
     TaskStatus,
 )
-from placement.scheduler import Scheduler, SchedulerConfig
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 
 BINPACK = (PlacementStrategy("binpack", "cpu"),)
 DISTINCT = (PlacementConstraint("distinctInstance"),)

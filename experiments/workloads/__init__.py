@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.workloads.alibaba_2018 import AlibabaBatchTasks, AlibabaContainers
-from experiments.workloads.alibaba_batch import AlibabaBatch
-from experiments.workloads.alibaba_dlrm import AlibabaDlrm
-from experiments.workloads.azure_v1 import AzureV1
-from experiments.workloads.google import Google2011, Google2019
-from experiments.workloads.openb import OpenbPods
-from experiments.workloads.protocol import Job, Workload, WorkloadKind
-from experiments.workloads.swf import Swf
-from experiments.workloads.synthetic import Burst, Poisson
-from experiments.workloads.varying import Diurnal, Mmpp, Waves
+from stowplan.experiments.workloads.alibaba_2018 import AlibabaBatchTasks, AlibabaContainers
+from stowplan.experiments.workloads.alibaba_batch import AlibabaBatch
+from stowplan.experiments.workloads.alibaba_dlrm import AlibabaDlrm
+from stowplan.experiments.workloads.azure_v1 import AzureV1
+from stowplan.experiments.workloads.google import Google2011, Google2019
+from stowplan.experiments.workloads.openb import OpenbPods
+from stowplan.experiments.workloads.protocol import Job, Workload, WorkloadKind
+from stowplan.experiments.workloads.swf import Swf
+from stowplan.experiments.workloads.synthetic import Burst, Poisson
+from stowplan.experiments.workloads.varying import Diurnal, Mmpp, Waves
 
 __all__ = ["WORKLOADS", "Job", "Workload"]
 

@@ -22,11 +22,19 @@ from typing import Annotated
 from numpy.random import Generator
 from pydantic import Field
 
-from experiments.workloads.protocol import Job
-from experiments.workloads.rows import before, csv_rows, look_at, number, parsed, trace_file, whole
-from placement.errors import SpecError
-from placement.scenario import Table, WorkloadTable
-from placement.scenario_fields import Number
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.experiments.workloads.rows import (
+    before,
+    csv_rows,
+    look_at,
+    number,
+    parsed,
+    trace_file,
+    whole,
+)
+from stowplan.placement.errors import SpecError
+from stowplan.placement.scenario.fields import Number
+from stowplan.placement.scenario.scenario import Table, WorkloadTable
 
 _MEMORY_MIN_MIB = 6
 

@@ -13,10 +13,10 @@ from typing import Annotated
 from numpy.random import Generator
 from pydantic import Field
 
-from experiments.workloads.protocol import Job
-from experiments.workloads.rows import number, read_jobs
-from placement.scenario import WorkloadTable
-from placement.scenario_fields import Number, Table
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.experiments.workloads.rows import number, read_jobs
+from stowplan.placement.scenario.fields import Number, Table
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 _COLUMNS = ["submit_time", "duration", "cpu", "memory", "job_id", "task_id", "instances_num"]
 _MEMORY_MIN_MIB = 6

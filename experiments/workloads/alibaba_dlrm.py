@@ -16,10 +16,10 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job, NoOptions
-from experiments.workloads.rows import number, read_jobs
-from placement.model import GPU, PlacementConstraint
-from placement.scenario import WorkloadTable
+from stowplan.experiments.workloads.protocol import Job, NoOptions
+from stowplan.experiments.workloads.rows import number, read_jobs
+from stowplan.placement.model import GPU, PlacementConstraint
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 DISK, RDMA = "DISK", "RDMA"
 _COLUMNS = [

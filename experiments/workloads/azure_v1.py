@@ -19,10 +19,10 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job
-from experiments.workloads.rows import lines, number, trace_file
-from placement.errors import SpecError
-from placement.scenario import Table, WorkloadTable
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.experiments.workloads.rows import lines, number, trace_file
+from stowplan.placement.errors import SpecError
+from stowplan.placement.scenario.scenario import Table, WorkloadTable
 
 Size = tuple[int, int]
 

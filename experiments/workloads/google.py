@@ -32,9 +32,9 @@ from typing import Annotated, Any
 from numpy.random import Generator
 from pydantic import Field
 
-from experiments.workloads.lives import Step, TaskEvent, jobs_of
-from experiments.workloads.protocol import Job
-from experiments.workloads.rows import (
+from stowplan.experiments.workloads.lives import Step, TaskEvent, jobs_of
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.experiments.workloads.rows import (
     Rows,
     csv_rows,
     lines,
@@ -45,9 +45,9 @@ from experiments.workloads.rows import (
     trace_file,
     whole,
 )
-from placement.model import PlacementConstraint
-from placement.scenario import Table, WorkloadTable
-from placement.scenario_fields import Duration, Number
+from stowplan.placement.model import PlacementConstraint
+from stowplan.placement.scenario.fields import Duration, Number
+from stowplan.placement.scenario.scenario import Table, WorkloadTable
 
 _STARTS_US, _AFTER_US = 600_000_000, 2**63 - 1
 _MEMORY_MIN_MIB = 6

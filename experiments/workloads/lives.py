@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from experiments.workloads.protocol import Job
+from stowplan.experiments.workloads.protocol import Job
 
 
 class Step(Enum):

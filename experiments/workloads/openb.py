@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job, NoOptions
-from experiments.workloads.rows import csv_rows, number, read_jobs, trace_file
-from placement.model import GPU, PlacementConstraint
-from placement.scenario import WorkloadTable
+from stowplan.experiments.workloads.protocol import Job, NoOptions
+from stowplan.experiments.workloads.rows import csv_rows, number, read_jobs, trace_file
+from stowplan.placement.model import GPU, PlacementConstraint
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 _COLUMNS = ["name", "cpu_milli", "memory_mib", "num_gpu", "creation_time", "deletion_time"]
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from numpy.random import Generator
 
-from placement.model import PlacementConstraint
-from placement.scenario import WorkloadTable
-from placement.scenario_fields import Table
+from stowplan.placement.model import PlacementConstraint
+from stowplan.placement.scenario.fields import Table
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 
 @dataclass(frozen=True, slots=True)

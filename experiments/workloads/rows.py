@@ -14,8 +14,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar, cast
 
-from experiments.workloads.protocol import Job
-from placement.errors import SpecError
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.placement.errors import SpecError
 
 # No machine, no task and no trace comes near; beyond, sums would leave 64 bits.
 _NUMBER_MAX = 1e9

@@ -17,9 +17,17 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from experiments.workloads.protocol import Job, NoOptions
-from experiments.workloads.rows import Rows, before, lines, look_at, number, parsed, trace_file
-from placement.scenario import WorkloadTable
+from stowplan.experiments.workloads.protocol import Job, NoOptions
+from stowplan.experiments.workloads.rows import (
+    Rows,
+    before,
+    lines,
+    look_at,
+    number,
+    parsed,
+    trace_file,
+)
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 _MEMORY_MIN_MIB = 6
 

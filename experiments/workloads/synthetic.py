@@ -9,10 +9,17 @@ from typing import Annotated
 from numpy.random import Generator
 from pydantic import Field
 
-from experiments.workloads.protocol import Job
-from placement.scenario import WorkloadTable
-from placement.scenario_fields import Count, Distribution, Duration, Number, Positive, Table
-from sim.models import sampler
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.placement.scenario.fields import (
+    Count,
+    Distribution,
+    Duration,
+    Number,
+    Positive,
+    Table,
+)
+from stowplan.placement.scenario.scenario import WorkloadTable
+from stowplan.sim.models import sampler
 
 
 class _PoissonOptions(Table):

@@ -9,10 +9,10 @@ from typing import Annotated, Self
 from numpy.random import Generator
 from pydantic import Field, model_validator
 
-from experiments.workloads.protocol import Job
-from placement.scenario import WorkloadTable
-from placement.scenario_fields import Distribution, Duration, Number, Positive, Table
-from sim.models import sampler
+from stowplan.experiments.workloads.protocol import Job
+from stowplan.placement.scenario.fields import Distribution, Duration, Number, Positive, Table
+from stowplan.placement.scenario.scenario import WorkloadTable
+from stowplan.sim.models import sampler
 
 Rate = Annotated[Number, Field(ge=0, le=1e6)]
 

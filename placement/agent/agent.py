@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from heapq import heappop
 from typing import NamedTuple
 
-from placement.agent import runtime as r
-from placement.agent.host import Host, Share, share_of
-from placement.agent.settings import DEFAULTS, AgentConfig, Desk
-from placement.agent.task import AgentTask
-from placement.model import StopCode, TaskDefinition
-from placement.taskdef import TaskOverride
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.host import Host, Share, share_of
+from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Desk
+from stowplan.placement.agent.task import AgentTask
+from stowplan.placement.model import StopCode, TaskDefinition
+from stowplan.placement.taskdef.parse import TaskOverride
 
 
 class Output(NamedTuple):

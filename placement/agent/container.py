@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from placement.model import ContainerDefinition
+from stowplan.placement.model import ContainerDefinition
 
 
 class Phase(IntEnum):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import KeysView, Mapping
 from dataclasses import dataclass
 
-from placement.model import PORTS, TaskDefinition
-from placement.taskdef import TaskOverride, host_ports, task_resources
+from stowplan.placement.model import PORTS, TaskDefinition
+from stowplan.placement.taskdef.parse import TaskOverride, host_ports, task_resources
 
 
 @dataclass(frozen=True, slots=True)

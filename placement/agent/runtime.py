@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from placement.model import StopCode
+from stowplan.placement.model import StopCode
 
 
 class _Of(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from placement.agent import runtime as r
+from stowplan.placement.agent import runtime as r
 
 PullBehavior = Literal["default", "always", "once", "prefer-cached"]
 

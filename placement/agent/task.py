@@ -11,10 +11,10 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any
 
-from placement.agent import runtime as r
-from placement.agent.container import Container, Phase
-from placement.agent.settings import Desk
-from placement.model import StopCode, TaskDefinition
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.container import Container, Phase
+from stowplan.placement.agent.settings import Desk
+from stowplan.placement.model import StopCode, TaskDefinition
 
 EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"

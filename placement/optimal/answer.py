@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from placement.optimal.problem import Progress, Status
+from stowplan.placement.packing.problem import Progress, Status
 
 Plan = TypeVar("Plan")
 

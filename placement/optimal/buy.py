@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.client import Arrival
-from placement.errors import PlacementError
-from placement.optimal.answer import Answer
-from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
-from placement.optimal.fleet import solve_fleet
-from placement.optimal.fleet_problem import BinType, FleetProblem
-from placement.optimal.offers import (
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
+from stowplan.placement.optimal.offers import (
     Choice,
     choices,
     fleet_zones,
@@ -23,16 +21,18 @@ from placement.optimal.offers import (
     reasons_against,
     reasons_short,
 )
-from placement.optimal.plan import Plan, PlannedInstances, check_plan
-from placement.optimal.problem import (
+from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
+from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
+from stowplan.placement.packing.fleet.solve import solve_fleet
+from stowplan.placement.packing.problem import (
     IntArray,
     Limits,
     PackedBins,
     PackingProblem,
     ProgressCallback,
 )
-from placement.optimal.solve import solve_packing
-from placement.scenario import Offer, Scenario
+from stowplan.placement.packing.solve import solve_packing
+from stowplan.placement.scenario.scenario import Offer, Scenario
 
 ANY_ZONE = "any"
 

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.client import Arrival
-from placement.cluster import Cluster, instance_strings
-from placement.constraints import DistinctInstance, MaxPerInstance
-from placement.engine import Engine
-from placement.errors import PlacementError
-from placement.launches import Launches
-from placement.messages import CreateService, RegisterTaskDefinition, RunTask
-from placement.model import TaskKind
-from placement.optimal.problem import BoolArray, IntArray
-from placement.query import parse_query
-from placement.scenario import InstanceSpec, OptimizeTable
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.cluster.cluster import Cluster, instance_strings
+from stowplan.placement.constraints import DistinctInstance, MaxPerInstance
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import CreateService, RegisterTaskDefinition, RunTask
+from stowplan.placement.model import TaskKind
+from stowplan.placement.packing.problem import BoolArray, IntArray
+from stowplan.placement.query import parse_query
+from stowplan.placement.scenario.scenario import InstanceSpec, OptimizeTable
+from stowplan.placement.scheduler.launches import Launches
 
 
 @dataclass(frozen=True)

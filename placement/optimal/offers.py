@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.cluster import Cluster
-from placement.engine import Engine
-from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
-from placement.optimal.demand import Encoded, TaskSet
-from placement.optimal.problem import IntArray
-from placement.scenario import (
+from stowplan.placement.cluster.cluster import Cluster
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
+from stowplan.placement.optimal.demand import Encoded, TaskSet
+from stowplan.placement.packing.problem import IntArray
+from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.offers import offer_group
+from stowplan.placement.scenario.scenario import (
     FleetGroup,
     InstanceSpec,
     Offer,
     Scenario,
     instance_specs,
 )
-from placement.scenario_capacity import CapacityProviderTable
-from placement.scenario_fleet import offer_group
 
 
 @dataclass(frozen=True)

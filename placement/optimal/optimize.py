@@ -10,20 +10,36 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from placement.client import Arrival
-from placement.errors import PlacementError
-from placement.optimal.answer import Answer
-from placement.optimal.problem import Limits, ProgressCallback
-from placement.scenario import Scenario
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.packing.problem import Limits, ProgressCallback
+from stowplan.placement.scenario.scenario import Scenario
 
 Goal = Callable[[Scenario, Sequence[Arrival], Limits, ProgressCallback | None], Answer[Any]]
 
 # name -> (module, function of the shape `Goal`, what it seeks)
 GOALS: Mapping[str, tuple[str, str, str]] = {
-    "instances": ("placement.optimal.buy", "fewest_instances", "fewest instances of one type"),
-    "fleet": ("placement.optimal.buy", "cheapest_fleet", "cheapest mix of instances to buy"),
-    "placement": ("placement.optimal.place", "best_placement", "best placement on the fleet"),
-    "hours": ("placement.optimal.over_time", "least_hours", "least to keep busy over time"),
+    "instances": (
+        "stowplan.placement.optimal.buy",
+        "fewest_instances",
+        "fewest instances of one type",
+    ),
+    "fleet": (
+        "stowplan.placement.optimal.buy",
+        "cheapest_fleet",
+        "cheapest mix of instances to buy",
+    ),
+    "placement": (
+        "stowplan.placement.optimal.place",
+        "best_placement",
+        "best placement on the fleet",
+    ),
+    "hours": (
+        "stowplan.placement.optimal.over_time",
+        "least_hours",
+        "least to keep busy over time",
+    ),
 }
 
 
@@ -39,7 +55,7 @@ def optimize(
     Args:
         scenario: fleet, types and the table `optimize`, which says what to prefer.
         calls: what its client does: task definitions, services and tasks, in order of time
-            (`experiments.arrivals`).
+            (`experiments.workloads.arrivals`).
         limits: when to stop with the best found so far; default: at the proof.
         progress: called with every improvement of bound or plan.
     Raises:

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from placement import messages as m
-from placement.client import Arrival
-from placement.cluster import Cluster, instance_strings
-from placement.launches import Launches
-from placement.model import TaskKind
-from placement.optimal.answer import Answer
-from placement.optimal.demand import TaskSet, refuse_volatile
-from placement.optimal.over_time_bound import Bounds
-from placement.optimal.over_time_check import check_over_time
-from placement.optimal.over_time_demand import Ran, problem_over_time
-from placement.optimal.over_time_plan import OverTimePlan, plans
-from placement.optimal.over_time_problem import UNIT, OverTimeProblem
-from placement.optimal.problem import Limits, Progress, ProgressCallback
-from placement.scenario import Scenario, instance_specs
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.cluster.cluster import Cluster, instance_strings
+from stowplan.placement.model import TaskKind
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.demand import TaskSet, refuse_volatile
+from stowplan.placement.optimal.over_time_demand import Ran, problem_over_time
+from stowplan.placement.packing.over_time.bound import Bounds
+from stowplan.placement.packing.over_time.plan import OverTimePlan, plans
+from stowplan.placement.packing.over_time.problem import UNIT, OverTimeProblem
+from stowplan.placement.packing.over_time.verify import check_over_time
+from stowplan.placement.packing.problem import Limits, Progress, ProgressCallback
+from stowplan.placement.scenario.scenario import Scenario, instance_specs
+from stowplan.placement.scheduler.launches import Launches
 
 GOAL = "hours"
 PATTERN_SOLVES = 64  # moments at which columns are generated, at most

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from placement.cluster import Cluster, IntArray
-from placement.constraints import MaxPerInstance
-from placement.engine import Engine
-from placement.model import TaskKind
-from placement.optimal.demand import limits_together
-from placement.optimal.fleet_problem import BinType
-from placement.optimal.over_time_problem import ANY_NUMBER, OverTimeProblem
+from stowplan.placement.cluster.cluster import Cluster, IntArray
+from stowplan.placement.constraints import MaxPerInstance
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import TaskKind
+from stowplan.placement.optimal.demand import limits_together
+from stowplan.placement.packing.fleet.problem import BinType
+from stowplan.placement.packing.over_time.problem import ANY_NUMBER, OverTimeProblem
 
 Ran = tuple[int, int, int]  # a task: number of its kind, start and end in ms
 

@@ -13,19 +13,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.client import Arrival
-from placement.engine import Engine
-from placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE, PlacementStrategy
-from placement.optimal.answer import Answer
-from placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
-from placement.optimal.fleet import solve_fleet, split_evenly
-from placement.optimal.fleet_problem import BinType, FleetProblem, FleetResult
-from placement.optimal.offers import reasons_against, reasons_short
-from placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
-from placement.optimal.plan import Plan, PlannedInstances, check_plan
-from placement.optimal.problem import BoolArray, IntArray, Limits, Progress, ProgressCallback
-from placement.optimal.search import Budget
-from placement.scenario import InstanceSpec, Scenario, instance_specs
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE, PlacementStrategy
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
+from stowplan.placement.optimal.offers import reasons_against, reasons_short
+from stowplan.placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
+from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
+from stowplan.placement.packing.fleet.problem import BinType, FleetProblem, FleetResult
+from stowplan.placement.packing.fleet.solve import solve_fleet, split_evenly
+from stowplan.placement.packing.problem import (
+    BoolArray,
+    IntArray,
+    Limits,
+    Progress,
+    ProgressCallback,
+)
+from stowplan.placement.packing.state import Budget
+from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
 
 UNIT = "points"
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from placement.optimal.cpsat import run_cp_sat
-from placement.optimal.problem import IntArray
-from placement.optimal.search import Budget
+from stowplan.placement.packing.cpsat import run_cp_sat
+from stowplan.placement.packing.problem import IntArray
+from stowplan.placement.packing.state import Budget
 
 if TYPE_CHECKING:
-    from placement.optimal.place import Ground
+    from stowplan.placement.optimal.place import Ground
 
 Content = IntArray  # (instances, task sets): tasks of each set on each instance
 DEALING_WORK = 20_000.0

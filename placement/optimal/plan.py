@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from placement.engine import Engine
-from placement.optimal.demand import TaskSet, empty_cluster, limit_per_instance
-from placement.optimal.verify import BrokenPackingError
-from placement.scenario import InstanceSpec
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.optimal.demand import TaskSet, empty_cluster, limit_per_instance
+from stowplan.placement.packing.verify import BrokenPackingError
+from stowplan.placement.scenario.scenario import InstanceSpec
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.cluster import IntArray
-from placement.columns import names
-from placement.optimal.answer import Answer
-from placement.optimal.problem import Limits, Progress, ProgressCallback, Status
-from placement.optimal.repack_order import Move, Order, check_moves, order_moves
-from placement.optimal.repack_problem import RepackProblem
-from placement.optimal.repack_rounding import Solved, evacuate, fewest_used, improve, least_moves
-from placement.optimal.repack_state import RepackState
-from placement.optimal.search import Budget
+from stowplan.placement.cluster.arrays import names
+from stowplan.placement.cluster.cluster import IntArray
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.repack_order import Move, Order, check_moves, order_moves
+from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.packing.problem import Limits, Progress, ProgressCallback, Status
+from stowplan.placement.packing.repack.problem import RepackProblem
+from stowplan.placement.packing.repack.rounding import (
+    Solved,
+    evacuate,
+    fewest_used,
+    improve,
+    least_moves,
+)
+from stowplan.placement.packing.state import Budget
 
 FIRST_SHARE = 0.6  # of what is left of the budget, for the best that may be possible
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.cluster import IntArray
-from placement.engine import Engine
-from placement.model import TaskKind
-from placement.optimal.repack_state import RepackState
-from placement.outlook import Running
+from stowplan.placement.cluster.cluster import IntArray
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import TaskKind
+from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.scheduler.outlook import Running
 
 ATTEMPTS = 12  # orders that are tried, each with other preferences, before the best is taken
 

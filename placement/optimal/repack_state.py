@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from placement.cluster import IntArray
-from placement.constraints import DistinctInstance, MaxPerInstance
-from placement.engine import Engine
-from placement.model import TaskKind
-from placement.optimal.repack_problem import RepackProblem
-from placement.outlook import Running
+from stowplan.placement.cluster.cluster import IntArray
+from stowplan.placement.constraints import DistinctInstance, MaxPerInstance
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import TaskKind
+from stowplan.placement.packing.repack.problem import RepackProblem
+from stowplan.placement.scheduler.outlook import Running
 
 
 class RepackState:

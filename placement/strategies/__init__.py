@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from placement.strategies.best_fit import BestFit
-from placement.strategies.binpack import Binpack
-from placement.strategies.dot_product import DotProduct
-from placement.strategies.fgd import Fgd
-from placement.strategies.first_fit import FirstFit
-from placement.strategies.gpu_clustering import GpuClustering
-from placement.strategies.gpu_packing import GpuPacking
-from placement.strategies.next_fit import NextFit
-from placement.strategies.nilas import Nilas
-from placement.strategies.norm_greedy import NormGreedy
-from placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
-from placement.strategies.optimal import Optimal
-from placement.strategies.random import Random
-from placement.strategies.spread import Spread
-from placement.strategies.stow_gpu import StowGpu
-from placement.strategies.worst_fit import WorstFit
+from stowplan.placement.optimal.strategy import Optimal
+from stowplan.placement.strategies.best_fit import BestFit
+from stowplan.placement.strategies.binpack import Binpack
+from stowplan.placement.strategies.dot_product import DotProduct
+from stowplan.placement.strategies.fgd import Fgd
+from stowplan.placement.strategies.first_fit import FirstFit
+from stowplan.placement.strategies.gpu_clustering import GpuClustering
+from stowplan.placement.strategies.gpu_packing import GpuPacking
+from stowplan.placement.strategies.next_fit import NextFit
+from stowplan.placement.strategies.nilas import Nilas
+from stowplan.placement.strategies.norm_greedy import NormGreedy
+from stowplan.placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
+from stowplan.placement.strategies.random import Random
+from stowplan.placement.strategies.spread import Spread
+from stowplan.placement.strategies.stow_gpu import StowGpu
+from stowplan.placement.strategies.worst_fit import WorstFit
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
-    from placement.engine import Engine
-    from placement.model import TaskKind
-    from placement.outlook import Outlook
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
+    from stowplan.placement.engine.engine import Engine
+    from stowplan.placement.model import TaskKind
+    from stowplan.placement.scheduler.outlook import Outlook
 
 
 class Strategy(Protocol):

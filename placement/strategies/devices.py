@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster
-    from placement.model import TaskKind
+    from stowplan.placement.cluster.cluster import Cluster
+    from stowplan.placement.model import TaskKind
 
 
 def fullest_devices(task: TaskKind, cluster: Cluster, row: int) -> tuple[int, ...]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
-from placement.strategies.slack import FloatArray, vectors
+from stowplan.placement.strategies.slack import FloatArray, vectors
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
-    from placement.model import TaskKind
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
+    from stowplan.placement.model import TaskKind
 
 
 class DotProduct:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
 
-from placement.model import CPU, TaskKind
-from placement.strategies.devices import fullest_devices
-from placement.strategies.fragmentation import FloatArray, Typical, shares, typical
-from placement.strategies.kept import KeptKeys
+from stowplan.placement.model import CPU, TaskKind
+from stowplan.placement.strategies.devices import fullest_devices
+from stowplan.placement.strategies.fragmentation import FloatArray, Typical, shares, typical
+from stowplan.placement.strategies.kept import KeptKeys
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
 
 
 class Fgd:
@@ -70,7 +70,7 @@ class Fgd:
 
     def _kernels(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Scores of many rows; score and device of one. The higher the better, as in the paper."""
-        from placement.strategies.fragmentation_kernels import descent_row, descent_scores
+        from stowplan.placement.strategies.fragmentation_kernels import descent_row, descent_scores
 
         return descent_scores, descent_row
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from numpy.random import Generator
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
-    from placement.model import TaskKind
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
+    from stowplan.placement.model import TaskKind
 
 
 class FirstFit:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.constraints import CONSTRAINTS, attribute_steps
-from placement.model import CPU, TaskKind
+from stowplan.placement.constraints import CONSTRAINTS, attribute_steps
+from stowplan.placement.model import CPU, TaskKind
 
 if TYPE_CHECKING:
-    from placement.cluster import BoolArray, Cluster, IntArray
+    from stowplan.placement.cluster.cluster import BoolArray, Cluster, IntArray
 
 FloatArray = NDArray[np.float64]
 # Q1 neither CPU nor GPU suffices, Q2 not the GPU, Q3 both do, Q4 not the CPU; the task wants no

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
 
 
 class KeptKeys:

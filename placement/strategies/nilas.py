@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
-    from placement.model import TaskKind
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
+    from stowplan.placement.model import TaskKind
 
 SHORTEST_MS = 1_000  # an instance that is kept on for less is as good as one that is not
 

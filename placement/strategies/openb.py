@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
-from placement.model import CPU
-from placement.strategies.devices import fullest_devices
-from placement.strategies.random import Random
+from stowplan.placement.model import CPU
+from stowplan.placement.strategies.devices import fullest_devices
+from stowplan.placement.strategies.random import Random
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
-    from placement.model import TaskKind
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
+    from stowplan.placement.model import TaskKind
 
 
 class OpenbRandom(Random):

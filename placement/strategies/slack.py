@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from placement.cluster import Cluster, IntArray
-    from placement.model import TaskKind
+    from stowplan.placement.cluster.cluster import Cluster, IntArray
+    from stowplan.placement.model import TaskKind
 
 FloatArray = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from placement.strategies.fgd import Fgd
-from placement.strategies.fragmentation import Typical
+from stowplan.placement.strategies.fgd import Fgd
+from stowplan.placement.strategies.fragmentation import Typical
 
 if TYPE_CHECKING:
-    from placement.cluster import BoolArray, IntArray
+    from stowplan.placement.cluster.cluster import BoolArray, IntArray
 
 WEIGHTS = 1_000_000  # shares become whole numbers: sums are exact, and ties are ties
 
@@ -43,7 +43,7 @@ class StowGpu(Fgd):
     """
 
     def _kernels(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        from placement.strategies.stow_kernels import stow_row, stow_scores
+        from stowplan.placement.strategies.stow_kernels import stow_row, stow_scores
 
         return stow_scores, stow_row
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from placement.strategies.fragmentation_kernels import take_fullest
+from stowplan.placement.strategies.fragmentation_kernels import take_fullest
 
 _LOWEST = np.iinfo(np.int64).min
 

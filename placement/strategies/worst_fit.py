@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from placement.strategies.best_fit import BestFit
+from stowplan.placement.strategies.best_fit import BestFit
 
 
 class WorstFit(BestFit):

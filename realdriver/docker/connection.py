@@ -17,10 +17,10 @@ import docker
 from docker.tls import TLSConfig
 from docker.utils import parse_repository_tag
 
-from placement.driver import DriverError, NotFound
-from realdriver.docker import names, pause
-from realdriver.docker.endpoints import EnginesTable, EngineTable
-from realdriver.docker.errors import Conflict, Unreachable, translated
+from stowplan.placement.driver import DriverError, NotFound
+from stowplan.realdriver.docker import names, pause
+from stowplan.realdriver.docker.config import EnginesTable, EngineTable
+from stowplan.realdriver.docker.errors import Conflict, Unreachable, translated
 
 # What nobody tells us otherwise; health probes alone would be three times as many. One that is
 # removed by force dies first.

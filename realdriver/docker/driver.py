@@ -17,13 +17,13 @@ from queue import Empty, SimpleQueue
 
 from numpy.random import Generator
 
-from placement import messages as m
-from placement.client import Arrival, Client
-from placement.errors import PlacementError
-from placement.model import StopCode, TaskStatus
-from realdriver.book import CALLS, Book, TaskEntry
-from realdriver.docker.endpoints import EnginesTable, Machine
-from realdriver.docker.fleet import Fleet
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import Arrival, Client
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.realdriver.book import CALLS, Book, TaskEntry
+from stowplan.realdriver.docker.config import EnginesTable, Machine
+from stowplan.realdriver.docker.engines import Fleet
 
 Calls = Callable[[], Iterable[m.Event]]
 

@@ -13,7 +13,7 @@ import requests
 from docker import errors as docker_errors
 from urllib3 import exceptions as transport
 
-from placement.driver import DriverError, InsufficientCapacity, NotFound
+from stowplan.placement.driver import DriverError, InsufficientCapacity, NotFound
 
 _NO_ROOM = ("no space left on device", "cannot allocate memory", "address pool")
 

@@ -10,7 +10,7 @@ import io
 import struct
 import tarfile
 
-from placement.driver import DriverError
+from stowplan.placement.driver import DriverError
 
 # ELF machine number and code: the system call that waits for a signal, again and again.
 _CODE = {

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from placement.driver import DriverError
-from placement.model import ContainerDefinition, TaskDefinition
-from realdriver.docker import names
+from stowplan.placement.driver import DriverError
+from stowplan.placement.model import ContainerDefinition, TaskDefinition
+from stowplan.realdriver.docker import names
 
 MIB = 1 << 20
 _SHARES_MIN = 2  # the kernel's; ECS's agent uses it for cpu 0

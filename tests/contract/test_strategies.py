@@ -8,10 +8,10 @@ import random
 import numpy as np
 import pytest
 
-from placement.strategies import STRATEGIES
-from placement.strategies.binpack import Binpack
-from placement.strategies.devices import fullest_devices
-from placement.testing import check_strategy
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.binpack import Binpack
+from stowplan.placement.strategies.devices import fullest_devices
+from stowplan.placement.testing import check_strategy
 
 ZONE = "attribute:ecs.availability-zone"
 # The fields that each strategy takes. One that is new and not named here is checked without any.

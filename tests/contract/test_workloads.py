@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.workloads import WORKLOADS, Job
-from placement.errors import SpecError
-from placement.scenario import WorkloadTable
-from tests.experiments.made_traces import SAMPLES
+from stowplan.experiments.workloads import WORKLOADS, Job
+from stowplan.placement.errors import SpecError
+from stowplan.placement.scenario.scenario import WorkloadTable
+from tests.experiments.workloads.made_traces import SAMPLES
 
 TRACES = {kind: sample for kind, sample in SAMPLES.items() if sample.files}
 

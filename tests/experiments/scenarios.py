@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from experiments.load import load_scenario
-from placement.errors import SpecError
+from stowplan.experiments.loading.load import load_scenario
+from stowplan.placement.errors import SpecError
 
 TRACE = ",submit_time,duration,cpu,memory,job_id,task_id,instances_num,disk\n"
 STRATEGY = """

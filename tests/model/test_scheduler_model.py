@@ -21,10 +21,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from placement import messages as m
-from placement.checkers import CHECKERS, check_rounds
-from placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
-from placement.scheduler import SchedulerConfig
+from stowplan.placement import messages as m
+from stowplan.placement.audit.checkers import CHECKERS, check_rounds
+from stowplan.placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
+from stowplan.placement.scheduler.scheduler import SchedulerConfig
 from tests.driving import DISTINCT, Driven, definition, member_of
 
 QUOTA, TIMEOUT_MS = 4, 20_000

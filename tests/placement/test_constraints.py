@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from placement.constraints import (
+from stowplan.placement.constraints import (
     CONSTRAINTS,
     DistinctInstance,
     MaxPerInstance,
@@ -13,9 +13,9 @@ from placement.constraints import (
     devices_free,
     state_steps,
 )
-from placement.errors import QueryError
-from placement.model import InstanceStatus
-from placement.testing import add_instance, make_cluster, make_kind
+from stowplan.placement.errors import QueryError
+from stowplan.placement.model import InstanceStatus
+from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 
 def allowed(steps):

@@ -7,10 +7,10 @@ import io
 import msgspec
 import pytest
 
-from placement import messages as m
-from placement.errors import PlacementError
-from placement.journal import Header, JournalWriter, read_journal, replay
-from placement.scheduler import Scheduler, SchedulerConfig
+from stowplan.placement import messages as m
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.journal import Header, JournalWriter, read_journal, replay
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from tests.driving import Driven, definition, draining, gone, instance, run_task, running, stopped
 
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placement.errors import QueryError
-from placement.query import EXPRESSION_CHARS_MAX, NESTING_MAX, Column, parse_query
+from stowplan.placement.errors import QueryError
+from stowplan.placement.query import EXPRESSION_CHARS_MAX, NESTING_MAX, Column, parse_query
 
 
 @dataclass

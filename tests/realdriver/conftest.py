@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from placement.messages import CreateService
+from stowplan.placement.messages import CreateService
 from tests.driving import Driven, definition, instance, run_task
 from tests.realdriver import engines as private
 

@@ -11,15 +11,15 @@ from typing import Any
 import docker
 import numpy as np
 
-from placement import messages as m
-from placement.checkers import check_rounds
-from placement.client import Arrival
-from placement.journal import replay
-from placement.model import StopCode, TaskStatus
-from placement.scheduler import Scheduler
-from placement.taskdef import parse_task_definition
-from realdriver.docker.driver import DockerDriver
-from realdriver.docker.endpoints import EnginesTable, machines
+from stowplan.placement import messages as m
+from stowplan.placement.audit.checkers import check_rounds
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.journal import replay
+from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.taskdef.parse import parse_task_definition
+from stowplan.realdriver.docker.config import EnginesTable, machines
+from stowplan.realdriver.docker.driver import DockerDriver
 from tests.realdriver.engines import IMAGE, Engine
 
 _numbers = itertools.count()

@@ -14,17 +14,16 @@ from pathlib import Path
 
 import pytest
 
-import experiments
-from experiments.calibrate import measure
-from experiments.calibration import read_calibration
-from experiments.cli import main
-from experiments.compare_runs import compared
-from experiments.engines_file import load_engines
-from experiments.run_history import read_history
+from stowplan.experiments.calibration.calibration import read_calibration
+from stowplan.experiments.cli.calibrate import measure
+from stowplan.experiments.cli.compare import compared
+from stowplan.experiments.cli.main import main
+from stowplan.experiments.loading.engines_file import load_engines
+from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.record.task_lives import read_history
 from tests.realdriver.engines import IMAGE as TEST_IMAGE
 from tests.realdriver.engines import kill_inside
 
-SCENARIOS = Path(experiments.__file__).parent / "scenarios"
 IMAGE = "busybox:1"
 # What the machine may change between two calibrations: more, and it was busy with other things.
 STEADY_PERCENT, ATTEMPTS = 10, 4

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement import messages as m
-from placement.client import Arrival, RetryPolicy
-from placement.errors import PlacementError
-from placement.model import StopCode, TaskStatus
-from realdriver.docker.driver import DockerDriver
-from realdriver.docker.endpoints import EnginesTable, machines
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import Arrival, RetryPolicy
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.realdriver.docker.config import EnginesTable, machines
+from stowplan.realdriver.docker.driver import DockerDriver
 from tests import driving
 from tests.driving import Driven, of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from experiments.engines_file import load_engines
-from placement.errors import SpecError
-from placement.scenario import InstanceSpec
-from realdriver.docker.endpoints import EnginesTable, machines
+from stowplan.experiments.loading.engines_file import load_engines
+from stowplan.placement.errors import SpecError
+from stowplan.placement.scenario.scenario import InstanceSpec
+from stowplan.realdriver.docker.config import EnginesTable, machines
 
 FLEET = [InstanceSpec(f"i-{n}", 0, {"CPU": 1024}, {"rack": "r"}, 5, None) for n in range(5)]
 

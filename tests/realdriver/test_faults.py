@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from placement import messages as m
-from placement.model import StopCode
+from stowplan.placement import messages as m
+from stowplan.placement.model import StopCode
 from tests.realdriver.rig import Rig, container, ours, registration, run_task, service, settings
 
 OBEYS = "trap 'exit 0' TERM; sleep 1000 & wait"

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from placement.driver import DriverError
-from placement.journal import Header
-from placement.messages import Round, StopTask
-from placement.scheduler import SchedulerConfig
-from realdriver.journal import Busy, ClusterLock, DurableJournal
+from stowplan.placement.driver import DriverError
+from stowplan.placement.journal import Header
+from stowplan.placement.messages import Round, StopTask
+from stowplan.placement.scheduler.scheduler import SchedulerConfig
+from stowplan.realdriver.journal import Busy, ClusterLock, DurableJournal
 from tests import driving
 
 HEADER = Header(SchedulerConfig(seed=3), {"id": "x"})
@@ -57,7 +57,7 @@ def test_every_round_that_was_recorded_outlives_kill_9(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from realdriver.journal import *
+from stowplan.realdriver.journal import *
 from tests.realdriver.test_journal import *
 lock = ClusterLock(Path(sys.argv[1]) / "lock")
 journal = DurableJournal(Path(sys.argv[1]) / "j.sqlite")

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from placement import messages as m
-from placement.model import StopCode
+from stowplan.placement import messages as m
+from stowplan.placement.model import StopCode
 from tests.realdriver.engines import kill_inside
 from tests.realdriver.rig import Rig, container, ours, registration, run_task, service, settings
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from placement import messages as m
+from stowplan.placement import messages as m
 from tests.realdriver.rig import Rig, container, ours, registration, run_task, settings
 
 

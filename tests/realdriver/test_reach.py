@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from placement import messages as m
-from placement.model import StopCode
-from realdriver.docker.connection import Connection
-from realdriver.docker.endpoints import EnginesTable
+from stowplan.placement import messages as m
+from stowplan.placement.model import StopCode
+from stowplan.realdriver.docker.config import EnginesTable
+from stowplan.realdriver.docker.connection import Connection
 from tests.realdriver.engines import IMAGE, kill_inside
 from tests.realdriver.rig import Rig, container, ours, registration, run_task, settings
 from tests.realdriver.test_lifecycle import ASK, SERVE, inside

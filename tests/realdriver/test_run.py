@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
-from experiments.clusters import Cluster
-from experiments.commands import read_journal_file
-from placement import messages as m
-from placement.checkers import check_rounds
-from placement.journal import Header, replay
-from placement.model import TaskStatus
-from placement.scheduler import Scheduler, SchedulerConfig
-from realdriver.journal import DurableJournal
+from stowplan.experiments.cli.main import main
+from stowplan.experiments.cli.simulate import read_journal_file
+from stowplan.placement import messages as m
+from stowplan.placement.audit.checkers import check_rounds
+from stowplan.placement.journal import Header, replay
+from stowplan.placement.model import TaskStatus
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
+from stowplan.realdriver.clusters import Cluster
+from stowplan.realdriver.journal import DurableJournal
 from tests.realdriver.engines import IMAGE, Engine
 from tests.realdriver.rig import ours
 
@@ -73,7 +73,7 @@ class User:
 
     def call(self, *words: str, wait: bool = True, **environ: str):
         """Run a subcommand; returns it finished, or as it runs."""
-        command = [sys.executable, "-m", "experiments.cli", *words]
+        command = [sys.executable, "-m", "stowplan", *words]
         env = {**os.environ, "DOCKER_HOST": self.engine.url, **environ}
         env.setdefault("XDG_STATE_HOME", str(self.folder / "state"))
         if not wait:

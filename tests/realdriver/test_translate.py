@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placement.driver import DriverError
-from placement.taskdef import parse_task_definition
-from realdriver.docker import names, pause
-from realdriver.docker.translate import Placed, create_call, pause_call, volumes
+from stowplan.placement.driver import DriverError
+from stowplan.placement.taskdef.parse import parse_task_definition
+from stowplan.realdriver.docker import names, pause
+from stowplan.realdriver.docker.translate import Placed, create_call, pause_call, volumes
 from tests.realdriver.rig import container
 
 MIB = 1 << 20

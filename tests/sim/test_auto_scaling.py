@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from placement import messages as m
-from placement.client import Arrival
-from placement.scenario import Fault, InstanceTypeTable
-from placement.scenario_capacity import CapacityProviderTable
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.scenario import Fault, InstanceTypeTable
 from tests.sim.test_driver import driver, job, models, news
 
 TYPES = {

@@ -13,12 +13,12 @@ from statistics import mean, stdev
 
 import pytest
 
-from experiments.load import Loaded
-from experiments.simulate import world
-from placement import messages as m
-from placement.loop import run_loop
-from placement.model import TaskStatus
-from placement.scenario import Run, Scenario
+from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.runs.simulate import world
+from stowplan.placement import messages as m
+from stowplan.placement.loop import run_loop
+from stowplan.placement.model import TaskStatus
+from stowplan.placement.scenario.scenario import Run, Scenario
 from tests.sim.test_mmc import T99
 
 HOUR_MS = 3_600_000

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from placement import messages as m
-from placement.client import RESUBMIT, RETRY, Arrival, RetryPolicy
-from placement.loop import run_loop
-from placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
-from placement.reasons import Failure
-from placement.scenario import Fault, InstanceSpec
-from placement.scenario_models import Models
-from placement.scheduler import Scheduler
-from sim.driver import SimDriver
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import RESUBMIT, RETRY, Arrival, RetryPolicy
+from stowplan.placement.loop import run_loop
+from stowplan.placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
+from stowplan.placement.reasons import Failure
+from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.scenario import Fault, InstanceSpec
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.sim.driver import SimDriver
 from tests.driving import definition, run_task
 
 RUNNING, STOPPED = TaskStatus.RUNNING, TaskStatus.STOPPED

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from placement import messages as m
-from placement.client import RESUBMIT, Arrival
-from placement.model import StopCode, TaskStatus
-from placement.scenario import Fault
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import RESUBMIT, Arrival
+from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.scenario.scenario import Fault
 from tests.driving import definition
 from tests.sim.test_driver import driver, job, news, spec, start
 

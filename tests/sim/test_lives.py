@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from placement import messages as m
-from placement.client import Arrival
-from placement.model import StopCode, TaskStatus
-from placement.scenario import Fault, InstanceSpec
-from placement.scenario_containers import ContainerBehaviour, ImageTable, PullTable
-from sim.containers import ContainerModels
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
+from stowplan.placement.scenario.scenario import Fault, InstanceSpec
+from stowplan.sim.containers import ContainerModels
 from tests.driving import run_task
 from tests.sim.test_driver import driver, models, news, spec, stop
 

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from placement.scenario_models import Models
-from sim.machines import Machines, machines_of
+from stowplan.placement.scenario.models import Models
+from stowplan.sim.machines import Machines, machines_of
 
 
 def run(machines, begun):

@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import heapq
 from math import factorial, sqrt
-from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
 
-import experiments
-from experiments.arrivals import arrivals
-from experiments.load import load_scenario
-from experiments.simulate import scheduler_config
-from experiments.workloads import WORKLOADS
-from placement import messages as m
-from placement.checkers import check_rounds
-from placement.loop import run_loop
-from placement.model import TaskStatus
-from placement.scenario import Scenario, instance_specs
-from placement.scheduler import Scheduler, SchedulerConfig
-from sim.driver import SimDriver
-from sim.models import stream
+from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.runs.simulate import scheduler_config
+from stowplan.experiments.workloads import WORKLOADS
+from stowplan.experiments.workloads.arrivals import arrivals
+from stowplan.placement import messages as m
+from stowplan.placement.audit.checkers import check_rounds
+from stowplan.placement.loop import run_loop
+from stowplan.placement.model import TaskStatus
+from stowplan.placement.scenario.scenario import Scenario, instance_specs
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
+from stowplan.sim.driver import SimDriver
+from stowplan.sim.models import stream
 
-MMC = Path(experiments.__file__).parent / "scenarios" / "mmc.toml"
+MMC = SCENARIOS / "mmc.toml"
 SERVERS, SERVICE_S = 4, 10.0
 # Student's t, two-sided 99 %, by degrees of freedom.
 T99 = {9: 3.250, 19: 2.861}

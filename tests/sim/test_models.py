@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from placement.scenario_fields import Distribution
-from sim.models import sampler, stream
+from stowplan.placement.scenario.fields import Distribution
+from stowplan.sim.models import sampler, stream
 
 
 def model(**fields) -> Distribution:

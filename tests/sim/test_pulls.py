@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from placement.scenario_containers import ImageTable, PullTable
-from sim.pulls import PullEnd, Pulls
+from stowplan.placement.scenario.containers import ImageTable, PullTable
+from stowplan.sim.pulls import PullEnd, Pulls
 
 IMAGES = {
     "web": {"base": 100, "web": 50},

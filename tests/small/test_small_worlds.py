@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from placement.engine import Engine
-from placement.strategies import STRATEGIES
-from placement.testing import add_instance, make_cluster, make_kind
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 INSTANCES_MAX, TASKS_MAX = 3, 4
 UNPLACED = -1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from placement.agent import runtime as r
-from placement.agent.agent import Agent, Output
-from placement.agent.settings import AgentConfig
-from placement.model import TaskDefinition
-from placement.taskdef import parse_task_definition
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.agent import Agent, Output
+from stowplan.placement.agent.settings import AgentConfig
+from stowplan.placement.model import TaskDefinition
+from stowplan.placement.taskdef.parse import parse_task_definition
 
 HEALTH = {"command": ["CMD", "true"], "interval": 10}
 

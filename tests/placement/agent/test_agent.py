@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from placement.agent import runtime as r
-from placement.agent.agent import Agent
-from placement.agent.host import share_of
-from placement.model import StopCode
-from placement.taskdef import TaskOverride
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.agent import Agent
+from stowplan.placement.agent.host import share_of
+from stowplan.placement.model import StopCode
+from stowplan.placement.taskdef.parse import TaskOverride
 from tests.placement.agent.rig import HEALTH, Rig, container, definition
 
 SIDECAR = {"essential": False}

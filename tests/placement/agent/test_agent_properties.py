@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placement.agent import runtime as r
-from placement.agent.agent import Agent
-from placement.agent.container import Container, Phase
-from placement.agent.host import Host
-from placement.agent.settings import AgentConfig
-from placement.agent.task import AgentTask
-from placement.model import TaskDefinition
-from placement.taskdef import task_resources
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.agent import Agent
+from stowplan.placement.agent.container import Container, Phase
+from stowplan.placement.agent.host import Host
+from stowplan.placement.agent.settings import AgentConfig
+from stowplan.placement.agent.task import AgentTask
+from stowplan.placement.model import TaskDefinition
+from stowplan.placement.taskdef.parse import task_resources
 from tests.placement.agent.rig import HEALTH, container, definition
 
 REGISTERED = {"CPU": 600, "MEMORY": 900}

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placement.optimal import bounds, heuristics
-from placement.optimal.fleet_problem import BinType, FleetBins, FleetProblem
-from placement.optimal.formats import FormatError, parse_bpp, parse_vbp
-from placement.optimal.master import Master
-from placement.optimal.pricing import Pricer
-from placement.optimal.problem import PackedBins, PackingProblem
-from placement.optimal.subproblem import Subproblem
-from placement.optimal.verify import BrokenPackingError, check_fleet, check_packing
+from stowplan.placement.packing import bounds, heuristics
+from stowplan.placement.packing.fleet.problem import BinType, FleetBins, FleetProblem
+from stowplan.placement.packing.formats import FormatError, parse_bpp, parse_vbp
+from stowplan.placement.packing.master import Master
+from stowplan.placement.packing.pricing import Pricer
+from stowplan.placement.packing.problem import PackedBins, PackingProblem
+from stowplan.placement.packing.subproblem import Subproblem
+from stowplan.placement.packing.verify import BrokenPackingError, check_fleet, check_packing
 
 PROBLEM = PackingProblem(np.array([[6, 1], [4, 2]]), np.array([2, 3]), np.array([10, 4]))
 GOOD = ([1, 1], 2), ([0, 1], 1)

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placement.client import Arrival
-from placement.engine import Engine
-from placement.errors import PlacementError
-from placement.messages import CreateService, RegisterTaskDefinition, RunTask
-from placement.model import PlacementConstraint, PlacementStrategy
-from placement.optimal.demand import empty_cluster, static_tasks
-from placement.optimal.offers import choices, offers_of
-from placement.optimal.optimize import GOALS, optimize
-from placement.optimal.problem import Limits
-from placement.scenario import Scenario, instance_specs
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import CreateService, RegisterTaskDefinition, RunTask
+from stowplan.placement.model import PlacementConstraint, PlacementStrategy
+from stowplan.placement.optimal.demand import empty_cluster, static_tasks
+from stowplan.placement.optimal.offers import choices, offers_of
+from stowplan.placement.optimal.optimize import GOALS, optimize
+from stowplan.placement.packing.problem import Limits
+from stowplan.placement.scenario.scenario import Scenario, instance_specs
 
 EXAMPLES = 15
 TYPES = {

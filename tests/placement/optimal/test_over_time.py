@@ -10,18 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from placement.client import Arrival
-from placement.messages import CreateService, RegisterTaskDefinition, RunTask, UpdateService
-from placement.optimal.cuts import cut
-from placement.optimal.fleet_problem import BinType
-from placement.optimal.over_time import least_hours, least_over_time
-from placement.optimal.over_time_bound import Bounds
-from placement.optimal.over_time_check import check_over_time
-from placement.optimal.over_time_plan import OverTimePlan
-from placement.optimal.over_time_problem import ANY_NUMBER, OverTimeProblem
-from placement.optimal.problem import PackingInputError
-from placement.optimal.verify import BrokenPackingError
-from placement.scenario import Scenario
+from stowplan.placement.callers.client import Arrival
+from stowplan.placement.messages import (
+    CreateService,
+    RegisterTaskDefinition,
+    RunTask,
+    UpdateService,
+)
+from stowplan.placement.optimal.over_time import least_hours, least_over_time
+from stowplan.placement.packing.cuts import cut
+from stowplan.placement.packing.fleet.problem import BinType
+from stowplan.placement.packing.over_time.bound import Bounds
+from stowplan.placement.packing.over_time.plan import OverTimePlan
+from stowplan.placement.packing.over_time.problem import ANY_NUMBER, OverTimeProblem
+from stowplan.placement.packing.over_time.verify import check_over_time
+from stowplan.placement.packing.problem import PackingInputError
+from stowplan.placement.packing.verify import BrokenPackingError
+from stowplan.placement.scenario.scenario import Scenario
 
 
 def problem(demand, tasks, types, most=None):
@@ -233,6 +238,6 @@ def test_a_scenario_is_asked_for_what_its_calls_say():
 
 def test_more_than_rules_of_thumb_can_look_at_is_bounded_alone(monkeypatch):
     world = problem([[7]], [(0, 0, 9)] * 4, [([10], 1, None)])
-    monkeypatch.setattr("placement.optimal.over_time.TRIED_MOST", 11)
+    monkeypatch.setattr("stowplan.placement.optimal.over_time.TRIED_MOST", 11)
     answer = least_over_time(world)
     assert (answer.status, answer.objective, answer.lower_bound) == ("unknown", None, 4 * 9)

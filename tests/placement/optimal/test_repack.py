@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.bench_plans import fragmented
-from placement.engine import Engine
-from placement.model import InstanceStatus
-from placement.optimal.problem import Limits
-from placement.optimal.repack import free_instances, make_room, trade_off
-from placement.optimal.repack_order import BrokenPlanError, Move, check_moves, order_moves
-from placement.optimal.repack_state import RepackState
-from placement.outlook import Running
-from placement.testing import add_instance, make_cluster, make_kind
+from stowplan.experiments.bench.plans import fragmented
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import InstanceStatus
+from stowplan.placement.optimal.repack import free_instances, make_room, trade_off
+from stowplan.placement.optimal.repack_order import BrokenPlanError, Move, check_moves, order_moves
+from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.packing.problem import Limits
+from stowplan.placement.scheduler.outlook import Running
+from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 LIMITS = Limits(work=2_000.0)
 
@@ -300,7 +300,7 @@ def test_ctrl_c_leaves_the_best_plan_so_far(monkeypatch):
     def pressed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("placement.optimal.repack.improve", pressed)
+    monkeypatch.setattr("stowplan.placement.optimal.repack.improve", pressed)
     one = make_kind(1)
     answer = free_instances(state_of(four_cpus(3), [(one, 0), (one, 1), (one, 2)]))
     assert answer.interrupted

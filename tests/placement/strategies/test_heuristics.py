@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from placement.engine import Engine
-from placement.strategies import STRATEGIES
-from placement.strategies.best_fit import BestFit
-from placement.strategies.dot_product import DotProduct
-from placement.strategies.fgd import Fgd
-from placement.strategies.fragmentation import (
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.best_fit import BestFit
+from stowplan.placement.strategies.dot_product import DotProduct
+from stowplan.placement.strategies.fgd import Fgd
+from stowplan.placement.strategies.fragmentation import (
     NA,
     Q1,
     Q2,
@@ -26,15 +26,15 @@ from placement.strategies.fragmentation import (
     fragment_classes,
     fragments,
 )
-from placement.strategies.fragmentation_kernels import descent_row, descent_score
-from placement.strategies.fragmentation_kernels import fragments as fragments_kernel
-from placement.strategies.gpu_clustering import GpuClustering
-from placement.strategies.gpu_packing import packing_scores
-from placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
-from placement.strategies.stow_gpu import StowGpu, expected, stranded
-from placement.strategies.stow_kernels import stow_row
-from placement.strategies.stow_kernels import stranded as stranded_kernel
-from placement.testing import add_instance, make_cluster, make_kind
+from stowplan.placement.strategies.fragmentation_kernels import descent_row, descent_score
+from stowplan.placement.strategies.fragmentation_kernels import fragments as fragments_kernel
+from stowplan.placement.strategies.gpu_clustering import GpuClustering
+from stowplan.placement.strategies.gpu_packing import packing_scores
+from stowplan.placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
+from stowplan.placement.strategies.stow_gpu import StowGpu, expected, stranded
+from stowplan.placement.strategies.stow_kernels import stow_row
+from stowplan.placement.strategies.stow_kernels import stranded as stranded_kernel
+from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 ROWS = np.array([0])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster
-from placement.engine import Engine
-from placement.model import NEVER, PlacementStrategy, TaskKind
-from placement.strategies.nilas import Nilas
+from stowplan.placement.cluster.cluster import Cluster
+from stowplan.placement.engine.engine import Engine
+from stowplan.placement.model import NEVER, PlacementStrategy, TaskKind
+from stowplan.placement.strategies.nilas import Nilas
 
 RNG = np.random.default_rng(0)
 

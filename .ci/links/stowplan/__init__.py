@@ -1,0 +1,1 @@
+../../../experiments/face/__init__.py

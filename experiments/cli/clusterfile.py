@@ -1,0 +1,168 @@
+"""Builds a cluster file step by step: the file is a scenario, and stays one a person can edit.
+
+The steps are those of ECS: create a cluster, register task definitions, launch instances, run
+tasks. Each step checks what it adds, and replaces the file in one move.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import tomlkit
+from tomlkit.exceptions import ParseError
+from tomlkit.toml_document import TOMLDocument
+
+from stowplan.experiments.loading.catalogue import instance_types
+from stowplan.experiments.loading.load import read_task_definition
+from stowplan.placement.errors import SpecError
+
+_SKELETON = """\
+# A cluster: what it consists of and what runs on it. `stowplan simulate FILE --out FOLDER` runs it.
+name = "{name}"
+seed = 1
+duration = "10m"
+
+[strategies]
+ecs-default = "default"
+"""
+
+
+def create_cluster_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan create-cluster`."""
+    _file_argument(parser)
+    parser.add_argument("--force", action="store_true", help="replace a file that exists")
+    parser.set_defaults(command=create_cluster)
+
+
+def register_task_definition_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan register-task-definition`."""
+    _file_argument(parser)
+    parser.add_argument("json", type=Path, help="input of ECS's RegisterTaskDefinition")
+    parser.set_defaults(command=register_task_definition)
+
+
+def launch_instances_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan launch-instances`."""
+    _file_argument(parser)
+    parser.add_argument("type", help="an EC2 instance type, such as m5.large")
+    parser.add_argument("--count", type=int, required=True, help="how many")
+    parser.add_argument("--zones", required=True, help="dealt over in turn: us-east-1a,us-east-1b")
+    parser.set_defaults(command=launch_instances)
+
+
+def create_service_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan create-service`."""
+    _file_argument(parser)
+    parser.add_argument("task_definition", help="a family that was registered")
+    parser.add_argument("--count", type=int, required=True, help="desired count")
+    parser.add_argument("--name", help="the service's name (default: the family)")
+    parser.set_defaults(command=create_service)
+
+
+def create_cluster(arguments: argparse.Namespace) -> int:
+    """Write a cluster file with nothing in it yet."""
+    path: Path = arguments.file
+    if path.exists() and not arguments.force:
+        raise SpecError([(str(path), "exists already; --force replaces it")])
+    _replace(path, _SKELETON.format(name=path.stem))
+    print(f"{path}: cluster {path.stem!r} created")
+    return 0
+
+
+def register_task_definition(arguments: argparse.Namespace) -> int:
+    """Add a task definition under its family."""
+    file: Path = arguments.json
+    definition = read_task_definition(file)
+    name = os.path.relpath(file, arguments.file.parent)
+
+    def add(document: TOMLDocument) -> None:
+        document.setdefault("task_definitions", tomlkit.table())[definition.family] = name
+
+    _edit(arguments.file, add)
+    print(f"{arguments.file}: task definition {definition.family!r} registered")
+    return 0
+
+
+def launch_instances(arguments: argparse.Namespace) -> int:
+    """Add a group of equal instances."""
+    zones = [zone.strip() for zone in arguments.zones.split(",") if zone.strip()]
+    problems = []
+    if arguments.type not in instance_types():
+        problems.append(("TYPE", f"unknown instance type {arguments.type!r}"))
+    if arguments.count < 1:
+        problems.append(("--count", f"at least 1, found {arguments.count}"))
+    if not zones:
+        problems.append(("--zones", "at least one zone"))
+    if problems:
+        raise SpecError(problems)
+
+    def add(document: TOMLDocument) -> None:
+        fleet = document.setdefault("fleet", tomlkit.aot())
+        group = tomlkit.table()
+        group["name"] = f"group-{len(fleet) + 1}"
+        group["instance_type"] = arguments.type
+        group["count"] = arguments.count
+        group["zones"] = zones
+        fleet.append(group)
+
+    _edit(arguments.file, add)
+    print(f"{arguments.file}: {arguments.count} {arguments.type} over {len(zones)} zones")
+    return 0
+
+
+def create_service(arguments: argparse.Namespace) -> int:
+    """Add a service."""
+    name = arguments.name or arguments.task_definition
+
+    def add(document: TOMLDocument) -> None:
+        problems = []
+        if arguments.task_definition not in document.get("task_definitions", {}):
+            known = ", ".join(document.get("task_definitions", {})) or "none"
+            what = f"unknown task definition {arguments.task_definition!r}; registered: {known}"
+            problems.append((str(arguments.file), what))
+        if any(service["name"] == name for service in document.get("service", [])):
+            problems.append((str(arguments.file), f"service {name!r} exists already"))
+        if arguments.count < 0:
+            problems.append(("--count", f"at least 0, found {arguments.count}"))
+        if problems:
+            raise SpecError(problems)
+        service = tomlkit.table()
+        service["name"] = name
+        service["task_definition"] = arguments.task_definition
+        service["desired_count"] = arguments.count
+        document.setdefault("service", tomlkit.aot()).append(service)
+
+    _edit(arguments.file, add)
+    print(f"{arguments.file}: service {name!r} keeps {arguments.count} tasks running")
+    return 0
+
+
+def _file_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="the cluster file (TOML)")
+
+
+def _edit(path: Path, change: Callable[[TOMLDocument], None]) -> None:
+    try:
+        document = tomlkit.parse(path.read_text())
+    except OSError as error:
+        raise SpecError([(str(path), error.strerror or str(error))]) from error
+    except ParseError as error:
+        raise SpecError([(str(path), f"not valid TOML: {error}")]) from error
+    change(document)
+    _replace(path, tomlkit.dumps(document))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write in one move: a reader sees the old file or the new one."""
+    try:
+        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        with os.fdopen(handle, "w") as stream:
+            stream.write(text)
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, path)
+    except OSError as error:
+        raise SpecError([(str(path), error.strerror or str(error))]) from error

@@ -1,0 +1,162 @@
+"""The `stowplan` command: which subcommands there are, and what it prints when one fails.
+
+A subcommand is a function that adds its arguments to a parser and sets `command` to what runs
+it. It is imported only when it is asked for, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from stowplan.placement.errors import PlacementError
+
+# name -> (module, function that sets up its parser, one line of help)
+COMMANDS = {
+    "create-cluster": (
+        "stowplan.experiments.cli.clusterfile",
+        "create_cluster_parser",
+        "begin a cluster file",
+    ),
+    "register-task-definition": (
+        "stowplan.experiments.cli.clusterfile",
+        "register_task_definition_parser",
+        "check a task definition and add it to the cluster file",
+    ),
+    "launch-instances": (
+        "stowplan.experiments.cli.clusterfile",
+        "launch_instances_parser",
+        "add instances to the cluster file",
+    ),
+    "create-service": (
+        "stowplan.experiments.cli.clusterfile",
+        "create_service_parser",
+        "keep a number of copies of a task running",
+    ),
+    "calibrate": (
+        "stowplan.experiments.cli.calibrate",
+        "add_arguments",
+        "measure engines, and write the models that let a simulation predict them",
+    ),
+    "compare": (
+        "stowplan.experiments.cli.compare",
+        "add_arguments",
+        "a simulated run and a real one over each other, with the errors",
+    ),
+    "check": (
+        "stowplan.experiments.cli.simulate",
+        "check_parser",
+        "check a scenario without running it",
+    ),
+    "simulate": (
+        "stowplan.experiments.cli.simulate",
+        "simulate_parser",
+        "run a scenario's strategies side by side and write a report",
+    ),
+    "run": (
+        "stowplan.experiments.cli.docker",
+        "run_parser",
+        "run a scenario on real Docker engines",
+    ),
+    "status": (
+        "stowplan.experiments.cli.docker_status",
+        "status_parser",
+        "instances, tasks and last reasons of a cluster on real engines",
+    ),
+    "logs": (
+        "stowplan.experiments.cli.docker_status",
+        "logs_parser",
+        "what a task's containers wrote",
+    ),
+    "drain": (
+        "stowplan.experiments.cli.docker_calls",
+        "drain_parser",
+        "set instances DRAINING, or back",
+    ),
+    "stop-task": (
+        "stowplan.experiments.cli.docker_calls",
+        "stop_task_parser",
+        "stop tasks of a cluster",
+    ),
+    "update-service": (
+        "stowplan.experiments.cli.docker_calls",
+        "update_service_parser",
+        "another count or task definition for a service while it runs",
+    ),
+    "down": (
+        "stowplan.experiments.cli.docker",
+        "down_parser",
+        "remove all that a cluster has on its engines",
+    ),
+    "bench": ("stowplan.experiments.bench.main", "bench_parser", "measure against named bounds"),
+    "optimize": (
+        "stowplan.experiments.cli.optimize",
+        "optimize_parser",
+        "a proven plan: fewest instances, cheapest fleet, best placement",
+    ),
+    "regret": (
+        "stowplan.experiments.cli.regret",
+        "regret_parser",
+        "what runs kept busy, against the provable minimum",
+    ),
+    "openb": (
+        "stowplan.experiments.studies.openb",
+        "add_arguments",
+        "replay the OpenB evaluation (USENIX ATC'23) under a policy",
+    ),
+    "replay": (
+        "stowplan.experiments.cli.replay",
+        "add_arguments",
+        "draw a journal as a map of the cluster over time, one HTML file",
+    ),
+    "soak": (
+        "stowplan.experiments.cli.soak",
+        "add_arguments",
+        "random clusters under random faults, read by the checkers",
+    ),
+    "verify": (
+        "stowplan.experiments.cli.simulate",
+        "verify_parser",
+        "replay a journal through a fresh scheduler and check what it did",
+    ),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line. Exit codes: 0, 1 for a check that failed, 2 for bad input."""
+    try:
+        arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+        return int(arguments.command(arguments))
+    except PlacementError as error:
+        print(f"stowplan: {error}".replace("\n", "\nstowplan: "), file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 141
+    except KeyboardInterrupt:
+        print("stowplan: interrupted; nothing was written", file=sys.stderr)
+        return 130
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for, so that help is quick."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"stowplan {version('stowplan')}")
+        parser.exit()
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stowplan", description="Decide, in simulation and for real, where containers go."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, function, about) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=about, description=about)
+        if name == wanted:
+            getattr(importlib.import_module(module), function)(subparser)
+    return parser

@@ -1,0 +1,318 @@
+"""`stowplan optimize`: a proven plan for a scenario, or the fewest bins for a packing file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from stowplan.experiments.cli.arguments import amount, whole
+from stowplan.experiments.cli.interrupt import Interruptible
+from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
+from stowplan.experiments.loading.load import load_scenario
+from stowplan.placement.errors import SpecError
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.optimize import GOALS, optimize
+from stowplan.placement.packing.formats import parse_bpp, parse_vbp
+from stowplan.placement.packing.problem import (
+    Limits,
+    PackingInputError,
+    PackingProblem,
+    PackingResult,
+)
+from stowplan.placement.packing.solve import solve_packing
+from stowplan.placement.scenario.fields import WEIGHT_MAX
+from stowplan.placement.scenario.scenario import Objective, Scenario
+
+_NAMED_MOST = 20  # items that are larger than a bin
+
+
+def optimize_parser(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan optimize`."""
+    parser.add_argument("scenario", type=Path, nargs="?", help="the scenario, a TOML file")
+    goals = "; ".join(f"{name}: {what}" for name, (_, _, what) in GOALS.items())
+    goals += "; repack: fewest moves of running tasks that free instances"
+    goals += " (default: fleet)"
+    parser.add_argument("--goal", choices=[*GOALS, "repack"], help=goals)
+    parser.add_argument(
+        "--bpp",
+        type=Path,
+        metavar="FILE",
+        help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=amount,
+        default=60.0,
+        metavar="S",
+        help="seconds after which the best found so far is the answer, with its gap (60); Ctrl-C "
+        "ends a search as well",
+    )
+    parser.add_argument(
+        "--work",
+        type=amount,
+        metavar="N",
+        help="limit in units of work, about a million steps each: runs that end by it repeat "
+        "exactly, those that end by time may not",
+    )
+    parser.add_argument("--seed", type=whole, default=0, help="of the search (0)")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON; see below")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for answer.json, plan.txt and progress.svg; replaced if such a one is there",
+    )
+    parser.add_argument("--layout", help="layout of the scenario (default: its first)")
+    parser.add_argument("--instance-type", metavar="T", help="for the goal instances")
+    parser.add_argument("--tasks", choices=["services", "all"], help="leave workloads out, or not")
+    parser.add_argument(
+        "--objective",
+        metavar="placed=1000,instances=10,spread=1",
+        help="for the goal placement: what a task left out, an instance in use, a task too many "
+        "in a zone and (cost) a microdollar an hour cost",
+    )
+    repack_arguments(parser.add_argument_group("for the goal repack"))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.set_defaults(command=command)
+
+
+EPILOG = """\
+status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), infeasible (proven;
+with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
+
+--json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
+seconds, plan, and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
+objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
+where items are numbered from 0 in the order of the file.
+"""
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Solve and print; Ctrl-C prints the best found so far with its bound."""
+    try:
+        return _command(arguments)
+    except PackingInputError as error:
+        raise SpecError([(str(arguments.bpp or arguments.scenario), str(error))]) from error
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    if (arguments.scenario is None) == (arguments.bpp is None):
+        raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    goal = arguments.goal or "fleet"
+    if arguments.bpp is not None or goal != "repack":
+        check_no_repack(arguments)
+    _check_options(arguments, goal)
+    if arguments.bpp is not None:
+        return _packing_file(arguments)
+    from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
+
+    loaded = load_scenario(arguments.scenario, buys=goal in ("fleet", "instances"))
+    scenario = with_options(loaded.scenario, arguments)
+    with LiveProgress(goal) as progress, Interruptible() as interruptible:
+        limits = limits_of(arguments, interruptible.clock)
+        if goal == "repack":
+            found = repack(loaded, arguments, limits, progress)
+        else:
+            found = answer_scenario(scenario, goal, limits, progress, arguments.layout)
+    if arguments.out is not None:
+        write_answer(found, scenario, arguments.out)
+    print_answer(found, scenario, as_json=arguments.json)
+    return 0
+
+
+# option -> the goals that read it
+READ_BY = {
+    "goal": (*GOALS, "repack"),
+    "layout": (*GOALS, "repack"),
+    "instance_type": ("instances",),
+    "tasks": ("instances", "fleet", "placement"),
+    "objective": ("placement",),
+}
+
+
+def _check_options(arguments: argparse.Namespace, goal: str) -> None:
+    """Raises SpecError naming every option that would be without effect."""
+    problems = []
+    for name, goals in READ_BY.items():
+        option = "--" + name.replace("_", "-")
+        if getattr(arguments, name) is None:
+            continue
+        if arguments.bpp is not None:
+            problems.append((option, "is for scenarios, not for --bpp"))
+        elif goal not in goals:
+            problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
+    if problems:
+        raise SpecError(problems)
+
+
+NEEDS_FLEET = ("placement", "hours")
+
+
+def answer_scenario(
+    scenario: Scenario,
+    goal: str,
+    limits: Limits | None = None,
+    progress: Any = None,
+    layout: str | None = None,
+) -> Answer[Any]:
+    """`placement.optimal.optimize` for a scenario that was loaded: makes its client's calls.
+
+    Raises:
+        SpecError: no such layout, or what the scenario asks for cannot be optimized.
+    """
+    from stowplan.experiments.workloads.arrivals import arrivals
+
+    run = next((r for r in scenario.runs() if layout in (None, r.layout)), None)
+    if run is None:
+        raise SpecError([(f"--layout {layout}", f"the layouts are {', '.join(scenario.layouts)}")])
+    if goal in NEEDS_FLEET and not scenario.fleet:
+        what = f"goal {goal} is about instances that are there: name them, not what may be launched"
+        raise SpecError([("fleet", what)])
+    return optimize(scenario, list(arrivals(scenario, run)), goal, limits, progress)
+
+
+def with_options(scenario: Scenario, arguments: argparse.Namespace) -> Scenario:
+    """The scenario with its table `optimize` changed as the command line says.
+
+    Raises:
+        SpecError: every option that makes no sense.
+    """
+    from stowplan.experiments.loading.catalogue import instance_types
+
+    problems: list[tuple[str, str]] = []
+    table = scenario.optimize
+    types = scenario.instance_types
+    if arguments.instance_type is not None:
+        types = {**instance_types(), **types}
+        if arguments.instance_type not in types:
+            problems.append((f"--instance-type {arguments.instance_type}", "unknown type"))
+        table = table.model_copy(update={"instance_type": arguments.instance_type})
+    if arguments.tasks is not None:
+        table = table.model_copy(update={"tasks": arguments.tasks})
+    if arguments.objective is not None:
+        try:
+            table = table.model_copy(update={"objective": parse_objective(arguments.objective)})
+        except ValueError as error:
+            problems.append((f"--objective {arguments.objective}", str(error)))
+    if problems:
+        raise SpecError(problems)
+    return scenario.model_copy(update={"optimize": table, "instance_types": types})
+
+
+def parse_objective(text: str) -> dict[str, int]:
+    """`placed=1000,instances=10` as a table.
+
+    Raises:
+        ValueError: not of that form, an unknown name, or a number below 0 or above 10^9.
+    """
+    pairs = [part.partition("=") for part in text.split(",")]
+    if any(not equals or not value.strip().isdecimal() for _, equals, value in pairs):
+        raise ValueError("expected NAME=WHOLE NUMBER, with commas in between")
+    weights = {name.strip(): int(value) for name, _, value in pairs}
+    known = get_args(Objective)
+    if unknown := [name for name in weights if name not in known]:
+        raise ValueError(f"unknown: {', '.join(unknown)}; the objectives are {', '.join(known)}")
+    if max(weights.values()) > WEIGHT_MAX:
+        raise ValueError(f"expected numbers of at most {WEIGHT_MAX}")
+    return weights
+
+
+def limits_of(arguments: argparse.Namespace, clock: Callable[[], float]) -> Limits:
+    """The limits that the command line gives."""
+    return Limits(arguments.time_limit, arguments.work, seed=arguments.seed, clock=clock)
+
+
+def _packing_file(arguments: argparse.Namespace) -> int:
+    from stowplan.experiments.report.optimize import LiveProgress, write_files
+
+    problem = read_problem(arguments.bpp)
+    with LiveProgress("bins") as progress, Interruptible() as interruptible:
+        result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
+    text = packing_summary(problem, result)
+    if arguments.out is not None:
+        shown = Answer(
+            "bins", "bins", result.status, result.bins, result.lower_bound, None,
+            seconds=result.seconds, log=result.log,
+        )  # fmt: skip
+        log = [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in result.log]
+        lines = [text, *packing_lines(result)]
+        write_files(arguments.out, {**answer(result), "log": log}, "\n".join(lines) + "\n", shown)
+    print(json.dumps(answer(result)) if arguments.json else text)
+    return 0
+
+
+def packing_summary(problem: PackingProblem, result: PackingResult) -> str:
+    """A line: bins, bound and gap; for what is infeasible a line for each item that fits no bin."""
+    if result.status == "infeasible":
+        lines = ["infeasible: items that are larger than a bin (numbered from 0)"]
+        for item in result.unplaceable[:_NAMED_MOST]:
+            over = np.flatnonzero(problem.demand[item] > problem.capacity)
+            sizes = [f"{problem.demand[item, d]} of {problem.capacity[d]}" for d in over]
+            lines.append(f"  item {item}: {', '.join(sizes)}")
+        more = len(result.unplaceable) - _NAMED_MOST
+        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+    seconds = f"{result.seconds:.3f} s" + (", interrupted" if result.interrupted else "")
+    if result.bins is None:
+        return f"no packing found in time; at least {result.lower_bound} bins, {seconds}"
+    proven = "proven least" if result.status == "optimal" else f"gap {result.gap:.3%}"
+    unit = "bin" if result.bins == 1 else "bins"
+    return (
+        f"{result.status}: {result.bins} {unit}, at least {result.lower_bound} needed ({proven}), "
+        f"{seconds}"
+    )
+
+
+def packing_lines(result: PackingResult) -> list[str]:
+    """The packing, a line for each kind of bin: `3 x: item 0, 2 of item 5`."""
+    lines = []
+    for bins in result.packing:
+        amounts = [(item, int(bins.contents[item])) for item in np.flatnonzero(bins.contents)]
+        names = [f"item {item}" if n == 1 else f"{n} of item {item}" for item, n in amounts]
+        lines.append(f"{bins.copies} x: {', '.join(names)}")
+    return lines
+
+
+def read_problem(path: Path) -> PackingProblem:
+    """The problem in a file, by its ending.
+
+    Raises:
+        SpecError: it cannot be read, with file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return parse_vbp(text) if path.suffix.lower() == ".vbp" else parse_bpp(text)
+    except OSError as error:
+        raise SpecError([(str(path), error.strerror or str(error))]) from error
+    except UnicodeDecodeError as error:
+        raise SpecError([(str(path), "not a text file (UTF-8)")]) from error
+    except PackingInputError as error:
+        raise SpecError([(str(path), str(error))]) from error
+
+
+def answer(result: PackingResult) -> dict[str, Any]:
+    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts.
+
+    Kinds are numbered from 0 in the order of the problem.
+    """
+    packing = [
+        {
+            "copies": bins.copies,
+            "items": {str(kind): int(n) for kind, n in enumerate(bins.contents) if n},
+        }
+        for bins in result.packing
+    ]
+    return {
+        "status": result.status,
+        "bins": result.bins,
+        "lower_bound": result.lower_bound,
+        "gap": result.gap,
+        "seconds": round(result.seconds, 6),
+        "interrupted": result.interrupted,
+        "packing": packing,
+        "unplaceable": list(result.unplaceable),
+    }

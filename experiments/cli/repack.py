@@ -1,0 +1,169 @@
+"""`stowplan optimize SCENARIO --goal repack`: which running tasks to move, and in which order."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from stowplan.experiments.cli.arguments import amount, positive
+from stowplan.experiments.cli.simulate import read_journal_file
+from stowplan.experiments.loading.load import Loaded, load_strategies
+from stowplan.experiments.report.optimize import plan_json, plan_table
+from stowplan.experiments.runs.simulate import drive, world
+from stowplan.placement.errors import SpecError
+from stowplan.placement.journal import replay
+from stowplan.placement.messages import InstanceRegistered, Round
+from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
+from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.packing.problem import Limits, ProgressCallback
+from stowplan.placement.scenario.fields import parse_duration_ms
+from stowplan.placement.scheduler.outlook import Outlook
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.strategies import STRATEGIES
+
+
+def repack_arguments(parser: Any) -> None:
+    """Arguments of the goal, for a parser or a group of one."""
+    parser.add_argument("--free", type=positive, metavar="N", help="default: as many as can be")
+    parser.add_argument("--waiting", action="store_true", help="make room for tasks that wait")
+    parser.add_argument(
+        "--move-cost",
+        type=amount,
+        metavar="USD",
+        help="free what is worth it: what a move costs, against --hours of the freed instance",
+    )
+    parser.add_argument("--hours", type=amount, metavar="H", help="a freed instance stays (1)")
+    parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
+    parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
+    parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
+
+
+def check_no_repack(arguments: argparse.Namespace) -> None:
+    """For other goals. Raises SpecError naming every argument that is for this one alone."""
+    given = vars(arguments)
+    names = ("free", "waiting", "move_cost", "hours", "at", "journal", "strategy")
+    problems = [
+        (f"--{name.replace('_', '-')}", "is for --goal repack alone")
+        for name in names
+        if given[name] not in (None, False)
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def repack(
+    loaded: Loaded,
+    arguments: argparse.Namespace,
+    limits: Limits,
+    progress: ProgressCallback | None = None,
+) -> Answer[RepackPlan]:
+    """Take the state out of a journal or a run of the scenario, and repack it.
+
+    Raises:
+        SpecError: options that exclude each other, or name what is not there.
+    """
+    chosen = [arguments.free is not None, arguments.waiting, arguments.move_cost is not None]
+    if sum(chosen) > 1:
+        raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
+    scheduler, prices = _state(loaded, arguments)
+    running = Outlook(scheduler).running()
+    if arguments.waiting:
+        waiting = [kind for kind, count in Outlook(scheduler).wanted() for _ in range(count)]
+        state = RepackState(scheduler.engine, running, waiting)
+        return make_room(state, limits, progress)
+    state = RepackState(scheduler.engine, running)
+    if arguments.move_cost is None:
+        return free_instances(state, arguments.free, limits, progress)
+    hours = 1.0 if arguments.hours is None else arguments.hours
+    price = np.rint(np.array(prices) * hours).astype(np.int64)
+    return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
+
+
+def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, list[int]]:
+    """The scheduler at the time asked for, and the hourly price of each of its instances."""
+    rounds: list[Round] = []
+    at_ms = arguments.at
+    if arguments.journal is not None:
+        header, entries = read_journal_file(arguments.journal)
+        _check_at(at_ms, max((entry.now_ms for entry in entries), default=0))
+        rounds = list(takewhile(lambda r: at_ms is None or r.now_ms <= at_ms, entries))
+        own = load_strategies(header.strategies, loaded.path.parent)
+        scheduler = Scheduler(header.config, {**STRATEGIES, **own})
+        replay(scheduler, rounds)
+    else:
+        _check_at(at_ms, loaded.scenario.duration)
+        runs = list(loaded.scenario.runs())
+        if arguments.layout not in (None, *loaded.scenario.layouts):
+            names = ", ".join(loaded.scenario.layouts)
+            raise SpecError([(f"--layout {arguments.layout}", f"the layouts are {names}")])
+        runs = [r for r in runs if arguments.layout in (None, r.layout)]
+        run = next((r for r in runs if arguments.strategy in (None, r.strategy)), None)
+        if run is None:
+            names = ", ".join(loaded.scenario.strategies)
+            raise SpecError([(f"--strategy {arguments.strategy}", f"the strategies are {names}")])
+        until_ms = loaded.scenario.duration if at_ms is None else at_ms
+        scheduler, driver = world(loaded, run, until_ms)
+        scheduler = drive(loaded, run, scheduler, driver, rounds.append)
+    prices = [0] * scheduler.cluster.size
+    for entry in rounds:
+        for event in entry.accepted():
+            if isinstance(event, InstanceRegistered):
+                prices[event.instance] = event.price_microusd_hour
+    return scheduler, prices
+
+
+def _check_at(at_ms: int | None, end_ms: int) -> None:
+    if at_ms is not None and at_ms > end_ms:
+        raise SpecError([("--at", f"{at_ms} ms is after the end of the run, {end_ms} ms")])
+
+
+@plan_json.register
+def _(plan: RepackPlan) -> Any:
+    return {
+        "moves": [
+            {
+                "task": move.task,
+                "group": move.kind.group,
+                "from": None if move.source is None else plan.names[move.source],
+                "to": plan.names[move.target],
+                "parking": move.parking,
+            }
+            for move in plan.moves
+        ],
+        "freed": [plan.names[row] for row in plan.freed],
+        "used": plan.used,
+        "used_at_least": plan.used_at_least,
+    }
+
+
+@plan_table.register
+def _(plan: RepackPlan, most: int | None = None) -> Table:
+    freed = ", ".join(plan.names[row] for row in plan.freed) or "none"
+    least = "" if plan.used_at_least is None else f", at least {plan.used_at_least} needed"
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", min_width=90)
+    table.title = f"{plan.used} instances in use{least}; freed: {freed}"
+    table.title_justify = "left"
+    for name in ("step", "task", "of", "from", "to", ""):
+        table.add_column(name, justify="right" if name in ("step", "task") else "left")
+    for number, move in enumerate(plan.moves[:most], 1):
+        source = "" if move.source is None else plan.names[move.source]
+        note = "for a while" if move.parking else "starts" if move.task is None else ""
+        task = "" if move.task is None else str(move.task)
+        target = plan.names[move.target]
+        table.add_row(str(number), task, move.kind.group, source, target, note)
+    if most is not None and len(plan.moves) > most:
+        table.add_row("...", "", f"{len(plan.moves) - most} more", "", "", "")
+    return table
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,1 @@
+"""stowplan: decide, in simulation and for real, where containers go."""

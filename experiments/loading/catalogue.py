@@ -1,0 +1,51 @@
+"""The instance types that ship with stowplan, as ECS would register them."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+
+from stowplan.experiments.paths import DATA
+from stowplan.placement.scenario.scenario import InstanceTypeTable
+
+# Share of the nominal memory that agents register, where nobody published an observation for the
+# type: middle of the observations by size (ecs-semantics 2.5). Xen types lose less.
+_SHARE_BY_MIB = ((4096, 0.925), (32768, 0.945), (1 << 62, 0.96))
+_SHARE_XEN = 0.97
+_XEN_FAMILIES = ("t2", "m4")
+
+
+def estimated_memory(instance_type: str, nominal_mib: int) -> int:
+    """MiB that an instance of this type registers, estimated from its nominal memory."""
+    if instance_type.split(".")[0] in _XEN_FAMILIES:
+        return int(nominal_mib * _SHARE_XEN)
+    share = next(share for limit, share in _SHARE_BY_MIB if nominal_mib <= limit)
+    return int(nominal_mib * share)
+
+
+@cache
+def instance_types() -> dict[str, InstanceTypeTable]:
+    """Type name -> what it registers and its on-demand price (us-east-1, Linux, 2026-07-20).
+
+    Memory is the observed figure where there is one. Trunking counts as not supported where AWS
+    says so and where its list of supported types does not have the type.
+    """
+    source = DATA / "instance_types" / "instance_types.csv"
+    types = {}
+    with source.open() as stream:
+        for row in csv.DictReader(stream):
+            name, nominal = row["instance_type"], int(row["memory_mib"])
+            trunk = row["awsvpc_tasks_trunk"]
+            observed = row["ecs_registered_memory_mib_observed"]
+            types[name] = InstanceTypeTable(
+                cpu=int(row["ecs_cpu_units"]),
+                memory=int(observed) if observed else estimated_memory(name, nominal),
+                gpus=int(row["gpu_count"]),
+                eni_slots=int(row["awsvpc_tasks_no_trunk"]),
+                eni_slots_trunk=int(trunk) if trunk.isdecimal() else None,
+                architecture=row["arch"],
+                price_microusd_hour=round(
+                    float(row["usd_per_hour_us_east_1_linux_on_demand"]) * 1_000_000
+                ),
+            )
+    return types

@@ -1,0 +1,218 @@
+"""Reads a scenario file and everything it names, and reports every problem at once."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stowplan.experiments.calibration.calibration import read_calibration
+from stowplan.experiments.loading.catalogue import instance_types
+from stowplan.experiments.loading.own_strategies import Problems, load_strategies, strategies_of
+from stowplan.experiments.loading.shape_problems import shape_problems
+from stowplan.experiments.loading.sound_part import sound_part
+from stowplan.experiments.workloads import WORKLOADS
+from stowplan.placement.errors import SpecError
+from stowplan.placement.model import TaskDefinition
+from stowplan.placement.scenario.checks import scenario_problems
+from stowplan.placement.scenario.offers import unknown
+from stowplan.placement.scenario.scenario import Scenario, WorkloadTable
+from stowplan.placement.strategies import STRATEGIES, StrategyFactory
+from stowplan.placement.taskdef.parse import parse_task_definition
+
+__all__ = ["Loaded", "load_scenario", "load_strategies"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked scenario, where it came from, and the strategies that it brought along."""
+
+    scenario: Scenario
+    path: Path
+    own_strategies: Mapping[str, StrategyFactory]
+
+    @property
+    def strategies(self) -> Mapping[str, StrategyFactory]:
+        """The registry for this scenario: ECS's own and those from the user's files."""
+        return {**STRATEGIES, **self.own_strategies}
+
+
+def load_scenario(
+    path: Path,
+    extra_strategies: Mapping[str, str | list[str]] | None = None,
+    buys: bool = False,
+) -> Loaded:
+    """The scenario in a TOML file; paths in it are relative to that file.
+
+    Args:
+        extra_strategies: name -> chain (as in the file's `strategies`) to run besides; the paths
+            of strategies in it are relative to the working directory.
+        buys: instances are to be bought, so that it may go without a fleet.
+    Raises:
+        SpecError: naming every problem with file and place.
+    """
+    problems: Problems = []
+    extra = dict(extra_strategies or {})
+    document = read_toml(path)
+    definitions = _task_definitions(document, path, problems)
+    _find_traces(document, path, problems)
+    _calibrate(document, path, problems)
+    own = strategies_of(_chains(document, path), path.parent, problems)
+    own |= strategies_of([(f"strategy {n}", chain) for n, chain in extra.items()], Path(), problems)
+    if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
+        document["strategies"] |= extra
+    types = document.setdefault("instance_types", {})
+    if isinstance(types, dict):
+        document["instance_types"] = {**instance_types(), **types}
+    part = sound_part(document)
+    problems += [(f"{path}: {place}", what) for place, what in part.problems]
+    registry = {**STRATEGIES, **own}
+    found = scenario_problems(part.scenario, registry, definitions, part.incomplete, buys)
+    problems += [(f"{path}: {part.place(place)}", what) for place, what in found]
+    for index, table in enumerate(part.scenario.workload):
+        place = part.place(f"workload[{index}]")
+        whole = not any(at.startswith(f"{place}.") for at, _ in part.problems)
+        problems += _workload_problems(table, f"{path}: {place}", whole)
+    if problems:
+        raise SpecError(problems)
+    return Loaded(_tidied(part.scenario, definitions), path, own)
+
+
+def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
+    """Of the catalogue only what is used, and plain input where describe's output was given."""
+    used = {each.instance_type for each in (*scenario.fleet, *scenario.optimize.offer)}
+    used |= {scenario.optimize.instance_type}
+    used.update(*(group.instance_types for group in scenario.capacity_provider))
+    types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
+    documents = {name: dict(each.document) for name, each in definitions.items()}
+    return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises SpecError where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError([(str(path), error.strerror or str(error))]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError([(str(path), f"not valid TOML: {error}")]) from error
+
+
+def read_task_definition(file: Path) -> TaskDefinition:
+    """The task definition in a JSON file. Raises SpecError naming every problem."""
+    return parse_task_definition(_read_json(file), str(file))
+
+
+def _task_definitions(
+    document: dict[str, Any], path: Path, problems: Problems
+) -> dict[str, TaskDefinition]:
+    """The sound ones by name; in `document`, the names of files give way to their content."""
+    sound: dict[str, TaskDefinition] = {}
+    tables = document.get("task_definitions")
+    for name, value in tables.items() if isinstance(tables, dict) else ():
+        try:
+            if isinstance(value, str):
+                file = path.parent / value
+                place = f"{path}: task_definitions.{name}"
+                # An empty table stands in for what cannot be read, so that the shape is right.
+                tables[name] = {}
+                content = tables[name] = _read_json(file, place)
+                sound[name] = parse_task_definition(content, str(file))
+            elif isinstance(value, dict):
+                sound[name] = parse_task_definition(value, f"{path}: task_definitions.{name}")
+        except SpecError as error:
+            problems += error.problems
+    return sound
+
+
+def _read_json(file: Path, place: str = "") -> dict[str, Any]:
+    """The object in a file; `place` is where a scenario names it, if one does."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        what = error.strerror or str(error)
+        problem = (place, f"{file}: {what}") if place else (str(file), what)
+        raise SpecError([problem]) from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError([(str(file), f"not valid JSON: {error}")]) from error
+    if not isinstance(document, dict):
+        raise SpecError([(str(file), "not a JSON object")])
+    return document
+
+
+def _find_traces(document: dict[str, Any], path: Path, problems: Problems) -> None:
+    """Make the names of trace files whole, and see that they are there."""
+    for index, table in _tables(document, "workload"):
+        if isinstance(table.get("file"), str):
+            file = path.parent / table["file"]
+            table["file"] = str(file)
+            if not file.is_file():
+                problems.append((f"{path}: workload[{index}].file", f"no file {file}"))
+
+
+def _calibrate(document: dict[str, Any], path: Path, problems: Problems) -> None:
+    """What the file of `models.calibration` says, where the scenario itself does not."""
+    models = document.get("models")
+    if not isinstance(models, dict) or not isinstance(models.get("calibration"), str):
+        return
+    file = path.parent / models["calibration"]
+    if not file.is_file():
+        problems.append((f"{path}: models.calibration", f"no file {file}"))
+        return
+    try:
+        found = read_calibration(file)
+    except SpecError as error:
+        problems += error.problems
+        return
+    for name, table in found.items():
+        own = document.setdefault(name, {})
+        if isinstance(own, dict):
+            document[name] = {**table, **own}
+
+
+def _chains(document: dict[str, Any], path: Path) -> Iterator[tuple[str, object]]:
+    """(place, chain) for every chain of strategies in a file that was not checked yet."""
+    named = document.get("strategies")
+    for name, chain in named.items() if isinstance(named, dict) else ():
+        yield f"{path}: strategies.{name}", chain
+    for key in ("service", "workload"):
+        for index, table in _tables(document, key):
+            yield f"{path}: {key}[{index}].strategy", table.get("strategy")
+
+
+def _tables(document: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    listed = document.get(key)
+    for index, table in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(table, dict):
+            yield index, table
+
+
+def _workload_problems(table: WorkloadTable, place: str, whole: bool) -> Problems:
+    """What its kind finds wrong; its options alone where it is not whole, as others lack then."""
+    if table.kind not in WORKLOADS:
+        return [(f"{place}.kind", unknown("kind", table.kind, WORKLOADS))]
+    kind = WORKLOADS[table.kind]
+    problems: Problems = []
+    try:
+        kind.options.model_validate(table.options)
+    except ValidationError as error:
+        found = shape_problems(error, kind.options)
+        problems += [(f"{place}.options.{at}" if at else f"{place}.options", w) for at, w in found]
+    if not whole or (table.file is not None and not Path(table.file).is_file()):
+        return problems  # said already
+    try:
+        kind(table)
+    except ValidationError:
+        pass  # its options: said above
+    except SpecError as error:
+        problems += error.problems
+    except OSError as error:
+        problems.append((f"{place}.file", f"{table.file}: {error.strerror}"))
+    except ValueError as error:
+        problems.append((place, str(error)))
+    return problems

@@ -1,0 +1,152 @@
+"""Strategies out of a user's own files, which chains name as `file.py:Class`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from stowplan.placement.cluster.cluster import Cluster, IntArray
+from stowplan.placement.errors import PlacementError, SpecError
+from stowplan.placement.model import TaskKind
+from stowplan.placement.scenario.fields import own_strategy, parse_strategy
+from stowplan.placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
+
+Problems = list[tuple[str, str]]
+
+
+def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
+    """The strategies that a journal's header names as `file.py:Class`, relative to `folder`.
+
+    Raises:
+        SpecError: naming every one that does not load.
+    """
+    problems: Problems = []
+    own = strategies_of([(f"strategy {name}", name) for name in references], folder, problems)
+    if problems:
+        raise SpecError(problems)
+    return own
+
+
+def strategies_of(
+    chains: Iterable[tuple[str, object]], folder: Path, problems: Problems
+) -> dict[str, StrategyFactory]:
+    """The strategies that chains name as `file.py:Class`, by that name; each is loaded once.
+
+    Args:
+        chains: (place, chain) as the file has them, not checked yet.
+        folder: what the files are relative to.
+        problems: what does not load is added here, and a stand-in returned.
+    """
+    own: dict[str, StrategyFactory] = {}
+    for place, chain in chains:
+        for item in chain if isinstance(chain, list) else [chain]:
+            if isinstance(item, str) and item:
+                strategy = parse_strategy(item)
+                if own_strategy(strategy) and strategy.type not in own:
+                    own[strategy.type] = _load(strategy.type, place, folder, problems)
+    return own
+
+
+def _load(reference: str, place: str, folder: Path, problems: Problems) -> StrategyFactory:
+    name, _, attribute = reference.rpartition(":")
+    file = folder / name
+    if not file.is_file():
+        problems.append((place, f"no file {file}"))
+        return STRATEGIES["random"]
+    try:
+        module = _module(file)
+    # Whatever the user's file raises is the user's to see.
+    except Exception as error:
+        problems.append((place, f"{_where(error, file)}: {type(error).__name__}: {error}"))
+        return STRATEGIES["random"]
+    made = getattr(module, attribute, None)
+    if not callable(made):
+        problems.append((place, f"{file} has no class {attribute}"))
+        return STRATEGIES["random"]
+    return _factory(made, reference, file)
+
+
+def _module(file: Path) -> ModuleType:
+    """The file as a module, run afresh; its name tells it from other files of the same name."""
+    name = f"stowplan_own_{file.stem}_{zlib.crc32(str(file.resolve()).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Before it runs: dataclasses look their own module up.
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _where(error: Exception, file: Path) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == file.absolute()]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    return f"{file}:{lines[-1]}" if lines else str(file)
+
+
+class OwnStrategyError(PlacementError):
+    """A strategy of the user's own raised, or answered with something that is not keys."""
+
+
+class _Watched:
+    """A user's strategy; what it raises or answers wrongly becomes one error that says where."""
+
+    def __init__(self, inner: Strategy, reference: str, file: Path) -> None:
+        self._inner, self._reference, self._file = inner, reference, file
+
+    def keys(
+        self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
+    ) -> NDArray[Any]:
+        """The keys of the user's strategy, a number for each candidate."""
+        try:
+            keys = np.asarray(self._inner.keys(task, cluster, candidates, rng))
+        except Exception as error:
+            what = f"{_where(error, self._file)}: {type(error).__name__}: {error}"
+            raise OwnStrategyError(f"strategy {self._reference}: {what}") from error
+        if keys.shape != candidates.shape or keys.dtype.kind not in "iufb" or (keys != keys).any():
+            what = f"expected {len(candidates)} numbers, found {keys.dtype} of shape {keys.shape}"
+            raise OwnStrategyError(f"strategy {self._reference}: keys: {what}, NaN not allowed")
+        return keys
+
+
+class _WatchedChooser(_Watched):
+    """The same for a strategy that also chooses devices."""
+
+    def devices(
+        self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
+    ) -> tuple[int, ...]:
+        """The devices that the user's strategy chose."""
+        try:
+            return tuple(self._inner.devices(task, cluster, row, rng))
+        except Exception as error:
+            what = f"{_where(error, self._file)}: {type(error).__name__}: {error}"
+            raise OwnStrategyError(f"strategy {self._reference}: {what}") from error
+
+
+def _factory(made: Any, reference: str, file: Path) -> StrategyFactory:
+    def make(field: str | None) -> Strategy:
+        try:
+            strategy: Strategy = made() if field is None else made(field)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        if not callable(getattr(strategy, "keys", None)):
+            raise ValueError("has no method keys(task, cluster, candidates, rng)")
+        watched = _WatchedChooser if isinstance(strategy, DeviceChooser) else _Watched
+        return watched(strategy, reference, file)
+
+    return make

@@ -1,0 +1,9 @@
+"""Where the files lie that ship with the package: scenarios, data, templates of pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+DATA = Path(__file__).parent / "data"
+TEMPLATES = Path(__file__).parent / "templates"

@@ -1,0 +1,259 @@
+"""What a run comes to: one row of numbers per run, from its recorder alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stowplan.experiments.record.capacity_record import MS_PER_HOUR
+from stowplan.experiments.record.recorder import Recorder
+from stowplan.placement.model import CPU, MEMORY
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named number of a run. `better`: which way is better, or '' where neither is."""
+
+    of: Callable[[Recorder], float | None]
+    unit: str
+    better: str
+    about: str
+
+
+def _dollars_busy(recorder: Recorder) -> float:
+    """The price of all instances, counting only the time in which an instance held a task."""
+    paid = sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances)
+    return paid / (1e6 * MS_PER_HOUR)
+
+
+def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
+    def of(recorder: Recorder) -> float | None:
+        below = getattr(recorder.integrals, denominator)
+        return 100 * getattr(recorder.integrals, numerator) / below if below else None
+
+    return of
+
+
+def _busy_mean(recorder: Recorder) -> float:
+    return recorder.integrals.busy / max(1, recorder.now_ms)
+
+
+def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:
+    def of(recorder: Recorder) -> float | None:
+        values = getattr(recorder, times)
+        return float(np.quantile(values, quantile)) / 1000 if values else None
+
+    return of
+
+
+def _per_hour(recorder: Recorder) -> float:
+    return recorder.totals.started * MS_PER_HOUR / max(1, recorder.now_ms)
+
+
+def _available(kept: str) -> Callable[[Recorder], float | None]:
+    """Share of time, mean over services; `kept` is `at_desired_ms` or `at_floor_ms`."""
+
+    def of(recorder: Recorder) -> float | None:
+        ups = [up for (_, zone), up in recorder.services_log.up.items() if not zone]
+        shares = [getattr(up, kept) / max(1, up.settled_ms - up.since_ms) for up in ups]
+        return 100 * sum(shares) / len(shares) if shares else None
+
+    return of
+
+
+def _left(what: str, dimension: str, free: bool = False) -> Callable[[Recorder], float | None]:
+    """Mean over the frames of a share of what is offered, or of what is free."""
+
+    def of(recorder: Recorder) -> float | None:
+        rows = [row for row in recorder.leftovers if row.dimension == dimension]
+        below = sum(row.offered - row.used * free for row in rows)
+        return 100 * sum(getattr(row, what) for row in rows) / below if below else None
+
+    return of
+
+
+def _services_back(recorder: Recorder) -> float | None:
+    """From the moment ECS learnt of the loss until every service task lost was replaced."""
+    if recorder.lost_ms is None or recorder.services_back_ms is None:
+        return None
+    return (recorder.services_back_ms - recorder.lost_ms) / 1000
+
+
+def _services_short(recorder: Recorder) -> float | None:
+    """Share of service-time below desired count, mean over services, after each one's creation."""
+    services = recorder.services()
+    if not services:
+        return None
+    shares = [s.short_ms / max(1, recorder.now_ms - s.submitted_ms) for s in services]
+    return 100 * sum(shares) / len(shares)
+
+
+def _reservation_mean(recorder: Recorder) -> float | None:
+    points = [point[-1] for point in recorder.capacity.points]
+    return float(np.mean(points)) if points else None
+
+
+def _provisioning(of: Callable[[list[int]], Any]) -> Callable[[Recorder], float | None]:
+    def value(recorder: Recorder) -> float | None:
+        waits = recorder.capacity.placed_ms
+        return float(of(waits)) / 1000 if waits else None
+
+    return value
+
+
+def _of_all_runs(recorder: Recorder) -> None:
+    """Worked out for all runs together, once they are done: see `experiments.cli.regret`."""
+
+
+METRICS: Mapping[str, Metric] = {
+    "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
+    "instances_used": Metric(
+        lambda r: sum(i.ever_used for i in r.instances),
+        "",
+        "less",
+        "instances that ever held a task",
+    ),
+    "instances_busy_mean": Metric(
+        _busy_mean, "", "less", "instances that held a task, mean over time"
+    ),
+    "dollars": Metric(
+        lambda r: r.capacity.dollars(r.now_ms),
+        "$",
+        "less",
+        "price of all instances while they were up: from launch, or registration, to the end",
+    ),
+    "dollars_busy": Metric(
+        _dollars_busy, "$", "less", "the same for the time in which an instance held a task"
+    ),
+    "dollars_busy_least": Metric(
+        _of_all_runs, "$", "", "no placement of the same tasks at the same times pays less"
+    ),
+    "dollars_busy_gap_pct": Metric(
+        _of_all_runs, "%", "less", "dollars_busy above that minimum, of dollars_busy"
+    ),
+    "cpu_reserved_pct": Metric(
+        _mean("cpu_used", "cpu"), "%", "more", "CPU reserved, of what is registered, mean over time"
+    ),
+    "memory_reserved_pct": Metric(
+        _mean("memory_used", "memory"), "%", "more", "memory reserved, likewise"
+    ),
+    "wait_p50_s": Metric(
+        _quantile("waits_ms", 0.5), "s", "less", "submission to RUNNING, median over tasks"
+    ),
+    "wait_p99_s": Metric(
+        _quantile("waits_ms", 0.99), "s", "less", "submission to RUNNING, 99th percentile"
+    ),
+    "start_p50_s": Metric(
+        _quantile("starts_ms", 0.5), "s", "less", "placed to RUNNING, median over all tasks"
+    ),
+    "start_p99_s": Metric(
+        _quantile("starts_ms", 0.99), "s", "less", "placed to RUNNING, 99th percentile"
+    ),
+    "started_per_hour": Metric(
+        _per_hour, "", "more", "tasks that reached RUNNING, services' too, per hour"
+    ),
+    "submitted": Metric(lambda r: r.submitted, "", "", "tasks submitted by workloads"),
+    "started": Metric(
+        lambda r: len(r.waits_ms), "", "more", "of these, tasks that reached RUNNING"
+    ),
+    "finished": Metric(lambda r: r.totals.finished, "", "more", "tasks that ran to their end"),
+    "waiting": Metric(
+        lambda r: r.totals.waiting + r.services_lack,
+        "",
+        "less",
+        "tasks without a place at the end, those that services lack included",
+    ),
+    "refusals": Metric(
+        lambda r: r.refusals.total(), "", "less", "placements refused, each attempt counted"
+    ),
+    "lost": Metric(lambda r: r.lost, "", "less", "tasks that died with their instance"),
+    "recovered": Metric(lambda r: r.recovered, "", "more", "of these, started again elsewhere"),
+    "services_back_s": Metric(
+        _services_back, "s", "less", "from the report of the loss until services were whole"
+    ),
+    "services_short_pct": Metric(
+        _services_short, "%", "less", "time below desired count, mean over services"
+    ),
+    "at_desired_pct": Metric(
+        _available("at_desired_ms"), "%", "more", "time at desired count, mean over services"
+    ),
+    "at_minimum_pct": Metric(
+        _available("at_floor_ms"), "%", "more", "time at minimum healthy, mean over services"
+    ),
+    "migrations": Metric(
+        lambda r: r.services_log.migrations.total(),
+        "",
+        "less",
+        "running tasks of services stopped to be replaced, by a deployment, a drain or rebalancing",
+    ),
+    "deployments_failed": Metric(
+        lambda r: r.services_log.failed_deployments.total(),
+        "",
+        "less",
+        "deployments that a circuit breaker ended",
+    ),
+    "cpu_stranded_pct": Metric(
+        _left("stranded_mean", CPU), "%", "less", "CPU free where memory is too short for a task"
+    ),
+    "memory_stranded_pct": Metric(
+        _left("stranded_mean", MEMORY), "%", "less", "memory free where CPU is too short for a task"
+    ),
+    "cpu_fragmented_pct": Metric(
+        _left("fragmented", CPU, free=True), "%", "less", "of free CPU, where a task does not fit"
+    ),
+    "memory_fragmented_pct": Metric(
+        _left("fragmented", MEMORY, free=True), "%", "less", "of free memory, likewise"
+    ),
+    "instance_hours": Metric(
+        lambda r: r.capacity.hours(r.now_ms), "h", "less", "time that instances were up, together"
+    ),
+    "launches": Metric(
+        lambda r: r.capacity.launches, "", "less", "instances that capacity providers launched"
+    ),
+    "terminations": Metric(
+        lambda r: r.capacity.terminations, "", "less", "of these, instances that ended in the run"
+    ),
+    "launch_failures": Metric(
+        lambda r: r.capacity.launch_failures, "", "less", "times that launches failed"
+    ),
+    "throttled": Metric(lambda r: r.capacity.throttled, "", "less", "API calls throttled"),
+    "reservation_mean_pct": Metric(
+        _reservation_mean, "%", "", "CapacityProviderReservation, mean over providers and minutes"
+    ),
+    "provisioning_mean_s": Metric(
+        _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
+    ),
+    "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
+    "simulated_s": Metric(
+        lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
+    ),
+}
+
+
+WAIT_BINS_PER_DECADE = 20
+
+
+def histogram(times_ms: Sequence[int]) -> list[tuple[int, int]]:
+    """Times in bins of equal width on a log scale: (upper bound in ms, tasks), empty bins left out.
+
+    Twenty bins a decade keep a time to within 12 %; bin 0 holds times of up to 10 ms.
+    """
+    times = np.maximum(np.asarray(times_ms, dtype=np.float64), 10)
+    bins, tasks = np.unique(
+        np.ceil(np.log10(times / 10) * WAIT_BINS_PER_DECADE).astype(np.int64), return_counts=True
+    )
+    bounds = np.rint(10 * 10.0 ** (bins / WAIT_BINS_PER_DECADE)).astype(np.int64)
+    return list(zip(bounds.tolist(), tasks.tolist(), strict=True))
+
+
+def metrics_of(recorder: Recorder) -> dict[str, float | str | None]:
+    """The row of a finished run: every metric by name, and refusals by reason as JSON."""
+    row: dict[str, float | str | None] = {
+        name: metric.of(recorder) for name, metric in METRICS.items()
+    }
+    row["refusals_by_reason"] = json.dumps(dict(sorted(recorder.refusals.items())))
+    return row

@@ -1,0 +1,378 @@
+"""Follows a run through its journal alone and keeps what metrics and plots are made of.
+
+Fed with rounds, as they happen or from a file; needs neither scheduler nor simulator. It books
+every task from the command that places it to the report that it stopped, so its view of an
+instance is what the instance really holds, not what the scheduler already counts as free.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from stowplan.experiments.record.capacity_record import CapacityRecord
+from stowplan.experiments.record.leftovers import Demand, Leftover, leftovers
+from stowplan.experiments.record.records import (
+    SAMPLE_FIELDS,
+    Amounts,
+    InstanceRecord,
+    OwnerRecord,
+    TaskRecord,
+    Totals,
+)
+from stowplan.experiments.record.service_log import ServiceLog
+from stowplan.placement import messages as m
+from stowplan.placement.callers.client import RESUBMIT, RETRY
+from stowplan.placement.model import (
+    AVAILABILITY_ZONE,
+    CPU,
+    INSTANCE_TYPE,
+    MEMORY,
+    PORTS,
+    StopCode,
+    TaskStatus,
+)
+from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.taskdef.parse import TaskOverride, task_resources
+
+
+@dataclass
+class Recorder:
+    """Call it with every round, then `finish`.
+
+    `samples` holds (ms, Totals fields) every `step_ms`, in which `waiting` counts what services
+    lack as well; `frames` the fill of every instance, the larger of its CPU and memory shares in
+    percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
+    submission to RUNNING of workloads' tasks; `starts_ms`: from the command that places a task to
+    RUNNING, of all tasks.
+    """
+
+    step_ms: int = 10_000
+    frame_ms: int = 60_000
+    instances: list[InstanceRecord] = field(default_factory=list)
+    owners: dict[int | str, OwnerRecord] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+    samples: list[tuple[int, ...]] = field(default_factory=list)
+    frames: list[tuple[int, Sequence[int]]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    waits_ms: list[int] = field(default_factory=list)
+    starts_ms: list[int] = field(default_factory=list)
+    services_log: ServiceLog = field(default_factory=ServiceLog)
+    refusals: Counter[str] = field(default_factory=Counter)
+    submitted: int = 0
+    lost: int = 0
+    recovered: int = 0
+    lost_ms: int | None = None
+    services_back_ms: int | None = None
+    integrals: Totals = field(default_factory=Totals)
+    now_ms: int = 0
+    capacity: CapacityRecord = field(default_factory=CapacityRecord)
+
+    def __post_init__(self) -> None:
+        self._launches = Launches()
+        self._tasks: dict[int, TaskRecord] = {}
+        self._on: dict[int, set[int]] = {}
+        # Tasks that went with their instance in this round: the notice that names them follows.
+        self._died: dict[int, int | str] = {}
+        self._resources: dict[int, tuple[tuple[str, int], ...]] = {}
+        self._kinds: Counter[Demand] = Counter()
+        self._demands: dict[tuple[object, ...], Demand] = {}
+        self._services: list[OwnerRecord] = []
+        self._of_services: set[int] = set()  # tasks of services that waited
+        self.amounts = Amounts()
+        self._next_sample = self._next_frame = 0
+        self._handlers = {
+            m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
+            m.InstanceRegistered: self._registered,
+            m.InstancesGone: self._gone,
+            m.RunTask: self._run_task,
+            m.StartTask: self._start_task,
+            m.CreateService: self._service,
+            m.UpdateService: self._update_service,
+            m.TasksChanged: self._changed,
+            m.StartTasks: self._start,
+            m.TasksStopped: self._stopped_by_scheduler,
+            m.RunTaskFailed: self._failed,
+            m.CallThrottled: self._throttled,
+            m.TasksProvisioning: self._provisioning,
+            m.ServiceEvent: self._service_event,
+        }
+
+    def __call__(self, entry: m.Round) -> None:
+        """Take in one round."""
+        self._advance(entry.now_ms)
+        accepted = entry.accepted()
+        self.services_log(entry, accepted)
+        for message in (*accepted, *entry.commands):
+            handler = self._handlers.get(type(message))
+            if handler is not None:
+                handler(message)
+            capacity = self.capacity.handlers.get(type(message))
+            if capacity is not None:
+                capacity(message, self.now_ms)
+        self._died = {}
+
+    def finish(self, now_ms: int) -> None:
+        """Close the books at the end of the run."""
+        self._advance(now_ms)
+        self._sample_until(now_ms + 1)
+        for instance in self.instances:
+            if instance.until_ms is None:
+                self._end_busy(instance)
+                instance.until_ms = now_ms
+        for service in self.services():
+            service.settle(now_ms)
+        self.services_log.finish(now_ms)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _advance(self, now_ms: int) -> None:
+        if self._next_sample < now_ms or self._next_frame < now_ms:
+            self._sample_until(now_ms)
+        if now_ms > self.now_ms:
+            self.integrals.integrate(self.totals, now_ms - self.now_ms)
+        self.now_ms = now_ms
+
+    def _sample_until(self, now_ms: int) -> None:
+        """Samples and frames of the times before `now_ms`, when things were as they are now."""
+        if self._next_sample < now_ms:
+            waiting = self.totals.waiting + self.services_lack
+            totals = replace(self.totals, waiting=waiting)
+            values = [getattr(totals, name) for name in SAMPLE_FIELDS]
+        while self._next_sample < now_ms:
+            self.samples.append((self._next_sample, *values))
+            self._next_sample += self.step_ms
+        if self._next_frame >= now_ms:
+            return
+        frame, left = self._frame()
+        while self._next_frame < now_ms:
+            self.frames.append((self._next_frame, frame))
+            self.leftovers += [replace(each, ms=self._next_frame) for each in left]
+            self._next_frame += self.frame_ms
+
+    def _frame(self) -> tuple[bytes, list[Leftover]]:
+        """The fill of every instance now, and what is left free."""
+        there = [n for n, instance in enumerate(self.instances) if instance.until_ms is None]
+        fills = np.full(len(self.instances), 255, dtype=np.uint8)
+        if not there:
+            return fills.tobytes(), []
+        names, offered, held = self.amounts.tables(there)
+        of = np.maximum(offered[:, :2], 1)
+        shares = np.where(offered[:, :2] > 0, held[:, :2] / of, 0).max(axis=1)
+        fills[there] = np.minimum(100, np.rint(100 * shares))
+        return fills.tobytes(), leftovers(0, names, offered, held, self._kinds)
+
+    # --- instances ------------------------------------------------------------------------------
+
+    def _registered(self, event: m.InstanceRegistered) -> None:
+        if event.instance < len(self.instances):
+            self._registered_again(self.instances[event.instance])
+            return
+        assert event.instance == len(self.instances), "instances are numbered as they register"
+        record = InstanceRecord(
+            event.ec2_instance_id,
+            event.attributes.get(AVAILABILITY_ZONE, ""),
+            event.attributes.get(INSTANCE_TYPE, ""),
+            event.resources[CPU],
+            event.resources[MEMORY],
+            event.price_microusd_hour,
+            self.now_ms,
+        )
+        self.instances.append(record)
+        self.amounts.add(event.resources)
+        self._present(record, 1)
+
+    def _registered_again(self, record: InstanceRecord) -> None:
+        """One that is known: it was gone, or its agent only says again that it is there."""
+        if record.until_ms is not None:
+            record.until_ms = None
+            self._present(record, 1)
+
+    def _present(self, record: InstanceRecord, sign: int) -> None:
+        self.totals.cpu += sign * record.cpu
+        self.totals.memory += sign * record.memory
+        self.totals.present += sign
+
+    def _gone(self, event: m.InstancesGone) -> None:
+        for number in event.instances:
+            for task in sorted(self._on.get(number, ())):
+                self._died[task] = self._tasks[task].owner
+                self._remove(task)
+            record = self.instances[number]
+            if record.until_ms is not None:
+                continue
+            record.until_ms = self.now_ms
+            self._present(record, -1)
+
+    def _end_busy(self, record: InstanceRecord) -> None:
+        if record.tasks:
+            record.busy_ms += self.now_ms - record.busy_since_ms
+            record.busy_since_ms = self.now_ms
+
+    # --- what is asked for ----------------------------------------------------------------------
+
+    def _run_task(self, event: m.RunTask) -> None:
+        if event.started_by.endswith((RETRY, RESUBMIT)):
+            if event.started_by.endswith(RESUBMIT):
+                self.totals.waiting += event.count
+            return
+        if event.resources:
+            self._resources[event.request] = event.resources
+        self._submit(event, event.count)
+
+    def _throttled(self, event: m.CallThrottled) -> None:
+        """A job is submitted when it is first asked for; its retry is known by its name."""
+        if event.count and not event.started_by.endswith((RETRY, RESUBMIT)):
+            assert event.request is not None
+            self._submit(event, event.count)
+
+    def _start_task(self, event: m.StartTask) -> None:
+        self._submit(event, len(event.instances))
+
+    def _submit(self, event: m.RunTask | m.StartTask | m.CallThrottled, count: int) -> None:
+        owner = OwnerRecord(event.started_by, False, self.now_ms, count)
+        self.owners[event.request] = owner
+        self.submitted += count
+        self.totals.waiting += count
+
+    def _service(self, event: m.CreateService) -> None:
+        owner = OwnerRecord(
+            event.service, True, self.now_ms, event.desired_count, settled_ms=self.now_ms
+        )
+        self.owners[event.service] = owner
+        self._services.append(owner)
+
+    def _update_service(self, event: m.UpdateService) -> None:
+        owner = self.owners[event.service]
+        owner.settle(self.now_ms)
+        if event.desired_count is not None:
+            owner.wanted = event.desired_count
+
+    # --- the lives of tasks ---------------------------------------------------------------------
+
+    def _start(self, command: m.StartTasks) -> None:
+        kind = self._demand(command)
+        cpu, memory = kind[0][1], kind[1][1]
+        held = self.amounts.held
+        self._kinds[kind] += len(command.tasks)
+        key = command.request if command.service is None else command.service
+        assert key is not None
+        if command.service is None:
+            self.totals.waiting -= len(command.tasks)
+        self.totals.pending += len(command.tasks)
+        self.owners[key].placed += len(command.tasks)
+        for task, number in zip(command.tasks, command.instances, strict=True):
+            self._tasks[task] = TaskRecord(key, number, kind, self.now_ms)
+            self._on.setdefault(number, set()).add(task)
+            record = self.instances[number]
+            if not record.tasks:
+                record.busy_since_ms = self.now_ms
+                self.totals.busy += 1
+            record.tasks += 1
+            record.ever_used = True
+            for name, amount in kind:
+                held[name][number] += amount
+        self.totals.cpu_used += cpu * len(command.tasks)
+        self.totals.memory_used += memory * len(command.tasks)
+
+    def _demand(self, command: m.StartTasks) -> Demand:
+        """What each task of a command takes: CPU, memory, then the others but ports."""
+        resources = () if command.request is None else self._resources.get(command.request, ())
+        key = command.task_definition, command.cpu, command.memory, resources
+        if key not in self._demands:
+            override = TaskOverride(command.cpu, command.memory, resources)
+            asked = task_resources(self._launches.definition(command.task_definition), override)
+            others = [(n, a) for n, a in asked.items() if a and n not in (CPU, MEMORY, PORTS)]
+            first = (CPU, asked.get(CPU, 0)), (MEMORY, asked.get(MEMORY, 0))
+            self._demands[key] = (*first, *others)
+        return self._demands[key]
+
+    def _changed(self, event: m.TasksChanged) -> None:
+        known = self._tasks
+        if event.status is TaskStatus.RUNNING:
+            for task in event.tasks:
+                record = known.get(task)
+                if record is not None and not record.running:  # a report may come twice
+                    self._running(record)
+        elif event.status is TaskStatus.STOPPED:
+            done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
+            for task in event.tasks:
+                if task in known:
+                    self.totals.finished += done and known[task].running
+                    self._remove(task)
+
+    def _running(self, task: TaskRecord) -> None:
+        task.running = True
+        self.totals.pending -= 1
+        self.totals.running += 1
+        self.totals.started += 1
+        self.starts_ms.append(self.now_ms - task.placed_ms)
+        owner = self.owners[task.owner]
+        owner.settle(self.now_ms)
+        owner.running += 1
+        if owner.owed:
+            owner.owed -= 1
+            self.recovered += 1
+            if owner.is_service and not any(o.owed for o in self.services()):
+                self.services_back_ms = self.now_ms
+        if not owner.is_service and owner.started < owner.wanted:
+            # Waiting is from the first submission to the first RUNNING, however often retried.
+            self.waits_ms.append(self.now_ms - owner.submitted_ms)
+            owner.started += 1
+
+    def _remove(self, task: int) -> None:
+        gone = self._tasks.pop(task)
+        self._on[gone.instance].discard(task)
+        record = self.instances[gone.instance]
+        self._end_busy(record)
+        record.tasks -= 1
+        self.totals.busy -= record.tasks == 0
+        for name, amount in gone.kind:
+            self.amounts.held[name][gone.instance] -= amount
+        self.totals.cpu_used -= gone.kind[0][1]
+        self.totals.memory_used -= gone.kind[1][1]
+        owner = self.owners[gone.owner]
+        owner.placed -= 1
+        if gone.running:
+            self.totals.running -= 1
+            owner.settle(self.now_ms)
+            owner.running -= 1
+        else:
+            self.totals.pending -= 1
+
+    def _stopped_by_scheduler(self, notice: m.TasksStopped) -> None:
+        lost = [self._died[task] for task in notice.tasks if task in self._died]
+        self.totals.waiting -= sum(
+            task not in self._died and task not in self._of_services for task in notice.tasks
+        )
+        if lost:
+            self.lost += len(lost)
+            self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
+            for owner in lost:
+                self.owners[owner].owed += 1
+
+    def _provisioning(self, notice: m.TasksProvisioning) -> None:
+        if notice.service is not None:
+            self._of_services.update(notice.tasks)
+
+    def _failed(self, notice: m.RunTaskFailed) -> None:
+        self.refusals[notice.failure.reason] += notice.count
+        if notice.instance is not None:
+            # A StartTask is not tried again.
+            self.totals.waiting -= notice.count
+
+    def _service_event(self, notice: m.ServiceEvent) -> None:
+        if notice.failure is not None:
+            self.refusals[notice.failure.reason] += 1
+
+    def services(self) -> list[OwnerRecord]:
+        """The services created so far."""
+        return self._services
+
+    @property
+    def services_lack(self) -> int:
+        """Tasks that services want now and that have no place: not even one to start on."""
+        return sum(max(0, owner.wanted - owner.placed) for owner in self._services)

@@ -1,0 +1,128 @@
+"""What a `Recorder` keeps of instances, of who asked for tasks, of tasks, and in all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stowplan.experiments.record.leftovers import Demand, IntArray
+from stowplan.placement.model import CPU, MEMORY, PORTS
+
+
+@dataclass(slots=True)
+class InstanceRecord:
+    """One instance: what it is, and for how long it held anything."""
+
+    name: str
+    zone: str
+    type: str
+    cpu: int
+    memory: int
+    price_microusd_hour: int
+    since_ms: int
+    until_ms: int | None = None
+    tasks: int = 0
+    ever_used: bool = False
+    busy_ms: int = 0
+    busy_since_ms: int = 0
+
+
+class Amounts:
+    """What instances offer and what their tasks hold, a list per dimension, by their numbers."""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, list[int]] = {CPU: [], MEMORY: []}
+        self.held: dict[str, list[int]] = {CPU: [], MEMORY: []}
+        self._size = 0
+
+    def add(self, resources: Mapping[str, int]) -> None:
+        """One instance more."""
+        for name in (*self.offered, *resources):
+            if name != PORTS:
+                for table in (self.offered, self.held):
+                    column = table.setdefault(name, [])
+                    column += [0] * (self._size + 1 - len(column))
+                self.offered[name][self._size] = resources.get(name, 0)
+        self._size += 1
+
+    def tables(self, rows: Sequence[int]) -> tuple[list[str], IntArray, IntArray]:
+        """Names of dimensions that one of `rows` has, and (rows, dimensions) offered and held."""
+        offered, held = (
+            np.array(list(table.values()), dtype=np.int64)[:, rows]
+            for table in (self.offered, self.held)
+        )
+        there = [
+            n in (CPU, MEMORY) or each.any() for n, each in zip(self.offered, offered, strict=True)
+        ]
+        names = [name for name, is_there in zip(self.offered, there, strict=True) if is_there]
+        return names, offered[there].T, held[there].T
+
+
+@dataclass(slots=True)
+class OwnerRecord:
+    """A request or a service: what it asked for and what became of it.
+
+    `placed` of its tasks have an instance, running or not.
+    """
+
+    name: str
+    is_service: bool
+    submitted_ms: int
+    wanted: int
+    started: int = 0
+    running: int = 0
+    owed: int = 0
+    short_ms: int = 0
+    settled_ms: int = 0
+    placed: int = 0
+
+    def settle(self, now_ms: int) -> None:
+        """Book the time since the last change as short, if it was; call before each change."""
+        if self.running < self.wanted:
+            self.short_ms += now_ms - self.settled_ms
+        self.settled_ms = now_ms
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over all present instances, at one time; `started`, `finished` since the beginning."""
+
+    cpu: int = 0
+    memory: int = 0
+    cpu_used: int = 0
+    memory_used: int = 0
+    present: int = 0
+    busy: int = 0
+    running: int = 0
+    pending: int = 0
+    waiting: int = 0
+    started: int = 0
+    finished: int = 0
+
+    def integrate(self, levels: Totals, ms: int) -> None:
+        """Add other levels times how long they lasted; one by one, as it is done every round."""
+        self.cpu += levels.cpu * ms
+        self.memory += levels.memory * ms
+        self.cpu_used += levels.cpu_used * ms
+        self.memory_used += levels.memory_used * ms
+        self.present += levels.present * ms
+        self.busy += levels.busy * ms
+        self.running += levels.running * ms
+        self.pending += levels.pending * ms
+        self.waiting += levels.waiting * ms
+
+
+SAMPLE_FIELDS = tuple(Totals.__dataclass_fields__)
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """A task that holds something of an instance: `kind`, CPU and memory first."""
+
+    owner: int | str
+    instance: int
+    kind: Demand
+    placed_ms: int
+    running: bool = False

@@ -1,0 +1,254 @@
+"""Results of runs as tables, and as Parquet files: `load_results(FOLDER)` reads them back.
+
+Every table begins with strategy, layout and faults, which tell the runs apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stowplan.experiments.record.capacity_record import POINT_FIELDS
+from stowplan.experiments.record.leftovers import Leftover
+from stowplan.experiments.record.metrics import METRICS
+from stowplan.experiments.runs.simulate import RunResult
+from stowplan.placement.errors import SpecError
+
+KEYS = ("strategy", "layout", "faults")
+RUN_COLUMNS = (*KEYS, *METRICS, "refusals_by_reason")
+TIMELINE_COLUMNS = (
+    *KEYS,
+    "minute",
+    *RunResult.sample_fields,
+    "cpu_reserved_pct",
+    "memory_reserved_pct",
+    "busy_pct",
+)
+INSTANCE_COLUMNS = (
+    *KEYS,
+    "instance",
+    "zone",
+    "type",
+    "cpu",
+    "memory",
+    "price_microusd_hour",
+    "since_ms",
+    "until_ms",
+    "ever_used",
+    "busy_ms",
+    "fill_mean_pct",
+)
+WAIT_COLUMNS = (*KEYS, "measure", "upper_ms", "tasks")
+DIMENSION_COLUMNS = (*KEYS, *Leftover.__dataclass_fields__, "used_pct")
+SERVICE_COLUMNS = (
+    *KEYS,
+    "service",
+    "zone",
+    "watched_ms",
+    "at_desired_pct",
+    "at_minimum_pct",
+    "migrations",
+    "deployments_failed",
+)
+GONE = 255
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a results folder, each as the function of its name describes it."""
+
+    results: pd.DataFrame
+    timeline: pd.DataFrame
+    instances: pd.DataFrame
+    waits: pd.DataFrame
+    dimensions: pd.DataFrame
+    services: pd.DataFrame
+    capacity: pd.DataFrame
+
+
+def load_results(folder: Path | str) -> Results:
+    """What `stowplan simulate --out FOLDER` wrote.
+
+    Raises:
+        SpecError: no such folder, or every table that is missing or cannot be read.
+    """
+    if not Path(folder).is_dir():
+        raise SpecError([(str(folder), "no such folder; `stowplan simulate --out` writes one")])
+    frames, problems = {}, []
+    for name in Results.__dataclass_fields__:
+        path = Path(folder) / f"{name}.parquet"
+        try:
+            frames[name] = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            problems.append((str(path), str(error)))
+    if problems:
+        raise SpecError(problems)
+    return Results(**frames)
+
+
+def keys_of(result: RunResult) -> dict[str, str]:
+    """What tells a run from the others: strategy, layout and faults, by name."""
+    return {
+        "strategy": result.run.strategy,
+        "layout": result.run.layout,
+        "faults": result.run.faults,
+    }
+
+
+def runs_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run: its keys, every metric of `METRICS`, and refusals by reason as JSON."""
+    rows = [{**keys_of(result), **result.metrics} for result in results]
+    frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
+    return frame.astype(dict.fromkeys(METRICS, "float64"))
+
+
+def timeline_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run and sample: what was counted then, and shares of what was registered then.
+
+    Shares are in percent; none (NaN) where no instance was registered.
+    """
+    parts = []
+    for result in results:
+        part = pd.DataFrame(result.samples, columns=list(RunResult.sample_fields))
+        parts.append(part.assign(**keys_of(result)))
+    names = [*KEYS, *RunResult.sample_fields]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+    frame = frame.astype(dict.fromkeys(RunResult.sample_fields, "int64"))
+    frame["minute"] = frame["ms"] / 60_000
+    for share, part_name, whole in (
+        ("cpu_reserved_pct", "cpu_used", "cpu"),
+        ("memory_reserved_pct", "memory_used", "memory"),
+        ("busy_pct", "busy", "present"),
+    ):
+        frame[share] = 100 * frame[part_name] / frame[whole].where(frame[whole] > 0)
+    return frame[list(TIMELINE_COLUMNS)]
+
+
+def instances_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run and instance: what it is, when it was there, and how it was used.
+
+    `fill_mean_pct` is the mean, over the frames in which it was there, of the larger of its CPU and
+    memory shares.
+    """
+    rows = [row for result in results for row in _instance_rows(result)]
+    return pd.DataFrame(rows, columns=list(INSTANCE_COLUMNS))
+
+
+def waits_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, measure and bin: how many tasks took up to `upper_ms` (see `histogram`).
+
+    `wait`: from submission to RUNNING, tasks of workloads; `start`: from the decision where a task
+    goes to RUNNING, all tasks.
+    """
+    rows = [
+        {**keys_of(result), "measure": measure, "upper_ms": upper_ms, "tasks": tasks}
+        for result in results
+        for measure, bins in (("wait", result.waits), ("start", result.starts))
+        for upper_ms, tasks in bins
+    ]
+    return pd.DataFrame(rows, columns=list(WAIT_COLUMNS))
+
+
+def dimensions_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, minute and dimension: offered, used, stranded and fragmented, in its unit.
+
+    See `experiments.record.leftovers` for what the last two are. `used_pct` is of what is offered.
+    """
+    rows = [{**keys_of(r), **asdict(row)} for r in results for row in r.leftovers]
+    frame = pd.DataFrame(rows, columns=list(DIMENSION_COLUMNS))
+    frame["used_pct"] = 100 * frame["used"] / frame["offered"].where(frame["offered"] > 0)
+    return frame
+
+
+def services_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, service and zone, and one with zone "" for all of them.
+
+    Shares of the time `watched_ms` since the service was created, in percent: with at least the
+    desired count RUNNING, with at least the minimum healthy; of a zone, an even share of either
+    (see `experiments.record.service_log`). Migrations are of the service, so with zone "" alone.
+    """
+    rows = []
+    for result in results:
+        for (service, zone), up in result.services.items():
+            watched_ms = up.settled_ms - up.since_ms
+            values = {
+                "service": service,
+                "zone": zone,
+                "watched_ms": watched_ms,
+                "at_desired_pct": 100 * up.at_desired_ms / max(1, watched_ms),
+                "at_minimum_pct": 100 * up.at_floor_ms / max(1, watched_ms),
+                "migrations": 0 if zone else result.migrations.get(service, 0),
+                "deployments_failed": 0 if zone else result.failed_deployments.get(service, 0),
+            }
+            rows.append({**keys_of(result), **values})
+    return pd.DataFrame(rows, columns=list(SERVICE_COLUMNS))
+
+
+def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run, capacity provider and minute: CapacityProviderReservation and its parts."""
+    names = [*KEYS, *POINT_FIELDS]
+    rows = [(*keys_of(r).values(), *point) for r in results for point in r.points]
+    return pd.DataFrame(rows, columns=names)
+
+
+TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
+    "results": runs_frame,
+    "timeline": timeline_frame,
+    "instances": instances_frame,
+    "waits": waits_frame,
+    "dimensions": dimensions_frame,
+    "services": services_frame,
+    "capacity": capacity_frame,
+}
+
+
+def write_results(results: Sequence[RunResult], folder: Path) -> list[Path]:
+    """Write every table of `TABLES` as `NAME.parquet` into `folder`."""
+    paths = []
+    for name, table in TABLES.items():
+        path, frame = folder / f"{name}.parquet", table(results)
+        frame.to_parquet(path, index=False)
+        paths.append(path)
+    return paths
+
+
+def fills(result: RunResult) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """How full every instance was: (frames, instances) uint8 percent; 255 where it was not there.
+
+    An instance that had not registered by the time of a frame is missing from that frame's list.
+    """
+    table = np.full((len(result.frames), len(result.instances)), GONE, dtype=np.uint8)
+    for row, (_, shares) in zip(table, result.frames, strict=True):
+        row[: len(shares)] = list(shares)
+    return table
+
+
+def _instance_rows(result: RunResult) -> list[dict[str, Any]]:
+    table = fills(result)
+    there = table != GONE
+    counts = there.sum(axis=0)
+    sums = np.where(there, table, 0).sum(axis=0)
+    return [
+        {
+            **keys_of(result),
+            "instance": record.name,
+            "zone": record.zone,
+            "type": record.type,
+            "cpu": record.cpu,
+            "memory": record.memory,
+            "price_microusd_hour": record.price_microusd_hour,
+            "since_ms": record.since_ms,
+            "until_ms": record.until_ms,
+            "ever_used": record.ever_used,
+            "busy_ms": record.busy_ms,
+            "fill_mean_pct": total / count if count else None,
+        }
+        for record, total, count in zip(
+            result.instances, sums.tolist(), counts.tolist(), strict=True
+        )
+    ]

@@ -1,0 +1,123 @@
+"""From the rounds of a run to the problem it had to solve: what ran when, and on what it could run.
+
+A task counts from the command that places it until it gives its room back, which it does when it is
+told to stop; its instance is busy until the stop is reported (see `Recorder`). So what a run kept
+busy is never less than what the tasks here need. Daemons are left out: there are as many of them
+as instances, so they do not say how many there must be.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stowplan.placement import messages as m
+from stowplan.placement.cluster.cluster import Cluster, instance_strings
+from stowplan.placement.model import TaskKind, TaskStatus
+from stowplan.placement.optimal.over_time_demand import problem_over_time
+from stowplan.placement.packing.over_time.problem import OverTimeProblem
+from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.scheduler.tasks import Launch
+
+
+class Usage:
+    """Call it with every round, then ask for the `problem`."""
+
+    def __init__(self) -> None:
+        self._launches = Launches()
+        self._cluster = Cluster()
+        self._prices: list[int] = []
+        self._now_ms = 0
+        self._asked: dict[tuple[int | None, str], TaskKind] = {}
+        self._services: dict[str, m.CreateService] = {}
+        self._kinds: dict[TaskKind, int] = {}
+        self._running: dict[int, tuple[int, int, int]] = {}  # task -> kind, instance, start
+        self._on: dict[int, dict[int, None]] = {}
+        self._ran = array("q")  # three numbers a task: see `Ran`
+        self._handlers: dict[type, Any] = {
+            m.RegisterTaskDefinition: lambda call: self._launches.register(call.document),
+            m.InstanceRegistered: self._registered,
+            m.InstancesGone: self._gone,
+            m.RunTask: lambda call: self._ask(self._launches.of_run_task(call)),
+            m.StartTask: lambda call: self._ask(self._launches.of_start_task(call)),
+            m.CreateService: self._create_service,
+            m.UpdateService: self._update_service,
+            m.StartTasks: self._start,
+            m.StopTasks: self._stop,
+            m.TasksChanged: self._changed,
+        }
+
+    def __call__(self, entry: m.Round) -> None:
+        """Take in one round."""
+        self._now_ms = entry.now_ms
+        for message in (*entry.accepted(), *entry.commands):
+            handler = self._handlers.get(type(message))
+            if handler is not None:
+                handler(message)
+
+    def problem(self, until_ms: int) -> OverTimeProblem:
+        """What ran until `until_ms`, on any instances that registered: as many of each as did."""
+        left = [(kind, at, until_ms) for kind, _, at in self._running.values()]
+        ran = np.array(self._ran + array("q", chain.from_iterable(left))).reshape(-1, 3)
+        return problem_over_time(self._cluster, self._prices, list(self._kinds), ran)
+
+    def _registered(self, event: m.InstanceRegistered) -> None:
+        strings = instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider)
+        self._cluster.register(event.instance, event.resources, strings)
+        # One that comes back is known already.
+        self._prices[event.instance : event.instance + 1] = [event.price_microusd_hour]
+
+    def _ask(self, launch: Launch) -> None:
+        self._asked[launch.request, launch.task_definition] = launch.kind
+
+    def _create_service(self, call: m.CreateService) -> None:
+        self._services[call.service] = call
+
+    def _update_service(self, call: m.UpdateService) -> None:
+        self._services[call.service] = call.applied_to(self._services[call.service])
+
+    def _kind(self, command: m.StartTasks) -> TaskKind | None:
+        """What the tasks of a command ask for; None for a daemon's."""
+        if command.service is None:
+            kind = self._asked[command.request, command.task_definition]
+            provider = command.capacity_provider
+            same = kind.capacity_provider == provider
+            return kind if same else replace(kind, capacity_provider=provider)
+        call = self._services[command.service]
+        call = msgspec.structs.replace(call, task_definition=command.task_definition)
+        launch = self._launches.of_service(call)
+        return None if launch.daemon else launch.on(command.capacity_provider).kind
+
+    def _start(self, command: m.StartTasks) -> None:
+        kind = self._kind(command)
+        if kind is None:
+            return
+        number = self._kinds.setdefault(kind, len(self._kinds))
+        for task, instance in zip(command.tasks, command.instances, strict=True):
+            self._running[task] = (number, instance, self._now_ms)
+            self._on.setdefault(instance, {})[task] = None
+
+    def _stop(self, command: m.StopTasks) -> None:
+        for task in command.tasks:
+            self._end(task)
+
+    def _changed(self, event: m.TasksChanged) -> None:
+        if event.status is TaskStatus.STOPPED:
+            for task in event.tasks:
+                self._end(task)
+
+    def _gone(self, event: m.InstancesGone) -> None:
+        for instance in event.instances:
+            for task in list(self._on.get(instance, ())):
+                self._end(task)
+
+    def _end(self, task: int) -> None:
+        if task in self._running:
+            kind, instance, start_ms = self._running.pop(task)
+            del self._on[instance][task]
+            self._ran.extend((kind, start_ms, self._now_ms))

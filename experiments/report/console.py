@@ -1,0 +1,185 @@
+"""Results and progress on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from stowplan.experiments.report.formats import (
+    CAPACITY,
+    LEAST,
+    LOSS,
+    USE,
+    WAITING,
+    Column,
+    count,
+    groups,
+    has_capacity,
+    is_missing,
+    refusals,
+    short_reason,
+)
+from stowplan.experiments.runs.simulate import RunResult
+
+_REFUSED = Column("refusals", "refused", "refused", count)
+_COLUMNS = (*USE, *WAITING, _REFUSED, *LOSS[:3])
+_WIDTH = 100
+_LEGEND = (
+    "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
+    "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
+    "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
+    "still without a place at the end, those that services lack then included. lost: tasks that "
+    "died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
+    "of the loss until services had all their tasks back."
+)
+_CAPACITY_LEGEND = (
+    "launched, ended: instances of capacity providers; hours: all instances, from launch to end; "
+    "metric: CapacityProviderReservation, mean; mean, longest: from PROVISIONING to a place."
+)
+
+
+def print_table(results: Sequence[RunResult], console: Console | None = None) -> None:
+    """Print a table for each layout and fault, a row per strategy; the best of a column is bold.
+
+    On a terminal too narrow for it, a table is printed in two parts.
+    """
+    if console is None:
+        console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+    if not results:
+        console.print("No runs.")
+        return
+    for (layout, faults), members in groups(results).items():
+        console.print(Text.assemble("\n", (layout, "bold"), " · faults: ", (faults, "bold")))
+        parts = (_COLUMNS,) if console.width >= _WIDTH else (USE, _COLUMNS[len(USE) :])
+        for columns in (*parts, CAPACITY) if has_capacity(members) else parts:
+            console.print(_table(members, columns))
+        console.print(_refused(members), style="dim")
+        if failed := _failed(members):
+            console.print(failed, style="red")
+        console.print(_least(members), style="dim")
+    legend = f"{_LEGEND} {_CAPACITY_LEGEND}" if has_capacity(results) else _LEGEND
+    console.print(f"\n{legend}", style="dim", highlight=False)
+
+
+def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("strategy", overflow="fold", min_width=9, max_width=24)
+    # With no loss in the group, columns about it would only take room.
+    lost = any(result.metrics["lost"] for result in results)
+    columns = [column for column in columns if lost or column not in LOSS]
+    for column in columns:
+        table.add_column(column.short, justify="right", no_wrap=True)
+    best = [column.best(results) for column in columns]
+    for result in results:
+        cells = [
+            Text(
+                column.text(result.metrics[column.metric]),
+                style="bold green" if column.wins(result, top) else "",
+            )
+            for column, top in zip(columns, best, strict=True)
+        ]
+        table.add_row(Text(result.run.strategy), *cells)
+    return table
+
+
+def _refused(results: Sequence[RunResult]) -> Text:
+    """Who was refused for what: by reason, then by strategy."""
+    by_reason: dict[str, list[str]] = {}
+    for result in results:
+        for reason, times in refusals(result).items():
+            entry = f"{result.run.strategy} {count(times)}"
+            by_reason.setdefault(short_reason(reason), []).append(entry)
+    lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
+    return Text("\n".join(lines) or "nothing was refused")
+
+
+def _failed(results: Sequence[RunResult]) -> Text:
+    """Whose deployments failed: by service, then by strategy; nothing where none did."""
+    by_service: dict[str, list[str]] = {}
+    for result in results:
+        for service, times in result.failed_deployments.items():
+            by_service.setdefault(service, []).append(f"{result.run.strategy} {count(times)}")
+    lines = [f"deployments of {name} failed: {', '.join(who)}" for name, who in by_service.items()]
+    return Text("\n".join(lines))
+
+
+def _least(results: Sequence[RunResult]) -> Text:
+    """How far each strategy is from what its tasks provably need; nothing where that is unknown."""
+    bound, gap = LEAST
+    who = [
+        f"{result.run.strategy} {bound.text(result.metrics[bound.metric])}"
+        f" ({gap.text(result.metrics[gap.metric])} % below)"
+        for result in results
+        if not is_missing(result.metrics[bound.metric])
+    ]
+    return Text(f"least $busy that any placement could have: {', '.join(who)}" if who else "")
+
+
+class ProgressBars:
+    """Bars for runs that go on side by side, and one for all of them with the time left.
+
+    Call it with a run's id and how many simulated ms it has done (-1: it is finished); any thread
+    may. Shows nothing when stderr is no terminal.
+    """
+
+    def __init__(
+        self, runs: Sequence[str], duration_ms: int, console: Console | None = None
+    ) -> None:
+        console = console or Console(stderr=True)
+        self._duration_ms = max(1, duration_ms)
+        self._left = dict.fromkeys(runs, 0)
+        self._finished = 0
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            transient=True,
+            disable=not getattr(console.file, "isatty", bool)(),
+        )
+        self._all = self._progress.add_task(
+            "all runs", total=max(1, len(runs)) * self._duration_ms, note=self._note()
+        )
+
+    def __enter__(self) -> ProgressBars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, run: str, done_ms: int) -> None:
+        """Take in how far a run is."""
+        if run not in self._left:
+            return
+        done = self._duration_ms if done_ms < 0 else min(done_ms, self._duration_ms)
+        if run not in self._bars:
+            self._bars[run] = self._progress.add_task(
+                escape(run.replace("__", " · ")), total=self._duration_ms, note=""
+            )
+        self._progress.update(self._bars[run], completed=done)
+        self._left[run] = done
+        if done_ms < 0:
+            self._progress.remove_task(self._bars.pop(run))
+            del self._left[run]
+            self._finished += 1
+        completed = self._finished * self._duration_ms + sum(self._left.values())
+        self._progress.update(self._all, completed=completed, note=self._note())
+
+    def _note(self) -> str:
+        return f"{self._finished} of {self._finished + len(self._left)} done"

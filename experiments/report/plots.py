@@ -1,0 +1,154 @@
+"""The plots of a report: in each section a chart per layout and faults, all on the same axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stowplan.experiments.record.results import timeline_frame
+from stowplan.experiments.report.charts import (
+    Axis,
+    Chart,
+    Line,
+    minutes_axis,
+    nice_axis,
+    svg,
+    thinned,
+    waits_axis,
+)
+from stowplan.experiments.report.formats import groups
+from stowplan.experiments.runs.simulate import RunResult
+from stowplan.placement.scenario.scenario import Scenario
+
+RESERVATION_MOST = 400  # percent; what is above is drawn there
+# What is drawn over time: heading, column of the timeline, what it says, its backdrop if any.
+_OVER_TIME = (
+    ("Memory reserved", "memory_reserved_pct", "percent of the memory registered", ""),
+    ("CPU reserved", "cpu_reserved_pct", "percent of the CPU registered", ""),
+    (
+        "Busy instances",
+        "busy",
+        "instances that hold a task; the grey area is the registered fleet",
+        "present",
+    ),
+    (
+        "Tasks without a place",
+        "waiting",
+        "submitted, and waiting for room or PROVISIONING, and what services lack of their desired "
+        "count; at the end as many as “no place at end” in the tables",
+        "",
+    ),
+)
+
+
+def plots(
+    scenario: Scenario, results: Sequence[RunResult], index: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Sections with title, a line about it, and charts; `index` numbers the strategies."""
+    if not results:
+        return []
+    timeline = timeline_frame(results)
+    sections = []
+    for heading, column, about, backdrop in _OVER_TIME:
+        charts = _over_time(scenario, timeline, index, column, backdrop)
+        if not timeline[column].any():
+            charts, about = [], "none at any time"
+        sections.append({"title": heading, "about": about, "charts": charts})
+    if any(result.points for result in results):
+        about = "instances needed, of those that run, in percent; a curve per capacity provider"
+        charts = _reservations(scenario, results, index)
+        sections.append({"title": "CapacityProviderReservation", "about": about, "charts": charts})
+    if any(result.waits for result in results):
+        about = "share of submitted tasks that were running within a time of their submission"
+        charts = _waits(scenario, results, index)
+        sections.append({"title": "How long tasks waited", "about": about, "charts": charts})
+    return sections
+
+
+def title_of(scenario: Scenario, layout: str, faults: str) -> str:
+    """A heading for the runs of a layout and faults."""
+    fault = f"fault: {faults}" if scenario.faults.get(faults) else "no fault"
+    return f"{layout} · {fault}"
+
+
+def _y_axis(timeline: pd.DataFrame, column: str, backdrop: str) -> Axis:
+    if column.endswith("_pct"):
+        return nice_axis(100, " %")
+    return nice_axis(float(timeline[backdrop or column].max()), whole=True)
+
+
+def _over_time(
+    scenario: Scenario,
+    timeline: pd.DataFrame,
+    index: Mapping[str, int],
+    column: str,
+    backdrop: str,
+) -> list[dict[str, Any]]:
+    x = minutes_axis(scenario.duration / 60_000)
+    y = _y_axis(timeline, column, backdrop)
+    charts = []
+    for (layout, faults), part in timeline.groupby(["layout", "faults"], sort=False):
+        title = title_of(scenario, layout, faults)
+        curves = dict(iter(part.groupby("strategy", sort=False)))
+        lines = [Line(n, index[n], _points(rows, column)) for n, rows in curves.items()]
+        back = _points(next(iter(curves.values())), backdrop) if backdrop else ()
+        chart = Chart(f"{column} over time, {title}", x, y, lines, _marks(scenario, faults), back)
+        charts.append({"title": title, "svg": svg(chart)})
+    return charts
+
+
+def _points(rows: pd.DataFrame, column: str) -> Sequence[tuple[float, float]]:
+    return thinned(list(zip(rows["minute"].tolist(), rows[column].tolist(), strict=True)))
+
+
+def _marks(scenario: Scenario, faults: str) -> list[tuple[float, str]]:
+    return [
+        (fault.at / 60_000, f"{fault.zone} lost" if fault.kind == "zone-loss" else fault.kind)
+        for fault in scenario.faults.get(faults, ())
+    ]
+
+
+def _reservations(
+    scenario: Scenario, results: Sequence[RunResult], index: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    x = minutes_axis(scenario.duration / 60_000)
+    high = max(point[-1] for result in results for point in result.points)
+    y, charts = nice_axis(min(high, RESERVATION_MOST), " %"), []
+    for (layout, faults), members in groups(results).items():
+        lines = []
+        for result in members:
+            curves: dict[str, list[tuple[float, float]]] = {}
+            for ms, provider, *_, percent in result.points:
+                at = (ms / 60_000, min(percent, RESERVATION_MOST))
+                curves.setdefault(provider, []).append(at)
+            name = result.run.strategy
+            lines += [Line(name, index[name], thinned(points)) for points in curves.values()]
+        title = title_of(scenario, layout, faults)
+        chart = Chart(f"reservation, {title}", x, y, lines, _marks(scenario, faults))
+        charts.append({"title": title, "svg": svg(chart)})
+    return charts
+
+
+def _waits(
+    scenario: Scenario, results: Sequence[RunResult], index: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    bounds = [bound / 1000 for result in results for bound, _ in result.waits]
+    x, y = waits_axis(min(bounds), max(bounds)), nice_axis(100, " %")
+    charts = []
+    for (layout, faults), members in groups(results).items():
+        lines = []
+        for result in members:
+            total = max(1.0, float(result.metrics["submitted"] or 0))
+            shares = np.cumsum([tasks for _, tasks in result.waits]) * 100 / total
+            points = [
+                (b / 1000, s) for (b, _), s in zip(result.waits, shares.tolist(), strict=True)
+            ]
+            # Bins hold the waits up to their bound: from there on the share stays, to the edge.
+            points = [(x.low, 0.0), *points, (x.high, points[-1][1])] if points else []
+            lines.append(Line(result.run.strategy, index[result.run.strategy], points))
+        title = title_of(scenario, layout, faults)
+        charts.append({"title": title, "svg": svg(Chart(f"waits, {title}", x, y, lines))})
+    return charts

@@ -1,0 +1,235 @@
+"""Runs a scenario on real Docker engines: begins one, or takes up one that was broken off."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.usage import Usage
+from stowplan.experiments.runs.simulate import RunResult, about, result_of, scheduler_config, tee
+from stowplan.experiments.workloads.arrivals import arrivals
+from stowplan.placement.errors import SpecError
+from stowplan.placement.journal import Header, JournalWriter, replay
+from stowplan.placement.loop import run_loop
+from stowplan.placement.messages import (
+    Event,
+    InstanceRegistered,
+    Round,
+    RunTaskFailed,
+    TasksChanged,
+)
+from stowplan.placement.model import StopCode
+from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
+from stowplan.placement.scenario.settings import with_settings
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
+from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, Cluster
+from stowplan.realdriver.docker.config import EnginesTable, machines
+from stowplan.realdriver.docker.driver import DockerDriver
+from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
+from stowplan.realdriver.journal import DurableJournal
+from stowplan.sim.models import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run, and where. `watch` is shown every round, those before a crash too."""
+
+    loaded: Loaded
+    run: Run
+    engines: EnginesTable
+    cluster: Cluster
+    forever: bool = False
+    watch: Callable[[Round], None] | None = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario with what its run sets."""
+        return with_settings(self.loaded.scenario, self.run.strategy)
+
+
+def say(text: str) -> None:
+    """A line for whoever looks on."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def play(order: Order) -> tuple[RunResult, Path]:
+    """Run a scenario until it is over, then remove everything that it made.
+
+    Returns:
+        the result, and where the journal is now.
+    Raises:
+        stowplan.realdriver.journal.Busy: another run holds the cluster.
+        SpecError: the cluster's journal is of another scenario, or its name is in use elsewhere.
+        KeyboardInterrupt: the tasks go on, and so can the run.
+    """
+    with ExitStack() as stack:
+        stack.callback(order.cluster.lock().close)
+        written = order.cluster.read()
+        check_engines(order, written[0].run[ID] if written else "")
+        journal = DurableJournal(order.cluster.journal)
+        stack.callback(journal.close)
+        header, rounds = _begun(order, journal)
+        scheduler = Scheduler(header.config, order.loaded.strategies)
+        recorder, usage = Recorder(), Usage()
+        made = [0]
+        driver = _driver(order, header.run[ID], journal, made)
+        stack.callback(driver.close)
+        if rounds:
+            say(f"taking up {order.cluster.name} after {replay(scheduler, rounds)} rounds")
+            made[0] = driver.restore(rounds)
+        watch = tee([recorder, usage, *([order.watch] if order.watch else [])])
+        for entry in rounds:
+            watch(entry)
+        say("getting ready; the first time on a machine that takes up to a minute")
+        # In a thread, as Ctrl-C would be lost within the compiler.
+        ThreadPoolExecutor(1).submit(warm_up, order).result()
+        say(f"{order.cluster.name} runs on {_counted(len(order.engines.engine), 'engine')}")
+        run_loop(scheduler, driver, tee([journal, watch, Failures()]))
+        until_ms = driver.now_ms()
+        driver.close()
+        remove_all(order.engines, order.cluster.name, header.run[ID])
+        journal.close()
+        target = order.cluster.retire()
+    return result_of(order.run, recorder, usage, until_ms), target
+
+
+class Failures:
+    """Says why tasks fail to start, each reason once: `stowplan status` has the last ones."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, entry: Round) -> None:
+        """Take in one round."""
+        for event in entry.events:
+            if isinstance(event, TasksChanged) and event.stop_code is StopCode.TASK_FAILED_TO_START:
+                self._say(f"task {event.tasks[0]} failed to start", event.reason)
+        for command in entry.commands:
+            if isinstance(command, RunTaskFailed):
+                self._say(f"{_counted(command.count, 'task')} not placed", command.failure.reason)
+
+    def _say(self, what: str, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            say(f"{what}: {reason}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
+def warm_up(order: Order) -> None:
+    """Let a scheduler that nobody needs place one of each task: the first time, kernels are
+    compiled, and that would be time of the run."""
+    scheduler = Scheduler(SchedulerConfig(), order.loaded.strategies)
+    fleet = machines(order.engines, instance_specs(order.scenario))
+    for number, machine in enumerate(fleet[:2]):
+        spec = machine.spec
+        event = InstanceRegistered(number, spec.name, dict(spec.resources), dict(spec.attributes))
+        scheduler.receive(event)
+    for arrival in itertools.islice(arrivals(order.scenario, order.run), 20):
+        scheduler.receive(arrival.call)
+    scheduler.decide(0)
+
+
+def remove_all(engines: EnginesTable, cluster: str, run: str) -> Leftovers:
+    """Remove all that a run made, and say so."""
+    found = leftovers(engines, cluster, run)
+    say(f"the run is over: stopping and removing {found.summary}")
+    found.remove()
+    say(f"removed {found.summary}")
+    return found
+
+
+def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
+    """The header and rounds of the journal; a new one gets its header."""
+    written = journal.read()
+    digest = _digest(order)
+    if written is None or not written[1]:
+        # Nothing was asked of the engines yet, but they may have a network with this label.
+        identity = uuid.uuid4().hex if written is None else written[0].run[ID]
+        facts = {
+            **about(order.loaded, order.run),
+            ID: identity,
+            SCENARIO: digest,
+            ENGINES: order.engines.model_dump_json(),
+        }
+        own = tuple(order.loaded.own_strategies)
+        header = Header(scheduler_config(order.scenario), facts, own)
+        journal.begin(header)
+        return header, []
+    if written[0].run[SCENARIO] != digest:
+        what = "a run of another scenario, or of other engines, was broken off here"
+        cure = f"end it by `stowplan down --cluster {order.cluster.name}`, or name another cluster"
+        raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
+    return written
+
+
+def _digest(order: Order) -> str:
+    """Differs where a replay would; patience with engines may change."""
+    engines = [engine.model_dump_json() for engine in order.engines.engine]
+    what = [order.loaded.scenario.model_dump_json(), order.run.id, *engines]
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()
+
+
+def check_engines(order: Order, run: str) -> None:
+    """Refuse a cluster of whose name another run, with a journal elsewhere, has containers; and
+    engines of which none is there."""
+    found = leftovers(order.engines, order.cluster.name, None, reachable_only=True)
+    if len(found.silent) == len(order.engines.engine):
+        raise SpecError([("--engines", f"no engine answers: {'; '.join(found.silent)}")])
+    others = found.without(run)
+    if others.count:
+        what = f"another run's {others.summary} are on these engines"
+        cure = f"remove them by `stowplan down --cluster {order.cluster.name}`, or name another"
+        raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
+
+
+def _driver(order: Order, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
+    scenario = order.scenario
+
+    def calls() -> list[Event]:
+        """What `stowplan drain` and others left for us since we last looked."""
+        found = []
+        for number, body in journal.calls(made[0]):
+            made[0] = number
+            found.append(msgspec.json.decode(body, type=Event))
+        return found
+
+    return DockerDriver(
+        machines(order.engines, instance_specs(scenario)),
+        order.engines,
+        arrivals(scenario, order.run),
+        stream(scenario.seed, "client"),
+        cluster=order.cluster.name,
+        run=run,
+        until_ms=None if order.forever else scenario.duration,
+        calls=calls,
+        say=say,
+    )
+
+
+def copy_journal(durable: Path, target: Path) -> None:
+    """A durable journal in the form that `stowplan verify` and others read."""
+    journal = DurableJournal(durable, writing=False)
+    written = journal.read()
+    journal.close()
+    assert written is not None, "a run that has ended has a header"
+    header, rounds = written
+    with target.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
+        writer = JournalWriter(stream, header)
+        for entry in rounds:
+            writer(entry)

@@ -1,0 +1,245 @@
+"""Runs scenarios in simulation: one run, or all runs of a scenario side by side."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.leftovers import Leftover
+from stowplan.experiments.record.metrics import histogram, metrics_of
+from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
+from stowplan.experiments.record.service_log import UpTime
+from stowplan.experiments.record.usage import Usage
+from stowplan.experiments.runs.restarts import outages, run_killed
+from stowplan.experiments.workloads.arrivals import arrivals, definition_name
+from stowplan.placement.callers.autoscaling import Autoscaler
+from stowplan.placement.journal import Header, JournalWriter
+from stowplan.placement.loop import run_loop
+from stowplan.placement.messages import Round
+from stowplan.placement.packing.over_time.problem import OverTimeProblem
+from stowplan.placement.scenario.scenario import Fault, Run, Scenario, instance_specs
+from stowplan.placement.scenario.settings import with_settings
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
+from stowplan.sim.containers import ContainerModels
+from stowplan.sim.driver import SimDriver
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What is kept of a run: its row of metrics, its samples over time, and how full each instance
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
+    tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
+    free and of no use; `services` says by (service, zone) how available it was, `migrations` by
+    service how many running tasks were replaced, `failed_deployments` how many deployments failed;
+    `usage` is what ran when; `points` are those of
+    CapacityProviderReservation, with POINT_FIELDS."""
+
+    run: Run
+    metrics: Mapping[str, float | str | None]
+    samples: list[tuple[int, ...]]
+    frames: list[tuple[int, Sequence[int]]]
+    instances: list[InstanceRecord]
+    waits: list[tuple[int, int]] = field(default_factory=list)
+    usage: OverTimeProblem | None = None
+    starts: list[tuple[int, int]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
+    migrations: Mapping[str, int] = field(default_factory=dict)
+    failed_deployments: Mapping[str, int] = field(default_factory=dict)
+    points: list[tuple[Any, ...]] = field(default_factory=list)
+
+    sample_fields = ("ms", *SAMPLE_FIELDS)
+
+
+class Interrupted(Exception):
+    """A run was told to stop before its end."""
+
+
+def simulate(
+    loaded: Loaded,
+    run: Run,
+    journal: Path | None = None,
+    progress: Progress | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """One run of a scenario, from its first call to the scenario's end.
+
+    Args:
+        journal: where to write the journal (gzip); None: nowhere.
+        progress: called with the simulated time in ms, about a hundred times.
+        stopped: asked every round; once it says so the run ends there, with what was done so far.
+    """
+    scenario = loaded.scenario
+    scheduler, driver = world(loaded, run, scenario.duration)
+    recorder, usage = Recorder(), Usage()
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage]
+    if progress is not None:
+        sinks.append(_Progress(progress, scenario.duration))
+    until_ms = scenario.duration
+    with ExitStack() as stack:
+        stack.enter_context(uncollected())
+        if journal is not None:
+            raw = stack.enter_context(journal.open("wb"))
+            stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
+            header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
+            sinks.append(JournalWriter(stream, header))
+        record = tee(sinks)
+        try:
+            drive(loaded, run, scheduler, driver, record)
+            if recorder.now_ms < until_ms:  # who reads the journal is to know how long it went on
+                record(Round(until_ms, (), ()))
+        except Interrupted:
+            until_ms = recorder.now_ms
+    return result_of(run, recorder, usage, until_ms)
+
+
+def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
+    def heed(_: Round) -> None:
+        if stopped():
+            raise Interrupted
+
+    return heed
+
+
+def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunResult:
+    """What is kept of a run that ended at `until_ms`, simulated or real."""
+    recorder.finish(until_ms)
+    return RunResult(
+        run,
+        metrics_of(recorder),
+        recorder.samples,
+        recorder.frames,
+        recorder.instances,
+        histogram(recorder.waits_ms),
+        usage.problem(until_ms),
+        histogram(recorder.starts_ms),
+        recorder.leftovers,
+        recorder.services_log.up,
+        recorder.services_log.migrations,
+        +recorder.services_log.failed_deployments,
+        recorder.capacity.points,
+    )
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the collector of cycles: millions of objects that live for long hold none, and to
+    look through them again and again takes a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _by_revision(scenario: Scenario, name: str) -> str:
+    """A task definition of the scenario as commands name it."""
+    found = definition_name(scenario, name)
+    return found if ":" in found else f"{found}:1"
+
+
+def _fault(scenario: Scenario, fault: Fault) -> Fault:
+    if fault.task_definition is None:
+        return fault
+    return fault.model_copy(
+        update={"task_definition": _by_revision(scenario, fault.task_definition)}
+    )
+
+
+def _containers(scenario: Scenario) -> ContainerModels:
+    behaviour = {_by_revision(scenario, name): does for name, does in scenario.behaviour.items()}
+    return ContainerModels(behaviour, scenario.images, scenario.pulls)
+
+
+def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
+    """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
+    scenario = with_settings(loaded.scenario, run.strategy)
+    driver = SimDriver(
+        instance_specs(scenario),
+        arrivals(scenario, run),
+        faults=[
+            _fault(scenario, fault)
+            for fault in scenario.faults[run.faults]
+            if fault.kind != "scheduler-restart"  # the world knows nothing of it
+        ],
+        models=scenario.models,
+        containers=_containers(scenario),
+        until_ms=until_ms,
+        seed=scenario.seed,
+        autoscaler=_autoscaler(scenario),
+        capacity_providers=scenario.capacity_provider,
+        instance_types=scenario.instance_types,
+    )
+    return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+
+
+def drive(
+    loaded: Loaded,
+    run: Run,
+    scheduler: Scheduler,
+    driver: SimDriver,
+    record: Callable[[Round], None],
+) -> Scheduler:
+    """Drive a run to its end, through restarts of the scheduler; returns the one at the end."""
+    kills = outages(loaded.scenario.faults[run.faults])
+    if kills:
+        return run_killed(scheduler, driver, record, kills, loaded.strategies)
+    run_loop(scheduler, driver, record)
+    return scheduler
+
+
+def _autoscaler(scenario: Scenario) -> Autoscaler | None:
+    scaled = {each.name: each.autoscaling for each in scenario.service}
+    policies = {name: table.policy() for name, table in scaled.items() if table is not None}
+    return Autoscaler(policies) if policies else None
+
+
+def scheduler_config(scenario: Scenario) -> SchedulerConfig:
+    """What a scenario fixes for its scheduler; `false` in the file is no limit."""
+    quota, timeout_ms = scenario.cluster.provisioning_quota, scenario.cluster.provisioning_timeout
+    return SchedulerConfig(
+        scenario.seed,
+        None if quota is False else quota,
+        None if timeout_ms is False else timeout_ms,
+    )
+
+
+def about(loaded: Loaded, run: Run) -> dict[str, str]:
+    """What a journal's header says of its run."""
+    return {
+        "scenario": loaded.scenario.name,
+        "strategy": run.strategy,
+        "layout": run.layout,
+        "faults": run.faults,
+    }
+
+
+def tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:
+    """A sink that passes each round on to all of these, in order."""
+
+    def record(entry: Round) -> None:
+        for sink in sinks:
+            sink(entry)
+
+    return record
+
+
+class _Progress:
+    """Passes on the time of a run, but only when a further hundredth of it is done."""
+
+    def __init__(self, report: Progress, duration_ms: int) -> None:
+        self._report, self._step, self._next = report, max(1, duration_ms // 100), 0
+
+    def __call__(self, entry: Round) -> None:
+        if entry.now_ms >= self._next:
+            self._report(entry.now_ms)
+            self._next = entry.now_ms + self._step

@@ -1,0 +1,134 @@
+"""From a scenario to what its client does: every call, in order of time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from operator import attrgetter
+
+import msgspec
+
+from stowplan.experiments.workloads import WORKLOADS
+from stowplan.experiments.workloads.lifetimes import EXPECTED
+from stowplan.placement.callers.client import Arrival, RetryPolicy
+from stowplan.placement.messages import (
+    CircuitBreaker,
+    CreateService,
+    Event,
+    PutClusterCapacityProviders,
+    RegisterTaskDefinition,
+    RunTask,
+    UpdateService,
+)
+from stowplan.placement.scenario.capacity import creation, strategy_of
+from stowplan.placement.scenario.scenario import (
+    Run,
+    Scenario,
+    ServiceTable,
+    WorkloadTable,
+    instance_spec,
+)
+from stowplan.sim.models import stream
+
+
+def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
+    """The calls of a run: task definitions first, then services and workloads by time.
+
+    What arrives depends on the scenario and its seed only, never on the strategy of the run.
+    """
+    for document in scenario.task_definitions.values():
+        yield Arrival(0, RegisterTaskDefinition(dict(document)))
+    for call in _capacity_calls(scenario):
+        yield Arrival(0, call)
+    services = sorted(_service_calls(scenario, run), key=attrgetter("at_ms"))
+    sources = [_run_task_calls(scenario, run, table) for table in scenario.workload]
+    merged = heapq.merge(iter(services), *sources, key=attrgetter("at_ms"))
+    request = 0
+    for arrival in merged:
+        if isinstance(arrival.call, RunTask):
+            call = msgspec.structs.replace(arrival.call, request=request)
+            arrival = Arrival(arrival.at_ms, call, arrival.run_ms, arrival.retry)
+            request += 1
+        yield arrival
+
+
+def _capacity_calls(scenario: Scenario) -> Iterator[Event]:
+    for table in scenario.capacity_provider:
+        specs = [
+            instance_spec(table, name, scenario.instance_types[name], table.zones[0], 0)
+            for name in table.instance_types
+        ]
+        yield creation(table, [(spec.resources, spec.attributes) for spec in specs])
+    default = strategy_of(scenario.cluster.default_capacity_provider_strategy)
+    if default:
+        yield PutClusterCapacityProviders(default)
+
+
+def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
+    for table in scenario.service:
+        breaker = table.circuit_breaker
+        yield Arrival(
+            table.at,
+            CreateService(
+                table.name,
+                definition_name(scenario, table.task_definition),
+                table.desired_count,
+                table.constraints + scenario.layouts[run.layout].get(table.name, ()),
+                _chain(scenario, run, table),
+                table.zones,
+                table.scheduling_strategy,
+                table.minimum_healthy_percent,
+                table.maximum_percent,
+                CircuitBreaker(**breaker.model_dump()) if breaker else None,
+                table.availability_zone_rebalancing,
+                strategy_of(table.capacity_provider_strategy),
+            ),
+        )
+        for step in table.scale:
+            yield Arrival(step.at, UpdateService(table.name, step.desired_count))
+        for change in table.deploy:
+            name = change.task_definition
+            definition = definition_name(scenario, name) if name else None
+            call = UpdateService(table.name, task_definition=definition, force_new_deployment=True)
+            yield Arrival(change.at, call)
+
+
+def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:
+    constraints = table.constraints + scenario.layouts[run.layout].get(table.name, ())
+    strategy = _chain(scenario, run, table)
+    family = definition_name(scenario, table.task_definition)
+    retry = RetryPolicy(
+        table.retry, table.retry_max, None if table.resubmit is False else table.resubmit
+    )
+    rng = stream(scenario.seed, f"workload {table.name}")
+    expect = EXPECTED[table.expected]()
+    for job in WORKLOADS[table.kind](table).jobs(rng):
+        call = RunTask(
+            request=-1,
+            task_definition=family,
+            count=job.count,
+            group=job.name if table.group == "job" and job.name else table.group,
+            cpu=job.cpu,
+            memory=job.memory,
+            placement_constraints=constraints + job.constraints,
+            placement_strategy=strategy,
+            capacity_provider=table.capacity_provider,
+            zones=table.zones,
+            started_by=table.name,
+            resources=job.resources,
+            expected_ms=expect(job),
+            capacity_provider_strategy=strategy_of(table.capacity_provider_strategy),
+        )
+        yield Arrival(job.at_ms, call, job.run_ms, retry)
+
+
+def definition_name(scenario: Scenario, name: str) -> str:
+    """What ECS's calls name a task definition of the scenario by: its family, and where several
+    are revisions of one, which of them."""
+    family = scenario.task_definitions[name]["family"]
+    same = [n for n, d in scenario.task_definitions.items() if d["family"] == family]
+    return f"{family}:{same.index(name) + 1}" if len(same) > 1 else str(family)
+
+
+def _chain(scenario: Scenario, run: Run, table: ServiceTable | WorkloadTable):
+    return scenario.strategies[run.strategy] if table.strategy is None else table.strategy

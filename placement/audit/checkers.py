@@ -1,0 +1,384 @@
+"""Pure checks over the rounds of a journal, simulated or real: what must hold, whoever decided.
+
+Each checker is shown every message before the history takes it in, and every round at its end. One
+that crashes has proved nothing: it reports `unknown` and is asked no more. To add one: a class with
+`__call__`, and a line in `CHECKERS`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from stowplan.placement import messages as m
+from stowplan.placement.audit.capacity_rules import (
+    money_adds_up,
+    protected_instances_stay,
+    scaling_follows_the_metric,
+    the_metric_is_true,
+)
+from stowplan.placement.audit.history import History, Host, Life, Needs, on_provider
+from stowplan.placement.audit.host_rules import barred, clashing, fits, short, unmet
+from stowplan.placement.audit.service_rules import keep_the_healthy_floor
+from stowplan.placement.messages import Round
+from stowplan.placement.model import CPU, MEMORY, TaskStatus
+from stowplan.placement.query import parse_query
+from stowplan.placement.reasons import PROVISIONING_QUOTA
+
+Seen = m.Event | m.Command | Round
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule was broken (or, if `verdict` is unknown, could not be checked) in a round."""
+
+    checker: str
+    round: int
+    now_ms: int
+    what: str
+    verdict: Literal["broken", "unknown"] = "broken"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.checker} {self.verdict} in round {self.round} at {self.now_ms} ms: {self.what}"
+        )
+
+
+class Checker(Protocol):
+    """A rule, with whatever it must remember."""
+
+    def __call__(self, history: History, seen: Seen) -> Iterable[str]:
+        """What is wrong with a message, given all before it; or with a round that has ended."""
+        ...
+
+
+def check_rounds(
+    rounds: Iterable[Round], checkers: Mapping[str, Callable[[], Checker]] | None = None
+) -> list[Violation]:
+    """Everything that is wrong with a journal's rounds, in order; empty where nothing is.
+
+    Args:
+        checkers: name -> factory; None: all of `CHECKERS`.
+    """
+    watch = _Watch(CHECKERS if checkers is None else checkers)
+    for number, entry in enumerate(rounds):
+        watch.round(number, entry)
+    return watch.violations
+
+
+class _Watch:
+    """The checkers at work, each behind a wall: what one does cannot touch another."""
+
+    def __init__(self, checkers: Mapping[str, Callable[[], Checker]]) -> None:
+        self.violations: list[Violation] = []
+        self._history = History()
+        self._checkers = {name: make() for name, make in checkers.items()}
+        self._at = (0, 0)
+
+    def round(self, number: int, entry: Round) -> None:
+        self._at = (number, entry.now_ms)
+        self._history.begin(entry.now_ms)
+        for message in (*entry.accepted(), *entry.commands):
+            self._show(message)
+            try:
+                self._history.take(message)
+            except Exception as error:
+                # Without a history nobody can say anything of what follows.
+                for name in list(self._checkers):
+                    self._give_up(name, error)
+        self._show(entry)
+
+    def _show(self, seen: Seen) -> None:
+        for name, checker in list(self._checkers.items()):
+            try:
+                for what in checker(self._history, seen):
+                    self.violations.append(Violation(name, *self._at, what))
+            except Exception as error:
+                self._give_up(name, error)
+
+    def _give_up(self, name: str, error: Exception) -> None:
+        del self._checkers[name]
+        what = f"{type(error).__name__}: {error}"
+        self.violations.append(Violation(name, *self._at, what, "unknown"))
+
+
+# --- rules for placing a task ------------------------------------------------------------------
+
+
+class _Placing:
+    """Asks `rule` about every task that is started, given those that were started before it."""
+
+    def __init__(self, rule: Callable[[Needs, Host], Iterable[str]]) -> None:
+        self._rule = rule
+
+    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
+        if not isinstance(seen, m.StartTasks):
+            return
+        needs = history.needs_of_start(seen)
+        # A command starts several: what its first take must be seen by the rule for the next. The
+        # history has not taken it in yet, so book on copies.
+        hosts: dict[int, Host] = {}
+        for task, number in zip(seen.tasks, seen.instances, strict=True):
+            if number not in history.hosts:
+                continue
+            host = hosts.setdefault(number, history.hosts[number].copy())
+            for what in self._rule(needs, host):
+                yield f"task {task} started on instance {number}, which {what}"
+            host.book(needs, 1)
+
+
+def _known_hosts(history: History, seen: Seen) -> Iterator[str]:
+    """Tasks start on registered instances only, and instances are numbered without gaps."""
+    if isinstance(seen, m.StartTasks):
+        for task, number in zip(seen.tasks, seen.instances, strict=True):
+            if number not in history.hosts:
+                yield f"task {task} started on instance {number}, which never registered"
+    elif isinstance(seen, m.InstanceRegistered) and seen.instance > len(history.hosts):
+        yield f"instance {seen.instance} registered, {len(history.hosts)} is the next number"
+
+
+def _devices(history: History, seen: Seen) -> Iterator[str]:
+    """Each task is given different devices, of those that its instance registered.
+
+    How much of a device it takes no message says, so that cannot be checked.
+    """
+    if not isinstance(seen, m.StartTasks) or not seen.devices:
+        return
+    for task, number, given in zip(seen.tasks, seen.instances, seen.devices, strict=True):
+        have = len(history.hosts[number].said.devices) if number in history.hosts else 0
+        if len(set(given)) < len(given) or not all(0 <= device < have for device in given):
+            yield f"task {task} was given devices {given} of the {have} of instance {number}"
+
+
+# --- rules for the lives of tasks --------------------------------------------------------------
+
+
+def _task_numbers(history: History, seen: Seen) -> Iterator[str]:
+    """New tasks are numbered in order and without gaps; one that is known is not new again."""
+    if not isinstance(seen, m.StartTasks | m.TasksProvisioning):
+        return
+    following = len(history.tasks)
+    for task in seen.tasks:
+        if task == following:
+            following += 1
+        elif task > following or task < 0:
+            yield f"task {task} appears, {following} is the next number"
+
+
+# What the life of a task may be when a message names it; None: nobody has heard of it.
+_LIVES: Mapping[type, tuple[Life | None, ...]] = {
+    m.StartTasks: (None, Life.WAITING),
+    m.TasksProvisioning: (None,),
+    m.StopTasks: (Life.PLACED,),
+    m.TasksStopped: (Life.WAITING,),
+    m.TasksChanged: (Life.PLACED, Life.STOPPING, Life.STOPPED),
+}
+
+
+def _lives_go_forward(history: History, seen: Seen) -> Iterator[str]:
+    """Waiting, placed, stopping, stopped: no task goes back, none is started or stopped twice.
+
+    A report may be late, but not of a task that was never started.
+    """
+    if not isinstance(
+        seen, m.StartTasks | m.TasksProvisioning | m.StopTasks | m.TasksStopped | m.TasksChanged
+    ):
+        return
+    # A stop is decided on among the events of its round, maybe before the one that ended the task.
+    ended = history.ended if isinstance(seen, m.StopTasks | m.TasksStopped) else ()
+    for task, times in Counter(seen.tasks).items():
+        facts = history.tasks.get(task)
+        life = facts.life if facts else None
+        if life not in _LIVES[type(seen)] and task not in ended:
+            yield f"{type(seen).__name__} names task {task}: {life.name if life else 'unknown'}"
+        if times > 1 and not isinstance(seen, m.TasksChanged):
+            yield f"{type(seen).__name__} names task {task} {times} times"
+
+
+class _RequestsAnswered:
+    """In every round, what was asked for = started + left waiting + failed, for each request."""
+
+    def __init__(self) -> None:
+        self._asked: Counter[int] = Counter()
+        self._answered: Counter[int] = Counter()
+
+    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
+        if isinstance(seen, m.RunTask):
+            self._asked[seen.request] += max(0, seen.count)
+        elif isinstance(seen, m.StartTask):
+            self._asked[seen.request] += len(seen.instances)
+        elif isinstance(seen, m.StartTasks) and seen.request is not None:
+            # Those that waited were answered when they began to wait.
+            new = sum(task not in history.tasks for task in seen.tasks)
+            self._answered[seen.request] += new
+        elif isinstance(seen, m.TasksProvisioning) and seen.request is not None:
+            self._answered[seen.request] += len(seen.tasks)
+        elif isinstance(seen, m.RunTaskFailed):
+            self._answered[seen.request] += seen.count
+        elif isinstance(seen, Round):
+            for request in self._asked | self._answered:
+                asked, answered = self._asked[request], self._answered[request]
+                if asked != answered:
+                    yield f"request {request} asked for {asked} tasks, {answered} were answered for"
+            self._asked, self._answered = Counter(), Counter()
+
+
+class _ReallyFits:
+    """What runs, and what has not yet been reported stopped, fits on its instance together.
+
+    Not what the scheduler counts, which frees a task when it begins to stop, but what the agents
+    hold: a new task is not RUNNING before those whose room it takes are gone (ecs-semantics 2.4).
+    The agents account for CPU and memory, and for host ports.
+    """
+
+    def __init__(self) -> None:
+        self._on: dict[int, dict[int, Needs]] = {}
+        self._where: dict[int, int] = {}
+        self._grown: set[int] = set()
+
+    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
+        if isinstance(seen, m.InstancesGone):
+            for number in seen.instances:
+                for task in self._on.pop(number, ()):
+                    del self._where[task]
+        elif isinstance(seen, m.TasksChanged) and seen.status is TaskStatus.RUNNING:
+            for task in seen.tasks:
+                facts = history.tasks.get(task)
+                if facts is None or facts.host is None or facts.life is Life.STOPPED:
+                    continue
+                self._where[task] = facts.host
+                self._on.setdefault(facts.host, {})[task] = facts.needs
+                self._grown.add(facts.host)
+        elif isinstance(seen, m.TasksChanged) and seen.status is TaskStatus.STOPPED:
+            for task in seen.tasks:
+                where = self._where.pop(task, None)
+                if where is not None:
+                    del self._on[where][task]
+        elif isinstance(seen, Round):
+            for number in sorted(self._grown & history.hosts.keys()):
+                yield from self._over(number, history.hosts[number])
+            self._grown = set()
+
+    def _over(self, number: int, host: Host) -> Iterator[str]:
+        running = self._on.get(number, {}).values()
+        for name in (CPU, MEMORY):
+            used = sum(dict(needs.amounts).get(name, 0) for needs in running)
+            if used > host.offers(name):
+                yield f"instance {number} really holds {used} {name} of {host.offers(name)}"
+        ports = Counter(port for needs in running for port in needs.ports)
+        for (protocol, port), tasks in ports.items():
+            if tasks > 1:
+                yield f"instance {number} has {tasks} tasks on {protocol} port {port}"
+
+
+# --- rules for what is not placed --------------------------------------------------------------
+
+
+def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
+    """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
+
+    A daemon has one task on an instance at most.
+    """
+    if isinstance(seen, m.StartTasks) and seen.service is not None:
+        service = history.services[seen.service]
+        total = len(service.tasks) + len(seen.tasks)
+        if not service.daemon and total > service.ceiling:
+            yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
+    if not isinstance(seen, Round):
+        return
+    for name, service in history.services.items():
+        if service.daemon:
+            hosts = Counter(history.tasks[task].host for task in service.tasks)
+            crowded = [host for host, count in hosts.items() if count > 1]
+            if crowded:
+                yield f"daemon {name} has several tasks on instances {crowded}"
+        elif service.plain:
+            settled, total, call = *_counts(history, name), service.call
+            want = call.desired_count + call.availability_zone_rebalancing
+            if settled > want:
+                rest = total - settled
+                yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
+
+
+def _counts(history: History, name: str) -> tuple[int, int]:
+    """Tasks of a service that are not on draining instances, and all of them."""
+    tasks = history.services[name].tasks
+    numbers = [history.tasks[task].host for task in tasks]
+    draining = sum(n in history.hosts and history.hosts[n].status == "DRAINING" for n in numbers)
+    return len(tasks) - draining, len(tasks)
+
+
+class _RoomIsUsed:
+    """No task waits, no service is short and no request fails where an instance has room.
+
+    Compares with the room at the end of a round. Requests are dealt with last, so that is the room
+    they met. For the others an instance on which the round's commands stopped a task is left out
+    until the next round: its room may have come too late. On all others room only shrank.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[Needs] = set()
+        self._late: set[int] = set()
+        self._failed: list[Needs] = []
+
+    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
+        if isinstance(seen, m.RunTaskFailed):
+            needs = history.needs_of_request(seen.request)
+            # A StartTask fails for the one instance that it named, whatever room others have.
+            tried_all = seen.instance is None and seen.failure.reason != PROVISIONING_QUOTA
+            if needs is not None and tried_all:
+                self._failed.append(on_provider(needs, seen.capacity_provider))
+        elif isinstance(seen, Round):
+            yield from self._end(history)
+
+    def _end(self, history: History) -> Iterator[str]:
+        for needs in self._failed:
+            yield from _room(needs, "a request failed", history, history.hosts)
+        waiting = {needs: "tasks wait" for needs, count in history.waiting.items() if count > 0}
+        for name, service in history.services.items():
+            if service.daemon or not service.plain or service.call.capacity_provider_strategy:
+                continue  # tasks on a capacity provider wait each for itself
+            settled, total = _counts(history, name)
+            if settled < service.call.desired_count and total < service.ceiling:
+                waiting[service.needs] = f"service {name} is short"
+        # Where an instance had no room for it at the end of the last round, only a change helps.
+        changed = (history.freed | self._late) - history.stopped_on
+        everywhere = set(history.hosts) - history.stopped_on
+        for needs, what in waiting.items():
+            look = changed if needs in self._open else everywhere
+            yield from _room(needs, what, history, look)
+        self._open, self._late, self._failed = set(waiting), history.stopped_on, []
+
+
+def _room(needs: Needs, what: str, history: History, look: Iterable[int]) -> Iterator[str]:
+    for constraint in needs.constraints:
+        # A rule that another task's start can fulfil: room may come as well as go.
+        if constraint.type == "memberOf" and parse_query(constraint.expression or "").volatile:
+            return
+    for number in sorted(look):
+        if fits(needs, history.hosts[number]):
+            yield f"{what} ({needs.group}), and instance {number} has room"
+            return
+
+
+CHECKERS: Mapping[str, Callable[[], Checker]] = {
+    "registered hosts": lambda: _known_hosts,
+    "eligible hosts": lambda: _Placing(barred),
+    "resources": lambda: _Placing(short),
+    "host ports": lambda: _Placing(clashing),
+    "constraints": lambda: _Placing(unmet),
+    "devices": lambda: _devices,
+    "really fits": _ReallyFits,
+    "task numbers": lambda: _task_numbers,
+    "task lives": lambda: _lives_go_forward,
+    "requests": _RequestsAnswered,
+    "service counts": lambda: _services_keep_their_count,
+    "healthy floor": lambda: keep_the_healthy_floor,
+    "room": _RoomIsUsed,
+    "money adds up": lambda: money_adds_up,
+    "capacity metric": lambda: the_metric_is_true,
+    "managed scaling": lambda: scaling_follows_the_metric,
+    "termination protection": lambda: protected_instances_stay,
+}

@@ -1,0 +1,385 @@
+"""What a journal says happened, in plain dicts: the book that the checkers keep for themselves.
+
+Written from ecs-semantics 2.3, 2.4 and 3.3, and without a line of Cluster, Engine or Scheduler, so
+that either is evidence for the other. It takes in whatever the journal holds; to say what is wrong
+with that is for `placement.audit.checkers`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from msgspec.structs import replace as replace_struct
+
+from stowplan.placement import messages as m
+from stowplan.placement.audit.history_groups import Groups
+from stowplan.placement.model import (
+    PORTS,
+    RESERVED_PORTS_MAX,
+    PlacementConstraint,
+    TaskDefinition,
+    TaskStatus,
+)
+from stowplan.placement.taskdef.parse import (
+    TaskOverride,
+    host_ports,
+    parse_task_definition,
+    task_resources,
+)
+
+Port = tuple[str, int]
+
+
+class Life(Enum):
+    """How far a task has come; it holds its resources only while PLACED."""
+
+    WAITING = 0
+    PLACED = 1
+    STOPPING = 2
+    STOPPED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a task asks of an instance; tasks with equal needs are interchangeable."""
+
+    amounts: tuple[tuple[str, int], ...]
+    group: str
+    ports: frozenset[Port] = frozenset()
+    attributes: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    constraints: tuple[PlacementConstraint, ...] = ()
+    capacity_provider: str | None = None
+
+
+@dataclass(slots=True)
+class Host:
+    """An instance: what it registered, and what the tasks that are PLACED on it hold."""
+
+    said: m.InstanceRegistered
+    at_ms: int
+    status: str = "ACTIVE"
+    connected: bool = True
+    used: Counter[str] = field(default_factory=Counter)
+    ports: Counter[Port] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
+    member_of: dict[str, bool] = field(default_factory=dict)
+
+    def offers(self, name: str) -> int:
+        """How much of a resource there is in all."""
+        if name != PORTS or PORTS in self.said.resources:
+            return self.said.resources.get(name, 0)
+        return RESERVED_PORTS_MAX - len(self.said.reserved_tcp) - len(self.said.reserved_udp)
+
+    def taken_ports(self) -> set[Port]:
+        """Host ports in use or reserved."""
+        reserved = {("tcp", port) for port in self.said.reserved_tcp}
+        reserved |= {("udp", port) for port in self.said.reserved_udp}
+        return reserved | {port for port, tasks in self.ports.items() if tasks}
+
+    def book(self, needs: Needs, sign: int) -> None:
+        """One task takes (1) or gives back (-1) what it needs."""
+        for name, amount in needs.amounts:
+            self.used[name] += sign * amount
+        for port in needs.ports:
+            self.ports[port] += sign
+        self.groups[needs.group] += sign
+
+    def copy(self) -> Host:
+        """The same, to book on without a trace."""
+        return replace(
+            self, used=self.used.copy(), ports=self.ports.copy(), groups=self.groups.copy()
+        )
+
+
+@dataclass(slots=True)
+class TaskFacts:
+    """A task: what it asks for, whose it is, where it was put.
+
+    `checked`: it has a health check, whose last verdict is `healthy`; None: there was none yet.
+    """
+
+    needs: Needs
+    life: Life
+    service: str | None = None
+    host: int | None = None
+    deployment: str | None = None
+    checked: bool = False
+    ran_ms: int | None = None
+    healthy: bool | None = None
+
+
+@dataclass(slots=True)
+class ServiceFacts:
+    """A service: its configuration, what a new task asks for, and which of its tasks are PLACED.
+
+    `plain` while it has seen one deployment only, and no task that failed to start.
+    """
+
+    call: m.CreateService
+    needs: Needs
+    plain: bool = True
+    tasks: dict[int, None] = field(default_factory=dict)
+
+    @property
+    def daemon(self) -> bool:
+        """One task on each instance."""
+        return self.call.scheduling_strategy == "DAEMON"
+
+    @property
+    def ceiling(self) -> int:
+        """Tasks that there may be when another one starts (ecs-semantics 5.3)."""
+        return self.call.desired_count * self.call.maximum_percent // 100
+
+
+class History:
+    """Everything up to some message of a journal; `take` moves on by one."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.hosts: dict[int, Host] = {}
+        self.tasks: dict[int, TaskFacts] = {}
+        self.services: dict[str, ServiceFacts] = {}
+        self.waiting: Counter[Needs] = Counter()
+        self.groups = Groups()
+        self._default: m.CapacityProviderStrategy = ()
+        # Of this round: hosts that may have room that they had not, by event or by command.
+        self.freed: set[int] = set()
+        self.stopped_on: set[int] = set()
+        # Of this round: tasks that were PLACED until an event said that they had stopped.
+        self.ended: set[int] = set()
+        self._on: dict[int, dict[int, None]] = {}
+        self._families: dict[str, list[TaskDefinition]] = {}
+        self._requests: dict[tuple[int, str], Needs] = {}
+        self._latest: dict[int, Needs] = {}
+
+    def begin(self, now_ms: int) -> None:
+        """A new round."""
+        self.now_ms, self.freed, self.stopped_on, self.ended = now_ms, set(), set(), set()
+
+    def take(self, message: m.Event | m.Command) -> None:
+        """Take one message in."""
+        handler = _HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, message)
+        self.groups.take(message, self.now_ms)
+
+    def needs_of_request(self, request: int) -> Needs | None:
+        """What the tasks of a request ask for; None where nobody made that request."""
+        return self._latest.get(request)
+
+    def needs_of_start(self, command: m.StartTasks) -> Needs:
+        """What the tasks that a command starts ask for, by the call that asked for them."""
+        if command.service is not None:
+            call = self.services[command.service].call
+            needs = self._service_needs(call, command.task_definition)
+        else:
+            assert command.request is not None, "a StartTasks for nobody"
+            needs = self._requests[command.request, command.task_definition]
+        return on_provider(needs, command.capacity_provider)
+
+    # --- what was asked for ---------------------------------------------------------------------
+
+    def _register(self, call: m.RegisterTaskDefinition) -> None:
+        definition = parse_task_definition(call.document)
+        revisions = self._families.setdefault(definition.family, [])
+        revisions.append(parse_task_definition(call.document, revision=len(revisions) + 1))
+
+    def _definition(self, name: str) -> TaskDefinition:
+        family, _, revision = name.partition(":")
+        return self._families[family][int(revision or 0) - 1]
+
+    def _run_task(self, call: m.RunTask | m.StartTask) -> None:
+        definition = self._definition(call.task_definition)
+        group = call.group or f"family:{definition.family}"
+        provider = call.capacity_provider if isinstance(call, m.RunTask) else None
+        needs = _needs(definition, call, group, provider)
+        self._requests[call.request, definition.name] = self._latest[call.request] = needs
+
+    def _put_default(self, call: m.PutClusterCapacityProviders) -> None:
+        self._default = call.default_capacity_provider_strategy
+
+    def _create_service(self, call: m.CreateService) -> None:
+        if call.capacity_provider_strategy is None and self._default:
+            call = replace_struct(call, capacity_provider_strategy=self._default)
+        self.services[call.service] = ServiceFacts(call, self._service_needs(call))
+
+    def _update_service(self, call: m.UpdateService) -> None:
+        facts = self.services[call.service]
+        facts.call = call.applied_to(facts.call)
+        facts.needs = self._service_needs(facts.call)
+        facts.plain &= call.task_definition is None and not call.force_new_deployment
+
+    def _service_needs(self, call: m.CreateService, task_definition: str | None = None) -> Needs:
+        definition = self._definition(task_definition or call.task_definition)
+        return _needs(definition, call, f"service:{call.service}", None)
+
+    # --- instances ------------------------------------------------------------------------------
+
+    def _registered(self, event: m.InstanceRegistered) -> None:
+        known = self.hosts.get(event.instance)
+        host = Host(event, self.now_ms)
+        if known is not None:
+            host.used, host.ports, host.groups = known.used, known.ports, known.groups
+        if self.groups.is_terminating(event.ec2_instance_id):
+            host.status = "DRAINING"
+        self.hosts[event.instance] = host
+        self.freed.add(event.instance)
+
+    def _set_status(self, call: m.UpdateContainerInstancesState) -> None:
+        for number in call.instances:
+            self.hosts[number].status = call.status
+            self.freed.add(number)
+
+    def _terminating(self, event: m.InstancesTerminating) -> None:
+        for name in event.ec2_instance_ids:
+            number = self.groups.numbers.get(name)
+            if number is not None and self.hosts[number].status == "ACTIVE":
+                self.hosts[number].status = "DRAINING"
+                self.freed.add(number)
+
+    def _connection(self, event: m.AgentConnectionChanged) -> None:
+        for number in event.instances:
+            self.hosts[number].connected = event.connected
+            self.freed.add(number)
+
+    def _gone(self, event: m.InstancesGone) -> None:
+        for number in event.instances:
+            self.hosts[number].status = "INACTIVE"
+            for task in list(self._on.get(number, ())):
+                self._reported_stopped(task)
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    def _start(self, command: m.StartTasks) -> None:
+        needs = self.needs_of_start(command)
+        containers = self._definition(command.task_definition).containers
+        checked = any(c.essential and c.health_check for c in containers)
+        for task, number in zip(command.tasks, command.instances, strict=True):
+            known = self.tasks.get(task)
+            if known is not None and known.life is Life.WAITING:
+                self.waiting[known.needs] -= 1
+            self.tasks[task] = TaskFacts(
+                needs, Life.PLACED, command.service, number, command.deployment, checked
+            )
+            self._on.setdefault(number, {})[task] = None
+            if command.service is not None:
+                self.services[command.service].tasks[task] = None
+            if number in self.hosts:
+                self.hosts[number].book(needs, 1)
+
+    def _provision(self, notice: m.TasksProvisioning) -> None:
+        if notice.service is not None:
+            needs = self.services[notice.service].needs
+        else:
+            assert notice.request is not None, "a TasksProvisioning for nobody"
+            needs = self._latest[notice.request]
+        needs = on_provider(needs, notice.capacity_provider)
+        for task in notice.tasks:
+            self.tasks[task] = TaskFacts(needs, Life.WAITING, notice.service)
+        self.waiting[needs] += len(notice.tasks)
+
+    def _stop(self, command: m.StopTasks) -> None:
+        for task in command.tasks:
+            self._end(task, Life.STOPPING)
+            host = self.tasks[task].host if task in self.tasks else None
+            if host is not None:
+                self.stopped_on.add(host)
+
+    def _stopped(self, notice: m.TasksStopped) -> None:
+        for task in notice.tasks:
+            self._end(task, Life.STOPPED)
+
+    def _changed(self, event: m.TasksChanged) -> None:
+        for task in event.tasks:
+            if task not in self.tasks:
+                continue
+            facts = self.tasks[task]
+            if event.status is TaskStatus.RUNNING:
+                facts.ran_ms = self.now_ms if facts.ran_ms is None else facts.ran_ms
+            elif event.status is TaskStatus.STOPPED:
+                if facts.service is not None and facts.ran_ms is None and facts.life is Life.PLACED:
+                    self.services[facts.service].plain = False
+                self._reported_stopped(task)
+
+    def _judged(self, event: m.TasksHealthChanged) -> None:
+        for task in event.tasks:
+            if task in self.tasks and self.tasks[task].ran_ms is not None:
+                self.tasks[task].healthy = event.healthy
+
+    def _reported_stopped(self, task: int) -> None:
+        facts = self.tasks[task]
+        if facts.life is Life.PLACED:
+            self.ended.add(task)
+        if facts.host is not None:
+            self.freed.add(facts.host)
+        self._end(task, Life.STOPPED)
+
+    def _end(self, task: int, life: Life) -> None:
+        """The task goes on to `life`; what it held is free at once (ecs-semantics 2.4)."""
+        facts = self.tasks.get(task)
+        if facts is None or facts.life.value >= life.value:
+            return
+        if facts.life is Life.WAITING:
+            self.waiting[facts.needs] -= 1
+        if facts.life is Life.PLACED:
+            if facts.host in self.hosts:
+                self.hosts[facts.host].book(facts.needs, -1)
+            if facts.service is not None:
+                self.services[facts.service].tasks.pop(task, None)
+        if life is Life.STOPPED and facts.host is not None:
+            self._on[facts.host].pop(task, None)
+        facts.life = life
+
+
+_HANDLERS: dict[type, Any] = {
+    m.RegisterTaskDefinition: History._register,
+    m.RunTask: History._run_task,
+    m.StartTask: History._run_task,
+    m.PutClusterCapacityProviders: History._put_default,
+    m.CreateService: History._create_service,
+    m.UpdateService: History._update_service,
+    m.InstanceRegistered: History._registered,
+    m.UpdateContainerInstancesState: History._set_status,
+    m.AgentConnectionChanged: History._connection,
+    m.InstancesGone: History._gone,
+    m.InstancesTerminating: History._terminating,
+    m.TasksChanged: History._changed,
+    m.TasksHealthChanged: History._judged,
+    m.StartTasks: History._start,
+    m.StopTasks: History._stop,
+    m.TasksProvisioning: History._provision,
+    m.TasksStopped: History._stopped,
+}
+
+
+def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
+    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
+    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs
+
+
+def _needs(
+    definition: TaskDefinition,
+    call: m.RunTask | m.StartTask | m.CreateService,
+    group: str,
+    capacity_provider: str | None,
+) -> Needs:
+    override = TaskOverride()
+    if isinstance(call, m.RunTask):
+        override = TaskOverride(call.cpu, call.memory, call.resources)
+    elif isinstance(call, m.StartTask):
+        override = TaskOverride(call.cpu, call.memory)
+    constraints = () if isinstance(call, m.StartTask) else call.placement_constraints
+    tcp, udp = host_ports(definition)
+    return Needs(
+        tuple(task_resources(definition, override).items()),
+        group,
+        frozenset([("tcp", port) for port in tcp] + [("udp", port) for port in udp]),
+        definition.requires_attributes,
+        call.zones if definition.network_mode == "awsvpc" else (),
+        definition.placement_constraints + constraints,
+        capacity_provider,
+    )

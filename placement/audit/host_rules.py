@@ -1,0 +1,112 @@
+"""May a task be put on a host? Each rule says what is in the way, or nothing.
+
+Rules of ecs-semantics 2.3, 3.1 and 3.3, one instance at a time, for `placement.audit.checkers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from stowplan.placement.audit.history import Host, Needs
+from stowplan.placement.model import AVAILABILITY_ZONE
+from stowplan.placement.query import Column, parse_query
+
+
+def barred(needs: Needs, host: Host) -> Iterator[str]:
+    """Status, agent, attributes, zone and capacity provider of a host that is no place for it."""
+    if host.status != "ACTIVE":
+        yield f"is {host.status}"
+    if not host.connected:
+        yield "has no agent connected"
+    # Required as NAME or as NAME=VALUE.
+    has = host.said.attributes.items() | {(name, "") for name in host.said.attributes}
+    wanted = [required.partition("=") for required in needs.attributes]
+    missing = [name + sep + value for name, sep, value in wanted if (name, value) not in has]
+    if missing:
+        yield f"lacks attributes {missing}"
+    if needs.zones and host.said.attributes.get(AVAILABILITY_ZONE) not in needs.zones:
+        yield f"is not in zones {needs.zones}"
+    if needs.capacity_provider not in (None, host.said.capacity_provider):
+        yield f"is not of capacity provider {needs.capacity_provider}"
+
+
+def short(needs: Needs, host: Host) -> Iterator[str]:
+    """Resources of which the host has not enough left for one more.
+
+    One that is over-committed (it registered again with less) has not even enough for nothing.
+    """
+    wanted = dict(needs.amounts)
+    for name in dict.fromkeys([*wanted, *host.used]):
+        left, amount = host.offers(name) - host.used[name], wanted.get(name, 0)
+        if left < amount:
+            yield f"has {left} {name} left of {host.offers(name)}, the task takes {amount}"
+
+
+def clashing(needs: Needs, host: Host) -> Iterator[str]:
+    """Host ports that somebody has."""
+    if needs.ports:
+        for protocol, port in sorted(needs.ports & host.taken_ports()):
+            yield f"has {protocol} port {port} taken"
+
+
+def unmet(needs: Needs, host: Host) -> Iterator[str]:
+    """Placement constraints that one more task of these needs would break."""
+    for constraint in needs.constraints:
+        kind, expression = constraint.type, constraint.expression or ""
+        if kind == "distinctInstance" or kind == "maxPerInstance":
+            most = 1 if kind == "distinctInstance" else int(expression)
+            if host.groups[needs.group] >= most:
+                yield f"has {host.groups[needs.group]} tasks of {needs.group}, {kind} allows {most}"
+        elif kind == "memberOf":
+            if not _is_member(expression, host):
+                yield f"does not satisfy {expression!r}"
+        else:
+            raise NotImplementedError(f"no rule to check constraint {kind!r} by")
+
+
+def fits(needs: Needs, host: Host) -> bool:
+    """Nothing is in the way of one more task."""
+    rules = (short, barred, clashing, unmet)
+    return not any(True for rule in rules for _ in rule(needs, host))
+
+
+def _is_member(expression: str, host: Host) -> bool:
+    query = parse_query(expression)
+    if query.volatile:
+        return bool(query.mask(_OneHost(host))[0])
+    if expression not in host.member_of:
+        host.member_of[expression] = bool(query.mask(_OneHost(host))[0])
+    return host.member_of[expression]
+
+
+class _OneHost:
+    """A host as the cluster query language reads it: columns with one row."""
+
+    size = 1
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def column(self, subject: str) -> Column:
+        name = subject.removeprefix("attribute:")
+        said = self._host.said
+        value = said.ec2_instance_id if subject == "ec2InstanceId" else said.attributes.get(name)
+        return Column(np.array([-1 if value is None else 0], np.int32), [value or ""])
+
+    def group_count(self, group: str) -> np.ndarray[Any, np.dtype[np.int32]]:
+        return np.array([self._host.groups[group]], np.int32)
+
+    @property
+    def running_tasks_count(self) -> np.ndarray[Any, np.dtype[np.int32]]:
+        return np.array([self._host.groups.total()], np.int32)
+
+    @property
+    def agent_connected(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.array([self._host.connected], np.bool_)
+
+    @property
+    def registered_at_ms(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.array([self._host.at_ms], np.int64)

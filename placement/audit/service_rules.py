@@ -1,0 +1,65 @@
+"""What a service's deployments owe its callers, for `placement.audit.checkers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from stowplan.placement import messages as m
+from stowplan.placement.audit.history import History, TaskFacts
+from stowplan.placement.model import StopCode
+
+# RUNNING for so long counts as healthy where there is no health check (ecs-semantics 5.3).
+HEALTHY_AFTER_MS = 40_000
+
+
+def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
+    """Replacing tasks leaves minimumHealthyPercent of the desired count healthy (ecs 4.6, 5.3).
+
+    Asked of what the service scheduler stops because another deployment replaces it or its instance
+    drains; what a user or a fault took is not its choice, nor is a lower count a replacement. The
+    tasks that a deployment leaves must be healthy, those that a drain leaves RUNNING.
+    """
+    if not isinstance(seen, m.StopTasks):
+        return
+    if seen.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED:
+        return
+    stopped: dict[str, list[int]] = {}
+    for task in seen.tasks:
+        facts = history.tasks.get(task)
+        if facts is not None and facts.service in history.services:
+            stopped.setdefault(facts.service, []).append(task)
+    for name, tasks in stopped.items():
+        service = history.services[name]
+        call = service.call
+        floor = -(-call.desired_count * call.minimum_healthy_percent // 100)
+        left = [history.tasks[task] for task in service.tasks if task not in tasks]
+        up = [each for each in left if _is_up(each)]
+        going = [history.tasks[task] for task in tasks if _is_up(history.tasks[task])]
+        drained = [each for each in going if _drains(history, each)]
+        # The reason names the deployment on whose behalf tasks stop; its own stop by scale-in.
+        replaced = [each for each in going if f"{each.deployment})" not in seen.reason]
+        if _any_but(replaced, drained):
+            healthy = sum(_is_proven(each, history.now_ms) for each in up)
+            if healthy < floor:
+                yield f"a deployment leaves service {name} {healthy} healthy tasks of {floor}"
+        elif drained and len(up) < floor:
+            yield f"a drain leaves service {name} {len(up)} running tasks of {floor}"
+
+
+def _any_but(tasks: Iterable[TaskFacts], others: list[TaskFacts]) -> bool:
+    return any(all(task is not other for other in others) for task in tasks)
+
+
+def _is_up(task: TaskFacts) -> bool:
+    return task.ran_ms is not None and task.healthy is not False
+
+
+def _is_proven(task: TaskFacts, now_ms: int) -> bool:
+    if task.checked:
+        return task.healthy is True
+    return task.ran_ms is not None and now_ms - task.ran_ms >= HEALTHY_AFTER_MS
+
+
+def _drains(history: History, task: TaskFacts) -> bool:
+    host = None if task.host is None else history.hosts.get(task.host)
+    return host is not None and host.status == "DRAINING"

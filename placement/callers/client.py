@@ -1,0 +1,160 @@
+"""The client of a cluster: makes calls when they are due, retries as its policy says. Sans-IO.
+
+ECS itself neither queues a task that finds no room nor replaces a standalone one that was lost
+(ecs-semantics 3.1, 4.2): whoever called RunTask does. Every driver speaks for one Client.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+from numpy.random import Generator
+
+from stowplan.placement.messages import (
+    CallThrottled,
+    CreateService,
+    Event,
+    RunTask,
+    StartTask,
+    UpdateService,
+)
+
+# Added to `started_by` of a call that asks again, so that a journal tells it from the first.
+RETRY, RESUBMIT = "/retry", "/resubmit"
+THROTTLED_MOST_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a job's missing tasks are asked for again.
+
+    `first_ms` after a first failure, doubled each time up to `most_ms`, times a jitter of 0.5 to 1.
+    `resubmit_ms` after tasks were lost with their instance; None: they stay lost.
+    """
+
+    first_ms: int = 5_000
+    most_ms: int = 60_000
+    resubmit_ms: int | None = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A call that the client makes at `at_ms`.
+
+    `run_ms` is how long each task of a RunTask will run, which the world knows and the scheduler
+    never does; None: until it is stopped.
+    """
+
+    at_ms: int
+    call: Event
+    run_ms: int | None = None
+    retry: RetryPolicy = RetryPolicy()
+
+
+@dataclass(slots=True)
+class _Job:
+    call: RunTask | StartTask
+    arrival: Arrival
+    attempts: int = 0
+
+
+class Client:
+    """Makes the calls of `arrivals` (ordered by time, each request number once) and its retries."""
+
+    def __init__(self, arrivals: Iterable[Arrival], rng: Generator) -> None:
+        self._arrivals: Iterator[Arrival] = iter(arrivals)
+        self._head = next(self._arrivals, None)
+        self._rng = rng
+        self._jobs: dict[int, _Job] = {}
+        self._retries: list[tuple[int, int, Event]] = []
+        self._retry_count = 0
+        self._throttled: Counter[str] = Counter()
+        self._behind: dict[str, list[Event]] = {}  # calls about a service of which one waits
+
+    @property
+    def next_ms(self) -> int | None:
+        """When the next call is due; None: never, unless a task fails or is lost."""
+        times = [self._head.at_ms] if self._head else []
+        if self._retries:
+            times.append(self._retries[0][0])
+        return min(times, default=None)
+
+    def due(self, now_ms: int) -> list[Event]:
+        """The calls to make by `now_ms`: retries first, then new ones, each in order of time."""
+        calls: list[Event] = []
+        while self._retries and self._retries[0][0] <= now_ms:
+            calls.append(heapq.heappop(self._retries)[2])
+            calls += self._behind.pop(getattr(calls[-1], "service", None) or "", ())
+        while self._head and self._head.at_ms <= now_ms:
+            calls.append(self._head.call)
+            if isinstance(self._head.call, RunTask | StartTask):
+                self._jobs[self._head.call.request] = _Job(self._head.call, self._head)
+            following = next(self._arrivals, None)
+            assert following is None or following.at_ms >= self._head.at_ms, "arrivals unordered"
+            self._head = following
+        return calls
+
+    def run_ms(self, request: int) -> int | None:
+        """How long a task of this request runs; None: until it is stopped."""
+        return self._jobs[request].arrival.run_ms
+
+    def failed(self, request: int, count: int, now_ms: int) -> None:
+        """`count` tasks of the request found no room: ask again later."""
+        job = self._jobs[request]
+        policy = job.arrival.retry
+        wait = min(policy.first_ms << min(job.attempts, 30), policy.most_ms)
+        job.attempts += 1
+        self._again(job, count, now_ms + max(1, round(wait * self._rng.uniform(0.5, 1))), RETRY)
+
+    def lost(self, request: int, count: int, now_ms: int) -> None:
+        """`count` tasks of the request died with their instance: submit them anew, if at all."""
+        job = self._jobs[request]
+        wait = job.arrival.retry.resubmit_ms
+        if wait is not None:
+            self._again(job, count, now_ms + wait, RESUBMIT)
+
+    def is_held(self, call: Event) -> bool:
+        """Whether an earlier call about the same service was throttled and is still to come.
+
+        Then the call waits behind it, and is due together with it.
+        """
+        behind = self._behind.get(getattr(call, "service", None) or "")
+        if behind is None:
+            return False
+        behind.append(call)
+        return True
+
+    def throttled(self, call: Event, now_ms: int) -> CallThrottled:
+        """A call was throttled: make it again later; returns what to tell of it.
+
+        As AWS's SDKs do: up to 1, 2, 4 ... 20 s later, at random.
+        """
+        service = call.service if isinstance(call, CreateService | UpdateService) else None
+        request = call.request if isinstance(call, RunTask | StartTask) else None
+        key = f"{type(call).__name__} {service if request is None else request}"
+        most_ms = min(1_000 << min(self._throttled[key], 30), THROTTLED_MOST_MS)
+        self._throttled[key] += 1
+        count = call.count if isinstance(call, RunTask) else 0
+        started_by = getattr(call, "started_by", "")
+        if service is not None:
+            self._behind[service] = []
+        if isinstance(call, RunTask) and not started_by.endswith((RETRY, RESUBMIT)):
+            call = msgspec.structs.replace(call, started_by=started_by + RETRY)
+        self._push(now_ms + max(1, round(most_ms * self._rng.uniform(0, 1))), call)
+        return CallThrottled(type(call).__name__, request, count, started_by)
+
+    def _push(self, at_ms: int, call: Event) -> None:
+        self._retry_count += 1
+        heapq.heappush(self._retries, (at_ms, self._retry_count, call))
+
+    def _again(self, job: _Job, count: int, at_ms: int, suffix: str) -> None:
+        if isinstance(job.call, StartTask):
+            # Whoever names the instances must name others; to ask for the same again is no help.
+            return
+        started_by = job.call.started_by + suffix
+        call = msgspec.structs.replace(job.call, count=count, started_by=started_by)
+        self._push(at_ms, call)

@@ -1,0 +1,374 @@
+"""ECS's pipeline: resources -> constraints -> strategies -> select. One task or a batch of them.
+
+`Engine.place` books what it decides; try things out on a copy of the cluster. The answer for a
+batch is the answer for its tasks one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.cluster import BoolArray, Cluster, IntArray
+from stowplan.placement.constraints import (
+    CONSTRAINTS,
+    Constraint,
+    ConstraintFactory,
+    attribute_steps,
+    devices_free,
+    state_steps,
+)
+from stowplan.placement.engine.batch import UNPLACED, Decision, Filled, TaskBatch, joined
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import PlacementStrategy, TaskKind
+from stowplan.placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
+from stowplan.placement.strategies import (
+    STRATEGIES,
+    DeviceChooser,
+    Planner,
+    Strategy,
+    StrategyFactory,
+)
+from stowplan.placement.strategies.devices import fullest_devices
+
+if TYPE_CHECKING:
+    from stowplan.placement.engine.kernels.runner import Runner
+    from stowplan.placement.scheduler.outlook import Outlook
+
+__all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
+_Made = TypeVar("_Made")
+KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
+
+
+class Engine:
+    """Places tasks on a cluster by their own constraints and strategy chains.
+
+    Args:
+        cluster: the state to read and book on.
+        rng: the only source of chance.
+        strategies, constraints: factories by the type that a task names.
+        kernels: whether compiled kernels decide where they can. Their choices are those of the
+            numpy code in this module, which is the reference; only the time it takes differs.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        rng: Generator,
+        strategies: Mapping[str, StrategyFactory] = STRATEGIES,
+        constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
+        *,
+        kernels: bool = True,
+    ) -> None:
+        self.cluster, self.rng = cluster, rng
+        self._strategies, self._constraints = strategies, constraints
+        self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
+        self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
+        self._checks: Kept[TaskKind, tuple[Constraint, ...]] = Kept()
+        self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
+        # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
+        self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
+        self._kernels = kernels
+        self._made_runner: Runner | None = None
+
+    def on(self, cluster: Cluster) -> Engine:
+        """An engine with the same strategies and constraints for another cluster, to try out on.
+
+        It decides by the reference, which costs no time to set up, and draws nothing.
+        """
+        rng = np.random.default_rng(0)
+        return Engine(cluster, rng, self._strategies, self._constraints, kernels=False)
+
+    def place(self, tasks: Sequence[TaskKind] | TaskBatch) -> Decision:
+        """Choose an instance for each task in turn and book it there.
+
+        Returns:
+            a row for every task, or -1 and a Failure; never both, never neither.
+        Raises:
+            PlacementError: a task names a strategy or constraint that is not known or makes no
+                sense; nothing has been booked then.
+        """
+        if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
+            return self._place_single(tasks[0])
+        for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
+            self.check(kind)
+        if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
+            return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
+        rows = np.full(len(tasks), UNPLACED, np.int64)
+        decision = Decision(rows, {}, {})
+        for position, kind in enumerate(tasks):
+            self._place_at(decision, position, kind)
+        return decision
+
+    def fill(self, kind: TaskKind, count: int) -> Filled:
+        """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
+        if count >= KERNEL_TASKS_MIN and self._compiled(kind):
+            rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
+            placed_rows = rows[: min(failed, default=count)].tolist()
+            return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))
+        filled = Filled([], [], None)
+        for _ in range(count):
+            placed = self._place_one(kind)
+            if isinstance(placed, Failure):
+                return filled._replace(failure=placed)
+            filled.rows.append(placed[0])
+            filled.devices.append(placed[1])
+        return filled
+
+    def place_on(self, kind: TaskKind, row: int) -> Filled:
+        """Place one task of `kind` on the instance that the caller chose, if it may run there.
+
+        The chain of `kind` has no say, but for the choice of devices. The Failure is about this
+        instance alone: MISSING where there is none of that number, INACTIVE where it is gone.
+        """
+        failure = self._refusal(kind, row)
+        if failure is not None:
+            return Filled([], [], failure)
+        devices = self._choose_devices(kind, row) if kind.devices else ()
+        self.cluster.reserve(kind, row, devices)
+        return Filled([row], [devices], None)
+
+    def place_within(self, kind: TaskKind, mask: BoolArray) -> Filled:
+        """Place one task of `kind` by its chain on one of the rows of `mask` (size,)."""
+        candidates = np.flatnonzero(self.allowed(kind) & mask)
+        if not len(candidates):
+            return Filled([], [], Failure(NO_ACTIVE_INSTANCES))
+        return self.place_on(kind, self._select(kind, candidates))
+
+    def release(
+        self, kind: TaskKind, rows: Sequence[int], devices: Sequence[Sequence[int]] = ()
+    ) -> None:
+        """Undo a booking of `kind` on each of `rows`, and of its `devices` where it has any."""
+        if self._made_runner is not None and not kind.devices:
+            self._made_runner.release(kind, rows)
+            return
+        for row, there in zip(rows, devices or [()] * len(rows), strict=True):
+            self.cluster.release(kind, row, there)
+
+    def check(self, kind: TaskKind) -> None:
+        """Raises PlacementError where `kind` names an unknown strategy or constraint."""
+        self.chain(kind)
+        self.checks(kind)
+
+    def allowed(self, kind: TaskKind) -> BoolArray:
+        """(size,) rows on which one more task of `kind` fits and may run."""
+        cluster = self.cluster
+        demand = cluster.demand(kind)  # first: a name that is new to the cluster adds a column
+        mask: BoolArray = cluster.active & cluster.agent_connected & self.fixed_mask(kind)
+        mask &= (cluster.remaining >= demand).all(axis=1)
+        if kind.tcp_ports or kind.udp_ports:
+            mask &= cluster.ports_free(kind)
+        if kind.devices:
+            mask &= devices_free(kind, cluster)
+        for check in self.checks(kind):
+            if check.volatile:
+                mask &= check.allows(kind, cluster)
+        return mask
+
+    def explain(self, kind: TaskKind) -> Failure:
+        """Why `kind` fits nowhere: the step that left no candidate, and what each step removed."""
+        left = self.cluster.present
+        reason, rejected = NO_ACTIVE_INSTANCES, []
+        for step, allows in self._steps(kind):
+            removed = int((left & ~allows).sum())
+            if removed:
+                left = left & allows
+                rejected.append((step, removed))
+                reason = step
+        assert not left.any(), f"explain was asked about a task that fits\n{self.cluster.dump()}"
+        return Failure(reason, tuple(rejected))
+
+    def scale_in(self, kind: TaskKind, rows: Sequence[int]) -> int:
+        """Which of the tasks on `rows` to stop first: the chain of `kind` in reverse.
+
+        Args:
+            rows: (m,) the instance of each task that may be stopped, oldest task first; m >= 1.
+        Returns:
+            index into `rows`; among tasks that tie, the newest.
+        """
+        candidates = np.unique(np.asarray(rows, np.int64))
+        for link in range(len(self.chain(kind))):
+            keys = self._keys(kind, link, candidates)
+            candidates = candidates[keys == keys.max()]
+        hosts = set(candidates.tolist())
+        return max(index for index, row in enumerate(rows) if row in hosts)
+
+    def chain(self, kind: TaskKind) -> tuple[Strategy, ...]:
+        """The strategies of `kind`, made once."""
+        if kind not in self._chains:
+            self._chains[kind] = tuple(map(self._strategy, kind.strategies))
+        return self._chains[kind]
+
+    def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
+        """Tell the strategies that plan of a new round; see `strategies.Planner`."""
+        for planner in self._planners.values():
+            planner.look_ahead(now_ms, outlook(), self)
+
+    def _strategy(self, link: PlacementStrategy) -> Strategy:
+        made: Strategy | None = self._planners.get(link)
+        if made is not None:
+            return made
+        made = _make(self._strategies, "strategy", link.type, link.field)
+        if isinstance(made, Planner):
+            self._planners[link] = made
+        return made
+
+    def checks(self, kind: TaskKind) -> tuple[Constraint, ...]:
+        """The placement constraints of `kind`, made once, in the registry's order."""
+        if kind not in self._checks:
+            order = list(self._constraints)
+            made = [
+                (c.type, _make(self._constraints, "constraint", c.type, c.expression))
+                for c in kind.constraints
+            ]
+            made.sort(key=lambda pair: order.index(pair[0]))
+            self._checks[kind] = tuple(check for _, check in made)
+        return self._checks[kind]
+
+    def failure(self, kind: TaskKind, version: int) -> Failure:
+        """Why `kind` fits nowhere at this `version` of the cluster; looked into once."""
+        failed = self._failed.get(kind)
+        if failed is None or failed[0] != version:
+            failed = self._failed[kind] = version, self.explain(kind)
+        return failed[1]
+
+    @property
+    def _runner(self) -> Runner:
+        if self._made_runner is None:
+            # Imported here: numba takes its time, and who only describes a cluster needs none.
+            from stowplan.placement.engine.kernels.runner import Runner
+
+            self._made_runner = Runner(self)
+        return self._made_runner
+
+    def _compiled(self, kind: TaskKind) -> bool:
+        return self._kernels and self._runner.takes(kind)
+
+    def _place_batch(self, batch: TaskBatch) -> Decision:
+        """Stretches of tasks that a kernel can place go to it at once, others one by one."""
+        batch = batch.in_order_of_use()
+        takes = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)
+        if takes.all():
+            return Decision(*self._runner.place(batch.kinds, batch.index))
+        decision = Decision(np.full(len(batch), UNPLACED, np.int64), {}, {})
+        compiled = takes[batch.index]
+        ends = np.flatnonzero(np.diff(compiled)) + 1
+        for begin, end in pairwise([0, *ends.tolist(), len(batch)]):
+            if compiled[begin] and end - begin >= KERNEL_TASKS_MIN:
+                run = TaskBatch(batch.kinds, batch.index[begin:end]).in_order_of_use()
+                decision.instances[begin:end], failed = self._runner.place(run.kinds, run.index)
+                decision.failures.update((begin + at, why) for at, why in failed.items())
+            else:
+                for position in range(begin, end):
+                    self._place_at(decision, position, batch.kinds[batch.index[position]])
+        return decision
+
+    def _place_single(self, kind: TaskKind) -> Decision:
+        self.check(kind)
+        placed = self._place_one(kind)
+        if isinstance(placed, Failure):
+            return Decision(np.array([UNPLACED]), {0: placed}, {})
+        row, devices = placed
+        return Decision(np.array([row]), {}, {0: devices} if devices else {})
+
+    def _place_at(self, decision: Decision, position: int, kind: TaskKind) -> None:
+        placed = self._place_one(kind)
+        if isinstance(placed, Failure):
+            decision.failures[position] = placed
+            return
+        decision.instances[position] = placed[0]
+        if placed[1]:
+            decision.devices[position] = placed[1]
+
+    def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
+        failed = self._failed.get(kind)
+        if failed is not None and failed[0] == self.cluster.version:
+            return failed[1]
+        if self._compiled(kind):
+            row = self._runner.place_one(kind)
+            return (row, ()) if row != UNPLACED else self.failure(kind, self.cluster.version)
+        row = self._choose(kind)
+        if row == UNPLACED:
+            return self.failure(kind, self.cluster.version)
+        devices = self._choose_devices(kind, row) if kind.devices else ()
+        self.cluster.reserve(kind, row, devices)
+        return row, devices
+
+    def _choose(self, kind: TaskKind) -> int:
+        if self._kernels:
+            candidates = self._runner.candidates(kind)
+        else:
+            candidates = np.flatnonzero(self.allowed(kind))
+        return self._select(kind, candidates) if len(candidates) else UNPLACED
+
+    def _select(self, kind: TaskKind, candidates: IntArray) -> int:
+        last, first = len(self.chain(kind)) - 1, 0
+        for link in range(last + 1):
+            keys = self._keys(kind, link, candidates)
+            if link == last:
+                first = int(keys.argmin())  # of equal keys the first, and candidates ascend
+            else:
+                candidates = candidates[keys == keys.min()]
+        return int(candidates[first])
+
+    def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
+        """The keys of one link of the chain. Raises PlacementError where they are none."""
+        keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
+        numbers = keys.dtype.kind in "iub" or not (keys != keys).any()
+        if keys.shape != candidates.shape or not numbers:
+            what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
+            raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
+        return keys
+
+    def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
+        """By the first strategy of the chain that cares, else the fullest that fit."""
+        for strategy in self.chain(kind):
+            if isinstance(strategy, DeviceChooser):
+                return strategy.devices(kind, self.cluster, row, self.rng)
+        return fullest_devices(kind, self.cluster, row)
+
+    def _refusal(self, kind: TaskKind, row: int) -> Failure | None:
+        if not 0 <= row < self.cluster.size:
+            return Failure(MISSING)
+        if not self.cluster.present[row]:
+            return Failure(INACTIVE)
+        reasons = (reason for reason, allows in self._steps(kind) if not allows[row])
+        reason = next(reasons, None)
+        return None if reason is None else Failure(reason, ((reason, 1),))
+
+    def _steps(self, kind: TaskKind) -> Iterator[tuple[str, BoolArray]]:
+        yield from state_steps(kind, self.cluster)
+        yield from attribute_steps(kind, self.cluster)
+        for check in self.checks(kind):
+            yield check.reason, check.allows(kind, self.cluster)
+
+    def fixed_mask(self, kind: TaskKind) -> BoolArray:
+        """Rows allowed by everything that depends on attributes alone; kept until one changes."""
+        key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
+        version, mask = self._fixed.get(key, (-1, None))
+        if mask is None or version != self.cluster.attributes_version:
+            mask = np.ones(self.cluster.size, np.bool_)
+            for _, allows in attribute_steps(kind, self.cluster):
+                mask &= allows
+            for check in self.checks(kind):
+                if not check.volatile:
+                    mask &= check.allows(kind, self.cluster)
+            self._fixed[key] = (self.cluster.attributes_version, mask)
+        return mask
+
+
+def _make(
+    registry: Mapping[str, Callable[[str | None], _Made]], what: str, name: str, field: str | None
+) -> _Made:
+    if name not in registry:
+        raise PlacementError(f"unknown placement {what} {name!r}; known: {', '.join(registry)}")
+    try:
+        return registry[name](field)
+    except ValueError as error:
+        raise PlacementError(f"placement {what} {name}: {error}") from error

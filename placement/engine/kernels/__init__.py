@@ -1,0 +1,32 @@
+"""The engine's decisions in machine code: `layout` → `fit` → `order` → `choose` → `batch`.
+
+Those and `explain` are compiled. `plan` and `forms` make their arrays from kinds and clusters,
+`failures` reads what they say of tasks that fit nowhere, `runner` is what the engine talks to. The
+numpy code of `engine.py`, the strategies and the constraints is the reference:
+tests/placement/engine/test_kernels.py holds the kernels to it in every choice, Failure, state and
+draw. Nothing here is imported before the first decision.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+COMPILED = ("layout", "fit", "order", "explain", "choose", "batch")
+
+
+def drop_stale_code() -> None:
+    """Delete compiled kernels that are older than any source of a kernel.
+
+    numba compares a cached function with its own file only, not with those of what it calls.
+    """
+    folder = Path(__file__).parent
+    newest = max((folder / f"{name}.py").stat().st_mtime for name in COMPILED)
+    for index in folder.glob("__pycache__/*.nbi"):
+        try:
+            if index.stat().st_mtime < newest:
+                index.unlink()
+        except OSError:
+            pass  # another process was faster, or the folder is not ours to change
+
+
+drop_stale_code()

@@ -1,0 +1,140 @@
+"""From kinds of tasks to the arrays that kernels read, and which kinds have a kernel form at all.
+
+A plan holds what stays the same until an instance or an attribute changes; plans are kept, since a
+scheduler asks about the same kinds again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from stowplan.placement.cluster.cluster import BoolArray, Cluster
+from stowplan.placement.constraints import Constraint, DistinctInstance, MaxPerInstance
+from stowplan.placement.engine.kernels.layout import (
+    BINPACK,
+    ON_INSTANCE,
+    RANDOM,
+    SPREAD,
+    UNLIMITED,
+    Array,
+    Kinds,
+)
+from stowplan.placement.model import TaskKind
+from stowplan.placement.strategies.binpack import Binpack
+from stowplan.placement.strategies.random import Random
+from stowplan.placement.strategies.spread import Spread
+
+if TYPE_CHECKING:
+    from stowplan.placement.engine.engine import Engine
+
+COMPILED_CHECKS = (DistinctInstance, MaxPerInstance)
+Link = tuple[int, str]  # the operation, and the resource or attribute that it reads
+
+
+class Plan(NamedTuple):
+    """The kinds of a batch in arrays, and what their masks and attributes are."""
+
+    kinds: Kinds
+    masks: Array  # (M, n) bool: allowed by everything that depends on attributes alone
+    groups: tuple[str, ...]
+    draws: bool  # some chain has `random` in it
+    allowed: list[Any]  # [status_version, masks of then without instances that take no task]
+
+
+def chain_links(engine: Engine, kind: TaskKind) -> tuple[Link, ...] | None:
+    """The chain of `kind` for a kernel; None where one of its parts has no kernel form.
+
+    Only our own classes count, not what is derived from them: the kernels stand for their code.
+    """
+    if kind.devices:
+        return None
+    for check in engine.checks(kind):
+        if check.volatile and type(check) not in COMPILED_CHECKS:
+            return None
+    links: list[Link] = []
+    for strategy in engine.chain(kind):
+        if type(strategy) is Random:
+            links.append((RANDOM, ""))
+        elif type(strategy) is Binpack:
+            links.append((BINPACK, strategy.resource))
+        elif type(strategy) is Spread:
+            links.append((SPREAD, strategy.attribute) if strategy.attribute else (ON_INSTANCE, ""))
+        else:
+            return None
+    # A key that was compared before ties everywhere; every `random` draws, though.
+    return tuple(link for i, link in enumerate(links) if link[0] == RANDOM or link not in links[:i])
+
+
+def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequence[Link]]) -> Plan:
+    """Arrays for `kinds` with the `chains` that `chain_links` gave."""
+    cluster = engine.cluster
+    demand = np.array([cluster.demand(kind) for kind in kinds], np.int64)
+    masks, mask_of = _masks(engine, kinds)
+    links, length = _links(cluster, chains)
+    groups = list(dict.fromkeys(kind.group for kind in kinds))
+    place = {group: i for i, group in enumerate(groups)}
+    ports = np.array([cluster.host_ports.mask(kind) for kind in kinds], np.uint64)
+    most = [min(map(limit_of, engine.checks(kind)), default=UNLIMITED) for kind in kinds]
+    arrays = Kinds(
+        demand=demand,
+        columns=np.argsort(demand == 0, axis=1, kind="stable").astype(np.uint64),
+        width=(demand > 0).sum(axis=1),
+        ports=ports,
+        wants_ports=ports.any(axis=1),
+        most=np.array(most, np.int64),
+        mask=mask_of,
+        group=np.array([place[kind.group] for kind in kinds], np.int64),
+        links=links,
+        length=length,
+    )
+    return Plan(
+        arrays,
+        masks,
+        tuple(groups),
+        any(op == RANDOM for chain in chains for op, _ in chain),
+        [-1, None],
+    )
+
+
+def limit_of(check: Constraint) -> int:
+    """How many tasks of a group the constraint allows on an instance."""
+    if type(check) is MaxPerInstance:
+        return check.most
+    return 1 if type(check) is DistinctInstance else UNLIMITED
+
+
+def _masks(engine: Engine, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
+    """The different masks, and which of them each kind has."""
+    known: dict[bytes, int] = {}
+    masks: list[BoolArray] = []
+    seen: dict[int, int] = {}
+    mask_of = np.zeros(len(kinds), np.int64)
+    for i, kind in enumerate(kinds):
+        mask = engine.fixed_mask(kind)
+        if id(mask) not in seen:
+            seen[id(mask)] = known.setdefault(mask.tobytes(), len(masks))
+            if seen[id(mask)] == len(masks):
+                masks.append(mask)
+        mask_of[i] = seen[id(mask)]
+    # One mask alone is the engine's own array; a single kind has no other.
+    return masks[0][None] if len(masks) == 1 else np.array(masks, np.bool_), mask_of
+
+
+def _links(cluster: Cluster, chains: Sequence[Sequence[Link]]) -> tuple[Array, Array]:
+    links = np.zeros((len(chains), max(map(len, chains), default=0) + 1, 2), np.int64)
+    length = np.zeros(len(chains), np.int64)
+    for k, chain in enumerate(chains):
+        for operation, subject in chain:
+            argument = 0
+            if operation == BINPACK:
+                if subject not in cluster.resources:
+                    continue  # the same for every instance
+                argument = cluster.resources.index(subject)
+            elif operation == SPREAD:
+                argument = cluster.track(subject)
+            links[k, length[k]] = operation, argument
+            length[k] += 1
+    return links, length

@@ -1,0 +1,199 @@
+"""Between the engine and the kernels: arrays in, rows and Failures out, the cluster kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import typeof
+
+from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.cluster import IntArray
+from stowplan.placement.constraints import devices_free
+from stowplan.placement.engine.batch import UNPLACED
+from stowplan.placement.engine.kernels.batch import candidate_rows, choose, free, place
+from stowplan.placement.engine.kernels.failures import Explainer
+from stowplan.placement.engine.kernels.forms import make_forms, no_forms
+from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State
+from stowplan.placement.engine.kernels.plan import (
+    COMPILED_CHECKS,
+    Link,
+    Plan,
+    chain_links,
+    make_plan,
+)
+from stowplan.placement.engine.kernels.standing import Standing
+from stowplan.placement.model import TaskKind
+from stowplan.placement.reasons import Failure
+
+if TYPE_CHECKING:
+    from stowplan.placement.engine.engine import Engine
+
+PLANS_MAX = 4096
+INDEX_TASKS_SHARE = 1 / 32  # an index made for a batch pays from so many tasks an instance on
+STAND_AFTER = 256  # requests for which there is no index, and then one is made ...
+STAND_KINDS_MAX = 512  # ... for so many kinds
+
+
+class Runner:
+    """Places tasks of kinds that have a kernel form, for one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._links: Kept[TaskKind, tuple[Link, ...] | None] = Kept()
+        self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
+        self._standing: Standing | None = None
+        self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
+        self._misses = 0
+        self._freed: Freed | None = None
+        self._free: Any = None
+        self._rows = np.empty(0, np.int64)  # room for a list of candidates, made once: see State
+
+    def takes(self, kind: TaskKind) -> bool:
+        """Whether everything about `kind` has a kernel form."""
+        if kind not in self._links:
+            self._links[kind] = chain_links(self._engine, kind)
+        return self._links[kind] is not None
+
+    def place(
+        self, kinds: tuple[TaskKind, ...], index: Array, *, stop: bool = False
+    ) -> tuple[IntArray, dict[int, Failure]]:
+        """Choose and book for each task in turn.
+
+        Args:
+            kinds: all taken, each used. index: (m,) int32, the kind of each task.
+            stop: at the first task that fits nowhere.
+        Returns:
+            (m,) rows, and by position why a task has none; with `stop` at most one has not, and
+            what comes after it was not tried.
+        """
+        cluster, engine = self._engine.cluster, self._engine
+        plan = self._plan(kinds)
+        state = self._state(plan)
+        pays = len(index) >= cluster.size * INDEX_TASKS_SHARE
+        parts, blocks = (make_forms if pays else no_forms)(plan.kinds, state)
+        rng = engine.rng if plan.draws else None
+        rows = np.full(len(index), UNPLACED, np.int64)
+        explainer, done = Explainer(engine, kinds), 0
+        failures: dict[int, Failure] = {}
+        while True:
+            why = explainer.why
+            done = place(plan.kinds, state, parts, blocks, why, rng, index, rows, done)
+            if done == len(index):
+                failures = explainer.failures(rows)
+                break
+            if stop:
+                failures[done] = engine.failure(kinds[index[done]], int(state.version[0]))
+                break
+            explainer.make_room(index[done])
+        cluster.booked_in_place(kinds, index, rows)
+        return rows, failures
+
+    def choose(self, kind: TaskKind) -> int:
+        """The instance for one task of a kind that is taken, or -1; nothing is booked."""
+        plan = self._plan((kind,))
+        row = choose(plan.kinds, self._state(plan), self._engine.rng if plan.draws else None)
+        self._engine.cluster.settle(kind.group)
+        return int(row)
+
+    def place_one(self, kind: TaskKind) -> int:
+        """The instance for one task of a kind that is taken, where it is booked now; or -1."""
+        standing = self._standing
+        if standing is None or not standing.takes(kind):
+            standing = self._stand(kind)
+        if standing is not None:
+            return standing.place(kind)
+        row = self.choose(kind)
+        if row != UNPLACED:
+            self._engine.cluster.reserve(kind, row)
+        return row
+
+    def _stand(self, kind: TaskKind) -> Standing | None:
+        """A new index for what is asked for of late, once that was asked for often enough.
+
+        To make it costs what that many looks at every instance cost, so waiting for that many
+        requests costs at most twice what would have been right.
+        """
+        cluster = self._engine.cluster
+        self._asked.pop(kind, None)
+        self._asked[kind] = None
+        self._misses += 1
+        too_large = cluster.registered.max(initial=0) >> (SHIFT - 1)
+        if self._misses < STAND_AFTER or cluster.over_committed or too_large:
+            return None
+        known = self._standing.kinds if self._standing else ()
+        before = [each for each in known if each not in self._asked]
+        kinds = (*before, *self._asked)[-STAND_KINDS_MAX:]
+        plan = self._plan(kinds)
+        self._standing = Standing(cluster, self._engine.rng, kinds, plan, self._state(plan))
+        for group in plan.groups:
+            cluster.settle(group)
+        self._asked, self._misses = {}, 0
+        return self._standing
+
+    def release(self, kind: TaskKind, rows: Sequence[int]) -> None:
+        """`Cluster.release` on each of `rows` of a kind without devices, in machine code."""
+        cluster = self._engine.cluster
+        known = self._freed
+        if known is None or not cluster.still_has(known):
+            self._freed, self._free = (known := Freed(*cluster.freed_columns())), None
+        demand, ports = cluster.demand(kind), cluster.host_ports.mask(kind)
+        slot = cluster.slot(kind.group)
+        arguments = known, demand, ports, slot, np.array(rows, np.int64), cluster.version
+        if self._free is None:
+            compiled: Any = free
+            self._free = compiled.compile(tuple(map(typeof, arguments)))
+        self._free(*arguments)
+        cluster.freed_in_place(kind, len(rows))
+
+    def candidates(self, kind: TaskKind) -> IntArray:
+        """Ascending rows on which one more task of any `kind` fits, taken or not."""
+        plan = self._plan((kind,))
+        state = self._state(plan)
+        cluster = self._engine.cluster
+        masks = [devices_free(kind, cluster)] if kind.devices else []
+        for check in self._engine.checks(kind):
+            if check.volatile and type(check) not in COMPILED_CHECKS:
+                masks.append(check.allows(kind, cluster))
+        if masks:
+            state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
+        found: IntArray = state.rows[: candidate_rows(plan.kinds, state)].copy()
+        cluster.settle(kind.group)
+        return found
+
+    def _plan(self, kinds: tuple[TaskKind, ...]) -> Plan:
+        cluster = self._engine.cluster
+        for kind in kinds:
+            cluster.demand(kind)
+            width = cluster.host_ports.mask(kind).shape
+        holds = (cluster.attributes_version, len(cluster.resources), width, cluster.size)
+        known = self._plans.get(kinds)
+        if known is None or known[0] != holds:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            chains = [self._links.get(kind) or () for kind in kinds]
+            plan = make_plan(self._engine, kinds, chains)
+            known = self._plans[kinds] = holds, plan
+        return known[1]
+
+    def _state(self, plan: Plan) -> State:
+        cluster = self._engine.cluster
+        if cluster.over_committed:
+            allowed = self._allowed(plan) & (cluster.remaining >= 0).all(axis=1)
+        else:
+            allowed = self._allowed(plan)
+        version = np.array([cluster.version])
+        if len(self._rows) != cluster.size:
+            self._rows = np.empty(cluster.size, np.int64)
+        columns: tuple[Any, ...] = (*cluster.columns(plan.groups), allowed, version, self._rows)
+        return State(*columns)
+
+    def _allowed(self, plan: Plan) -> Array:
+        """The plan's masks, but for instances that take no task now; kept until one changes."""
+        cluster = self._engine.cluster
+        version, allowed = plan.allowed
+        if version != cluster.status_version:
+            allowed = plan.masks & (cluster.active & cluster.agent_connected)
+            plan.allowed[:] = cluster.status_version, allowed
+        return allowed

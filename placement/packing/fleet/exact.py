@@ -1,0 +1,94 @@
+"""The last step to a cheapest fleet: only few patterns can be part of a cheaper one; decide those.
+
+By the duals a pattern has a reduced cost: what a fleet that uses it costs at least above the bound.
+Patterns above the gap are out, and where the rest can be listed in full, CP-SAT decides over them
+in integers: no cheaper fleet among them means that there is none.
+Source: Baldacci, Christofides & Mingozzi (2008), An exact algorithm for the vehicle routing problem
+based on the set partitioning formulation with additional cuts, Math. Programming 115:351-385.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+
+from stowplan.placement.packing.cuts import Cut
+from stowplan.placement.packing.fleet.relaxation import FleetRelaxation
+from stowplan.placement.packing.fleet.rounding import Cover, FleetSearch, bins_of, tidy
+from stowplan.placement.packing.pricing import Pricer
+from stowplan.placement.packing.problem import IntArray
+
+PATTERNS_MOST = 20_000
+NODES_MOST = 5_000_000  # of listing them, over all types
+WORK_MOST = 100_000.0  # units of deciding over them
+
+
+def decide_rest(search: FleetSearch, relaxation: FleetRelaxation) -> None:
+    """Prove the best fleet cheapest or find the cheapest, if the patterns can be listed."""
+    proof = relaxation.proof
+    if proof is None or search.cost is None or search.finished():
+        return
+    listed = _patterns(search, proof, search.cost)
+    if listed is not None:
+        _decide(search, *listed)
+
+
+def _patterns(search: FleetSearch, proof: Cut, cost: int) -> tuple[IntArray, IntArray] | None:
+    """(n, kinds) patterns and (n,) types that a fleet cheaper than `cost` may use; None: too many.
+
+    For any fleet, scale * cost >= values @ counts - sum of limit * surplus + sum of reduced costs
+    of its bins, where a type's surplus is what its best pattern is worth above its price.
+    """
+    market = search.market
+    worth = [proof.scaled(int(p)) for p in market.prices]
+    surplus = [max(Fraction(0), best - p) for best, p in zip(proof.best, worth, strict=True)]
+    if any(s and n is None for s, n in zip(surplus, market.limits, strict=True)):
+        return None
+    least = Fraction(sum(int(v) * int(n) for v, n in zip(proof.values, market.counts, strict=True)))
+    least -= sum(s * n for s, n in zip(surplus, market.limits, strict=True) if n is not None)
+    slack = proof.scaled(cost) - least  # reduced costs of a cheaper fleet sum up to less
+    patterns: list[IntArray] = []
+    types: list[int] = []
+    nodes = NODES_MOST
+    for t, capacity in enumerate(market.capacities):
+        if market.limits[t] == 0:
+            continue
+        pricer = Pricer(market.demand, market.per_bin(t), capacity)
+        threshold = floor(worth[t] + surplus[t] - slack)
+        room = PATTERNS_MOST - len(types)
+        found, complete, steps = pricer.collect(proof.values, threshold, nodes, room)
+        search.budget.spend(steps)
+        if not complete:
+            return None
+        nodes -= steps // 20
+        patterns.append(found)
+        types += [t] * len(found)
+    return np.vstack(patterns), np.array(types, np.int64)
+
+
+def _decide(search: FleetSearch, patterns: IntArray, types: IntArray) -> None:
+    """The cheapest fleet of these patterns, if cheaper than the best so far."""
+    from ortools.sat.python import cp_model
+
+    assert search.cost is not None
+    market, zones = search.market, search.zone_counts
+    cover = Cover.of(patterns, types, market.prices[types], zones, market.limits)
+    unit = cover.unit
+    least, most = -(-search.lower_bound // unit), -(-search.cost // unit) - 1
+    cover.model.add_linear_constraint(cover.cost, least, most)
+    solver = cp_model.CpSolver()
+    status = cover.solve(solver, search.budget, WORK_MOST)
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        fleet = []
+        for zone, x in enumerate(cover.amounts):
+            n = np.array([solver.value(each) for each in x])
+            bought = np.bincount(types, n, len(market.prices)).astype(np.int64).tolist()
+            bins, kinds = np.repeat(patterns, n, axis=0), np.repeat(types, n)
+            fleet += bins_of(tidy(market, bins, kinds, zones[zone], bought), zone)
+        search.offer(fleet)
+    if status in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
+        search.raise_bound(search.cost)
+    elif status == cp_model.FEASIBLE:
+        search.raise_bound(unit * int(np.ceil(solver.best_objective_bound)))

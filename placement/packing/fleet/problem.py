@@ -1,0 +1,97 @@
+"""Cheapest fleet: the problem and its result, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stowplan.placement.packing.problem import (
+    IntArray,
+    PackedBins,
+    PackingInputError,
+    Progress,
+    Status,
+    check_magnitude,
+)
+
+
+@dataclass(frozen=True)
+class BinType:
+    """An instance type that can be bought.
+
+    Args:
+        capacity: (dimensions,) int64, >= 0.
+        price: >= 0, in millionths of a dollar (or any other integer unit).
+        limit: most instances of it, over all zones; None: as many as wanted.
+    """
+
+    name: str
+    capacity: IntArray
+    price: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class FleetProblem:
+    """Item kinds to be packed into the cheapest set of bins of several types.
+
+    Args:
+        demand: (kinds, dimensions) int64, >= 0.
+        counts: (kinds,) int64, >= 0.
+        types: what can be bought.
+        zones: every kind's items are split evenly over so many zones (each gets the floor or the
+            ceiling of its share), and every bin stands in one zone.
+    Raises:
+        PackingInputError: shapes disagree or a number is negative.
+    """
+
+    demand: IntArray
+    counts: IntArray
+    types: tuple[BinType, ...]
+    zones: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "demand", np.asarray(self.demand, dtype=np.int64))
+        object.__setattr__(self, "counts", np.asarray(self.counts, dtype=np.int64))
+        if self.demand.ndim != 2 or self.counts.shape != (len(self.demand),):
+            raise PackingInputError("demand must be kinds x dimensions, counts one per kind")
+        if self.zones < 1 or not self.types:
+            raise PackingInputError("a fleet needs at least one zone and one type")
+        check_magnitude(self.demand, self.counts)
+        for kind in self.types:
+            if np.shape(kind.capacity) != (self.demand.shape[1],):
+                raise PackingInputError(f"type {kind.name}: capacity needs one number a dimension")
+            if min(int(np.min(kind.capacity)), kind.price, kind.limit or 0) < 0:
+                raise PackingInputError(f"type {kind.name}: a number is negative")
+
+
+@dataclass(frozen=True)
+class FleetBins:
+    """Equal bins of one type in one zone; `bins.contents` is (kinds,)."""
+
+    zone: int
+    type: int
+    bins: PackedBins
+
+
+@dataclass(frozen=True)
+class FleetResult:
+    """What `solve_fleet` found and proved.
+
+    `cost` and `gap` are None without a fleet; `gap` is (cost - lower_bound) / cost. Infeasible:
+    `unplaceable` lists the kinds that fit no type, or those the limits leave too little room for;
+    `reason` says which.
+    """
+
+    status: Status
+    cost: int | None
+    lower_bound: int
+    gap: float | None
+    fleet: tuple[FleetBins, ...]
+    seconds: float
+    work: float
+    interrupted: bool = False
+    unplaceable: tuple[int, ...] = ()
+    reason: str = ""
+    log: tuple[Progress, ...] = field(default=(), repr=False)

@@ -1,0 +1,283 @@
+"""Column generation over several bin types, and the safe bound on cost it proves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from stowplan.placement.packing.cpsat import best_pattern
+from stowplan.placement.packing.cuts import Cut, cut
+from stowplan.placement.packing.master import Master, MasterSolution
+from stowplan.placement.packing.pricing import Pricer
+from stowplan.placement.packing.problem import FloatArray, IntArray
+from stowplan.placement.packing.state import Budget
+
+QUICK_NODES = 200_000  # search nodes of a quick round and type, over all first kinds
+SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
+EXACT_NODES = 6_000_000  # of an exact search for a type's best patterns, before CP-SAT is asked
+BELOW = 1e-3  # the price: where an exact search stops to tell patterns apart
+EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
+FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
+FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
+PROOF_ROUNDS = 12  # of such a proof, at most
+PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
+SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
+CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
+
+
+@dataclass(frozen=True)
+class Market:
+    """Grouped demand and the types on offer.
+
+    Args:
+        demand: (kinds, dimensions); counts: (kinds,).
+        capacities: (types, dimensions); prices: (types,); limits: per type, None without one.
+        most: (kinds, types) most items of a kind in one bin of a type whatever its room; None: any.
+    """
+
+    demand: IntArray
+    counts: IntArray
+    capacities: IntArray
+    prices: IntArray
+    limits: tuple[int | None, ...]
+    most: IntArray | None = None
+
+    def per_bin(self, kind: int) -> IntArray:
+        """(kinds,) most items of each kind one bin of type `kind` can hold."""
+        room = self.capacities[kind] // np.maximum(self.demand, 1)
+        fits = np.where(self.demand > 0, room, np.iinfo(np.int64).max).min(axis=1)
+        most: IntArray = np.minimum(fits, self.counts)
+        return most if self.most is None else np.minimum(most, self.most[:, kind])
+
+
+@dataclass(frozen=True)
+class FleetColumns:
+    """Patterns with their types: patterns (n, kinds), types (n,), amounts (n,) in the optimum."""
+
+    patterns: IntArray
+    types: IntArray
+    amounts: FloatArray
+
+
+class FleetRelaxation:
+    """The linear program over all patterns of all types.
+
+    Args:
+        shortage_cost: cost of leaving one item out, so that the program always has a solution.
+    """
+
+    def __init__(
+        self, market: Market, prices: IntArray, shortage_cost: float, budget: Budget
+    ) -> None:
+        self.market = market
+        self.prices = prices
+        self.budget = budget
+        self.bound = 0
+        self.proof: Cut | None = None
+        self.values = np.zeros(len(market.counts), dtype=np.int64)
+        dearest = max(float(prices.max()), shortage_cost / 2**10, 1.0)
+        self._bits = SCALED_PRICE_BITS - math.ceil(math.log2(dearest))
+        self._scale = 2.0**self._bits
+        self._shortage_cost = shortage_cost
+        self._smooth = np.floor(_fair_prices(market, prices) * self._scale).astype(np.int64)
+        self._types: list[int] = []
+        self._master = Master(market.counts, (*market.limits, None))
+        self._shortage = len(prices)
+        self._per_bin = [market.per_bin(t) for t in range(len(prices))]
+        self._pricers = [
+            Pricer(market.demand, self._per_bin[t], market.capacities[t])
+            for t in range(len(prices))
+        ]
+        self._exact_nodes = [EXACT_NODES] * len(prices)
+        self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)
+        for t, most in enumerate(self._per_bin):
+            self.add(np.diag(most)[most > 0], t)
+
+    def add(self, patterns: IntArray, kind: int, cost: float | None = None) -> int:
+        """Add patterns (new, kinds) of one type; returns how many were new."""
+        price = float(self.prices[kind]) if cost is None else cost
+        new = self._master.add(patterns, price, kind)
+        self._types += [kind] * new
+        return new
+
+    def solve(self, counts: IntArray | None = None, exact: bool = True) -> MasterSolution | None:
+        """Generate columns until none helps (or the bound is close); raises `bound`.
+
+        A part of the time or work that is left is for whoever makes fleets of the columns.
+
+        Args:
+            counts: what to cover instead of all items; then no bound is derived.
+            exact: prove the end by exact pricing; otherwise stop when the quick search fails.
+        """
+        self._master.demand(self.market.counts if counts is None else counts)
+        seconds = FLEETS_SHARE * self.budget.left_seconds()
+        work = FLEETS_SHARE * self.budget.left_work()
+        for turn in count(1):
+            solution = self._master.solve()
+            self.budget.spend(60.0 * len(self._types))
+            if solution is None or self.budget.exhausted():
+                return solution
+            late = self.budget.left_seconds() < seconds or self.budget.left_work() < work
+            found = self._quick(solution)
+            enough = turn % EXACT_EVERY and found > FEW_PATTERNS * len(self.prices)
+            if found and not late and (enough or not exact):
+                continue
+            if not exact:
+                return solution
+            new = self._prove(solution, self._smooth, counts is None)
+            if not new:
+                new = self._prove(solution, self._scaled(solution), counts is None)
+            if late or not (new or found) or self.bound >= solution.value * (1 - CLOSE):
+                return self._master.solve() if new or found else solution
+        raise AssertionError("unreachable")
+
+    def prove(self, counts: IntArray) -> Cut:
+        """What the relaxation for `counts` proves of the cost of any counts.
+
+        The last step of column generation can take long for little, so this settles for a worth
+        close above the price that is soon proven to be beyond any pattern.
+        """
+        proof = None
+        for _ in range(PROOF_ROUNDS):
+            solution = self.solve(counts, exact=False)
+            if solution is None:
+                break
+            new, best = self._nearly_exact(solution)
+            found = cut(self.values, best, self.prices, self.market.limits, self._bits, counts)
+            if proof is None or found.bound(counts) > proof.bound(counts):
+                proof = found
+            if not new or self.budget.exhausted():
+                break
+        assert proof is not None, "the shortage columns make the program feasible"
+        return proof
+
+    def columns(self, solution: MasterSolution) -> FleetColumns:
+        """The columns of real types, with their amounts in `solution`."""
+        types = np.array(self._types)
+        real = types < self._shortage
+        return FleetColumns(self._master.patterns[real], types[real], solution.amounts[real])
+
+    def shortage(self, solution: MasterSolution) -> float:
+        """Items left out in `solution`."""
+        left_out: float = solution.amounts[np.array(self._types) == self._shortage].sum()
+        return left_out
+
+    def _quick(self, solution: MasterSolution) -> int:
+        """Add what the depth-first search finds within a few nodes.
+
+        First by duals half way to the last ones, which swing less, then by those of the solution.
+        Source: Wentges (1997), Weighted Dantzig-Wolfe decomposition for linear mixed-integer
+        programming, Int. Trans. Operational Research 4:151-162.
+        """
+        exact = self._scaled(solution)
+        middle = (self._smooth + exact) // 2
+        self._smooth = middle
+        return self._search(solution, middle) or self._search(solution, exact)
+
+    def _scaled(self, solution: MasterSolution) -> IntArray:
+        duals = np.minimum(solution.duals, self._shortage_cost)
+        return np.floor(duals * self._scale).astype(np.int64)
+
+    def _search(self, solution: MasterSolution, values: IntArray) -> int:
+        """Add the best patterns by `values` that the solution's duals find good as well."""
+        new, nodes = 0, max(300, QUICK_NODES // len(values))
+        for t, pricer in enumerate(self._pricers):
+            worth = self._worth(solution, t)
+            found = pricer.search(values, int(worth * self._scale), nodes, densest_first=True)
+            self.budget.spend(found.steps)
+            good = found.patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
+            new += self.add(found.patterns[good], t)
+        return new
+
+    def _prove(self, solution: MasterSolution, values: IntArray, bound: bool) -> int:
+        """Price every type exactly by `values`: new columns, and a bound if that is wanted."""
+        self.values = values
+        new, best = 0, []
+        for t in range(len(self.prices)):
+            worth = self._worth(solution, t)
+            patterns, most = self._price(t, int(worth * self._scale * (1 - BELOW)))
+            best.append(most)
+            good = patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
+            new += self.add(patterns[good], t)
+        if bound:
+            self._raise_bound(best)
+        return new
+
+    def _nearly_exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
+        """As `_exact`, but with a value a little above the best pattern's, in short time."""
+        self.values = self._scaled(solution)
+        new, best = 0, []
+        for t, pricer in enumerate(self._pricers):
+            worth = self._worth(solution, t) * self._scale
+            for slack in SLACKS:
+                found = pricer.search(self.values, int(worth * (1 + slack)), PROOF_NODES)
+                self.budget.spend(found.steps)
+                new += self.add(found.patterns, t)
+                if found.complete:
+                    break
+            best.append(found.best if found.complete else pricer.ceiling())
+        return new, best
+
+    def _price(self, kind: int, threshold: int) -> tuple[IntArray, int]:
+        """Patterns of a type that are worth more than `threshold`, the most valuable among them;
+        and a value, the threshold at least, that none exceeds."""
+        nodes = self._exact_nodes[kind] // len(self.values)
+        found = self._pricers[kind].search(self.values, threshold, nodes)
+        self.budget.spend(found.steps)
+        if found.complete:
+            return found.patterns, found.best
+        self._exact_nodes[kind] //= 4  # in vain, as it likely will be again
+        pattern, most = best_pattern(
+            self.values, self.market.demand, self._per_bin[kind],
+            self.market.capacities[kind], self.budget,
+        )  # fmt: skip
+        return np.vstack([found.patterns, pattern]), max(most, threshold)
+
+    def _worth(self, solution: MasterSolution, kind: int) -> float:
+        """What a pattern of this type must be worth to enter."""
+        return float(self.prices[kind]) + max(0.0, float(solution.shadow_prices[kind]))
+
+    def _raise_bound(self, best: list[int]) -> None:
+        """Cost bound from the scaled duals; `best[t]` is at least any pattern's value in type t."""
+        market = self.market
+        found = cut(self.values, best, self.prices, market.limits, self._bits, market.counts)
+        bound = found.bound(market.counts)
+        if self.proof is None or bound > self.bound:
+            self.bound, self.proof = max(self.bound, bound), found
+
+
+def _fair_prices(market: Market, prices: IntArray) -> FloatArray:
+    """(kinds,) what an item takes of the cheapest type for it, by its largest share."""
+    shares = market.demand[None] / np.maximum(market.capacities, 1)[:, None]
+    largest = shares.max(axis=2)
+    cost: FloatArray = np.where(largest <= 1, largest * prices[:, None], np.inf).min(axis=0)
+    return np.where(np.isfinite(cost), cost, 0.0)
+
+
+def short_of_room(market: Market, budget: Budget) -> IntArray | None:
+    """Kinds that prove the limits on types too low; None if there is no such proof.
+
+    Bounds from below how many items must stay out when bins are free: kinds that fit a type
+    without limit never do, so only the others and the limited types matter.
+    """
+    open_types = [t for t, n in enumerate(market.limits) if n is None]
+    limited = [t for t, n in enumerate(market.limits) if n is not None]
+    held = [(market.demand <= market.capacities[t]).all(axis=1) for t in open_types]
+    kinds = np.flatnonzero(~np.any(held, axis=0)) if held else np.arange(len(market.counts))
+    if not limited or not len(kinds):
+        return None
+    free = Market(
+        market.demand[kinds],
+        market.counts[kinds],
+        market.capacities[limited],
+        np.zeros(len(limited), dtype=np.int64),
+        tuple(market.limits[t] for t in limited),
+    )
+    relaxation = FleetRelaxation(free, free.prices, 1.0, budget)
+    relaxation.solve()
+    if relaxation.bound <= 0:
+        return None
+    return kinds[relaxation.values > 0]

@@ -1,0 +1,343 @@
+"""From the fleet relaxation to fleets: keep most of it, decide the rest exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from stowplan.placement.packing.cpsat import run_cp_sat
+from stowplan.placement.packing.fleet.problem import FleetBins
+from stowplan.placement.packing.fleet.relaxation import FleetColumns, FleetRelaxation, Market
+from stowplan.placement.packing.master import MasterSolution
+from stowplan.placement.packing.problem import (
+    IntArray,
+    Limits,
+    PackedBins,
+    Progress,
+    ProgressCallback,
+)
+from stowplan.placement.packing.state import Budget
+
+ATTEMPTS = 24
+FEW_KINDS = 64  # of items, for CP-SAT to decide over the rest
+REST_NODES = 400  # of SCIP's branch and bound, where it does
+REST_COLUMNS = 600  # columns the decision over the rest may choose from
+REST_WORK = 500.0  # units of a first decision, twice as many for each that follows ...
+DOUBLED = 5  # so many times
+
+
+class FleetSearch:
+    """Best fleet, bound, budget and log of one solve.
+
+    Args:
+        zone_counts: (zones, kinds) int64; the items each zone must hold.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        zone_counts: IntArray,
+        limits: Limits,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        self.market = market
+        self.zone_counts = zone_counts
+        self.budget = Budget(limits)
+        self.rng = np.random.default_rng(limits.seed)
+        self.lower_bound = 0
+        self.best: list[FleetBins] | None = None
+        self.cost: int | None = None
+        self.log: list[Progress] = []
+        self._progress = progress
+
+    def finished(self) -> bool:
+        """Nothing left to do: proven, or out of time or work."""
+        proven = self.cost is not None and self.cost <= self.lower_bound
+        return proven or self.budget.exhausted()
+
+    def offer(self, fleet: list[FleetBins]) -> None:
+        """Take a complete fleet if it is cheaper than the best so far."""
+        cost = sum(int(self.market.prices[b.type]) * b.bins.copies for b in fleet)
+        if self.cost is None or cost < self.cost:
+            self.best, self.cost = fleet, cost
+            self._record()
+
+    def raise_bound(self, bound: int) -> None:
+        """Take a proven lower bound on the cost if it is higher than the last."""
+        if bound > self.lower_bound:
+            self.lower_bound = bound
+            self._record()
+
+    def _record(self) -> None:
+        entry = Progress(self.budget.seconds(), self.lower_bound, self.cost)
+        self.log.append(entry)
+        if self._progress:
+            self._progress(entry)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Bins of one zone: contents (bins, kinds) and types (bins,), one row a bin; and the cost."""
+
+    contents: IntArray
+    types: IntArray
+    cost: int
+
+
+def round_fleet(search: FleetSearch, relaxation: FleetRelaxation, solution: MasterSolution) -> None:
+    """Round the relaxation for every zone, in several attempts; the best is kept.
+
+    Later attempts keep less of each column, at random, and so meet other rests.
+    """
+    full = relaxation.columns(solution)
+    _round_up(search, full)
+    kept: list[Chosen | None] = [None] * len(search.zone_counts)
+    unlimited = all(n is None for n in search.market.limits)
+    for attempt in range(ATTEMPTS):
+        left = list(search.market.limits)
+        for zone, counts in enumerate(search.zone_counts):
+            if search.finished():
+                return
+            # odd attempts let the first zones have all they want of scarce types
+            divisor = 1 if attempt % 2 else len(kept) - zone
+            room = [None if n is None else n // divisor for n in left]
+            chosen = _round_zone(search, relaxation, full, counts, room, attempt)
+            old = kept[zone]
+            if not unlimited or old is None or (chosen and chosen.cost < old.cost):
+                kept[zone] = chosen
+            if chosen is not None:
+                used = np.bincount(chosen.types, minlength=len(left)).tolist()
+                left = [None if n is None else n - u for n, u in zip(left, used, strict=True)]
+        if all(kept):
+            search.offer([b for zone, c in enumerate(kept) if c for b in bins_of(c, zone)])
+
+
+def _round_up(search: FleetSearch, full: FleetColumns) -> None:
+    """A first fleet without any search, unless it breaks a limit."""
+    zones = len(search.zone_counts)
+    amounts = np.ceil(full.amounts / zones - 1e-9).astype(np.int64)
+    contents, types = np.repeat(full.patterns, amounts, axis=0), np.repeat(full.types, amounts)
+    # a zone's share of a kind may be one above the even share the relaxation covers
+    extra = np.eye(contents.shape[1], dtype=np.int64)
+    cheapest = [_cheapest(search.market, kind) for kind in range(len(extra))]
+    contents, types = np.vstack([contents, extra]), np.append(types, cheapest)
+    room = [None if n is None else n // zones for n in search.market.limits]
+    fleet: list[FleetBins] = []
+    for zone, counts in enumerate(search.zone_counts):
+        chosen = tidy(search.market, contents, types, counts, room)
+        used = np.bincount(chosen.types, minlength=len(room)).tolist()
+        over = any(n is not None and u > n for n, u in zip(room, used, strict=True))
+        if over or (chosen.contents.sum(axis=0) < counts).any():
+            return
+        fleet += bins_of(chosen, zone)
+    search.offer(fleet)
+
+
+def _cheapest(market: Market, kind: int) -> int:
+    """The cheapest type that holds an item of the kind."""
+    fits = (market.demand[kind] <= market.capacities).all(axis=1)
+    return int(np.argmin(np.where(fits, market.prices, np.iinfo(np.int64).max)))
+
+
+def _round_zone(
+    search: FleetSearch,
+    relaxation: FleetRelaxation,
+    full: FleetColumns,
+    counts: IntArray,
+    room: list[int | None],
+    attempt: int,
+) -> Chosen | None:
+    """One zone: most of its share of the relaxation as it is, the rest decided exactly."""
+    share = full.amounts / len(search.zone_counts)
+    less = search.rng.integers(0, 4, len(share)) if attempt else 1
+    kept = np.maximum(np.floor(share + 1e-9).astype(np.int64) - less, 0)
+    for t, most in enumerate(room):
+        while most is not None and kept[full.types == t].sum() > most:
+            kept[np.flatnonzero((full.types == t) & (kept > 0))[0]] -= 1
+    rest = np.maximum(counts - kept @ full.patterns, 0)
+    solution = relaxation.solve(rest, exact=False)
+    if solution is None:
+        return None
+    columns = relaxation.columns(solution)
+    used = np.bincount(full.types, kept, minlength=len(room)).astype(np.int64).tolist()
+    open_room = [None if n is None else n - u for n, u in zip(room, used, strict=True)]
+    work = REST_WORK * 2.0 ** min(attempt, DOUBLED)
+    amounts = _decide_rest(search, columns, solution, rest, open_room, work)
+    if amounts is None:
+        return None
+    contents = np.vstack(
+        [np.repeat(full.patterns, kept, axis=0), np.repeat(columns.patterns, amounts, axis=0)]
+    )
+    types = np.append(np.repeat(full.types, kept), np.repeat(columns.types, amounts))
+    return tidy(search.market, contents, types, counts, room)
+
+
+def _decide_rest(
+    search: FleetSearch,
+    columns: FleetColumns,
+    solution: MasterSolution,
+    rest: IntArray,
+    room: list[int | None],
+    work: float,
+) -> IntArray | None:
+    """Cheap whole amounts of the most promising columns that cover `rest`.
+
+    CP-SAT finds the better ones over few kinds; over many it finds none in time, and SCIP does.
+    Nothing rests on SCIP's floats, the answer is checked.
+    """
+    prices = search.market.prices[columns.types]
+    reduced = prices - columns.patterns @ solution.duals
+    best = np.argsort(reduced, kind="stable")[:REST_COLUMNS]
+    offered = columns.patterns[best], columns.types[best]
+    if len(rest) <= FEW_KINDS:
+        chosen = _by_cp_sat(search, *offered, rest, room, work)
+    else:
+        chosen = _by_scip(search, *offered, rest, room)
+    if chosen is None:
+        return None
+    amounts = np.zeros(len(columns.types), dtype=np.int64)
+    amounts[best] = chosen
+    return amounts if (amounts @ columns.patterns >= rest).all() else None
+
+
+def _by_cp_sat(
+    search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
+    room: list[int | None], work: float,
+) -> IntArray | None:  # fmt: skip
+    from ortools.sat.python import cp_model
+
+    cover = Cover.of(patterns, types, search.market.prices[types], rest[None], room)
+    solver = cp_model.CpSolver()
+    if cover.solve(solver, search.budget, work) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None
+    return np.array([solver.value(x) for x in cover.amounts[0]], dtype=np.int64)
+
+
+def _by_scip(
+    search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
+    room: list[int | None],
+) -> IntArray | None:  # fmt: skip
+    solver, x = _rest_model(patterns, types, search.market.prices[types], rest, room)
+    solver.SetSolverSpecificParametersAsString(
+        f"limits/totalnodes = {REST_NODES}\nmisc/catchctrlc = FALSE\n"
+    )
+    if search.budget.left_seconds() < float("inf"):
+        solver.SetTimeLimit(int(1000 * search.budget.left_seconds()) + 1)
+    status = solver.Solve()
+    search.budget.spend(1000.0 * solver.iterations() * len(rest))
+    if status not in (solver.OPTIMAL, solver.FEASIBLE):
+        return None
+    return np.array([round(v.solution_value()) for v in x], dtype=np.int64)
+
+
+def _rest_model(
+    patterns: IntArray, types: IntArray, prices: IntArray, rest: IntArray, room: list[int | None]
+) -> tuple[Any, list[Any]]:
+    """The covering program over `patterns`: the solver and its variables."""
+    from ortools.linear_solver import pywraplp
+
+    solver = pywraplp.Solver.CreateSolver("SCIP")
+    most = np.where(patterns > 0, -(-rest // np.maximum(patterns, 1)), 0).max(axis=1)
+    x = [solver.IntVar(0, float(n), "") for n in most]
+    for kind, count in enumerate(rest.tolist()):
+        row = solver.Constraint(float(count), solver.infinity())
+        for j in np.flatnonzero(patterns[:, kind]).tolist():
+            row.SetCoefficient(x[j], float(patterns[j, kind]))
+    for t, limit in enumerate(room):
+        if limit is not None:
+            row = solver.Constraint(0.0, float(max(limit, 0)))
+            for j in np.flatnonzero(types == t).tolist():
+                row.SetCoefficient(x[j], 1.0)
+    for variable, price in zip(x, prices.tolist(), strict=True):
+        solver.Objective().SetCoefficient(variable, float(price))
+    return solver, x
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The program of covering every zone's items by whole bins of these patterns at least cost.
+
+    Args:
+        model: CP-SAT's; amounts: per zone, of each pattern; cost: in units of `unit`.
+    """
+
+    model: Any
+    amounts: list[list[Any]]
+    cost: Any
+    unit: int
+
+    @classmethod
+    def of(
+        cls,
+        patterns: IntArray,
+        types: IntArray,
+        prices: IntArray,
+        zone_counts: IntArray,
+        limits: Sequence[int | None],
+    ) -> Cover:
+        """Of (n, kinds) patterns of (n,) types at (n,) prices; limits: per type, None without."""
+        from ortools.sat.python import cp_model
+
+        model = cp_model.CpModel()
+        amounts: list[list[Any]] = []
+        for counts in zone_counts:
+            most = (-(-counts // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
+            x = [model.new_int_var(0, int(n), "") for n in most]
+            for kind, count in enumerate(counts.tolist()):
+                used = np.flatnonzero(patterns[:, kind]).tolist()
+                held = [int(patterns[j, kind]) for j in used]
+                model.add(cp_model.LinearExpr.weighted_sum([x[j] for j in used], held) >= count)
+            amounts.append(x)
+        for t, limit in enumerate(limits):
+            if limit is not None:
+                bought = [x[j] for x in amounts for j in np.flatnonzero(types == t).tolist()]
+                model.add(cp_model.LinearExpr.sum(bought) <= max(limit, 0))
+        unit = gcd(*prices.tolist()) or 1
+        every = [x for zone in amounts for x in zone]
+        weights = [p // unit for p in prices.tolist()] * len(amounts)
+        cost = cp_model.LinearExpr.weighted_sum(every, weights)
+        model.minimize(cost)
+        return cls(model, amounts, cost, unit)
+
+    def solve(self, solver: Any, budget: Budget, work: float) -> int:
+        """CP-SAT's status, within so many units of work."""
+        solver.parameters.linearization_level = 2  # its default leaves out most of what bounds here
+        return run_cp_sat(solver, self.model, budget, work)
+
+
+def tidy(
+    market: Market, contents: IntArray, types: IntArray, counts: IntArray, room: list[int | None]
+) -> Chosen:
+    """Take surplus items out, then swap each bin for the cheapest type that still holds it."""
+    before = np.cumsum(contents, axis=0) - contents
+    contents = np.clip(counts - before, 0, contents)
+    keep = contents.any(axis=1)
+    contents, types = contents[keep], types[keep].copy()
+    by_price = np.argsort(market.prices, kind="stable").tolist()
+    bought = np.bincount(types, minlength=len(room))
+    loads = contents @ market.demand
+    for b, load in enumerate(loads):
+        for t in by_price:
+            if market.prices[t] >= market.prices[types[b]]:
+                break
+            limit = room[t]
+            if (load <= market.capacities[t]).all() and (limit is None or bought[t] < limit):
+                bought[types[b]] -= 1
+                bought[t] += 1
+                types[b] = t
+                break
+    return Chosen(contents, types, int(market.prices[types].sum()))
+
+
+def bins_of(chosen: Chosen, zone: int) -> list[FleetBins]:
+    """Equal bins together."""
+    table = np.column_stack([chosen.types, chosen.contents])
+    rows, copies = np.unique(table, axis=0, return_counts=True)
+    return [
+        FleetBins(zone, int(row[0]), PackedBins(row[1:], int(n)))
+        for row, n in zip(rows, copies, strict=True)
+    ]

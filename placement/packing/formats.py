@@ -1,0 +1,85 @@
+"""Packing problems from text: the classic one-dimensional format and VPSolver's `.vbp`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from stowplan.placement.packing.problem import PackingInputError, PackingProblem
+
+DIGITS_MAX = 18  # of a number: 64 bits hold it
+
+
+class FormatError(PackingInputError):
+    """A packing file is malformed; the message starts with the line's number."""
+
+
+def parse_bpp(text: str) -> PackingProblem:
+    """Read the number of items, the capacity, then one size a line.
+
+    Raises:
+        FormatError: a line is no single whole number >= 0, or sizes are missing or left over.
+    """
+    rows = list(_rows(text, columns=1))
+    if len(rows) < 2:
+        raise FormatError("line 1: number of items and capacity expected")
+    (_, (n,)), (_, (capacity,)) = rows[:2]
+    sizes = rows[2:]
+    _check_amount(sizes, n, "sizes", rows[-1][0])
+    demand = np.array([row for _, row in sizes], dtype=np.int64).reshape(-1, 1)
+    return PackingProblem(demand, np.ones(n, dtype=np.int64), np.array([capacity]))
+
+
+def parse_vbp(text: str) -> PackingProblem:
+    """Read dimensions, the capacities, the number of kinds, then demand and count of each kind.
+
+    Raises:
+        FormatError: a line has the wrong numbers, or kinds are missing or left over.
+    """
+    rows = list(_rows(text))
+    if len(rows) < 3:
+        raise FormatError("line 1: dimensions, capacities and number of kinds expected")
+    (d,) = _exactly(rows[0], 1)
+    if d == 0:
+        raise FormatError(f"line {rows[0][0]}: at least one dimension expected")
+    capacity = _exactly(rows[1], d)
+    (m,) = _exactly(rows[2], 1)
+    _check_amount(rows[3:], m, "item kinds", rows[-1][0])
+    kinds = np.array([_exactly(row, d + 1) for row in rows[3:]], dtype=np.int64).reshape(m, d + 1)
+    return PackingProblem(kinds[:, :d], kinds[:, d], np.array(capacity))
+
+
+def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int]]]:
+    """(line number, numbers) of every line that is not blank."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        if not all(word.isascii() and word.isdigit() for word in words):
+            raise FormatError(f"line {number}: whole numbers >= 0 expected, got {line.strip()!r}")
+        if max(map(len, words)) > DIGITS_MAX:
+            raise FormatError(f"line {number}: a number of more than {DIGITS_MAX} digits")
+        row = (number, [int(word) for word in words])
+        if columns is not None:
+            _exactly(row, columns)
+        yield row
+
+
+def _exactly(row: tuple[int, list[int]], amount: int) -> list[int]:
+    number, values = row
+    if len(values) != amount:
+        noun = "number" if amount == 1 else "numbers"
+        raise FormatError(f"line {number}: {amount} {noun} expected, got {len(values)}")
+    return values
+
+
+def _check_amount(
+    rows: list[tuple[int, list[int]]], wanted: int, what: str, last_line: int
+) -> None:
+    if len(rows) < wanted:
+        raise FormatError(f"line {last_line}: file ends after {len(rows)} of {wanted} {what}")
+    if len(rows) > wanted:
+        raise FormatError(
+            f"line {rows[wanted][0]}: more {what} than the {wanted} of the file's head"
+        )

@@ -1,0 +1,156 @@
+"""The exact step for bins that must be full: prices from the middle of all that prove the bound.
+
+Where the relaxation's value is the target itself, a packing into the target uses only patterns that
+no optimal prices find wanting. Prices at a corner, as the simplex method gives them, leave a great
+many such patterns; prices from the inside of the optimal face few, often hardly more than there are
+kinds. Such prices lack as much as can be of every pattern's value, up to a cap: a linear program
+over the known patterns, to which the pricing adds. It is solved by its dual: a master in which one
+bin of each pattern comes at a discount.
+Source: strict complementarity, Goldman & Tucker (1956), Theory of linear programming.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stowplan.placement.packing.decide import decide_cover
+from stowplan.placement.packing.full_patterns import all_worth, best_by_lead, full_table
+from stowplan.placement.packing.list_kernels import MOST_KINDS, as_rows, finish
+from stowplan.placement.packing.problem import FloatArray, IntArray
+from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.subproblem import most_per_bin
+
+SCALE = 2**40  # finer than elsewhere: prices near those of the bound tell patterns apart
+MOST_BINS = 2**20  # so that sums of values stay within 64 bits
+MOST_CELLS = 8_000_000
+TOLERANCE = 1e-8
+DISCOUNT = 0.01  # of one bin of each pattern: the cap of what a pattern may lack and be counted
+REACH = 0.01  # how far a price may move from where it was
+ROUNDS = 30
+PATTERNS_PER_KIND = 2  # to begin with
+NEW_PATTERNS = 300  # of those that still qualify, in a round without better ones
+MOST_PATTERNS = 5_000
+DECISION_WORK = 5_000.0
+ORDERS, ORDER_NODES = 30, 3_000  # of the patterns, tried before CP-SAT decides over them
+
+
+def decide_full(search: Search, patterns: IntArray, prices: FloatArray, target: int) -> bool:
+    """Decide whether `target` bins suffice where they leave next to no room.
+
+    Args:
+        patterns: (patterns, kinds) of the converged relaxation, whose duals are `prices`.
+    Returns:
+        Whether that is settled: a packing was offered, or it is proven that none exists.
+    """
+    problem = search.problem
+    if problem.demand.shape[1] != 1 or target > MOST_BINS:
+        return False
+    sizes, counts, room = problem.demand[:, 0], problem.counts, int(problem.capacity[0])
+    waste = target * room - int(sizes @ counts)
+    if waste >= room or (len(sizes) + 1) * (room + 1) > MOST_CELLS:
+        return False
+    full = patterns[(patterns @ sizes >= room - waste) & (patterns <= counts).all(axis=1)]
+    nearest = np.argsort(-(full @ prices), kind="stable")[: PATTERNS_PER_KIND * len(sizes)]
+    master = _DiscountMaster(counts, prices, target)
+    master.add(full[nearest])
+    per_bin = most_per_bin(problem)
+    for _ in range(ROUNDS):
+        if search.budget.exhausted():
+            return False
+        search.budget.spend(60.0 * master.size)
+        solved = master.solve()
+        if solved is None:
+            return False  # the relaxation is below the target
+        values = np.floor(solved * SCALE).astype(np.int64)
+        table = full_table(values, sizes, per_bin, room, waste)
+        best = int(table[0, room])
+        gap = target * best - int(values @ counts)
+        if gap < 0:
+            return True  # no fractional packing either
+        left, complete, steps = all_worth(table, values, sizes, per_bin, best - gap, MOST_PATTERNS)
+        search.budget.spend(table.size + 20.0 * steps)
+        if complete:
+            break
+        better = best_by_lead(table, values, sizes, per_bin, int(SCALE * (1 + TOLERANCE)))
+        if not master.add(better):
+            master.add(search.rng.permutation(left)[:NEW_PATTERNS])
+    else:
+        return False
+    cover = _cover(search, left, counts, target)
+    if cover is not None:
+        search.offer(cover)
+        return True
+    everything = np.ones(len(counts), dtype=np.bool_)
+    decision = decide_cover(left, counts, target, everything, search.budget, DECISION_WORK)
+    if decision.bins is not None:
+        search.offer(decision.bins)
+    return decision.bins is not None or decision.none_exists
+
+
+def _cover(search: Search, patterns: IntArray, counts: IntArray, target: int) -> IntArray | None:
+    """A packing by these patterns, by short searches in random orders; None says nothing.
+
+    One order in a few leads to a packing at once where there are many, and CP-SAT takes seconds.
+    """
+    if len(counts) > MOST_KINDS or not len(patterns):
+        return None
+    rows = as_rows(patterns)
+    wastes, room = np.zeros((len(rows), 1), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    for _ in range(ORDERS):
+        order = search.rng.permutation(len(rows))
+        chosen, found, nodes = finish(rows, wastes, order, counts, room, target, ORDER_NODES)
+        search.budget.spend(10.0 * nodes * target)
+        if found:
+            return patterns[chosen]
+    return None
+
+
+class _DiscountMaster:
+    """min sum of x + (1 - DISCOUNT) * y - target * t: x + y pack t times all items; y <= 1."""
+
+    def __init__(self, counts: IntArray, prices: FloatArray, target: int) -> None:
+        from ortools.linear_solver import pywraplp
+
+        self._solver = pywraplp.Solver.CreateSolver("GLOP")
+        self._solver.SetSolverSpecificParametersAsString("use_preprocessing: false")
+        self._infinity = self._solver.infinity()
+        self._rows = [self._solver.Constraint(0.0, 0.0) for _ in counts]
+        self._objective = self._solver.Objective()
+        self._objective.SetMinimization()
+        self._known: set[bytes] = set()
+        # the target a little lower, as the duals of a relaxation are only almost worth it
+        self._column(-counts, -(target - 1e-9), self._infinity)
+        for row, price in enumerate(prices.tolist()):  # prices stay within reach
+            unit = np.zeros_like(counts)
+            unit[row] = 1
+            self._column(unit, price + REACH, self._infinity)
+            self._column(-unit, REACH - price, self._infinity)
+
+    @property
+    def size(self) -> int:
+        """Number of columns."""
+        return 2 * (len(self._known) + len(self._rows)) + 1
+
+    def add(self, patterns: IntArray) -> int:
+        """Add the patterns not known yet; returns how many those were."""
+        before = len(self._known)
+        for pattern in patterns:
+            if pattern.tobytes() not in self._known:
+                self._known.add(pattern.tobytes())
+                self._column(pattern, 1.0, self._infinity)
+                self._column(pattern, 1.0 - DISCOUNT, 1.0)
+        return len(self._known) - before
+
+    def solve(self) -> FloatArray | None:
+        """The prices of the items; None without an optimum."""
+        if self._solver.Solve() != self._solver.OPTIMAL:
+            return None
+        return np.array([row.dual_value() for row in self._rows])
+
+    def _column(self, entries: IntArray, cost: float, most: float) -> None:
+        column: Any = self._solver.NumVar(0.0, most, "")
+        self._objective.SetCoefficient(column, cost)
+        for row in np.flatnonzero(entries).tolist():
+            self._rows[row].SetCoefficient(column, float(entries[row]))

@@ -1,0 +1,73 @@
+"""Who should stand where: the problem that repacking comes down to, in plain numbers.
+
+Instances hold items of several shapes. A new content is wanted for each, at the least cost: a price
+for every instance that holds anything, and `move_cost` for every item newly brought to an instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stowplan.placement.packing.problem import BoolArray, IntArray
+
+
+@dataclass(frozen=True)
+class RepackProblem:
+    """Items of `shapes` on `instances`, and what may become of them.
+
+    Args:
+        demand: (shapes, dimensions) int64, >= 0.
+        counts: (shapes,) int64; items to be held in the end, those that wait included.
+        capacity: (instances, dimensions) int64; at least what `held` takes.
+        held: (instances, shapes) int64; what each instance holds now.
+        allowed: (instances, shapes) bool; an item of this shape may be brought here.
+        price: (instances,) int64, >= 0; cost of an instance that holds any item.
+        releasable: (instances,) bool; an instance that counts as free when it holds no item.
+        free: that many releasable instances at least must hold nothing.
+        move_cost: >= 0, for every item newly brought to an instance.
+    """
+
+    demand: IntArray
+    counts: IntArray
+    capacity: IntArray
+    held: IntArray
+    allowed: BoolArray
+    price: IntArray
+    releasable: BoolArray
+    free: int = 0
+    move_cost: int = 1
+
+    def cost(self, contents: IntArray) -> int:
+        """What the new contents (instances, shapes) cost."""
+        brought = int(np.maximum(contents - self.held, 0).sum())
+        used = contents.any(axis=1)
+        return int(self.price[used].sum()) + self.move_cost * brought
+
+    def room_for(self, instance: int) -> IntArray:
+        """(shapes,) most items of each shape that the instance may hold beyond its own."""
+        room = self.capacity[instance] // np.maximum(self.demand, 1)
+        fits = np.where(self.demand > 0, room, np.iinfo(np.int64).max).min(axis=1)
+        most: IntArray = np.where(self.allowed[instance], np.minimum(fits, self.counts), 0)
+        return most
+
+    def holds(self, contents: IntArray) -> bool:
+        """Whether these contents are a solution."""
+        more = contents > self.held
+        return bool(
+            (contents >= 0).all()
+            and (contents.sum(axis=0) == self.counts).all()
+            and (contents @ self.demand <= self.capacity).all()
+            and not (more & ~self.allowed).any()
+            and (self.releasable & ~contents.any(axis=1)).sum() >= self.free
+        )
+
+    def classes(self) -> list[IntArray]:
+        """The instances, parted into groups whose members differ in nothing but their number."""
+        table = np.column_stack(
+            [self.capacity, self.held, self.allowed, self.price, self.releasable]
+        ).astype(np.int64)
+        _, label = np.unique(table, axis=0, return_inverse=True)
+        label = label.reshape(-1)
+        return [np.flatnonzero(label == c) for c in range(int(label.max(initial=-1)) + 1)]

@@ -1,0 +1,148 @@
+"""Fewest identical bins, with a proof: the pipeline from rules of thumb to the exact step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stowplan.placement.packing import bounds, heuristics
+from stowplan.placement.packing.branch import Tree
+from stowplan.placement.packing.colgen import Relaxation, generate
+from stowplan.placement.packing.master import Master
+from stowplan.placement.packing.pricing import SCALE, Pricer
+from stowplan.placement.packing.problem import (
+    IntArray,
+    Limits,
+    PackedBins,
+    PackingProblem,
+    PackingResult,
+    ProgressCallback,
+    group_equal,
+    spread_contents,
+)
+from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.subproblem import Subproblem
+from stowplan.placement.packing.verify import check_packing
+
+
+def solve_packing(
+    problem: PackingProblem,
+    limits: Limits | None = None,
+    progress: ProgressCallback | None = None,
+) -> PackingResult:
+    """Pack every item into as few bins as can be, and prove how few that is.
+
+    The packing is checked by `verify.check_packing` before it is returned. A KeyboardInterrupt
+    ends the solve early with the best found so far.
+
+    Args:
+        limits: when to stop; the default is to run until the proof is complete.
+        progress: called with every improvement of the bound or the packing.
+    """
+    grouped = group_equal(problem)
+    search = Search(grouped.problem, limits or Limits(), progress)
+    misfits = (grouped.problem.demand > grouped.problem.capacity).any(axis=1)
+    if misfits.any():
+        kinds = [k for g in np.flatnonzero(misfits).tolist() for k in grouped.members[g]]
+        return _infeasible(search, tuple(sorted(kinds)))
+    interrupted = False
+    try:
+        _run(search)
+    except KeyboardInterrupt:
+        interrupted = True
+    bins = [] if search.best is None else _collapse(search.best)
+    packing = spread_contents(bins, grouped.members, problem.counts)
+    if search.best is not None:
+        check_packing(problem, packing)
+    return _result(search, packing, interrupted)
+
+
+def _run(search: Search) -> None:
+    problem = search.problem
+    for bins in heuristics.packings(problem.demand, problem.counts, problem.capacity):
+        search.budget.spend(10.0 * bins.size)
+        search.offer(bins)
+        search.raise_bound(bounds.continuous_bound(problem))
+        if search.finished():
+            return
+    assert search.incumbent is not None
+    search.raise_bound(bounds.dual_feasible_bound(problem, search.incumbent))
+    if search.finished():
+        return
+    _improve(search)
+
+
+def _improve(search: Search) -> None:
+    """Linear relaxation, then branch and price at the bound, and at the next as often as needed."""
+    root = Subproblem.root(search.problem)
+    pricer = Pricer(search.problem.demand, root.per_bin(), search.problem.capacity)
+    master = Master(search.problem.counts)
+    assert search.best is not None
+    master.add(np.diag(root.per_bin()))
+    master.add(search.best)
+    relaxation = _relax(search, master, pricer)
+    search.raise_bound(relaxation.bound)
+    pool, values = master.patterns.copy(), relaxation.values
+    while not search.finished():
+        target = search.lower_bound
+        tree = Tree(search, target, pool)
+        tree.run(root, values)
+        pool = tree.pool
+        if search.lower_bound == target:
+            return
+
+
+def _relax(search: Search, master: Master, pricer: Pricer) -> Relaxation:
+    """The root relaxation: first with exchanges between dominating kinds, then without."""
+    problem = search.problem
+    relative = problem.demand / np.maximum(problem.capacity, 1)
+    scarce = int(np.argmax(problem.counts @ relative))
+    start = np.floor(relative[:, scarce] * SCALE).astype(np.int64)
+    master.add_exchanges(dominations(problem.demand))
+    first = generate(master, pricer, problem.counts, search.budget, start=start)
+    search.raise_bound(first.bound)
+    master.allow_exchanges(False)
+    return generate(
+        master,
+        pricer,
+        problem.counts,
+        search.budget,
+        start=first.values,
+        stop_at=float(search.lower_bound),
+    )
+
+
+def dominations(demand: IntArray) -> IntArray:
+    """(pairs, 2): each kind with the first later kind that needs no more in any dimension."""
+    pairs = []
+    for i in range(len(demand) - 1):
+        fits = np.flatnonzero((demand[i + 1 :] <= demand[i]).all(axis=1))
+        if len(fits):
+            pairs.append((i, i + 1 + int(fits[0])))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _collapse(bins: IntArray) -> list[PackedBins]:
+    contents, copies = np.unique(bins, axis=0, return_counts=True)
+    return [PackedBins(row, int(n)) for row, n in zip(contents[::-1], copies[::-1], strict=True)]
+
+
+def _infeasible(search: Search, unplaceable: tuple[int, ...]) -> PackingResult:
+    return PackingResult(
+        "infeasible", None, 0, None, (), search.budget.seconds(), 0.0, unplaceable=unplaceable
+    )
+
+
+def _result(search: Search, packing: tuple[PackedBins, ...], interrupted: bool) -> PackingResult:
+    bins = search.incumbent
+    gap = None if bins is None else (bins - search.lower_bound) / max(bins, 1)
+    return PackingResult(
+        status="unknown" if bins is None else "optimal" if search.proven() else "feasible",
+        bins=bins,
+        lower_bound=search.lower_bound,
+        gap=gap,
+        packing=packing,
+        seconds=search.budget.seconds(),
+        work=search.budget.work,
+        interrupted=interrupted,
+        log=tuple(search.log),
+    )

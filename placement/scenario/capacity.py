@@ -1,0 +1,114 @@
+"""Capacity providers in a scenario: Auto Scaling groups, how they are scaled, who uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stowplan.placement import messages as m
+from stowplan.placement.agent.settings import PullBehavior
+from stowplan.placement.model import AVAILABILITY_ZONE
+from stowplan.placement.scenario.fields import Count, Duration, Percent, Positive, Table
+
+
+class StrategyItem(Table):
+    """An item of a capacity provider strategy; `base` on one item only."""
+
+    capacity_provider: str
+    weight: Annotated[int, Field(ge=0, le=1_000, strict=True)] = 1
+    base: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
+
+
+CapacityStrategy = tuple[StrategyItem, ...]
+
+
+class ManagedScalingTable(Table):
+    """Managed scaling, enabled; see `messages.ManagedScaling`. `scale_in_minutes` is ours."""
+
+    target_capacity: Annotated[int, Field(ge=1, le=100, strict=True)] = 100
+    minimum_scaling_step_size: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
+    maximum_scaling_step_size: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 10_000
+    instance_warmup: Duration = 300_000
+    scale_in_minutes: Annotated[int, Field(ge=1, le=1_440, strict=True)] = 15
+
+
+class CapacityProviderTable(Table):
+    """A capacity provider and its Auto Scaling group.
+
+    Args:
+        instance_types: the group launches the first of these that is to be had.
+        zones: the group keeps them even.
+        desired_size: what it begins with; default: `min_size`.
+        market: spot instances cost `discount_percent` less than the type's price.
+        managed_scaling: false: tasks do not wait for it, and it stays as it is.
+    """
+
+    name: str
+    instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
+    zones: Annotated[tuple[str, ...], Field(min_length=1)]
+    max_size: Positive
+    min_size: Count = 0
+    desired_size: Count | None = None
+    market: Literal["on-demand", "spot"] = "on-demand"
+    discount_percent: Percent = 0
+    attributes: dict[str, str] = {}
+    resources: dict[str, Count] = {}
+    awsvpc_trunking: bool = False
+    image_pull_behavior: PullBehavior = "default"
+    cached_images: tuple[str, ...] = ()
+    managed_scaling: ManagedScalingTable | Literal[False] = ManagedScalingTable()
+    managed_termination_protection: bool = False
+    managed_draining: bool = True
+
+    @property
+    def first_size(self) -> int:
+        """How many instances the group begins with."""
+        return self.min_size if self.desired_size is None else self.desired_size
+
+
+def strategy_of(items: CapacityStrategy | None) -> m.CapacityProviderStrategy | None:
+    """A strategy as calls carry it; None stands for the cluster's default."""
+    if items is None:
+        return None
+    return tuple(
+        m.CapacityProviderStrategyItem(item.capacity_provider, item.weight, item.base)
+        for item in items
+    )
+
+
+def creation(
+    table: CapacityProviderTable,
+    registers: Iterable[tuple[Mapping[str, int], Mapping[str, str]]],
+) -> m.CreateCapacityProvider:
+    """The call that creates a capacity provider.
+
+    Args:
+        registers: resources and attributes of an instance of each of its types.
+    """
+    templates = []
+    for resources, attributes in registers:
+        plain = {key: value for key, value in attributes.items() if key != AVAILABILITY_ZONE}
+        templates.append(m.LaunchTemplate(dict(resources), plain))
+    managed = table.managed_scaling
+    scaling = None
+    if managed is not False:
+        scaling = m.ManagedScaling(
+            managed.target_capacity,
+            managed.minimum_scaling_step_size,
+            managed.maximum_scaling_step_size,
+            managed.instance_warmup,
+            managed.scale_in_minutes,
+        )
+    return m.CreateCapacityProvider(
+        table.name,
+        tuple(templates),
+        table.zones,
+        table.max_size,
+        table.min_size,
+        table.first_size,
+        scaling,
+        table.managed_termination_protection,
+        table.managed_draining,
+    )

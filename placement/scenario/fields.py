@@ -1,0 +1,139 @@
+"""What the values in a scenario file look like: durations, strategies, constraints, amounts;
+and the base of its tables."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from stowplan.placement.model import PlacementConstraint, PlacementStrategy
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+# `FILE.py:CLASS`, with or without `:FIELD`.
+_STRATEGY_OF_FILE = re.compile(r"(.+?\.py:[A-Za-z_]\w*)(?::(.+))?")
+# Fits a column of the cluster, also after many of them are added up.
+_AMOUNT_MAX = 2**40
+
+
+class Table(BaseModel):
+    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def parse_duration_ms(value: object) -> int:
+    """Milliseconds of `"15m"` or of a plain number of seconds.
+
+    Raises:
+        ValueError: not a duration, negative, longer than 2^40 ms, or finer than a millisecond.
+    """
+    amount = None
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*", value)
+        amount = Decimal(match[1]) * _UNITS_MS[match[2]] if match else None
+    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        # By its shortest text: 1.001 s are 1001 ms, though the binary fraction is a little less.
+        amount = Decimal(str(value)) * 1000
+    if amount is None:
+        expected = (
+            'expected a duration such as "250ms", "90s", "15m" or "2h", or a number of seconds'
+        )
+        raise ValueError(f"{expected}; found {value!r}")
+    if amount > _AMOUNT_MAX:
+        raise ValueError(f"{value!r} is longer than {_AMOUNT_MAX} ms, about 34 years")
+    if amount % 1:
+        raise ValueError(f"{value!r} is finer than a millisecond")
+    return int(amount)
+
+
+def parse_strategy(text: object) -> PlacementStrategy:
+    """`"binpack:memory"`, `"spread:attribute:ecs.availability-zone"`, `"random"`, `"mine.py:Mine"`
+    or `"mine.py:Mine:field"`.
+
+    Raises:
+        ValueError: not text.
+    """
+    if isinstance(text, PlacementStrategy):
+        return text
+    if not isinstance(text, str) or not text:
+        raise ValueError(f'expected a strategy such as "binpack:memory", found {text!r}')
+    own = _STRATEGY_OF_FILE.fullmatch(text)
+    if own:
+        return PlacementStrategy(own[1], own[2])
+    kind, _, field = text.partition(":")
+    return PlacementStrategy(kind, field or None)
+
+
+def own_strategy(strategy: PlacementStrategy) -> bool:
+    """Whether a strategy is a class in a user's file rather than a registered name."""
+    return _STRATEGY_OF_FILE.fullmatch(strategy.type) is not None
+
+
+def parse_constraint(text: object) -> PlacementConstraint:
+    """`"distinctInstance"`, `"maxPerInstance: 2"`, `"memberOf: QUERY"`, or the query alone.
+
+    Raises:
+        ValueError: not text.
+    """
+    if isinstance(text, PlacementConstraint):
+        return text
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"expected distinctInstance or a cluster query, found {text!r}")
+    kind, colon, rest = text.strip().partition(":")
+    if kind == "distinctInstance" or (colon and kind in ("maxPerInstance", "memberOf")):
+        return PlacementConstraint(kind, rest.strip() if colon else None)
+    return PlacementConstraint("memberOf", text.strip())
+
+
+def _parse_chain(value: object) -> object:
+    if value == "default":
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(parse_strategy(item) for item in items)
+
+
+def _parse_optional_limit(value: object) -> int | Literal[False]:
+    # Not a union of two types, of which pydantic would report what is wrong with each.
+    if value is not False and (type(value) is not int or not 0 < value <= _AMOUNT_MAX):
+        raise ValueError(f"expected a whole number above 0, or false; found {value!r}")
+    return value
+
+
+def _parse_optional_duration(value: object) -> int | Literal[False]:
+    return False if value is False else parse_duration_ms(value)
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration_ms)]
+PositiveOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_limit)]
+DurationOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_duration)]
+Chain = Annotated[tuple[PlacementStrategy, ...], BeforeValidator(_parse_chain)]
+Constraints = tuple[Annotated[PlacementConstraint, BeforeValidator(parse_constraint)], ...]
+Count = Annotated[int, Field(ge=0, le=_AMOUNT_MAX, strict=True)]
+Positive = Annotated[int, Field(gt=0, le=_AMOUNT_MAX, strict=True)]
+Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
+# Of an objective: small enough for sums over many tasks to stay exact.
+WEIGHT_MAX = 10**9
+Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX, strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Distribution(Table):
+    """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
+    `sigma` (of the logarithm), `empirical` from the `samples`."""
+
+    distribution: Literal["constant", "exponential", "lognormal", "empirical"] = "constant"
+    mean: Duration | None = None
+    median: Duration | None = None
+    sigma: Annotated[Number, Field(ge=0)] = 0.0
+    samples: tuple[Duration, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"lognormal": "median", "empirical": "samples"}.get(self.distribution, "mean")
+        if getattr(self, needed) in (None, ()):
+            raise ValueError(f"a {self.distribution} distribution needs {needed}")
+        return self

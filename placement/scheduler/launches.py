@@ -1,0 +1,141 @@
+"""From API calls to what placement reads: task definitions by name, and the kinds made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stowplan.placement import messages as m
+from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import (
+    RUN_TASK_DEFAULT_STRATEGIES,
+    SERVICE_DEFAULT_STRATEGIES,
+    PlacementConstraint,
+    PlacementStrategy,
+    TaskDefinition,
+    TaskKind,
+)
+from stowplan.placement.scheduler.tasks import Launch
+from stowplan.placement.taskdef.parse import (
+    TaskOverride,
+    host_ports,
+    parse_task_definition,
+    task_resources,
+)
+
+CONSTRAINTS_MAX, STRATEGIES_MAX = 10, 5
+
+
+class Launches:
+    """The registered task definitions, and the launches that calls make of them."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, list[TaskDefinition]] = {}
+        self._kinds: Kept[object, TaskKind] = Kept()
+
+    def register(self, document: Mapping[str, Any]) -> TaskDefinition:
+        """Add the next revision of a family.
+
+        Raises:
+            SpecError: the document is not a valid task definition.
+        """
+        definition = parse_task_definition(document)
+        revisions = self._families.setdefault(definition.family, [])
+        definition = parse_task_definition(document, revision=len(revisions) + 1)
+        revisions.append(definition)
+        return definition
+
+    def definition(self, name: str) -> TaskDefinition:
+        """The definition called `family:revision`; `family` alone means the latest revision.
+
+        Raises:
+            PlacementError: nothing of that name is registered.
+        """
+        family, _, revision = name.partition(":")
+        revisions = self._families.get(family, [])
+        number = int(revision) if revision.isdecimal() else 0 if revision else len(revisions)
+        if not 1 <= number <= len(revisions):
+            raise PlacementError(f"unknown task definition {name!r}")
+        return revisions[number - 1]
+
+    def of_run_task(self, call: m.RunTask, capacity_provider: str | None = None) -> Launch:
+        """The launch of a RunTask call, on a capacity provider where its strategy chose one.
+
+        Raises PlacementError as `definition` does.
+        """
+        definition = self.definition(call.task_definition)
+        group = call.group or f"family:{definition.family}"
+        strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
+        provider = capacity_provider or call.capacity_provider
+        kind = self._kind(call, definition, group, strategies, provider)
+        return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
+
+    def of_start_task(self, call: m.StartTask) -> Launch:
+        """The launch of a StartTask call. Raises PlacementError as `definition` does."""
+        definition = self.definition(call.task_definition)
+        group = call.group or f"family:{definition.family}"
+        kind = self._kind(call, definition, group, (), None)
+        return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
+
+    def of_service(self, call: m.CreateService) -> Launch:
+        """The launch of a service's tasks. Raises PlacementError as `definition` does."""
+        definition = self.definition(call.task_definition)
+        strategies = call.placement_strategy or SERVICE_DEFAULT_STRATEGIES
+        if call.scheduling_strategy == "DAEMON":
+            strategies = ()
+        kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
+        daemon = call.scheduling_strategy == "DAEMON"
+        checked = any(c.essential and c.health_check for c in definition.containers)
+        return Launch(
+            kind, definition.name, service=call.service, daemon=daemon, health_checked=checked
+        )
+
+    def _kind(
+        self,
+        call: m.RunTask | m.StartTask | m.CreateService,
+        definition: TaskDefinition,
+        group: str,
+        strategies: tuple[PlacementStrategy, ...],
+        provider: str | None,
+    ) -> TaskKind:
+        override = TaskOverride()
+        constraints: tuple[PlacementConstraint, ...] = ()
+        if isinstance(call, m.RunTask):
+            override = TaskOverride(call.cpu, call.memory, call.resources)
+        elif isinstance(call, m.StartTask):
+            override = TaskOverride(call.cpu, call.memory)
+        if not isinstance(call, m.StartTask):
+            constraints = call.placement_constraints
+        expected_ms = call.expected_ms if isinstance(call, m.RunTask) else None
+        key = (
+            *(definition.name, override, group, constraints, strategies),
+            *(call.zones, provider, expected_ms),
+        )
+        kind = self._kinds.get(key)
+        if kind is None:
+            constraints = definition.placement_constraints + constraints
+            _check_counts(constraints, strategies)
+            tcp, udp = host_ports(definition)
+            kind = self._kinds[key] = TaskKind(
+                tuple(task_resources(definition, override).items()),
+                group,
+                tcp,
+                udp,
+                definition.requires_attributes,
+                call.zones if definition.network_mode == "awsvpc" else (),
+                constraints,
+                strategies,
+                provider,
+                expected_ms=expected_ms,
+            )
+        return kind
+
+
+def _check_counts(
+    constraints: tuple[PlacementConstraint, ...], strategies: tuple[PlacementStrategy, ...]
+) -> None:
+    if len(constraints) > CONSTRAINTS_MAX:
+        raise PlacementError(f"{len(constraints)} placement constraints, {CONSTRAINTS_MAX} allowed")
+    if len(strategies) > STRATEGIES_MAX:
+        raise PlacementError(f"{len(strategies)} placement strategies, {STRATEGIES_MAX} allowed")

@@ -1,0 +1,384 @@
+"""The sans-IO scheduler: facts and requests go in, one decision a round comes out.
+
+`receive` only records; `decide(now_ms)` works through everything recorded since the last round and
+returns commands; `deadline_ms` says when to call again if nothing happens. It never blocks, sleeps
+or reads a clock, so the same code runs in simulated and in real time, and a journal of its rounds
+replays to the same commands. A task is taken to be placed with the command that starts it, and to
+run with the event that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from stowplan.placement import messages as m
+from stowplan.placement.cluster.cluster import Cluster, instance_strings
+from stowplan.placement.constraints import CONSTRAINTS, ConstraintFactory
+from stowplan.placement.engine.engine import Engine, Filled
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
+from stowplan.placement.reasons import PROVISIONING_QUOTA, Failure
+from stowplan.placement.scheduler.capacity.providers import CapacityProviders
+from stowplan.placement.scheduler.capacity.strategy import check_strategy, deal
+from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.scheduler.outlook import Outlook
+from stowplan.placement.scheduler.services.deployments import Service
+from stowplan.placement.scheduler.services.services import Services
+from stowplan.placement.scheduler.tasks import NOWHERE, Launch, TaskTable
+from stowplan.placement.scheduler.waiting import WaitingTasks
+from stowplan.placement.strategies import STRATEGIES, StrategyFactory
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """What a run fixes beforehand; kept in the journal's header, since a replay needs it.
+
+    `provisioning_quota`: PROVISIONING tasks per cluster (ecs-semantics 6.2). `provisioning_
+    timeout_ms`: how long a task may wait before it is stopped; None: for ever. AWS's value is not
+    published; ours is the upper end of the 10 to 30 minutes that were seen.
+    """
+
+    seed: int = 0
+    provisioning_quota: int | None = 500
+    provisioning_timeout_ms: int | None = 1_800_000
+
+
+class Scheduler:
+    """ECS's scheduler for one cluster.
+
+    Args:
+        config: see `SchedulerConfig`.
+        strategies, constraints: registries by type; pass `STRATEGIES | {...}` to add your own.
+    """
+
+    def __init__(
+        self,
+        config: SchedulerConfig = SchedulerConfig(),
+        strategies: Mapping[str, StrategyFactory] = STRATEGIES,
+        constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
+    ) -> None:
+        self.config = config
+        self.cluster = Cluster()
+        rng = np.random.default_rng(np.random.SeedSequence(config.seed))
+        self.engine = Engine(self.cluster, rng, strategies, constraints)
+        self.tasks = TaskTable()
+        self.launches = Launches()
+        self._inbox: list[m.Event] = []
+        self._out: list[m.Command] = []
+        self.now_ms = 0
+        self.requests: list[tuple[Launch, int]] = []
+        self._starts: list[tuple[Launch, tuple[int, ...]]] = []
+        self.waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
+        self.providers = CapacityProviders(
+            *(self.engine, self.tasks, self.waiting.counts),
+            daemons=lambda: self._services.daemon_groups(),
+            drained=self._host_changed,
+            say=self._say,
+        )
+        self._services = Services(
+            *(self.engine, self.tasks, self.launches, self.providers),
+            start=self._start,
+            stop=self._stop,
+            wait=self._wait,
+            say=self._say,
+        )
+        self._handlers = self._make_handlers()
+
+    def _make_handlers(self) -> dict[type, Callable[[Any], None]]:
+        services, providers = self._services, self.providers
+        return {
+            m.RegisterTaskDefinition: self._register_task_definition,
+            m.RunTask: self._run_task,
+            m.StartTask: self._start_task,
+            m.StopTask: self._stop_task,
+            m.UpdateTaskProtection: lambda call: services.protect(call, self.now_ms),
+            m.CreateCapacityProvider: lambda call: providers.create(call, self.now_ms),
+            m.PutClusterCapacityProviders: providers.put_default,
+            m.CreateService: self._create_service,
+            m.UpdateService: services.update,
+            m.UpdateContainerInstancesState: self._update_instances,
+            m.InstanceRegistered: self._instance_registered,
+            m.AgentConnectionChanged: self._agent_changed,
+            m.InstancesGone: self._instances_gone,
+            m.TasksChanged: self._tasks_changed,
+            m.TasksHealthChanged: self._tasks_judged,
+            m.InstancesLaunched: lambda event: providers.launched(event, self.now_ms),
+            m.LaunchFailed: lambda event: None,  # the group tries again by itself
+            m.InstancesTerminating: lambda event: providers.terminating(event, self.now_ms),
+            m.InstancesTerminated: providers.terminated,
+            m.CallThrottled: lambda event: None,  # it never came to be
+        }
+
+    # --- the sans-IO surface --------------------------------------------------------------------
+
+    def receive(self, event: m.Event) -> None:
+        """Record one event; nothing is decided before the next `decide`."""
+        self._inbox.append(event)
+
+    def decide(self, now_ms: int) -> tuple[m.Command, ...]:
+        """Work through all that was received and say what to do.
+
+        Order: facts and calls as received; then services, tasks that wait, new requests, capacity.
+
+        Args:
+            now_ms: the time of this round; never less than that of the last.
+        Returns:
+            commands in the order in which to carry them out, notices among them; a call or a fact
+            that names something unknown changes nothing and is answered with CallRejected.
+        """
+        assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
+        self.now_ms = self.cluster.now_ms = now_ms
+        events, self._inbox = self._inbox, []
+        for position, event in enumerate(events):
+            try:
+                self._handlers[type(event)](event)
+            except PlacementError as error:
+                self._out.append(m.CallRejected(position, event, str(error)))
+        self.engine.look_ahead(now_ms, lambda: Outlook(self))
+        self._services.settle(now_ms)
+        if self.waiting:
+            self._start_waiting(self.waiting.place(self.engine, self.tasks))
+            self._expire()
+        self._place_starts()
+        self._place_requests()
+        if self._services.over_quota and self.waiting.room_for(1):
+            self._services.room_to_wait(now_ms)
+        self.providers.settle(now_ms)
+        commands, self._out = tuple(self._out), []
+        return commands
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `decide` has something to do even if no event comes; None: never."""
+        earliest = None
+        for member in (self.waiting, self._services, self.providers):
+            at_ms = member.deadline_ms
+            if at_ms is not None and (earliest is None or at_ms < earliest):
+                earliest = at_ms
+        return earliest
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services by name, in the order of their creation."""
+        return self._services.by_name
+
+    def lacks(self) -> list[tuple[TaskKind, int]]:
+        """What services lack now, a kind and how many."""
+        return self._services.lacks(self.now_ms)
+
+    # --- API calls ------------------------------------------------------------------------------
+
+    def _register_task_definition(self, call: m.RegisterTaskDefinition) -> None:
+        self.launches.register(call.document)
+
+    def _run_task(self, call: m.RunTask) -> None:
+        if call.count < 1:
+            raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
+        strategy = call.capacity_provider_strategy
+        if strategy is None and call.capacity_provider is None:
+            strategy = self.providers.default
+        check_strategy(strategy or ())
+        launch = self.launches.of_run_task(call)
+        self.engine.check(launch.kind)
+        if not strategy:
+            self.requests.append((launch, call.count))
+            return
+        counts = deal(strategy, call.count, [0] * len(strategy))
+        for item, count in zip(strategy, counts, strict=True):
+            if count:
+                there = self.launches.of_run_task(call, item.capacity_provider)
+                self.requests.append((there, count))
+
+    def _start_task(self, call: m.StartTask) -> None:
+        self._starts.append((self.launches.of_start_task(call), call.instances))
+
+    def _stop_task(self, call: m.StopTask) -> None:
+        self.tasks.check_known(call.tasks)
+        # A task that is named twice must not give its resources back twice.
+        self._stop(list(dict.fromkeys(call.tasks)), StopCode.USER_INITIATED, call.reason)
+
+    def _create_service(self, call: m.CreateService) -> None:
+        self._services.create(call)
+
+    def _update_instances(self, call: m.UpdateContainerInstancesState) -> None:
+        if call.status not in (InstanceStatus.ACTIVE, InstanceStatus.DRAINING):
+            raise PlacementError(f"status {call.status!r}: expected ACTIVE or DRAINING")
+        present = self.cluster.present
+        unknown = [row for row in call.instances if not (0 <= row < len(present) and present[row])]
+        if unknown:
+            raise PlacementError(f"instances {unknown} are not registered")
+        for row in call.instances:
+            self.cluster.set_status(row, InstanceStatus(call.status))
+            self._host_changed(row)
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    def _instance_registered(self, event: m.InstanceRegistered) -> None:
+        tcp = [("tcp", port) for port in event.reserved_tcp]
+        self.cluster.register(
+            event.instance,
+            event.resources,
+            instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider),
+            reserved_ports=tcp + [("udp", port) for port in event.reserved_udp],
+            devices=event.devices,
+            at_ms=self.now_ms,
+        )
+        self.providers.registered(event.instance, event)
+        # One that registers again is ACTIVE: services with tasks there may have too many now.
+        self._host_changed(event.instance)
+
+    def _host_changed(self, row: int) -> None:
+        draining = self.cluster.is_draining(row)
+        self._services.host_changed(self.tasks.on(row), draining=draining)
+
+    def _agent_changed(self, event: m.AgentConnectionChanged) -> None:
+        self.cluster.check_known(event.instances)
+        for row in event.instances:
+            self.cluster.set_connected(row, event.connected)
+
+    def _instances_gone(self, event: m.InstancesGone) -> None:
+        self.cluster.check_known(event.instances)
+        ids = self.cluster.column("ec2InstanceId")
+        for row in event.instances:
+            lost, _ = self.tasks.stopped(self.tasks.on(row))
+            self._end(lost)
+            self.cluster.set_status(row, InstanceStatus.INACTIVE)
+            if lost:
+                reason = f"Host EC2 (instance {ids.values[ids.codes[row]]}) {event.reason}"
+                self._out.append(m.TasksStopped(tuple(lost), event.stop_code, reason))
+
+    def _tasks_changed(self, event: m.TasksChanged) -> None:
+        self.tasks.check_known(event.tasks)
+        if event.status is not TaskStatus.STOPPED:
+            changed = self.tasks.advance(event.tasks, event.status)
+            if self.services:
+                self._services.changed(changed, event.status, self.now_ms)
+            return
+        ended, never_ran = self.tasks.stopped(event.tasks)
+        for task in never_ran:
+            self._services.failed_to_start(task, self.now_ms)
+        self._end(ended)
+
+    def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
+        self.tasks.check_known(event.tasks)
+        self._services.judged(event.tasks, event.healthy)
+
+    # --- ending tasks ---------------------------------------------------------------------------
+
+    def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
+        """Ask for these tasks to stop; those that wait for capacity are stopped already."""
+        alive = [task for task in tasks if self.tasks.alive(task)]
+        placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
+        unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
+        self.tasks.stopped(unplaced)
+        self._end(alive)
+        if placed:
+            self._out.append(m.StopTasks(placed, code, reason))
+        if unplaced:
+            self._out.append(m.TasksStopped(unplaced, code, reason))
+
+    def _end(self, tasks: list[int]) -> None:
+        """desiredStatus becomes STOPPED: resources are free at once (ecs-semantics 2.4)."""
+        table = self.tasks
+        table.end(tasks)
+        for launch, run in groupby(tasks, key=table.launch.__getitem__):
+            there = list(run)
+            rows = [table.instance[task] for task in there]
+            if launch.service is not None:
+                self._services.remove(launch.service, there)
+            if NOWHERE in rows:
+                for task in there:
+                    if table.instance[task] == NOWHERE:
+                        self.waiting.remove(launch.kind, task)
+                there = [task for task in there if table.instance[task] != NOWHERE]
+                rows = [row for row in rows if row != NOWHERE]
+            devices = [table.devices(task) for task in there] if launch.kind.devices else ()
+            if rows:
+                self.engine.release(launch.kind, rows, devices)
+
+    # --- single tasks ---------------------------------------------------------------------------
+
+    def _place_starts(self) -> None:
+        """StartTask: where the caller says, or not at all (ecs-semantics 9.1)."""
+        starts, self._starts = self._starts, []
+        for launch, rows in starts:
+            for row in rows:
+                filled = self.engine.place_on(launch.kind, row)
+                self._start(launch, filled)
+                if filled.failure is not None:
+                    assert launch.request is not None
+                    self._out.append(m.RunTaskFailed(launch.request, 1, filled.failure, row))
+
+    def _place_requests(self) -> None:
+        requests, self.requests = self.requests, []
+        for launch, count in requests:
+            filled = self.engine.fill(launch.kind, count)
+            self._start(launch, filled)
+            failure = filled.failure
+            if failure is None:
+                continue
+            assert launch.request is not None
+            left, provider = count - len(filled.rows), launch.kind.capacity_provider
+            if provider is not None and self.providers.lets_wait(provider):
+                left -= len(self._wait(launch, left, failure))
+                failure = Failure(PROVISIONING_QUOTA)
+            if left:
+                failed = m.RunTaskFailed(launch.request, left, failure, None, provider)
+                self._out.append(failed)
+
+    def _wait(self, launch: Launch, count: int, failure: Failure) -> list[int]:
+        """Let up to `count` tasks wait for capacity; returns those that the quota admits."""
+        room = self.waiting.room_for(count)
+        tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
+        self.waiting.add(launch.kind, tasks, self.now_ms)
+        if tasks:
+            provider = launch.kind.capacity_provider
+            self._out.append(
+                m.TasksProvisioning(launch.request, tuple(tasks), failure, launch.service, provider)
+            )
+        return tasks
+
+    def _start_waiting(self, placed: list[int]) -> None:
+        """One StartTasks for each run of tasks of the same launch."""
+        for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
+            self._command_start(launch, list(tasks))
+
+    def _start(self, launch: Launch, filled: Filled) -> Sequence[int]:
+        if not filled.rows:
+            return ()
+        tasks = self.tasks.create_on(launch, filled.rows, filled.devices)
+        self._command_start(launch, tasks)
+        return tasks
+
+    def _command_start(self, launch: Launch, tasks: Sequence[int]) -> None:
+        self._out.append(
+            m.StartTasks(
+                launch.task_definition,
+                launch.kind.group,
+                tuple(tasks),
+                tuple(map(self.tasks.instance.__getitem__, tasks)),
+                tuple(map(self.tasks.devices, tasks)) if launch.kind.devices else (),
+                launch.request,
+                launch.service,
+                launch.cpu,
+                launch.memory,
+                launch.deployment,
+                launch.kind.capacity_provider,
+            )
+        )
+
+    def _say(self, notice: m.Command) -> None:
+        self._out.append(notice)
+
+    def _expire(self) -> None:
+        """Stop the tasks that waited too long, each with the reason that holds now."""
+        for task in self.waiting.expired(self.now_ms):
+            failure = self.engine.explain(self.tasks.launch[task].kind)
+            reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
+            self._services.gave_up(task, self.now_ms)
+            self._stop([task], StopCode.TASK_FAILED_TO_START, reason)

@@ -1,0 +1,292 @@
+"""A service, its deployments, and the arithmetic of replacing one by another (ecs-semantics 5).
+
+All counts are kept as tasks come and go, so that a change costs the same however many tasks a
+service has.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import CircuitBreaker, CreateService
+from stowplan.placement.scheduler.tasks import Launch
+
+RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
+HEALTHY_AFTER_MS = 40_000  # RUNNING for so long counts as healthy where there is no health check
+# The gap after a failed attempt, doubled each time: the cap is AWS's, the steps are not published.
+THROTTLE_FIRST_MS, THROTTLE_MOST_MS = 10_000, 27 * 60_000
+PROTECTED_MOST_MINUTES = 2_880  # of UpdateTaskProtection
+IMPAIRED_ATTEMPTS = 3  # failed attempts in a row after which the service says so
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One generation of a service: its launch, and its living tasks, oldest first.
+
+    `failed_tasks` counts as the circuit breaker does; `reached_running` once any task ran.
+    """
+
+    id: str
+    launch: Launch
+    rollout_state: RolloutState = "IN_PROGRESS"
+    failed_tasks: int = 0
+    reached_running: bool = False
+    tasks: dict[int, None] = field(default_factory=dict)
+    _launches: dict[tuple[Launch, str], Launch] = field(default_factory=dict)
+
+    def launch_on(self, capacity_provider: str) -> Launch:
+        """What a new task is started with on a capacity provider: each time the same."""
+        key = (self.launch, capacity_provider)
+        if key not in self._launches:
+            self._launches[key] = self.launch.on(capacity_provider)
+        return self._launches[key]
+
+
+@dataclass(slots=True)
+class Service:
+    """A service and its living tasks. `deployments[0]` is PRIMARY, the others are being replaced.
+
+    `call` is its configuration; a daemon's `desired_count` is that of its instances. `draining`,
+    `unhealthy`: tasks to be replaced one by one. `unproven`: running tasks that do not count as
+    healthy yet, with the time from which they do, earliest first; None: when a health check says
+    so. `extra` is a task beyond the count, of a rebalancing. `protected`: until when scale-in and
+    deployments leave a task alone.
+    """
+
+    call: CreateService
+    deployments: list[Deployment]
+    desired_count: int
+    tasks: dict[int, None] = field(default_factory=dict)
+    running: dict[int, None] = field(default_factory=dict)
+    draining: dict[int, None] = field(default_factory=dict)
+    unhealthy: dict[int, None] = field(default_factory=dict)
+    unproven: dict[int, int | None] = field(default_factory=dict)
+    protected: dict[int, int] = field(default_factory=dict)
+    extra: int | None = None
+    attempts: int = 0
+    not_before_ms: int = 0
+    completed: Launch | None = None
+    steady: bool = False
+    complaint: str = ""
+    stuck: bool = False
+    held: bool = False
+
+    @property
+    def name(self) -> str:
+        """Unique in the cluster."""
+        return self.call.service
+
+    @property
+    def daemon(self) -> bool:
+        """One task on each instance instead of a count."""
+        return self.call.scheduling_strategy == "DAEMON"
+
+    @property
+    def primary(self) -> Deployment:
+        """The deployment that new tasks belong to."""
+        return self.deployments[0]
+
+    @property
+    def launch(self) -> Launch:
+        """What a new task is started with."""
+        return self.primary.launch
+
+    @property
+    def floor(self) -> int:
+        """Healthy tasks that must be left by what the scheduler stops."""
+        return -(-self.desired_count * self.call.minimum_healthy_percent // 100)
+
+    @property
+    def ceiling(self) -> int:
+        """Tasks that there may be while some replace others."""
+        return self.desired_count * self.call.maximum_percent // 100
+
+    def staying(self) -> list[int]:
+        """Tasks of the PRIMARY deployment that nothing speaks against, oldest first."""
+        gone = self.draining.keys() | self.unhealthy.keys()
+        return [task for task in self.primary.tasks if task not in gone]
+
+    @property
+    def staying_count(self) -> int:
+        """How many those are."""
+        gone = self.draining.keys() | self.unhealthy.keys()
+        return len(self.primary.tasks) - sum(task in self.primary.tasks for task in gone)
+
+    @property
+    def is_replacing(self) -> bool:
+        """Whether there are tasks that others shall replace."""
+        return len(self.tasks) > len(self.primary.tasks) or bool(self.draining or self.unhealthy)
+
+    # --- what happens to tasks ------------------------------------------------------------------
+
+    def add(self, task: int) -> None:
+        """A task of the PRIMARY deployment was started."""
+        self.tasks[task] = self.primary.tasks[task] = None
+
+    def deployment_of(self, task: int) -> Deployment:
+        """The deployment of a living task."""
+        if task in self.primary.tasks:  # as nearly always
+            return self.primary
+        return next(each for each in self.deployments if task in each.tasks)
+
+    def ran(self, task: int, now_ms: int) -> None:
+        """A living task is RUNNING: no reason to hold back any more."""
+        deployment = self.deployment_of(task)
+        deployment.reached_running = True
+        self.running[task] = None
+        self.attempts = self.not_before_ms = 0
+        checked = deployment.launch.health_checked
+        self.unproven[task] = None if checked else now_ms + HEALTHY_AFTER_MS
+
+    def judged(self, task: int, healthy: bool) -> None:
+        """The health check of a living task has a verdict; a first bad one counts as a failure."""
+        deployment = self.deployment_of(task)
+        self.unproven.pop(task, None)
+        if healthy:
+            self.unhealthy.pop(task, None)
+            self._proved(deployment)
+        elif task not in self.unhealthy:
+            self.unhealthy[task] = None
+            deployment.failed_tasks += 1
+
+    def prove(self, now_ms: int) -> None:
+        """Count as healthy what ran for long enough without a health check."""
+        ready = []
+        for task, at_ms in self.unproven.items():
+            if at_ms is not None:
+                if at_ms > now_ms:
+                    break
+                ready.append(task)
+        for task in ready:
+            del self.unproven[task]
+            self._proved(self.deployment_of(task))
+
+    def proves_ms(self) -> int | None:
+        """When the next task counts as healthy by itself."""
+        return next((at_ms for at_ms in self.unproven.values() if at_ms is not None), None)
+
+    def _proved(self, deployment: Deployment) -> None:
+        breaker = self.call.circuit_breaker
+        if breaker is None or breaker.reset_on_healthy_task:
+            deployment.failed_tasks = 0
+
+    def remove(self, task: int) -> None:
+        """A task is not to run any more."""
+        del self.tasks[task], self.deployment_of(task).tasks[task]
+        for each in (self.running, self.draining, self.unhealthy, self.unproven, self.protected):
+            each.pop(task, None)
+        if self.extra == task:
+            self.extra = None
+
+    def unprotect(self, now_ms: int) -> None:
+        """Forget what protection has expired."""
+        for task in [t for t, until in self.protected.items() if until <= now_ms]:
+            del self.protected[task]
+
+    def failed_to_start(self, task: int, now_ms: int) -> None:
+        """A living task stopped by itself without ever running; what failed at once is one try."""
+        deployment = self.deployment_of(task)
+        if not deployment.reached_running:
+            deployment.failed_tasks += 1
+        if now_ms >= self.not_before_ms:
+            gap = THROTTLE_FIRST_MS << min(self.attempts, 20)
+            self.not_before_ms = now_ms + min(gap, THROTTLE_MOST_MS)
+            self.attempts += 1
+
+    # --- what to do -----------------------------------------------------------------------------
+
+    def missing(self, now_ms: int) -> int:
+        """How many tasks to start now."""
+        if self.primary.rollout_state == "FAILED" or now_ms < self.not_before_ms:
+            return 0
+        room = self.ceiling - len(self.tasks)
+        return max(0, min(self.desired_count - self.staying_count, room))
+
+    def replaced(self) -> list[int]:
+        """The tasks to stop now because others took their place, or may.
+
+        What is not yet running and shall not stay stops at once. A running task needs a healthy
+        one too many: proven healthy where a deployment replaces another, RUNNING where an instance
+        drains (ecs-semantics 4.6, 5.3).
+        """
+        if not self.is_replacing:
+            return []
+        old = [t for each in self.deployments[:0:-1] for t in each.tasks if t not in self.protected]
+        if self.primary.rollout_state == "FAILED":
+            old = []  # without a rollback what runs is left alone
+        stop: list[int] = []
+        up = len(self.running) - len(self.unhealthy)
+        healthy = up - len(self.unproven)
+        candidates = dict.fromkeys([*self.unhealthy, *self.draining, *old])
+        for task in sorted(candidates, key=lambda t: t in self.running):
+            if task not in self.running:
+                stop.append(task)
+                continue
+            sick, drains = task in self.unhealthy, task in self.draining
+            proven = not sick and task not in self.unproven
+            level = up if drains and not sick else healthy
+            counts = 0 if sick else 1 if drains else int(proven)
+            if level - counts >= self.floor:
+                stop.append(task)
+                up -= not sick
+                healthy -= proven
+        return stop
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing is missing, nothing is to be replaced, and everything runs."""
+        return (
+            len(self.primary.tasks) == self.desired_count == len(self.running)
+            and not self.is_replacing
+        )
+
+
+def check_service(call: CreateService) -> None:
+    """Raises PlacementError where what a service is configured to makes no sense."""
+    if call.desired_count < 0:
+        raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
+    low, high = call.minimum_healthy_percent, call.maximum_percent
+    if call.scheduling_strategy == "DAEMON":
+        return
+    if not 0 <= low <= 100 <= high <= 200:
+        raise PlacementError(
+            f"minimumHealthyPercent {low} and maximumPercent {high}: expected 0 to 100, 100 to 200"
+        )
+
+
+def breaker_threshold(breaker: CircuitBreaker, desired_count: int) -> int:
+    """Failed tasks at which a deployment has failed (ecs-semantics 5.4)."""
+    if breaker.threshold_type == "COUNT":
+        return breaker.threshold_value
+    share = -(-breaker.threshold_value * desired_count // 100)
+    return share if breaker.threshold_type == "UNBOUNDED_PERCENT" else min(max(share, 3), 200)
+
+
+class Alarms:
+    """When services want to be looked at again though nothing happens to them."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str]] = []
+        self._set: set[tuple[int, str]] = set()
+
+    def set(self, at_ms: int, service: str) -> None:
+        """Look at a service at this time; the same twice is once."""
+        if (at_ms, service) not in self._set:
+            self._set.add((at_ms, service))
+            heapq.heappush(self._heap, (at_ms, service))
+
+    @property
+    def next_ms(self) -> int | None:
+        """The earliest."""
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now_ms: int) -> Iterable[str]:
+        """The services whose time has come, each time taken off."""
+        while self._heap and self._heap[0][0] <= now_ms:
+            entry = heapq.heappop(self._heap)
+            self._set.remove(entry)
+            yield entry[1]

@@ -1,0 +1,400 @@
+"""The service scheduler: brings every service to its count, deployment by deployment.
+
+It decides only when something happened to a service, when its time has come, or when it is short
+and something may have made room (ecs-semantics 5).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stowplan.placement import messages as m
+from stowplan.placement.engine.engine import Engine, Filled, joined
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import StopCode, TaskKind, TaskStatus
+from stowplan.placement.reasons import Failure
+from stowplan.placement.scheduler.capacity.providers import CapacityProviders
+from stowplan.placement.scheduler.capacity.strategy import check_strategy, deal
+from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
+from stowplan.placement.scheduler.services.deployments import (
+    PROTECTED_MOST_MINUTES,
+    Alarms,
+    Deployment,
+    Service,
+    breaker_threshold,
+    check_service,
+)
+from stowplan.placement.scheduler.services.events import (
+    DEPLOYMENT_FAILED,
+    ServiceEvents,
+    rebalancing,
+    scaling,
+)
+from stowplan.placement.scheduler.services.rebalancing import is_eligible, place_for_balance
+from stowplan.placement.scheduler.services.scale_in import beyond_ceiling, surplus
+from stowplan.placement.scheduler.tasks import Launch, TaskTable
+
+if TYPE_CHECKING:
+    Start = Callable[[Launch, Filled], Sequence[int]]
+    Stop = Callable[[list[int], StopCode, str], None]
+    Wait = Callable[[Launch, int, Failure], list[int]]
+
+
+class Services:
+    """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
+
+    `over_quota`: those with tasks that may not even wait. Args:
+        providers: the capacity providers of the cluster.
+        start, stop: how to start tasks that were placed, and to stop living ones.
+        wait: how to let tasks wait for capacity; returns those that the quota admits.
+        say: takes a notice.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: TaskTable,
+        launches: Launches,
+        providers: CapacityProviders,
+        start: Start,
+        stop: Stop,
+        wait: Wait,
+        say: Callable[[m.Command], None],
+    ) -> None:
+        self.by_name: dict[str, Service] = {}
+        self._engine, self._tasks, self._launches = engine, tasks, launches
+        self._providers = providers
+        self._start, self._stop, self._wait = start, stop, wait
+        self._events = ServiceEvents(say)
+        self.over_quota: dict[str, None] = {}
+        self._order: dict[str, int] = {}
+        self._touched: set[str] = set()
+        # Services that lack tasks, and the cluster's versions when they last looked for room.
+        self._short: dict[str, tuple[int, int]] = {}
+        self._alarms = Alarms()
+        self._deployments = 0
+        self._daemons: dict[str, None] = {}
+        self._daemon_watch = DaemonWatch()
+        self._status_version = -1
+        self._rebalanced: dict[str, None] = {}
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def create(self, call: m.CreateService) -> Service:
+        """A new service. Raises PlacementError where it makes no sense."""
+        if call.service in self.by_name:
+            raise PlacementError(f"service {call.service!r} exists already")
+        if call.capacity_provider_strategy is None and self._providers.default:
+            default = self._providers.default
+            call = msgspec.structs.replace(call, capacity_provider_strategy=default)
+        launch = self._launch(call)
+        service = Service(call, [self._deploy(launch)], call.desired_count)
+        self._order[call.service] = len(self._order)
+        self.by_name[call.service] = service
+        if service.daemon:
+            self._daemons[call.service] = None
+        self._configured(service)
+        return service
+
+    def update(self, call: m.UpdateService) -> None:
+        """Change what the call names. Raises PlacementError where it makes no sense.
+
+        Another task definition, or `force_new_deployment`, begins a deployment; the rest holds for
+        tasks that start from now on (ecs-semantics 5.3).
+        """
+        service = self.by_name.get(call.service)
+        if service is None:
+            raise PlacementError(f"unknown service {call.service!r}")
+        wanted = call.applied_to(service.call)
+        launch = self._launch(wanted)
+        if call.desired_count is not None and service.daemon:
+            raise PlacementError(f"service {call.service!r} is a DAEMON: it has no desired count")
+        renewed = launch.task_definition != service.launch.task_definition
+        service.call = wanted
+        if not service.daemon:
+            service.desired_count = wanted.desired_count
+        if renewed or call.force_new_deployment:
+            service.deployments.insert(0, self._deploy(launch))
+        else:
+            completed = service.completed is service.launch
+            service.primary.launch = replace(launch, deployment=service.primary.id)
+            service.completed = service.launch if completed else service.completed
+        service.attempts = service.not_before_ms = 0
+        service.steady = service.stuck = False
+        self._configured(service)
+
+    def _configured(self, service: Service) -> None:
+        self._touched.add(service.name)
+        if is_eligible(service):
+            self._rebalanced[service.name] = None
+        else:
+            self._rebalanced.pop(service.name, None)
+
+    def _launch(self, call: m.CreateService) -> Launch:
+        check_service(call)
+        check_strategy(call.capacity_provider_strategy or ())
+        launch = self._launches.of_service(call)
+        self._engine.check(launch.kind)
+        return launch
+
+    def _deploy(self, launch: Launch) -> Deployment:
+        self._deployments += 1
+        name = f"ecs-svc/{self._deployments}"
+        return Deployment(name, replace(launch, deployment=name))
+
+    def protect(self, call: m.UpdateTaskProtection, now_ms: int) -> None:
+        """Protect tasks, or no longer. Raises PlacementError where one is no service's."""
+        if not 1 <= call.expires_in_minutes <= PROTECTED_MOST_MINUTES:
+            raise PlacementError(f"expires in 1 to {PROTECTED_MOST_MINUTES} minutes expected")
+        wrong = [t for t in call.tasks if not 0 <= t < len(self._tasks) or self._of(t) is None]
+        if wrong:
+            raise PlacementError(f"TASK_NOT_VALID: tasks {wrong} are no living tasks of a service")
+        until_ms = now_ms + call.expires_in_minutes * 60_000
+        for task in call.tasks:
+            service = self.by_name[self._tasks.launch[task].service or ""]
+            service.protected.pop(task, None)
+            if call.protection_enabled:
+                service.protected[task] = until_ms
+                self._alarms.set(until_ms, service.name)
+            self._touched.add(service.name)
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:
+        """The instance of these tasks is DRAINING now, or no longer, or was renewed."""
+        for task in tasks:
+            name = self._tasks.launch[task].service
+            if name is None:
+                continue
+            self._touched.add(name)
+            service = self.by_name[name]
+            if draining and task in service.tasks:
+                service.draining[task] = None
+            else:
+                service.draining.pop(task, None)
+
+    def changed(self, tasks: Iterable[int], status: TaskStatus, now_ms: int) -> None:
+        """These tasks have a new lastStatus, not STOPPED."""
+        for launch, run in groupby(tasks, key=self._tasks.launch.__getitem__):
+            if launch.service is None:
+                continue
+            service = self.by_name[launch.service]
+            self._touched.add(service.name)
+            if status is TaskStatus.RUNNING:
+                for task in run:
+                    if task in service.tasks:
+                        service.ran(task, now_ms)
+
+    def judged(self, tasks: Iterable[int], healthy: bool) -> None:
+        """Health checks of these tasks have a verdict."""
+        for task in tasks:
+            service = self._of(task)
+            if service is not None and task in service.running:
+                service.judged(task, healthy)
+                self._touched.add(service.name)
+
+    def gave_up(self, task: int, now_ms: int) -> None:
+        """A task waited too long for capacity: its service is looked at again at once."""
+        service = self._tasks.launch[task].service
+        if service is not None:
+            self._alarms.set(now_ms, service)
+
+    def room_to_wait(self, now_ms: int) -> None:
+        """Tasks that the quota did not admit may wait now."""
+        for name in self.over_quota:
+            self._alarms.set(now_ms, name)
+        self.over_quota.clear()
+
+    def failed_to_start(self, task: int, now_ms: int) -> None:
+        """A living task stopped by itself without ever running."""
+        service = self._of(task)
+        if service is not None:
+            service.failed_to_start(task, now_ms)
+
+    def remove(self, name: str, tasks: Iterable[int]) -> None:
+        """These tasks of a service are not to run any more."""
+        service = self.by_name[name]
+        for task in tasks:
+            if task in service.tasks:
+                service.remove(task)
+                self._touched.add(name)
+
+    def _of(self, task: int) -> Service | None:
+        name = self._tasks.launch[task].service
+        if name is None or task not in self.by_name[name].tasks:
+            return None
+        return self.by_name[name]
+
+    def daemon_groups(self) -> list[str]:
+        """The groups of the daemons' tasks."""
+        return [self.by_name[name].launch.kind.group for name in self._daemons]
+
+    # --- decisions ------------------------------------------------------------------------------
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When a service wants to be looked at though nothing happens."""
+        return self._alarms.next_ms
+
+    def settle(self, now_ms: int) -> None:
+        """Daemons come first, so that on a new instance they have their room before any other."""
+        self._settle_daemons()
+        self._settle_replicas(now_ms)
+
+    def _settle_daemons(self) -> None:
+        watch, cluster = self._daemon_watch, self._engine.cluster
+        if not watch.is_due(cluster) and self._touched.isdisjoint(self._daemons):
+            return
+        waits = False
+        for name in self._daemons:
+            service = self.by_name[name]
+            plan = plan_daemon(service, self._tasks, self._engine)
+            self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, scaling(service))
+            filled = joined([self._engine.place_on(service.launch.kind, r) for r in plan.start])
+            self._events.complain(service, self._add(service, service.launch, filled))
+            service.desired_count = plan.eligible
+            self._events.note_state(service)
+            waits |= filled.failure is not None or bool(service.draining)
+        watch.planned(cluster, waits=waits)
+
+    def _settle_replicas(self, now_ms: int) -> None:
+        """Bring every service that something happened to, or that lacks tasks, to its count."""
+        cluster = self._engine.cluster
+        self._touched.update(self._alarms.due(now_ms))
+        if not (self._touched or self._short or self._status_version != cluster.status_version):
+            return
+        if self._status_version != cluster.status_version:
+            # An instance that is new, or back, may be in a zone that a service has too few in.
+            self._touched.update(self._rebalanced)
+            self._status_version = cluster.status_version
+        short = [name for name, tried in self._short.items() if self._may_fit(name, tried)]
+        for name in sorted(self._touched.union(short), key=self._order.__getitem__):
+            service = self.by_name[name]
+            if service.daemon:
+                continue
+            failure = self._settle(service, now_ms)
+            if failure is None:
+                self._short.pop(name, None)
+            else:
+                self._short[name] = cluster.freed_version, cluster.version
+            self._events.report(service, failure, now_ms)
+        # Stopping a service's own tasks is not news to it.
+        self._touched.clear()
+
+    def _may_fit(self, name: str, tried: tuple[int, int]) -> bool:
+        """Whether something happened since a service looked for room that may have made some."""
+        freed, version = tried
+        if freed != self._engine.cluster.freed_version:
+            return True
+        checks = self._engine.checks(self.by_name[name].launch.kind)
+        return version != self._engine.cluster.version and any(c.volatile for c in checks)
+
+    def _settle(self, service: Service, now_ms: int) -> Failure | None:
+        service.prove(now_ms)
+        service.unprotect(now_ms)
+        self._break_circuit(service)
+        code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
+        reason = rebalancing(service) if balances else scaling(service)
+        self._stop(surplus(service, self._engine, self._tasks), code, reason)
+        self._stop(service.replaced(), code, scaling(service))
+        self._stop(beyond_ceiling(service, self._tasks), code, scaling(service))
+        service.deployments[1:] = [each for each in service.deployments[1:] if each.tasks]
+        failure = None
+        wanted = service.missing(now_ms)
+        if wanted:
+            failure = self._fill(service, wanted)
+        elif service.is_complete and service.extra is None:
+            launch = self._dealt(service, 1)[0][0]
+            placed = place_for_balance(service, launch.kind, self._engine, self._tasks)
+            if placed is not None:
+                self._add(service, launch, placed)
+                service.extra = next(reversed(service.tasks))
+        self._set_alarms(service, now_ms)
+        return failure
+
+    def _fill(self, service: Service, wanted: int) -> Failure | None:
+        """Start what fits; the rest waits, where somebody may make room; why any is left over."""
+        left_over = None
+        for launch, count in self._dealt(service, wanted):
+            filled = self._engine.fill(launch.kind, count)
+            failure = self._add(service, launch, filled)
+            provider = launch.kind.capacity_provider
+            if failure is not None and provider is not None and self._providers.lets_wait(provider):
+                left = count - len(filled.rows)
+                queued = self._wait(launch, left, failure)
+                for task in queued:
+                    service.add(task)
+                if len(queued) == left:
+                    continue
+                self.over_quota[service.name] = None
+            left_over = failure or left_over
+        return left_over
+
+    def _add(self, service: Service, launch: Launch, filled: Filled) -> Failure | None:
+        for task in self._start(launch, filled):
+            service.add(task)
+        return filled.failure
+
+    def _dealt(self, service: Service, count: int) -> list[tuple[Launch, int]]:
+        """`count` new tasks by launch: one for each capacity provider that gets some of them."""
+        strategy = service.call.capacity_provider_strategy
+        if service.daemon or not strategy:
+            return [(service.launch, count)]
+        have: Counter[str | None] = Counter()
+        if len(strategy) > 1:
+            launches = self._tasks.launch
+            have.update(launches[task].kind.capacity_provider for task in service.primary.tasks)
+        names = [item.capacity_provider for item in strategy]
+        counts = deal(strategy, count, [have[name] for name in names])
+        pairs = zip(names, counts, strict=True)
+        return [(service.primary.launch_on(name), n) for name, n in pairs if n]
+
+    def lacks(self, now_ms: int) -> list[tuple[TaskKind, int]]:
+        """What services that are no daemons lack, a kind and how many."""
+        return [
+            (launch.kind, count)
+            for service in self.by_name.values()
+            if not service.daemon and (missing := service.missing(now_ms))
+            for launch, count in self._dealt(service, missing)
+        ]
+
+    def _break_circuit(self, service: Service) -> None:
+        """Too many failures: the deployment has failed, and the last good one comes back."""
+        breaker, failed = service.call.circuit_breaker, service.primary
+        if breaker is None or failed.rollout_state != "IN_PROGRESS":
+            return
+        if failed.failed_tasks < breaker_threshold(breaker, service.desired_count):
+            return
+        failed.rollout_state = "FAILED"
+        said = f"(deployment {failed.id}) {DEPLOYMENT_FAILED}: tasks failed to start."
+        self._events.tell(service, said)
+        if not breaker.rollback or service.completed is None:
+            return
+        back = next((d for d in service.deployments if d.launch is service.completed), None)
+        if back is None:
+            back = self._deploy(service.completed)
+        else:
+            service.deployments.remove(back)
+        back.rollout_state, back.failed_tasks = "IN_PROGRESS", 0
+        service.deployments.insert(0, back)
+        service.attempts = service.not_before_ms = 0
+        definition = service.completed.task_definition
+        service.call = msgspec.structs.replace(service.call, task_definition=definition)
+        # What else changed meanwhile belongs to the service, not to the deployment that failed.
+        back.launch = replace(self._launches.of_service(service.call), deployment=back.id)
+        service.completed = back.launch
+        self._events.tell(service, f"rolling back to deployment {back.id}.")
+
+    def _set_alarms(self, service: Service, now_ms: int) -> None:
+        if service.not_before_ms > now_ms:
+            self._alarms.set(service.not_before_ms, service.name)
+        proves_ms = service.proves_ms()
+        if proves_ms is not None and (service.is_replacing or service.extra is not None):
+            self._alarms.set(proves_ms, service.name)

@@ -1,0 +1,83 @@
+"""Where runs on real engines keep their journals: a folder for each cluster."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from stowplan.placement.errors import SpecError
+from stowplan.placement.journal import Header
+from stowplan.placement.messages import Round
+from stowplan.realdriver.docker.config import EnginesTable
+from stowplan.realdriver.journal import ClusterLock, DurableJournal
+
+ID, ENGINES, SCENARIO = "id", "engines", "digest"
+
+
+def state_folder(given: Path | None) -> Path:
+    """The folder of all clusters: as given, else where the user's state belongs."""
+    if given is not None:
+        return given
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "stowplan"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The files of one cluster."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What its containers are labelled with."""
+        return self.folder.name
+
+    @property
+    def journal(self) -> Path:
+        """The journal of the run that goes on, or was broken off."""
+        return self.folder / "journal.sqlite"
+
+    def lock(self) -> ClusterLock:
+        """The right to run it. Raises stowplan.realdriver.journal.Busy."""
+        return ClusterLock(self.folder / "lock")
+
+    def read(self) -> tuple[Header, list[Round]] | None:
+        """What its journal holds; None where there is none."""
+        if not self.journal.exists():
+            return None
+        journal = DurableJournal(self.journal, writing=False)
+        try:
+            return journal.read()
+        finally:
+            journal.close()
+
+    def retire(self) -> Path:
+        """Put the journal of a run that is over aside; returns where."""
+        numbers = [int(p.stem.split("-")[1]) for p in self.folder.glob("journal-*.sqlite")]
+        target = self.folder / f"journal-{max(numbers, default=0) + 1}.sqlite"
+        # What the write-ahead log still holds goes into the file first.
+        DurableJournal(self.journal).close()
+        self.journal.rename(target)
+        return target
+
+
+def find_cluster(state: Path, name: str | None) -> Cluster:
+    """The cluster of this name; without one, the only one that has a journal.
+
+    Raises:
+        SpecError: there is none, or more than one.
+    """
+    known = sorted(path.parent.name for path in state.glob("*/journal.sqlite"))
+    if name is None and len(known) == 1:
+        return Cluster(state / known[0])
+    if name is not None and name in known:
+        return Cluster(state / name)
+    what = f"the clusters are {', '.join(known)}" if known else f"no cluster runs (in {state})"
+    raise SpecError([(f"--cluster {name}" if name else "--cluster", what)])
+
+
+def engines_of(header: Header) -> EnginesTable:
+    """The engines of a run, as its journal has them."""
+    return EnginesTable.model_validate_json(header.run[ENGINES])

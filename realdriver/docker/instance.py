@@ -1,0 +1,177 @@
+"""One registered instance: its agent, and what is known of the containers that the agent keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.agent import Agent, Output
+from stowplan.placement.agent.settings import AgentConfig
+from stowplan.placement.model import StopCode, TaskDefinition
+from stowplan.placement.taskdef.parse import TaskOverride
+from stowplan.realdriver.book import TaskEntry
+from stowplan.realdriver.docker import names
+from stowplan.realdriver.docker.actions import Answer, Order, exited, foregone
+from stowplan.realdriver.docker.config import Machine
+from stowplan.realdriver.docker.connection import Container
+from stowplan.realdriver.docker.translate import Placed
+
+Found = Mapping[str, Container]
+
+# The exit code of containers that were there when their machine went down.
+_POWER_CUT = 255
+_KILLED = 137
+
+
+@dataclass(slots=True)
+class _Life:
+    """A container's last start, when we heard of it (monotonic s), and the start that has ended."""
+
+    started_at: str = ""
+    heard_s: float = 0.0
+    ended: str = ""
+
+
+class Host:
+    """Passes on between agent and engine; asleep until it is told what is there.
+
+    Args:
+        number: of the registration.
+        submit: takes an order to the engine.
+        task: what all tasks here have in common, as a `Placed` with nothing else filled in.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        machine: Machine,
+        config: AgentConfig,
+        submit: Callable[[Order], None],
+        task: Callable[[Machine, TaskEntry, TaskDefinition], Placed],
+    ) -> None:
+        self.number, self.machine = number, machine
+        self.connected, self.gone, self.awake = True, False, False
+        self.placed: dict[int, Placed] = {}
+        self.news: list[r.News] = []
+        self._config, self._submit, self._task = config, submit, task
+        self._agent = Agent(machine.spec.resources, config)
+        self._lives: dict[tuple[int, str], _Life] = {}
+
+    # --- tasks ------------------------------------------------------------------------------------
+
+    def start(
+        self, entry: TaskEntry, definition: TaskDefinition, now_ms: int, found: Found | None = None
+    ) -> None:
+        """Start a task; with `found` (containers by name), what is there is taken over."""
+        self.placed[entry.number] = self._task(self.machine, entry, definition)
+        override = TaskOverride(entry.cpu, entry.memory)
+        self._do(self._agent.start(entry.number, definition, now_ms, override), now_ms, found)
+
+    def stop(self, task: int, code: StopCode, reason: str, now_ms: int) -> None:
+        """Stop a task."""
+        self._do(self._agent.stop(task, now_ms, code, reason), now_ms)
+
+    def end(self, task: int) -> None:
+        """A task's time is over: its essential containers are stopped, as if they had ended."""
+        placed = self.placed.get(task)
+        for each in () if placed is None else placed.definition.containers:
+            if each.essential:
+                own = each.stop_timeout
+                timeout_s = self._config.stop_timeout_s if own is None else own
+                self.order(r.StopContainer(task, each.name, timeout_s), None)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `due` has something to do."""
+        return self._agent.deadline_ms
+
+    def due(self, now_ms: int) -> None:
+        """Do what the time has come for."""
+        if self._agent.deadline_ms is not None and self._agent.deadline_ms <= now_ms:
+            self._do(self._agent.due(now_ms), now_ms)
+
+    # --- orders and answers -----------------------------------------------------------------------
+
+    def order(self, action: r.Action, found: Found | None) -> Answer | None:
+        """Have an action carried out; returns the answer where `found` gives it already."""
+        placed = self.placed.get(action.task)
+        if placed is None:
+            return None  # its containers are removed, or about to be
+        life = self._lives.get((action.task, action.container), _Life())
+        order = Order(self.number, action, placed, life.started_at, unsure=found is not None)
+        answer = None if found is None else foregone(order, found)
+        if answer is None:
+            self._submit(order)
+        return answer
+
+    def decide(self, order: Order, found: Found, now_ms: int) -> None:
+        """Settle an order of which nobody knows whether it was carried out."""
+        answer = foregone(order, found)
+        if answer is None:
+            self._submit(replace(order, unsure=True))
+        else:
+            self.answered(answer, now_ms, found)
+
+    def answered(self, answer: Answer, now_ms: int, found: Found | None = None) -> None:
+        """Take in what came of an order."""
+        action, container = answer.order.action, answer.container
+        if isinstance(action, r.RemoveContainer):
+            self.placed.pop(action.task, None)
+            self._lives.pop((action.task, action.container), None)
+        elif answer.event is not None:
+            if isinstance(answer.event, r.Exited) and container is not None:
+                self._life(container).ended = container.started_at
+            self._do(self._agent.observe(answer.event, now_ms), now_ms, found)
+        if container is not None:
+            self.see(container, now_ms, found)
+
+    def _do(self, output: Output, now_ms: int, found: Found | None = None) -> None:
+        self.news += output.news
+        for action in output.actions:
+            answer = self.order(action, found)
+            if answer is not None:
+                self.answered(answer, now_ms, found)
+
+    # --- what is there ----------------------------------------------------------------------------
+
+    def see(
+        self, container: Container, now_ms: int, found: Found | None = None, *, cut: bool = False
+    ) -> None:
+        """Hold the agent against a container of its; `cut`: its engine was away until now."""
+        if container.name == names.PAUSE or container.task not in self.placed:
+            return
+        life = self._life(container)
+        if container.status in ("exited", "dead"):
+            # An end is told once: the agent may have started it again since.
+            if life.ended != container.started_at:
+                life.ended = container.started_at
+                if cut and container.exit_code == _POWER_CUT:
+                    reason = f"Host EC2 (instance {self.machine.spec.name}) restarted"
+                    self.stop(container.task, StopCode.INFRASTRUCTURE_HEALTH, reason, now_ms)
+                self._do(self._agent.observe(exited(container), now_ms), now_ms, found)
+        elif container.health in ("healthy", "unhealthy"):
+            healthy = container.health == "healthy"
+            verdict = r.HealthChanged(container.task, container.name, healthy)
+            self._do(self._agent.observe(verdict, now_ms), now_ms, found)
+
+    def vanished(self, task: int, name: str, now_ms: int) -> None:
+        """Somebody removed a container of ours."""
+        life = self._lives.get((task, name))
+        if life is not None and life.ended != life.started_at:
+            life.ended = life.started_at
+            self._do(self._agent.observe(r.Exited(task, name, _KILLED), now_ms), now_ms)
+
+    def miss(self, found: Found, begun_s: float, now_ms: int) -> None:
+        """What ran before a look began, and was not seen by it, is gone."""
+        for (task, name), life in list(self._lives.items()):
+            placed = self.placed.get(task)
+            if placed and life.heard_s < begun_s and placed.name(name) not in found:
+                self.vanished(task, name, now_ms)
+
+    def _life(self, container: Container) -> _Life:
+        life = self._lives.setdefault((container.task, container.name), _Life())
+        if container.started_at not in ("", life.started_at):
+            life.started_at, life.heard_s = container.started_at, time.monotonic()
+        return life

@@ -1,0 +1,148 @@
+"""`stowplan optimize --bpp`: proven answers from files, and one error for a bad one."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from stowplan.experiments.cli.interrupt import Interruptible
+from stowplan.experiments.cli.main import main
+from stowplan.experiments.report.optimize import LiveProgress
+
+SIZES = [7, 6, 5, 5, 4, 3, 3, 2, 2, 2, 1]
+
+
+def solved(path, capsys):
+    assert main(["optimize", "--bpp", str(path), "--time-limit", "20", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_file_of_sizes_gets_a_packing_that_holds_every_item_once(tmp_path, capsys):
+    file = tmp_path / "small.txt"
+    file.write_text("\n".join(map(str, [len(SIZES), 10, *SIZES])))
+
+    found = solved(file, capsys)
+
+    assert found["status"] == "optimal"
+    assert found["bins"] == found["lower_bound"] == sum(SIZES) // 10
+    packed = np.zeros(len(SIZES), int)
+    for bins in found["packing"]:
+        load = sum(SIZES[int(kind)] * n for kind, n in bins["items"].items())
+        assert load <= 10
+        for kind, n in bins["items"].items():
+            packed[int(kind)] += n * bins["copies"]
+    assert (packed == 1).all()
+
+
+def test_two_dimensions_are_read_from_vbp(tmp_path, capsys):
+    file = tmp_path / "two.vbp"
+    file.write_text("2\n10 10\n3\n6 1 4\n1 6 4\n5 5 1\n")
+
+    # Four pairs of (6, 1) and (1, 6) fill 7 of 10 in both; the fifth bin holds (5, 5).
+    assert solved(file, capsys)["bins"] == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "3\n10\n1\nx\n2\n"),
+        ("b.txt", "3\n10\n1\n"),
+        ("c.vbp", "2\n10\n"),
+        ("d.txt", f"1\n{10**20}\n1\n"),
+    ],
+)
+def test_a_bad_file_is_one_error_with_its_place(name, text, tmp_path, capsys):
+    (tmp_path / name).write_text(text)
+
+    assert main(["optimize", "--bpp", str(tmp_path / name)]) == 2
+    assert f"{name}: line " in capsys.readouterr().err
+
+
+def test_an_item_that_fits_no_bin_is_named(tmp_path, capsys):
+    (tmp_path / "big.txt").write_text("2\n10\n11\n3\n")
+
+    found = solved(tmp_path / "big.txt", capsys)
+
+    assert found["status"] == "infeasible"
+    assert found["unplaceable"] == [0]
+
+
+def test_windows_files_are_read_too(tmp_path, capsys):
+    (tmp_path / "a.VBP").write_bytes(b"\xef\xbb\xbf1\r\n10\r\n1\r\n5 4\r\n")
+
+    assert solved(tmp_path / "a.VBP", capsys)["bins"] == 2
+
+
+def test_a_file_that_is_no_text_is_an_error(tmp_path, capsys):
+    (tmp_path / "noise.bpp").write_bytes(b"\xff\xfe\x00")
+
+    assert main(["optimize", "--bpp", str(tmp_path / "noise.bpp")]) == 2
+    assert "noise.bpp: not a text file" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_packing_holds_answer_plan_and_plot(tmp_path, capsys):
+    (tmp_path / "pairs.txt").write_text("4\n10\n6\n6\n4\n4\n")
+
+    arguments = ["--bpp", str(tmp_path / "pairs.txt"), "--out", str(tmp_path / "out")]
+    assert main(["optimize", *arguments]) == 0
+
+    assert "optimal: 2 bins, at least 2 needed (proven least)" in capsys.readouterr().out
+    answer = json.loads((tmp_path / "out" / "answer.json").read_text())
+    assert (answer["bins"], answer["log"][-1][1:]) == (2, [2, 2])
+    assert (tmp_path / "out" / "plan.txt").read_text().count("item") == 4
+    assert "<svg" in (tmp_path / "out" / "progress.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--goal", "fleet"], "--goal: is for scenarios"),
+        (["--layout", "x"], "--layout: is for scenarios"),
+        (["--seed", "-1"], "whole number >= 0"),
+        (["--work", "nan"], "a number from 0"),
+    ],
+)
+def test_options_without_effect_are_errors(option, said, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("1\n10\n1\n")
+    try:
+        code = main(["optimize", "--bpp", str(tmp_path / "a.txt"), *option])
+    except SystemExit as end:  # argparse's way
+        code = end.code
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_prints_the_best_so_far_with_its_gap(tmp_path, capsys, monkeypatch):
+    rng = np.random.default_rng(7)
+    rows = [" ".join(map(str, [*rng.integers(50, 400, 4), 3])) for _ in range(40)]
+    (tmp_path / "hard.vbp").write_text("\n".join(["4", "1000 1000 1000 1000", "40", *rows]))
+    monkeypatch.setattr(LiveProgress, "__call__", lambda *_: signal.raise_signal(signal.SIGINT))
+
+    found = solved(tmp_path / "hard.vbp", capsys)
+
+    assert (found["status"], found["interrupted"]) == ("feasible", True)
+    assert found["bins"] > found["lower_bound"] > 0
+    assert sum(b["copies"] * sum(b["items"].values()) for b in found["packing"]) == 120
+
+
+def test_ctrl_c_is_heard_at_the_next_look_at_the_clock_once():
+    with Interruptible() as interruptible:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruptible.clock()
+        assert interruptible.clock() <= interruptible.clock()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_items_by_the_hundred_thousand_are_quick_and_too_many_are_an_error(tmp_path, capsys):
+    (tmp_path / "many.vbp").write_text("2\n10 10\n2\n5 4 200000\n3 3 1\n")
+    found = solved(tmp_path / "many.vbp", capsys)
+    assert (found["bins"], found["lower_bound"]) == (100_001, 100_001)
+    assert found["seconds"] < 15
+
+    (tmp_path / "many.vbp").write_text("2\n10 10\n2\n5 4 1000000000\n3 3 1\n")
+    assert main(["optimize", "--bpp", str(tmp_path / "many.vbp")]) == 2
+    assert "500,000,001 bins of 2 kinds are too many" in capsys.readouterr().err

@@ -1,0 +1,305 @@
+"""The report: complete, self-contained, and equal to the results."""
+
+import base64
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from stowplan.experiments.record.results import runs_frame
+from stowplan.experiments.report.charts import (
+    Axis,
+    Chart,
+    Line,
+    minutes_axis,
+    nice_axis,
+    svg,
+    thinned,
+    waits_axis,
+)
+from stowplan.experiments.report.findings import findings
+from stowplan.experiments.report.formats import (
+    LOSS,
+    USE,
+    WAITING,
+    dollars,
+    duration,
+    roughly,
+    seconds,
+)
+from stowplan.experiments.report.report import PROVEN, write_report
+from stowplan.placement.scenario.fields import Distribution
+from stowplan.placement.scenario.models import Models
+from tests.experiments.report.made_results import result, results, scenario
+
+VOID = {"meta", "link", "br", "wbr", "input", "path"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and keeps tables, addresses and the map's data."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.tables, self.text = [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.addresses += [v for k, v in attributes if k in ("src", "href", "action", "xlink:href")]
+        if tag not in VOID or (tag == "path" and not self.get_starttag_text().endswith("/>")):
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        if tag not in VOID:
+            self.handle_starttag(tag, attributes)
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data
+        if any(tag in self.open for tag in ("td", "th")):
+            self.tables[-1][-1][-1] += data
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(runs, **changes):
+        path = tmp_path / "report.html"
+        write_report(scenario(**changes), runs, path)
+        return path.read_text(encoding="utf-8")
+
+    return write
+
+
+def map_of(text):
+    return json.loads(re.search(r'id="map-data">(.*?)</script>', text, re.S)[1])
+
+
+def test_the_tables_have_every_run_and_the_numbers_of_the_frame(written):
+    runs = results()
+    ours = ("ever", "busy", "wait p50")
+    tables = [t for t in Page(written(runs)).tables if t[0][1].startswith(ours)]
+    frame = runs_frame(runs).set_index(["layout", "faults", "strategy"])
+    seen = 0
+    for number, table in enumerate(tables):
+        layout = ("shared", "separate")[number // 6]
+        faults = ("none", "zone-loss")[number // 3 % 2]
+        loss = LOSS[:3] if faults != "none" else ()
+        columns = (USE, WAITING + loss, PROVEN)[number % 3]
+        for row in table[1:]:
+            expected = frame.loc[layout, faults, row[0]]
+            assert row[1:] == [column.text(expected[column.metric]) for column in columns]
+            seen += 1
+    assert seen == 3 * len(runs)
+
+
+def test_without_a_minimum_no_table_speaks_of_it(written):
+    metrics = dict.fromkeys(("dollars_busy_least", "dollars_busy_gap_pct"))
+    assert "Busy against the minimum" not in written([result(**metrics)])
+    assert "Busy against the minimum" in written([result()])
+
+
+def test_refusals_stand_by_reason_the_most_frequent_first(written):
+    tables = Page(written([result()])).tables
+    assert [["strategy", "RESOURCE:MEMORY", "RESOURCE:CPU"], ["binpack", "40", "2"]] in tables
+
+
+def test_failed_deployments_have_a_column_where_there_are_any(written):
+    assert "deployments failed" not in written(results())
+    text = written([result(deployments_failed=0.0), result("spread", deployments_failed=3.0)])
+    [table] = re.findall(r"<caption>Waiting</caption>.*?</table>", text, re.S)
+    assert "deployments failed" in table
+    assert re.findall(r"<td[^>]*>(\d+)</td></tr>", table) == ["0", "3"]
+
+
+def test_how_long_things_take_is_said_and_that_booting_takes_no_time(written):
+    said = "instances boot in 0 s (they register as they are launched, since nothing else is said"
+    starts = "tasks start in 0.26 s (median) and stop in 0.20 s"
+    text = written([result()])
+    assert said in text
+    assert starts in text
+    boot = Distribution(distribution="exponential", mean="90s")
+    start = Distribution(distribution="empirical", samples=("1s", "2s"))
+    models = Models(boot=boot, start=start, stop=Distribution(mean="3s"))
+    text = written([result()], models=models)
+    assert "instances boot in 1 min 30 s (mean), tasks start in one of 2 measured times" in text
+    assert "and stop in 3.00 s" in text
+
+
+def test_nothing_is_fetched_from_elsewhere(written):
+    text = written(results())
+    assert Page(text).addresses == ["data:,"]
+    assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest", text)
+
+
+def test_the_map_holds_every_instance_of_every_run_at_every_time(written):
+    data = map_of(written(results()))
+    assert data["instances"] == [
+        [f"i-{n:03d}", zone, "m5.xlarge"]
+        for n, zone in enumerate(("us-east-1a", "us-east-1b", "us-east-1c"))
+    ]
+    assert data["ms"] == [0, 60_000, 120_000]
+    assert list(data["runs"]) == ["shared", "separate"]
+    for faults in data["runs"].values():
+        assert list(faults) == ["none", "zone-loss"]
+        for runs in faults.values():
+            assert [data["strategies"][strategy] for strategy, _ in runs] == ["spread", "binpack"]
+            for _, fill in runs:
+                assert list(base64.b64decode(fill)) == [0, 0, 0, 100, 25, 0, 50, 25, 255]
+
+
+def test_a_very_large_map_leaves_out_frames_and_keeps_instances(written, monkeypatch):
+    monkeypatch.setattr("stowplan.experiments.report.report.MAP_BYTES_MAX", 5)
+    data = map_of(written([result()]))
+    assert data["ms"] == [0, 120_000]
+    assert len(base64.b64decode(data["runs"]["shared"]["none"][0][1])) == 6
+
+
+@pytest.mark.parametrize("runs", [[], [result()]], ids=["none", "one"])
+def test_few_results_make_a_whole_report(written, runs):
+    page = Page(written(runs))
+    assert ("There are no runs" in page.text) is (not runs)
+    assert "nan" not in page.text.lower()
+
+
+def test_runs_with_nothing_in_them_make_a_whole_report(written):
+    nothing = result(wait_p50_s=None, wait_p99_s=None, refusals_by_reason="{}", submitted=0)
+    nothing.samples[:] = [(0, *[0] * 11)]
+    nothing.frames[:] = []
+    nothing.instances[:] = []
+    nothing.waits[:] = []
+    assert "none at any time" in Page(written([nothing])).text
+
+
+def test_names_are_text_and_never_markup(written):
+    name = "</script><img src=x onerror=alert(1)>&\"'"
+    runs = [result(strategy=name, layout=name, faults=name)]
+    text = written(runs, name=name, question=name, strategies={name: ()})
+    assert "<img" not in text
+    assert "</script><" not in text.replace("</script>\n", "")
+    page = Page(text)
+    assert page.text.count(name) >= 8
+    assert map_of(text)["strategies"] == [name]
+
+
+def test_the_same_results_make_the_same_bytes(written):
+    assert written(results()) == written(results())
+
+
+def test_the_answer_names_who_did_best_and_by_how_much():
+    found = findings(scenario(), results())
+    text = {finding.title: finding.text for finding in found}
+    busy = text["Instances and dollars"]
+    assert "binpack kept the fewest instances busy: 4.2 of 7" in busy
+    assert "11.5 under spread" in busy
+    loss = next(f for f in found if "zone-loss" in f.title and "shared" in f.title)
+    assert [row[0] for row in loss.rows] == ["spread", "binpack"]
+    assert {row[1] for row in loss.rows} == {"3"}
+    parted = next(f for f in found if "against" in f.title)
+    assert "Under 2 of 2 strategies tasks waited longer in “separate”" in parted.text
+    assert parted.rows[0][1] == "10.0 → 90.0"
+
+
+def test_all_that_tie_are_named():
+    """To the figures that are shown; who is first among them would be luck."""
+    runs = [
+        result(name, faults=faults, instances_busy_mean=busy, dollars_busy=paid, wait_p99_s=wait)
+        for faults in ("none", "zone-loss")
+        for name, busy, paid, wait in (
+            ("a", 4.26, 1.0, 10.0),
+            ("b", 9.0, 3.0, 300.0),
+            ("c", 4.34, 1.5, 10.1),
+            ("d", 9.0, 3.0, 301.0),
+            ("e", 4.3, 1.5, 90.0),
+        )
+    ]
+    lost = {"a": 1.0, "b": 5.0, "c": 5.0, "d": 2.0, "e": 1.0}
+    runs = [
+        replace(run, metrics={**run.metrics, "lost": lost[run.run.strategy]})
+        if run.run.faults != "none"
+        else run
+        for run in runs
+    ]
+    text = {finding.title: finding.text for finding in findings(scenario(), runs)}
+    busy = text["Instances and dollars"]
+    assert "a, e and c kept the fewest instances busy: 4.3 of 7 on average" in busy
+    assert "9.0 under b and d" in busy
+    assert "$1.00\N{EN DASH}1.50 against $3.00" in busy
+    assert "a and c let tasks wait least" in text["Waiting"]
+    assert "under b and d it took 5 min" in text["Waiting"]
+    loss = next(each for title, each in text.items() if "zone-loss" in title)
+    assert "a and e lost the fewest tasks, b and c the most" in loss
+
+
+def test_strategies_that_do_alike_are_not_ranked():
+    alike = [result("a", instances_busy_mean=100.0), result("b", instances_busy_mean=99.0)]
+    assert "all strategies kept about as many busy" in findings(scenario(), alike)[0].text
+
+
+@pytest.mark.parametrize(
+    ("value", "short", "long", "rough"),
+    [
+        (None, "-", "-", "-"),
+        (float("nan"), "-", "-", "-"),
+        (0.0, "0.00", "0 s", "0 s"),
+        (0.326, "0.33", "0.33 s", "0.33 s"),
+        (9.996, "10.0", "10 s", "10 s"),
+        (59.6, "59.6", "1 min", "60 s"),
+        (302.6, "303", "5 min 3 s", "5 min"),
+        (7_500.0, "7,500", "2 h 5 min", "2.1 h"),
+    ],
+)
+def test_times_are_written_to_be_read(value, short, long, rough):
+    assert (seconds(value), duration(value), roughly(value)) == (short, long, rough)
+
+
+def test_small_sums_of_money_do_not_read_as_nothing():
+    assert [dollars(v) for v in (0, 0.0042, 82.766)] == ["0.00", "0.0042", "82.77"]
+
+
+@pytest.mark.parametrize("high", [0, 0.003, 1, 3, 12, 288, 15_800, 1e9])
+def test_axes_have_a_few_round_ticks_that_reach_the_top(high):
+    for axis in (nice_axis(high), nice_axis(high, whole=True)):
+        ticks = [at for at, _ in axis.ticks]
+        assert axis.high >= max(high, ticks[-1])
+        assert 2 <= len(ticks) <= 7
+        assert len({text for _, text in axis.ticks}) == len(ticks)
+    assert all(at == int(at) for at, _ in nice_axis(high, whole=True).ticks)
+
+
+def test_axes_of_time_end_where_the_run_does():
+    assert minutes_axis(35).high == 35
+    assert [text for _, text in minutes_axis(35).ticks][:2] == ["0 min", "5"]
+    hours, days = minutes_axis(1440), minutes_axis(7 * 1440)
+    assert (hours.high, days.high) == (1440, 10_080)
+    assert hours.ticks[:2] == [(0, "0 h"), (300, "5")]
+    assert days.ticks[:3] == [(0, "0 d"), (1440, "1"), (2880, "2")]
+    assert [text for _, text in waits_axis(0.15, 70).ticks] == ["0.1 s", "1 s", "10 s", "1 min"]
+
+
+def test_a_chart_stays_inside_its_frame_and_leaves_out_what_is_unknown():
+    axis = Axis(0, 10, [(0, "0"), (10, "10")])
+    points = [(0, -5.0), (5, math.nan), (99, 99.0)]
+    drawn = svg(Chart("c", axis, axis, [Line("a", 9, points)]))
+    path = re.search(r'class="line c1 dash"[^>]* d="M([^"]*)"', drawn)[1]
+    assert path == "56 216L506 24"
+
+
+def test_long_lines_are_thinned_to_means():
+    points = [(float(i), float(i % 2)) for i in range(3600)]
+    thin = thinned(points)
+    assert len(thin) == 360
+    assert {y for _, y in thin} == {0.5}
