@@ -27,7 +27,7 @@ from stowplan.placement.model import (
     PlacementStrategy,
     TaskKind,
 )
-from stowplan.placement.strategies import DeviceChooser, Strategy, StrategyFactory
+from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
 
 # --- builders -------------------------------------------------------------------------------------
 

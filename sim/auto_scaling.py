@@ -16,9 +16,9 @@ import simpy
 from stowplan.placement import messages as m
 from stowplan.placement.audit.capacity_rules import SCALE_IN
 from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.models import Sampler
 from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable, instance_spec
 from stowplan.sim.faults import Faults
-from stowplan.sim.models import Sampler
 
 RETRY_FIRST_MS, RETRY_MOST_MS = 30_000, 900_000  # ours: AWS does not say when a group tries again
 _HOUR_MS = 3_600_000

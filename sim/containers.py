@@ -15,11 +15,11 @@ from numpy.random import Generator
 
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.settings import DEFAULTS
+from stowplan.placement.chance import stream
 from stowplan.placement.model import ContainerDefinition, TaskDefinition
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
-from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.models import Models, Sampler, sampler
 from stowplan.sim.machines import Machines, machines_of
-from stowplan.sim.models import Sampler, sampler, stream
 from stowplan.sim.pulls import Pulls
 
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL

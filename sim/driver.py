@@ -16,6 +16,7 @@ import simpy
 
 from stowplan.placement.callers.autoscaling import Autoscaler
 from stowplan.placement.callers.client import Arrival, Client
+from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
     Command,
     Event,
@@ -30,7 +31,7 @@ from stowplan.placement.messages import (
 )
 from stowplan.placement.model import StopCode
 from stowplan.placement.scenario.capacity import CapacityProviderTable
-from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.models import Models, sampler
 from stowplan.placement.scenario.scenario import Fault, InstanceSpec, InstanceTypeTable
 from stowplan.sim.alarm import Alarm
 from stowplan.sim.auto_scaling import AutoScaling
@@ -38,7 +39,6 @@ from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults
 from stowplan.sim.fleet import FleetColumns
 from stowplan.sim.lives import Lives
-from stowplan.sim.models import sampler, stream
 from stowplan.sim.throttling import calls_of
 
 DEFAULT_MODELS, DEFAULT_CONTAINERS = Models(), ContainerModels()

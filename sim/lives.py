@@ -22,6 +22,7 @@ from stowplan.placement.callers.client import Client
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.messages import Event, StartTasks, StopTasks
 from stowplan.placement.model import StopCode, TaskDefinition
+from stowplan.placement.scenario.models import Sampler
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.sim.agents import Agents
@@ -29,7 +30,6 @@ from stowplan.sim.alarm import Alarm
 from stowplan.sim.containers import Containers
 from stowplan.sim.faults import Faults
 from stowplan.sim.fleet import FleetColumns
-from stowplan.sim.models import Sampler
 from stowplan.sim.reports import Reports
 from stowplan.sim.timetable import Timetable
 

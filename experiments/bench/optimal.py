@@ -26,8 +26,8 @@ from stowplan.experiments.bench.packing_recipes import (
 )
 from stowplan.experiments.bench.plans import fleet_rows, repack_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
-from stowplan.experiments.cli.arguments import amount
-from stowplan.experiments.cli.optimize import read_problem
+from stowplan.experiments.loading.arguments import amount
+from stowplan.experiments.loading.packing_file import read_problem
 from stowplan.experiments.paths import DATA
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.colgen import generate

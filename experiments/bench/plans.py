@@ -11,9 +11,9 @@ from stowplan.experiments.bench.rows import Clock, Row, at_most
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.optimal.repack import free_instances
 from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.outlook import Running
 from stowplan.placement.packing.fleet.solve import solve_fleet
 from stowplan.placement.packing.problem import Limits
-from stowplan.placement.scheduler.outlook import Running
 from stowplan.placement.testing import make_cluster, make_kind
 
 DLRM_TIMES = 5  # as long a limit as the others

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from pydantic import ValidationError
 
-from stowplan.experiments.loading.shape_problems import shape_problems
+from stowplan.experiments.loading.calibration_file import FORMAT
+from stowplan.placement.chance import stream
 from stowplan.placement.errors import SpecError
-from stowplan.placement.scenario.containers import PullTable
-from stowplan.placement.scenario.models import Models
-from stowplan.sim.models import stream
 
-FORMAT = 1
 # Below this the samples themselves are drawn from.
 P_MIN = 0.05
 _RESAMPLED = 999
@@ -213,30 +208,3 @@ def fit_pulls(pulled: Sequence[Pulled]) -> dict[str, Any]:
     if slope <= 0:
         raise SpecError([("--pull", "larger images did not take longer; name images that differ")])
     return {"latency": f"{max(0, round(latency))}ms", "ms_per_mib": round(slope, 4)}
-
-
-def read_calibration(path: Path) -> dict[str, Any]:
-    """`models` and `pulls` of a calibration file, each as a scenario has it.
-
-    Raises:
-        SpecError: naming every problem with its place.
-    """
-    try:
-        content = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except msgspec.DecodeError as error:
-        raise SpecError([(str(path), f"not valid JSON: {error}")]) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        what = f"not a calibration of format {FORMAT}; `stowplan calibrate` writes them"
-        raise SpecError([(str(path), what)])
-    problems = []
-    for name, kind in (("models", Models), ("pulls", PullTable)):
-        try:
-            kind.model_validate(content.get(name, {}))
-        except ValidationError as error:
-            found = shape_problems(error, kind)
-            problems += [(f"{path}: {name}.{at}", what) for at, what in found]
-    if problems:
-        raise SpecError(problems)
-    return {"models": content.get("models", {}), "pulls": content.get("pulls", {})}

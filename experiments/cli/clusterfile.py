@@ -31,21 +31,21 @@ ecs-default = "default"
 """
 
 
-def create_cluster_parser(parser: argparse.ArgumentParser) -> None:
+def add_create_cluster_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan create-cluster`."""
     _file_argument(parser)
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
     parser.set_defaults(command=create_cluster)
 
 
-def register_task_definition_parser(parser: argparse.ArgumentParser) -> None:
+def add_register_task_definition_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan register-task-definition`."""
     _file_argument(parser)
     parser.add_argument("json", type=Path, help="input of ECS's RegisterTaskDefinition")
     parser.set_defaults(command=register_task_definition)
 
 
-def launch_instances_parser(parser: argparse.ArgumentParser) -> None:
+def add_launch_instances_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan launch-instances`."""
     _file_argument(parser)
     parser.add_argument("type", help="an EC2 instance type, such as m5.large")
@@ -54,7 +54,7 @@ def launch_instances_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=launch_instances)
 
 
-def create_service_parser(parser: argparse.ArgumentParser) -> None:
+def add_create_service_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan create-service`."""
     _file_argument(parser)
     parser.add_argument("task_definition", help="a family that was registered")

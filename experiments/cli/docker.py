@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stowplan.realdriver.docker.leftovers import Leftovers
 
 
-def run_parser(parser: argparse.ArgumentParser) -> None:
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan run`."""
     parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
     parser.add_argument("--driver", choices=["docker"], default="docker", help="on what to run it")
@@ -35,7 +35,7 @@ def run_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
 
 
-def down_parser(parser: argparse.ArgumentParser) -> None:
+def add_down_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan down`."""
     parser.add_argument("--engines", type=Path, help="where to look, if no journal says so")
     parser.add_argument("--yes", action="store_true", help="do it; without, only say what it is")

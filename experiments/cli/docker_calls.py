@@ -25,7 +25,7 @@ from stowplan.realdriver.clusters import Cluster
 from stowplan.realdriver.journal import DurableJournal
 
 
-def drain_parser(parser: argparse.ArgumentParser) -> None:
+def add_drain_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan drain`."""
     parser.add_argument("instance", nargs="+", help="by name, as `stowplan status` has it")
     parser.add_argument("--back", action="store_true", help="set ACTIVE again")
@@ -33,7 +33,7 @@ def drain_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=drain)
 
 
-def stop_task_parser(parser: argparse.ArgumentParser) -> None:
+def add_stop_task_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan stop-task`."""
     parser.add_argument("task", type=int, nargs="+", help="tasks by number")
     parser.add_argument("--reason", default=m.StopTask((0,)).reason, help="what its record says")
@@ -41,7 +41,7 @@ def stop_task_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=stop_task)
 
 
-def update_service_parser(parser: argparse.ArgumentParser) -> None:
+def add_update_service_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan update-service`."""
     parser.add_argument("service", help="by name, as `stowplan status` has it")
     parser.add_argument("--desired-count", type=int, metavar="N", help="how many tasks from now on")

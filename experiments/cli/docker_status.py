@@ -33,13 +33,13 @@ from stowplan.realdriver.journal import Busy
 _REASONS = 8
 
 
-def status_parser(parser: argparse.ArgumentParser) -> None:
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan status`."""
     cluster_arguments(parser)
     parser.set_defaults(command=status)
 
 
-def logs_parser(parser: argparse.ArgumentParser) -> None:
+def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan logs`."""
     parser.add_argument("task", type=int, help="the task's number, as `stowplan status` has it")
     parser.add_argument("--container", help="only this one of its containers")

@@ -16,22 +16,22 @@ from stowplan.placement.errors import PlacementError
 COMMANDS = {
     "create-cluster": (
         "stowplan.experiments.cli.clusterfile",
-        "create_cluster_parser",
+        "add_create_cluster_arguments",
         "begin a cluster file",
     ),
     "register-task-definition": (
         "stowplan.experiments.cli.clusterfile",
-        "register_task_definition_parser",
+        "add_register_task_definition_arguments",
         "check a task definition and add it to the cluster file",
     ),
     "launch-instances": (
         "stowplan.experiments.cli.clusterfile",
-        "launch_instances_parser",
+        "add_launch_instances_arguments",
         "add instances to the cluster file",
     ),
     "create-service": (
         "stowplan.experiments.cli.clusterfile",
-        "create_service_parser",
+        "add_create_service_arguments",
         "keep a number of copies of a task running",
     ),
     "calibrate": (
@@ -45,59 +45,59 @@ COMMANDS = {
         "a simulated run and a real one over each other, with the errors",
     ),
     "check": (
-        "stowplan.experiments.cli.simulate",
-        "check_parser",
+        "stowplan.experiments.cli.check",
+        "add_arguments",
         "check a scenario without running it",
     ),
     "simulate": (
         "stowplan.experiments.cli.simulate",
-        "simulate_parser",
+        "add_arguments",
         "run a scenario's strategies side by side and write a report",
     ),
     "run": (
         "stowplan.experiments.cli.docker",
-        "run_parser",
+        "add_run_arguments",
         "run a scenario on real Docker engines",
     ),
     "status": (
         "stowplan.experiments.cli.docker_status",
-        "status_parser",
+        "add_status_arguments",
         "instances, tasks and last reasons of a cluster on real engines",
     ),
     "logs": (
         "stowplan.experiments.cli.docker_status",
-        "logs_parser",
+        "add_logs_arguments",
         "what a task's containers wrote",
     ),
     "drain": (
         "stowplan.experiments.cli.docker_calls",
-        "drain_parser",
+        "add_drain_arguments",
         "set instances DRAINING, or back",
     ),
     "stop-task": (
         "stowplan.experiments.cli.docker_calls",
-        "stop_task_parser",
+        "add_stop_task_arguments",
         "stop tasks of a cluster",
     ),
     "update-service": (
         "stowplan.experiments.cli.docker_calls",
-        "update_service_parser",
+        "add_update_service_arguments",
         "another count or task definition for a service while it runs",
     ),
     "down": (
         "stowplan.experiments.cli.docker",
-        "down_parser",
+        "add_down_arguments",
         "remove all that a cluster has on its engines",
     ),
-    "bench": ("stowplan.experiments.bench.main", "bench_parser", "measure against named bounds"),
+    "bench": ("stowplan.experiments.cli.bench", "add_arguments", "measure against named bounds"),
     "optimize": (
         "stowplan.experiments.cli.optimize",
-        "optimize_parser",
+        "add_arguments",
         "a proven plan: fewest instances, cheapest fleet, best placement",
     ),
     "regret": (
         "stowplan.experiments.cli.regret",
-        "regret_parser",
+        "add_arguments",
         "what runs kept busy, against the provable minimum",
     ),
     "openb": (
@@ -116,8 +116,8 @@ COMMANDS = {
         "random clusters under random faults, read by the checkers",
     ),
     "verify": (
-        "stowplan.experiments.cli.simulate",
-        "verify_parser",
+        "stowplan.experiments.cli.verify",
+        "add_arguments",
         "replay a journal through a fresh scheduler and check what it did",
     ),
 }

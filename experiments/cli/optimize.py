@@ -10,14 +10,14 @@ from typing import Any, get_args
 
 import numpy as np
 
-from stowplan.experiments.cli.arguments import amount, whole
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
+from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.loading.packing_file import read_problem
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.optimize import GOALS, optimize
-from stowplan.placement.packing.formats import parse_bpp, parse_vbp
 from stowplan.placement.packing.problem import (
     Limits,
     PackingInputError,
@@ -31,7 +31,7 @@ from stowplan.placement.scenario.scenario import Objective, Scenario
 _NAMED_MOST = 20  # items that are larger than a bin
 
 
-def optimize_parser(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan optimize`."""
     parser.add_argument("scenario", type=Path, nargs="?", help="the scenario, a TOML file")
     goals = "; ".join(f"{name}: {what}" for name, (_, _, what) in GOALS.items())
@@ -275,23 +275,6 @@ def packing_lines(result: PackingResult) -> list[str]:
         names = [f"item {item}" if n == 1 else f"{n} of item {item}" for item, n in amounts]
         lines.append(f"{bins.copies} x: {', '.join(names)}")
     return lines
-
-
-def read_problem(path: Path) -> PackingProblem:
-    """The problem in a file, by its ending.
-
-    Raises:
-        SpecError: it cannot be read, with file and line.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return parse_vbp(text) if path.suffix.lower() == ".vbp" else parse_bpp(text)
-    except OSError as error:
-        raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except UnicodeDecodeError as error:
-        raise SpecError([(str(path), "not a text file (UTF-8)")]) from error
-    except PackingInputError as error:
-        raise SpecError([(str(path), str(error))]) from error
 
 
 def answer(result: PackingResult) -> dict[str, Any]:

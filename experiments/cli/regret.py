@@ -17,11 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from stowplan.experiments.cli.simulate import open_journal
+from stowplan.experiments.record.journals import open_journal
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.report.formats import dollars, tenths
-from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.over_time.bound import Bounds
 from stowplan.placement.packing.over_time.problem import MS_PER_HOUR, OverTimeProblem
@@ -42,7 +42,7 @@ class Kept:
     peak: int
 
 
-def regret_parser(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan regret`."""
     parser.add_argument("run", type=Path, nargs="+", help="folders of `simulate`, or journals")
     parser.add_argument(

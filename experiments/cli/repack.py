@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from stowplan.experiments.cli.arguments import amount, positive
-from stowplan.experiments.cli.simulate import read_journal_file
+from stowplan.experiments.loading.arguments import amount, positive
 from stowplan.experiments.loading.load import Loaded, load_strategies
+from stowplan.experiments.record.journals import read_journal_file
 from stowplan.experiments.report.optimize import plan_json, plan_table
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.errors import SpecError
@@ -22,10 +22,9 @@ from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.packing.problem import Limits, ProgressCallback
-from stowplan.placement.scenario.fields import parse_duration_ms
-from stowplan.placement.scheduler.outlook import Outlook
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.units import parse_duration_ms
 
 
 def repack_arguments(parser: Any) -> None:
@@ -72,9 +71,9 @@ def repack(
     if sum(chosen) > 1:
         raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
     scheduler, prices = _state(loaded, arguments)
-    running = Outlook(scheduler).running()
+    running = scheduler.outlook().running()
     if arguments.waiting:
-        waiting = [kind for kind, count in Outlook(scheduler).wanted() for _ in range(count)]
+        waiting = [kind for kind, count in scheduler.outlook().wanted() for _ in range(count)]
         state = RepackState(scheduler.engine, running, waiting)
         return make_room(state, limits, progress)
     state = RepackState(scheduler.engine, running)

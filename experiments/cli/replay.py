@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import base64
-import gzip
 from pathlib import Path
-from typing import Any
 
-import jinja2
-import msgspec
-
-from stowplan.experiments.cli.simulate import open_journal
-from stowplan.experiments.paths import TEMPLATES
+from stowplan.experiments.record.journals import open_journal
 from stowplan.experiments.report.replay_frames import Frames
+from stowplan.experiments.report.replay_page import embedded, page
 from stowplan.placement.errors import SpecError
-
-# Of the data in the page, compressed and in base64.
-BYTES_MAX, FRAMES_MIN = 9_000_000, 20
 
 # What names a run, of all that a journal's header says of it.
 TITLE = ("scenario", "strategy", "layout", "faults")
@@ -51,29 +42,3 @@ def replay_page(journal: Path) -> str:
             frames(entry)
     title = " · ".join(header.run[key] for key in TITLE if key in header.run) or journal.name
     return page(title, embedded(frames))
-
-
-def embedded(frames: Frames) -> str:
-    """The document of `frames`, gzip in base64, with as many frames as fit in `BYTES_MAX`."""
-    while True:
-        document = frames.document()
-        data = gzip.compress(msgspec.json.encode(document), 6, mtime=0)
-        text = base64.b64encode(data).decode()
-        if len(text) <= BYTES_MAX or len(document["frames"]["ms"]) <= FRAMES_MIN:
-            return text
-        frames.halve()
-
-
-def page(title: str, data: str = "", live: str = "") -> str:
-    """The page around `data` (as `embedded` has it), or one that follows a run.
-
-    Args:
-        live: where the page fetches `Frames.document()` as JSON, every two seconds.
-    """
-    environment: Any = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    template = environment.get_template("replay.html.j2")
-    return str(template.render(title=title, data=data, live=live))

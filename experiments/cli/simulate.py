@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import gzip
-import sys
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from stowplan.experiments.loading.load import load_scenario, load_strategies
+from stowplan.experiments.loading.load import load_scenario
 from stowplan.placement.errors import SpecError
-from stowplan.placement.journal import Header, ReplayError, read_journal, replay
-from stowplan.placement.messages import Round
 from stowplan.placement.scenario.scenario import Run, Scenario
-from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.placement.strategies import STRATEGIES
 
 
-def simulate_parser(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan simulate`."""
     parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
     parser.add_argument("--out", type=Path, required=True, help="folder for report and results")
@@ -33,24 +24,6 @@ def simulate_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="TEXT", help="only runs whose name contains this")
     parser.add_argument("--jobs", type=int, help="processes at a time (default: processors)")
     parser.set_defaults(command=simulate)
-
-
-def check_parser(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stowplan check`."""
-    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
-    parser.set_defaults(command=check)
-
-
-def verify_parser(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stowplan verify`."""
-    parser.add_argument("journal", type=Path, nargs="+", help="journals (.jsonl.gz)")
-    parser.add_argument(
-        "--strategies",
-        type=Path,
-        default=Path(),
-        help="folder that the journal's own strategies are named from (default: here)",
-    )
-    parser.set_defaults(command=verify)
 
 
 def simulate(arguments: argparse.Namespace) -> int:
@@ -89,64 +62,6 @@ def simulate(arguments: argparse.Namespace) -> int:
         print(f"interrupted: {never} runs never began; cut short: {', '.join(short) or 'none'}")
         return 130
     return 0
-
-
-def check(arguments: argparse.Namespace) -> int:
-    """`stowplan check`: says what a scenario amounts to, or everything that is wrong with it."""
-    scenario = load_scenario(arguments.scenario).scenario
-    count = sum(group.count for group in scenario.fleet)
-    runs, providers = len(list(scenario.runs())), len(scenario.capacity_provider)
-    launched = f", {providers} capacity providers" if providers else ""
-    print(
-        f"{arguments.scenario}: {count} instances{launched}, {len(scenario.service)} services, "
-        f"{len(scenario.workload)} workloads, {runs} runs: no problems found"
-    )
-    return 0
-
-
-def verify(arguments: argparse.Namespace) -> int:
-    """`stowplan verify`: each journal replays to the same commands and breaks no rule."""
-    broken = [_verify_one(journal, arguments.strategies) for journal in arguments.journal]
-    return 1 if any(broken) else 0
-
-
-def _verify_one(journal: Path, folder: Path) -> bool:
-    """Check one journal; True where it breaks a rule."""
-    from stowplan.placement.audit.checkers import check_rounds
-
-    header, rounds = read_journal_file(journal)
-    own = load_strategies(header.strategies, folder)
-    try:
-        count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
-    except ReplayError as error:
-        print(f"{journal}: {error}", file=sys.stderr)
-        return True
-    violations = check_rounds(rounds)
-    for violation in violations:
-        print(f"{journal}: {violation}", file=sys.stderr)
-    print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
-    return bool(violations)
-
-
-@contextmanager
-def open_journal(journal: Path) -> Iterator[tuple[Header, Iterator[Round]]]:
-    """A journal's header and its rounds, read one by one; SpecError where it cannot be read."""
-    try:
-        with gzip.open(journal) as stream:
-            yield read_journal(stream, str(journal))
-    except FileNotFoundError as error:
-        raise SpecError([(str(journal), "no such file")]) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise SpecError([(str(journal), f"not a journal of stowplan ({error})")]) from error
-    except (OSError, EOFError) as error:
-        what = getattr(error, "strerror", None) or str(error)
-        raise SpecError([(str(journal), what)]) from error
-
-
-def read_journal_file(journal: Path) -> tuple[Header, list[Round]]:
-    """Header and all rounds of a journal (.jsonl.gz). Raises as `open_journal` does."""
-    with open_journal(journal) as (header, rounds):
-        return header, list(rounds)
 
 
 def _extra_strategies(texts: list[str]) -> dict[str, str | list[str]]:

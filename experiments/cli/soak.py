@@ -15,10 +15,11 @@ from numpy.random import Generator
 from rich.console import Console
 from rich.progress import track
 
-from stowplan.experiments.cli.arguments import positive
+from stowplan.experiments.loading.arguments import positive
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.load import Loaded
-from stowplan.experiments.runs.simulate import drive, scheduler_config, world
+from stowplan.experiments.record.result import scheduler_config
+from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import ReplayError, replay
 from stowplan.placement.messages import Round, RunTask, RunTaskFailed

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stowplan.experiments.calibration.calibration import read_calibration
+from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.own_strategies import Problems, load_strategies, strategies_of
 from stowplan.experiments.loading.shape_problems import shape_problems
@@ -20,9 +20,10 @@ from stowplan.experiments.workloads import WORKLOADS
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 from stowplan.placement.scenario.checks import scenario_problems
-from stowplan.placement.scenario.offers import unknown
 from stowplan.placement.scenario.scenario import Scenario, WorkloadTable
-from stowplan.placement.strategies import STRATEGIES, StrategyFactory
+from stowplan.placement.scenario.words import unknown
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.taskdef.parse import parse_task_definition
 
 __all__ = ["Loaded", "load_scenario", "load_strategies"]

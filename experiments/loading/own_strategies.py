@@ -19,7 +19,8 @@ from stowplan.placement.cluster.cluster import Cluster, IntArray
 from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.model import TaskKind
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
-from stowplan.placement.strategies import STRATEGIES, DeviceChooser, Strategy, StrategyFactory
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
 
 Problems = list[tuple[str, str]]
 

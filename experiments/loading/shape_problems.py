@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from stowplan.experiments.loading.shapes import Place, Spot, example, spot
 from stowplan.placement.scenario.fields import Table
-from stowplan.placement.scenario.offers import nearest
+from stowplan.placement.scenario.words import nearest
 
 _STRUCTURES = {
     "tuple_type": "expected a list",

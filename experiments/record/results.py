@@ -16,7 +16,7 @@ import pandas as pd
 from stowplan.experiments.record.capacity_record import POINT_FIELDS
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import METRICS
-from stowplan.experiments.runs.simulate import RunResult
+from stowplan.experiments.record.result import RunResult
 from stowplan.placement.errors import SpecError
 
 KEYS = ("strategy", "layout", "faults")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stowplan.experiments.cli.simulate import read_journal_file
+from stowplan.experiments.record.journals import read_journal_file
 from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.report.formats import (
     CAPACITY,
     LEAST,
@@ -26,7 +27,6 @@ from stowplan.experiments.report.formats import (
     refusals,
     short_reason,
 )
-from stowplan.experiments.runs.simulate import RunResult
 
 _REFUSED = Column("refusals", "refused", "refused", count)
 _COLUMNS = (*USE, *WAITING, _REFUSED, *LOSS[:3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.report.formats import (
     MISSING,
     Number,
@@ -16,7 +17,6 @@ from stowplan.experiments.report.formats import (
     seconds,
     tenths,
 )
-from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.scenario.scenario import Scenario
 
 Group = Sequence[RunResult]

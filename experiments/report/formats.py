@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stowplan.experiments.record.metrics import METRICS
-from stowplan.experiments.runs.simulate import RunResult
+from stowplan.experiments.record.result import RunResult
 from stowplan.placement.reasons import (
     DISTINCT_INSTANCE,
     MAX_PER_INSTANCE,

@@ -9,8 +9,8 @@ from threading import Lock, Thread
 
 import msgspec
 
-from stowplan.experiments.cli.replay import page
 from stowplan.experiments.report.replay_frames import Frames
+from stowplan.experiments.report.replay_page import page
 from stowplan.placement.errors import SpecError
 from stowplan.placement.messages import Round
 

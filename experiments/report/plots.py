@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import timeline_frame
 from stowplan.experiments.report.charts import (
     Axis,
@@ -20,7 +21,6 @@ from stowplan.experiments.report.charts import (
     waits_axis,
 )
 from stowplan.experiments.report.formats import groups
-from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.scenario.scenario import Scenario
 
 RESERVATION_MOST = 400  # percent; what is above is drawn there

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 
 from stowplan.experiments.paths import TEMPLATES
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import GONE, fills
 from stowplan.experiments.report.charts import COLOURS
 from stowplan.experiments.report.findings import findings
@@ -31,7 +32,6 @@ from stowplan.experiments.report.formats import (
     refusals,
 )
 from stowplan.experiments.report.plots import plots, title_of
-from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
 from stowplan.placement.scenario.models import Models

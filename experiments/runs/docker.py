@@ -18,9 +18,10 @@ import msgspec
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
-from stowplan.experiments.runs.simulate import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.workloads.arrivals import arrivals
+from stowplan.placement.chance import stream
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, JournalWriter, replay
 from stowplan.placement.loop import run_loop
@@ -40,7 +41,6 @@ from stowplan.realdriver.docker.config import EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
 from stowplan.realdriver.journal import DurableJournal
-from stowplan.sim.models import stream
 
 
 @dataclass(frozen=True, slots=True)

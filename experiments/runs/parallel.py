@@ -12,7 +12,8 @@ from queue import Queue
 from threading import Thread
 
 from stowplan.experiments.loading.load import Loaded, load_scenario
-from stowplan.experiments.runs.simulate import RunResult, simulate
+from stowplan.experiments.record.result import RunResult
+from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run
 

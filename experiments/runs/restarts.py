@@ -18,7 +18,7 @@ from stowplan.placement.messages import Command, Event, Notice, Round
 from stowplan.placement.model import NEVER
 from stowplan.placement.scenario.scenario import Fault
 from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.placement.strategies import StrategyFactory
+from stowplan.placement.strategies.protocol import StrategyFactory
 
 
 @dataclass(frozen=True, slots=True)

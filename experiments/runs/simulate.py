@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import gc
 import gzip
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stowplan.experiments.loading.load import Loaded
-from stowplan.experiments.record.leftovers import Leftover
-from stowplan.experiments.record.metrics import histogram, metrics_of
 from stowplan.experiments.record.recorder import Recorder
-from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
-from stowplan.experiments.record.service_log import UpTime
+from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
 from stowplan.experiments.workloads.arrivals import arrivals, definition_name
@@ -23,41 +18,13 @@ from stowplan.placement.callers.autoscaling import Autoscaler
 from stowplan.placement.journal import Header, JournalWriter
 from stowplan.placement.loop import run_loop
 from stowplan.placement.messages import Round
-from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.scenario.scenario import Fault, Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
-from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
+from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.containers import ContainerModels
 from stowplan.sim.driver import SimDriver
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
-    tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
-    free and of no use; `services` says by (service, zone) how available it was, `migrations` by
-    service how many running tasks were replaced, `failed_deployments` how many deployments failed;
-    `usage` is what ran when; `points` are those of
-    CapacityProviderReservation, with POINT_FIELDS."""
-
-    run: Run
-    metrics: Mapping[str, float | str | None]
-    samples: list[tuple[int, ...]]
-    frames: list[tuple[int, Sequence[int]]]
-    instances: list[InstanceRecord]
-    waits: list[tuple[int, int]] = field(default_factory=list)
-    usage: OverTimeProblem | None = None
-    starts: list[tuple[int, int]] = field(default_factory=list)
-    leftovers: list[Leftover] = field(default_factory=list)
-    services: Mapping[tuple[str, str], UpTime] = field(default_factory=dict)
-    migrations: Mapping[str, int] = field(default_factory=dict)
-    failed_deployments: Mapping[str, int] = field(default_factory=dict)
-    points: list[tuple[Any, ...]] = field(default_factory=list)
-
-    sample_fields = ("ms", *SAMPLE_FIELDS)
 
 
 class Interrupted(Exception):
@@ -108,26 +75,6 @@ def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
             raise Interrupted
 
     return heed
-
-
-def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunResult:
-    """What is kept of a run that ended at `until_ms`, simulated or real."""
-    recorder.finish(until_ms)
-    return RunResult(
-        run,
-        metrics_of(recorder),
-        recorder.samples,
-        recorder.frames,
-        recorder.instances,
-        histogram(recorder.waits_ms),
-        usage.problem(until_ms),
-        histogram(recorder.starts_ms),
-        recorder.leftovers,
-        recorder.services_log.up,
-        recorder.services_log.migrations,
-        +recorder.services_log.failed_deployments,
-        recorder.capacity.points,
-    )
 
 
 @contextmanager
@@ -201,36 +148,6 @@ def _autoscaler(scenario: Scenario) -> Autoscaler | None:
     scaled = {each.name: each.autoscaling for each in scenario.service}
     policies = {name: table.policy() for name, table in scaled.items() if table is not None}
     return Autoscaler(policies) if policies else None
-
-
-def scheduler_config(scenario: Scenario) -> SchedulerConfig:
-    """What a scenario fixes for its scheduler; `false` in the file is no limit."""
-    quota, timeout_ms = scenario.cluster.provisioning_quota, scenario.cluster.provisioning_timeout
-    return SchedulerConfig(
-        scenario.seed,
-        None if quota is False else quota,
-        None if timeout_ms is False else timeout_ms,
-    )
-
-
-def about(loaded: Loaded, run: Run) -> dict[str, str]:
-    """What a journal's header says of its run."""
-    return {
-        "scenario": loaded.scenario.name,
-        "strategy": run.strategy,
-        "layout": run.layout,
-        "faults": run.faults,
-    }
-
-
-def tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:
-    """A sink that passes each round on to all of these, in order."""
-
-    def record(entry: Round) -> None:
-        for sink in sinks:
-            sink(entry)
-
-    return record
 
 
 class _Progress:

@@ -16,9 +16,9 @@ import pandas as pd
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.metrics import METRICS
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import runs_frame
 from stowplan.experiments.runs.parallel import check_jobs, run_all
-from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.errors import PlacementError, SpecError
 
 BASELINE = "ecs-default"

@@ -33,7 +33,6 @@ from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.repack import RepackPlan, free_instances
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
-from stowplan.placement.scheduler.outlook import Outlook
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.taskdef.parse import parse_task_definition, task_resources
 
@@ -81,7 +80,7 @@ class Account:
 
     def repacked(self) -> Answer[RepackPlan]:
         """The fewest moves, in order, to the fewest instances that could hold these tasks."""
-        running = Outlook(self._scheduler).running()
+        running = self._scheduler.outlook().running()
         return free_instances(RepackState(self._scheduler.engine, running))
 
     def _round(self, *events: m.Event) -> None:

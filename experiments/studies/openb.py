@@ -34,10 +34,11 @@ from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import CPU, MEMORY, PlacementConstraint, PlacementStrategy, TaskKind
-from stowplan.placement.strategies import STRATEGIES, Strategy
+from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.fgd import Fgd
 from stowplan.placement.strategies.fragmentation import Typical, typical
 from stowplan.placement.strategies.gpu_clustering import GpuClustering
+from stowplan.placement.strategies.protocol import Strategy
 from stowplan.placement.strategies.stow_gpu import StowGpu
 
 PODS, PODS_MAX = "PODS", 1001

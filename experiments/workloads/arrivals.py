@@ -11,6 +11,7 @@ import msgspec
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.placement.callers.client import Arrival, RetryPolicy
+from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
     CircuitBreaker,
     CreateService,
@@ -28,7 +29,6 @@ from stowplan.placement.scenario.scenario import (
     WorkloadTable,
     instance_spec,
 )
-from stowplan.sim.models import stream
 
 
 def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:

@@ -18,8 +18,8 @@ from stowplan.placement.scenario.fields import (
     Positive,
     Table,
 )
+from stowplan.placement.scenario.models import sampler
 from stowplan.placement.scenario.scenario import WorkloadTable
-from stowplan.sim.models import sampler
 
 
 class _PoissonOptions(Table):

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from stowplan.experiments.workloads.protocol import Job
 from stowplan.placement.scenario.fields import Distribution, Duration, Number, Positive, Table
+from stowplan.placement.scenario.models import sampler
 from stowplan.placement.scenario.scenario import WorkloadTable
-from stowplan.sim.models import sampler
 
 Rate = Annotated[Number, Field(ge=0, le=1e6)]
 

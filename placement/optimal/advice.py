@@ -14,11 +14,11 @@ from stowplan.placement.cluster.cluster import BoolArray, IntArray
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import TaskKind
 from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.outlook import Running
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.packing.repack.problem import RepackProblem
 from stowplan.placement.packing.repack.rounding import evacuate, fewest_used, solve_repack
 from stowplan.placement.packing.state import Budget
-from stowplan.placement.scheduler.outlook import Running
 
 
 def kept_and_wanted(

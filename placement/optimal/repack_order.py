@@ -15,7 +15,7 @@ from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import TaskKind
 from stowplan.placement.optimal.repack_state import RepackState
-from stowplan.placement.scheduler.outlook import Running
+from stowplan.placement.outlook import Running
 
 ATTEMPTS = 12  # orders that are tried, each with other preferences, before the best is taken
 

@@ -15,8 +15,8 @@ from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.constraints import DistinctInstance, MaxPerInstance
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import TaskKind
+from stowplan.placement.outlook import Running
 from stowplan.placement.packing.repack.problem import RepackProblem
-from stowplan.placement.scheduler.outlook import Running
 
 
 class RepackState:

@@ -13,7 +13,7 @@ from stowplan.placement.model import TaskKind
 if TYPE_CHECKING:
     from stowplan.placement.cluster.cluster import BoolArray, Cluster, IntArray
     from stowplan.placement.engine.engine import Engine
-    from stowplan.placement.scheduler.outlook import Outlook, Running
+    from stowplan.placement.outlook import Outlook, Running
 
 PLANNED, KEPT, USED, UNUSED = range(4)
 EVERY_MS, WORK = 60_000, 2_000.0
@@ -35,7 +35,7 @@ class Optimal:
 
     def __init__(self, field: str | None = None) -> None:
         """Raises ValueError for a field that is not a duration and a positive number of units."""
-        from stowplan.placement.scenario.fields import parse_duration_ms
+        from stowplan.placement.units import parse_duration_ms
 
         every, slash, work = (field or "").partition("/")
         self._every_ms = parse_duration_ms(every) if every else EVERY_MS

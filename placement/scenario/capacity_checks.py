@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.scenario.capacity import CapacityStrategy, strategy_of
-from stowplan.placement.scenario.offers import did_you_mean, unknown
 from stowplan.placement.scenario.scenario import Scenario
+from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
 
 Problem = tuple[str, str]

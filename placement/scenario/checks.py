@@ -17,7 +17,7 @@ from stowplan.placement.scenario.autoscaling import autoscaling_problems
 from stowplan.placement.scenario.capacity_checks import capacity_problems
 from stowplan.placement.scenario.container_checks import container_problems
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
-from stowplan.placement.scenario.offers import Fleet, did_you_mean, unknown, with_offers
+from stowplan.placement.scenario.offers import Fleet, with_offers
 from stowplan.placement.scenario.scenario import (
     DeployStep,
     Fault,
@@ -27,9 +27,10 @@ from stowplan.placement.scenario.scenario import (
     WorkloadTable,
 )
 from stowplan.placement.scenario.settings import settings_problems
+from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.scheduler.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
-from stowplan.placement.strategies import StrategyFactory
 from stowplan.placement.strategies.binpack import Binpack
+from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.strategies.spread import Spread
 from stowplan.placement.taskdef.parse import host_ports, task_resources
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stowplan.placement.model import TaskDefinition
-from stowplan.placement.scenario.offers import unknown
 from stowplan.placement.scenario.scenario import Scenario
+from stowplan.placement.scenario.words import unknown
 
 Problem = tuple[str, str]
 

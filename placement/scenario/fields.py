@@ -3,51 +3,22 @@ and the base of its tables."""
 
 from __future__ import annotations
 
-import math
 import re
-from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
+from stowplan.placement.units import AMOUNT_MAX, parse_duration_ms
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # `FILE.py:CLASS`, with or without `:FIELD`.
 _STRATEGY_OF_FILE = re.compile(r"(.+?\.py:[A-Za-z_]\w*)(?::(.+))?")
-# Fits a column of the cluster, also after many of them are added up.
-_AMOUNT_MAX = 2**40
 
 
 class Table(BaseModel):
     """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def parse_duration_ms(value: object) -> int:
-    """Milliseconds of `"15m"` or of a plain number of seconds.
-
-    Raises:
-        ValueError: not a duration, negative, longer than 2^40 ms, or finer than a millisecond.
-    """
-    amount = None
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*", value)
-        amount = Decimal(match[1]) * _UNITS_MS[match[2]] if match else None
-    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        # By its shortest text: 1.001 s are 1001 ms, though the binary fraction is a little less.
-        amount = Decimal(str(value)) * 1000
-    if amount is None:
-        expected = (
-            'expected a duration such as "250ms", "90s", "15m" or "2h", or a number of seconds'
-        )
-        raise ValueError(f"{expected}; found {value!r}")
-    if amount > _AMOUNT_MAX:
-        raise ValueError(f"{value!r} is longer than {_AMOUNT_MAX} ms, about 34 years")
-    if amount % 1:
-        raise ValueError(f"{value!r} is finer than a millisecond")
-    return int(amount)
 
 
 def parse_strategy(text: object) -> PlacementStrategy:
@@ -98,7 +69,7 @@ def _parse_chain(value: object) -> object:
 
 def _parse_optional_limit(value: object) -> int | Literal[False]:
     # Not a union of two types, of which pydantic would report what is wrong with each.
-    if value is not False and (type(value) is not int or not 0 < value <= _AMOUNT_MAX):
+    if value is not False and (type(value) is not int or not 0 < value <= AMOUNT_MAX):
         raise ValueError(f"expected a whole number above 0, or false; found {value!r}")
     return value
 
@@ -112,8 +83,8 @@ PositiveOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optiona
 DurationOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_duration)]
 Chain = Annotated[tuple[PlacementStrategy, ...], BeforeValidator(_parse_chain)]
 Constraints = tuple[Annotated[PlacementConstraint, BeforeValidator(parse_constraint)], ...]
-Count = Annotated[int, Field(ge=0, le=_AMOUNT_MAX, strict=True)]
-Positive = Annotated[int, Field(gt=0, le=_AMOUNT_MAX, strict=True)]
+Count = Annotated[int, Field(ge=0, le=AMOUNT_MAX, strict=True)]
+Positive = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True)]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 # Of an objective: small enough for sums over many tasks to stay exact.
 WEIGHT_MAX = 10**9

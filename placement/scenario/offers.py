@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from stowplan.placement.scenario.scenario import (
     instance_spec,
     instance_specs,
 )
+from stowplan.placement.scenario.words import did_you_mean
 
 # Attributes that ECS or its agents set by themselves, also where the simulated fleet has none.
 _ECS_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
@@ -124,22 +124,3 @@ def _launchable(scenario: Scenario) -> Iterator[InstanceSpec]:
                 continue
             for zone in group.zones:
                 yield instance_spec(group, name, kind, zone, 0)
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that may have been meant, if one is near."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` where a known name is near, else nothing."""
-    near = nearest(name, known)
-    return f"; did you mean {near}?" if near else ""
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """What to say of a name that nothing has."""
-    names = sorted(known)
-    return (
-        f"unknown {what} {name!r}{did_you_mean(name, names)}; known: {', '.join(names) or 'none'}"
-    )

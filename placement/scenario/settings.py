@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 
 from stowplan.placement.scenario.fields import Table
-from stowplan.placement.scenario.offers import unknown
 from stowplan.placement.scenario.scenario import Scenario
+from stowplan.placement.scenario.words import unknown
 
 _TABLES = ("capacity_provider", "service", "workload")
 

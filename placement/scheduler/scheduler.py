@@ -22,16 +22,18 @@ from stowplan.placement.constraints import CONSTRAINTS, ConstraintFactory
 from stowplan.placement.engine.engine import Engine, Filled
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
+from stowplan.placement.outlook import Outlook
 from stowplan.placement.reasons import PROVISIONING_QUOTA, Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy, deal
 from stowplan.placement.scheduler.launches import Launches
-from stowplan.placement.scheduler.outlook import Outlook
+from stowplan.placement.scheduler.outlook import running, wanted
 from stowplan.placement.scheduler.services.deployments import Service
 from stowplan.placement.scheduler.services.services import Services
 from stowplan.placement.scheduler.tasks import NOWHERE, Launch, TaskTable
 from stowplan.placement.scheduler.waiting import WaitingTasks
-from stowplan.placement.strategies import STRATEGIES, StrategyFactory
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import StrategyFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Scheduler:
                 self._handlers[type(event)](event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
-        self.engine.look_ahead(now_ms, lambda: Outlook(self))
+        self.engine.look_ahead(now_ms, self.outlook)
         self._services.settle(now_ms)
         if self.waiting:
             self._start_waiting(self.waiting.place(self.engine, self.tasks))
@@ -170,6 +172,13 @@ class Scheduler:
     def lacks(self) -> list[tuple[TaskKind, int]]:
         """What services lack now, a kind and how many."""
         return self._services.lacks(self.now_ms)
+
+    def outlook(self) -> Outlook:
+        """What asks for room and what runs, for plans; answers hold until the next round."""
+        return Outlook(
+            lambda: wanted(self.lacks(), self.waiting.counts(), self.requests),
+            lambda: running(self.tasks, self.services, self.cluster.size),
+        )
 
     # --- API calls ------------------------------------------------------------------------------
 

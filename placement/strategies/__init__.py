@@ -6,13 +6,9 @@ To add one: a file here with a class that has `keys`, and a line in `STRATEGIES`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+import importlib
+from collections.abc import Mapping
 
-from numpy.random import Generator
-from numpy.typing import NDArray
-
-from stowplan.placement.optimal.strategy import Optimal
 from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.dot_product import DotProduct
@@ -24,67 +20,22 @@ from stowplan.placement.strategies.next_fit import NextFit
 from stowplan.placement.strategies.nilas import Nilas
 from stowplan.placement.strategies.norm_greedy import NormGreedy
 from stowplan.placement.strategies.openb import OpenbBestFit, OpenbDotProduct, OpenbRandom
+from stowplan.placement.strategies.protocol import Strategy, StrategyFactory
 from stowplan.placement.strategies.random import Random
 from stowplan.placement.strategies.spread import Spread
 from stowplan.placement.strategies.stow_gpu import StowGpu
 from stowplan.placement.strategies.worst_fit import WorstFit
 
-if TYPE_CHECKING:
-    from stowplan.placement.cluster.cluster import Cluster, IntArray
-    from stowplan.placement.engine.engine import Engine
-    from stowplan.placement.model import TaskKind
-    from stowplan.placement.scheduler.outlook import Outlook
 
+def _above(module: str, name: str) -> StrategyFactory:
+    """A strategy of a room above this one, imported when a task names it."""
 
-class Strategy(Protocol):
-    """Ranks candidates; reads the cluster, changes nothing."""
+    def make(field: str | None) -> Strategy:
+        made: Strategy = getattr(importlib.import_module(module), name)(field)
+        return made
 
-    def keys(
-        self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
-    ) -> NDArray[Any]:
-        """How good each candidate is for `task`: smaller is better, equal is a tie.
+    return make
 
-        Args:
-            task: what the task asks for; `cluster.demand(task)` is its vector.
-            cluster: the state before placement.
-            candidates: (n,) rows of the cluster on which the task fits, ascending, n >= 1.
-            rng: the only source of chance.
-        Returns:
-            (n,) numbers, aligned with `candidates`.
-        """
-        ...
-
-
-@runtime_checkable
-class DeviceChooser(Protocol):
-    """A strategy that also says which devices of the chosen instance to use."""
-
-    def devices(
-        self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
-    ) -> tuple[int, ...]:
-        """`task.devices` different devices of instance `row`, each with `device_milli` left."""
-        ...
-
-
-@runtime_checkable
-class Planner(Protocol):
-    """A strategy that looks ahead. One object serves all tasks that name it with the same field."""
-
-    def look_ahead(self, now_ms: int, outlook: Outlook, engine: Engine) -> None:
-        """Told in every round before anything is placed; what it remembers may change its keys.
-
-        A run must repeat, so nothing but the arguments may count: limit work, not time.
-
-        Args:
-            now_ms: the scheduler's time.
-            outlook: what runs, and what asks for room in this round.
-            engine: for questions; nothing may be booked.
-        """
-        ...
-
-
-# A factory takes the strategy's `field` and raises ValueError where it makes no sense.
-StrategyFactory = Callable[[str | None], Strategy]
 
 STRATEGIES: Mapping[str, StrategyFactory] = {
     "random": Random,
@@ -101,7 +52,7 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "gpu_clustering": GpuClustering,
     "fgd": Fgd,
     "stow_gpu": StowGpu,
-    "optimal": Optimal,
+    "optimal": _above("stowplan.placement.optimal.strategy", "Optimal"),
     "openb_random": OpenbRandom,
     "openb_dot_product": OpenbDotProduct,
     "openb_best_fit": OpenbBestFit,

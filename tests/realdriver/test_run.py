@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from stowplan.experiments.cli.main import main
-from stowplan.experiments.cli.simulate import read_journal_file
+from stowplan.experiments.record.journals import read_journal_file
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import Header, replay

@@ -13,17 +13,17 @@ import pytest
 
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
-from stowplan.experiments.runs.simulate import scheduler_config
+from stowplan.experiments.record.result import scheduler_config
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds
+from stowplan.placement.chance import stream
 from stowplan.placement.loop import run_loop
 from stowplan.placement.model import TaskStatus
 from stowplan.placement.scenario.scenario import Scenario, instance_specs
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from stowplan.sim.driver import SimDriver
-from stowplan.sim.models import stream
 
 MMC = SCENARIOS / "mmc.toml"
 SERVERS, SERVICE_S = 4, 10.0

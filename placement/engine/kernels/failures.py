@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stowplan.placement.constraints import attribute_steps
+from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.layout import (
     ABSENT,
     AGENT_STEP,
@@ -27,16 +27,13 @@ from stowplan.placement.reasons import (
     resource_reason,
 )
 
-if TYPE_CHECKING:
-    from stowplan.placement.engine.engine import Engine
-
 LOG_ENTRIES_MIN = 64
 
 
 class Explainer:
     """Makes `why` know the kinds that turn out to fit nowhere, and reads its log at the end."""
 
-    def __init__(self, engine: Engine, kinds: Sequence[TaskKind]) -> None:
+    def __init__(self, engine: Eligibility, kinds: Sequence[TaskKind]) -> None:
         cluster = engine.cluster
         self._engine, self._kinds = engine, kinds
         self._names: list[tuple[str, ...]] = []

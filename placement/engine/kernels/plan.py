@@ -7,12 +7,13 @@ scheduler asks about the same kinds again and again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
 from stowplan.placement.constraints import Constraint, DistinctInstance, MaxPerInstance
+from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.layout import (
     BINPACK,
     ON_INSTANCE,
@@ -26,9 +27,6 @@ from stowplan.placement.model import TaskKind
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.random import Random
 from stowplan.placement.strategies.spread import Spread
-
-if TYPE_CHECKING:
-    from stowplan.placement.engine.engine import Engine
 
 COMPILED_CHECKS = (DistinctInstance, MaxPerInstance)
 Link = tuple[int, str]  # the operation, and the resource or attribute that it reads
@@ -44,7 +42,7 @@ class Plan(NamedTuple):
     allowed: list[Any]  # [status_version, masks of then without instances that take no task]
 
 
-def chain_links(engine: Engine, kind: TaskKind) -> tuple[Link, ...] | None:
+def chain_links(engine: Eligibility, kind: TaskKind) -> tuple[Link, ...] | None:
     """The chain of `kind` for a kernel; None where one of its parts has no kernel form.
 
     Only our own classes count, not what is derived from them: the kernels stand for their code.
@@ -68,7 +66,9 @@ def chain_links(engine: Engine, kind: TaskKind) -> tuple[Link, ...] | None:
     return tuple(link for i, link in enumerate(links) if link[0] == RANDOM or link not in links[:i])
 
 
-def make_plan(engine: Engine, kinds: Sequence[TaskKind], chains: Sequence[Sequence[Link]]) -> Plan:
+def make_plan(
+    engine: Eligibility, kinds: Sequence[TaskKind], chains: Sequence[Sequence[Link]]
+) -> Plan:
     """Arrays for `kinds` with the `chains` that `chain_links` gave."""
     cluster = engine.cluster
     demand = np.array([cluster.demand(kind) for kind in kinds], np.int64)
@@ -106,7 +106,7 @@ def limit_of(check: Constraint) -> int:
     return 1 if type(check) is DistinctInstance else UNLIMITED
 
 
-def _masks(engine: Engine, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
+def _masks(engine: Eligibility, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:
     """The different masks, and which of them each kind has."""
     known: dict[bytes, int] = {}
     masks: list[BoolArray] = []

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numba import typeof
+from numpy.random import Generator
 
 from stowplan.placement.cluster.arrays import Kept
 from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.constraints import devices_free
 from stowplan.placement.engine.batch import UNPLACED
+from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.batch import candidate_rows, choose, free, place
 from stowplan.placement.engine.kernels.failures import Explainer
 from stowplan.placement.engine.kernels.forms import make_forms, no_forms
@@ -27,9 +29,6 @@ from stowplan.placement.engine.kernels.standing import Standing
 from stowplan.placement.model import TaskKind
 from stowplan.placement.reasons import Failure
 
-if TYPE_CHECKING:
-    from stowplan.placement.engine.engine import Engine
-
 PLANS_MAX = 4096
 INDEX_TASKS_SHARE = 1 / 32  # an index made for a batch pays from so many tasks an instance on
 STAND_AFTER = 256  # requests for which there is no index, and then one is made ...
@@ -39,8 +38,8 @@ STAND_KINDS_MAX = 512  # ... for so many kinds
 class Runner:
     """Places tasks of kinds that have a kernel form, for one engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Eligibility, rng: Generator) -> None:
+        self._engine, self._rng = engine, rng
         self._links: Kept[TaskKind, tuple[Link, ...] | None] = Kept()
         self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
         self._standing: Standing | None = None
@@ -73,7 +72,7 @@ class Runner:
         state = self._state(plan)
         pays = len(index) >= cluster.size * INDEX_TASKS_SHARE
         parts, blocks = (make_forms if pays else no_forms)(plan.kinds, state)
-        rng = engine.rng if plan.draws else None
+        rng = self._rng if plan.draws else None
         rows = np.full(len(index), UNPLACED, np.int64)
         explainer, done = Explainer(engine, kinds), 0
         failures: dict[int, Failure] = {}
@@ -93,7 +92,7 @@ class Runner:
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
         plan = self._plan((kind,))
-        row = choose(plan.kinds, self._state(plan), self._engine.rng if plan.draws else None)
+        row = choose(plan.kinds, self._state(plan), self._rng if plan.draws else None)
         self._engine.cluster.settle(kind.group)
         return int(row)
 
@@ -126,7 +125,7 @@ class Runner:
         before = [each for each in known if each not in self._asked]
         kinds = (*before, *self._asked)[-STAND_KINDS_MAX:]
         plan = self._plan(kinds)
-        self._standing = Standing(cluster, self._engine.rng, kinds, plan, self._state(plan))
+        self._standing = Standing(cluster, self._rng, kinds, plan, self._state(plan))
         for group in plan.groups:
             cluster.settle(group)
         self._asked, self._misses = {}, 0

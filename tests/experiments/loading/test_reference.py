@@ -21,10 +21,11 @@ from stowplan.placement.scenario.capacity import (
     StrategyItem,
 )
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
-from stowplan.placement.scenario.fields import Distribution, Table, parse_duration_ms
+from stowplan.placement.scenario.fields import Distribution, Table
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.units import parse_duration_ms
 
 PAGE = SCENARIOS / "REFERENCE.md"
 # What a value is parsed by says what it is: a duration is an int as well.

@@ -14,7 +14,7 @@ from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.metrics import metrics_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS
-from stowplan.experiments.runs.simulate import scheduler_config
+from stowplan.experiments.record.result import scheduler_config
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, RETRY

@@ -5,8 +5,8 @@ from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.records import InstanceRecord
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.service_log import UpTime
-from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.scenario.scenario import Run
 
 SMALL = SCENARIOS / "small.toml"

@@ -9,9 +9,9 @@ import urllib.request
 
 import pytest
 
-from stowplan.experiments.cli.replay import page
 from stowplan.experiments.report.live_map import LiveMap, address, served
 from stowplan.experiments.report.replay_frames import Frames
+from stowplan.experiments.report.replay_page import page
 from stowplan.placement.errors import SpecError
 from tests.driving import Driven, definition, instance, run_task
 from tests.experiments.report.test_replay import dom_of

@@ -12,7 +12,6 @@ import subprocess
 import pytest
 
 from stowplan.experiments.cli.main import main
-from stowplan.experiments.cli.replay import embedded
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.recorder import Recorder
@@ -27,6 +26,7 @@ from stowplan.experiments.report.replay_frames import (
     SERVICE,
     Frames,
 )
+from stowplan.experiments.report.replay_page import embedded
 from stowplan.experiments.runs.simulate import simulate, world
 from stowplan.placement.journal import read_journal
 from stowplan.placement.loop import run_loop
@@ -171,7 +171,7 @@ def test_events_are_bounded(monkeypatch):
 def test_the_data_is_thinned_until_it_fits(rounds, monkeypatch):
     frames = followed(rounds)
     whole = len(embedded(frames))
-    monkeypatch.setattr("stowplan.experiments.cli.replay.BYTES_MAX", whole // 2)
+    monkeypatch.setattr("stowplan.experiments.report.replay_page.BYTES_MAX", whole // 2)
     assert len(embedded(frames)) <= whole // 2
     document = frames.document()
     assert unpacked(document)[-1] == unpacked(followed(rounds).document())[-1]

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from stowplan.experiments.cli.simulate import read_journal_file
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
-from stowplan.experiments.runs.simulate import scheduler_config, simulate
+from stowplan.experiments.record.journals import read_journal_file
+from stowplan.experiments.record.result import scheduler_config
+from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import replay

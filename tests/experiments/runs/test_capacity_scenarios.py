@@ -15,10 +15,11 @@ from rich.console import Console
 from stowplan.experiments.cli.optimize import answer_scenario
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import capacity_frame
 from stowplan.experiments.report.console import print_table
 from stowplan.experiments.report.report import write_report
-from stowplan.experiments.runs.simulate import RunResult, simulate
+from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.errors import SpecError
 
 FOLDER = SCENARIOS / "capacity"

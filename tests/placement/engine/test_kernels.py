@@ -317,7 +317,7 @@ def test_a_class_derived_from_ours_is_no_kernel():
 
 def test_what_has_no_kernel_form_is_told_apart():
     engine = Engine(make_cluster(1), np.random.default_rng(0))
-    taken = Runner(engine).takes
+    taken = Runner(engine, engine.rng).takes
     assert all(taken(make_kind(1, strategies=chain)) for chain in CHAINS)
     assert taken(make_kind(1, constraints=CONSTRAINTS[:3]))
     assert not taken(make_kind(1, constraints=CONSTRAINTS[3:4]))

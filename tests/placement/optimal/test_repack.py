@@ -17,8 +17,8 @@ from stowplan.placement.model import InstanceStatus
 from stowplan.placement.optimal.repack import free_instances, make_room, trade_off
 from stowplan.placement.optimal.repack_order import BrokenPlanError, Move, check_moves, order_moves
 from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.outlook import Running
 from stowplan.placement.packing.problem import Limits
-from stowplan.placement.scheduler.outlook import Running
 from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 LIMITS = Limits(work=2_000.0)

@@ -9,9 +9,9 @@ from stowplan.placement import messages as m
 from stowplan.placement.journal import replay
 from stowplan.placement.model import PlacementStrategy, TaskStatus
 from stowplan.placement.optimal.strategy import KEPT, PLANNED, UNUSED, USED, Optimal
-from stowplan.placement.scheduler.outlook import Outlook
 from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.placement.strategies import STRATEGIES, Planner
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import Planner
 from stowplan.placement.testing import make_kind
 
 BINPACK = (PlacementStrategy("binpack", "memory"),)
@@ -106,9 +106,9 @@ def test_a_plan_of_all_is_made_again_only_after_its_time():
     world = World(2, BINPACK, (20,))
     for now_ms in (0, 29_999, 30_000, 59_000, 60_000):
         world.run(now_ms, (20, 1))
-        planner.look_ahead(now_ms, Outlook(world.scheduler), world.scheduler.engine)
+        planner.look_ahead(now_ms, world.scheduler.outlook(), world.scheduler.engine)
     assert made == [1, 3, 5]
-    planner.look_ahead(90_000, Outlook(world.scheduler), world.scheduler.engine)
+    planner.look_ahead(90_000, world.scheduler.outlook(), world.scheduler.engine)
     assert made == [1, 3, 5], "nothing has changed since"
 
 

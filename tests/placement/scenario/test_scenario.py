@@ -8,10 +8,10 @@ from stowplan.placement.scenario.fields import (
     Distribution,
     own_strategy,
     parse_constraint,
-    parse_duration_ms,
     parse_strategy,
 )
 from stowplan.placement.scenario.scenario import Run, Scenario, WorkloadTable, instance_specs
+from stowplan.placement.units import parse_duration_ms
 
 AZ = "attribute:ecs.availability-zone"
 

@@ -10,7 +10,7 @@ from stowplan.experiments.bench import placement as bench_placement
 from stowplan.experiments.bench import sim as bench_sim
 
 
-def bench_parser(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan bench`."""
     suites = parser.add_subparsers(required=True, metavar="SUITE")
     placement = suites.add_parser("placement", help="decisions per second of the engine")

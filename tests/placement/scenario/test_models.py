@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from stowplan.placement.chance import stream
 from stowplan.placement.scenario.fields import Distribution
-from stowplan.sim.models import sampler, stream
+from stowplan.placement.scenario.models import sampler
 
 
 def model(**fields) -> Distribution:

@@ -1,0 +1,27 @@
+"""`stowplan check`: everything that is wrong with a scenario, all of it at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stowplan.experiments.loading.load import load_scenario
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan check`."""
+    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.set_defaults(command=check)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """`stowplan check`: says what a scenario amounts to, or everything that is wrong with it."""
+    scenario = load_scenario(arguments.scenario).scenario
+    count = sum(group.count for group in scenario.fleet)
+    runs, providers = len(list(scenario.runs())), len(scenario.capacity_provider)
+    launched = f", {providers} capacity providers" if providers else ""
+    print(
+        f"{arguments.scenario}: {count} instances{launched}, {len(scenario.service)} services, "
+        f"{len(scenario.workload)} workloads, {runs} runs: no problems found"
+    )
+    return 0

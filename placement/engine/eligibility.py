@@ -1,0 +1,161 @@
+"""Where a task may run: the filter of ECS's pipeline, resources and constraints, and why not.
+
+`Eligibility` answers questions and books nothing. It is all that kernels and planners need to know
+of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.cluster import BoolArray, Cluster
+from stowplan.placement.constraints import (
+    CONSTRAINTS,
+    Constraint,
+    ConstraintFactory,
+    attribute_steps,
+    devices_free,
+    state_steps,
+)
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import PlacementStrategy, TaskKind
+from stowplan.placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import Planner, Strategy, StrategyFactory
+
+_Made = TypeVar("_Made")
+
+
+class Eligibility:
+    """Which instances of a cluster a task may run on, by its own constraints and the registries.
+
+    Args:
+        cluster: the state to read.
+        strategies, constraints: factories by the type that a task names.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        strategies: Mapping[str, StrategyFactory] = STRATEGIES,
+        constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
+    ) -> None:
+        self.cluster = cluster
+        self._strategies, self._constraints = strategies, constraints
+        self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
+        self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
+        self._checks: Kept[TaskKind, tuple[Constraint, ...]] = Kept()
+        self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
+        # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
+        self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
+
+    def check(self, kind: TaskKind) -> None:
+        """Raises PlacementError where `kind` names an unknown strategy or constraint."""
+        self.chain(kind)
+        self.checks(kind)
+
+    def allowed(self, kind: TaskKind) -> BoolArray:
+        """(size,) rows on which one more task of `kind` fits and may run."""
+        cluster = self.cluster
+        demand = cluster.demand(kind)  # first: a name that is new to the cluster adds a column
+        mask: BoolArray = cluster.active & cluster.agent_connected & self.fixed_mask(kind)
+        mask &= (cluster.remaining >= demand).all(axis=1)
+        if kind.tcp_ports or kind.udp_ports:
+            mask &= cluster.ports_free(kind)
+        if kind.devices:
+            mask &= devices_free(kind, cluster)
+        for check in self.checks(kind):
+            if check.volatile:
+                mask &= check.allows(kind, cluster)
+        return mask
+
+    def explain(self, kind: TaskKind) -> Failure:
+        """Why `kind` fits nowhere: the step that left no candidate, and what each step removed."""
+        left = self.cluster.present
+        reason, rejected = NO_ACTIVE_INSTANCES, []
+        for step, allows in self._steps(kind):
+            removed = int((left & ~allows).sum())
+            if removed:
+                left = left & allows
+                rejected.append((step, removed))
+                reason = step
+        assert not left.any(), f"explain was asked about a task that fits\n{self.cluster.dump()}"
+        return Failure(reason, tuple(rejected))
+
+    def _refusal(self, kind: TaskKind, row: int) -> Failure | None:
+        if not 0 <= row < self.cluster.size:
+            return Failure(MISSING)
+        if not self.cluster.present[row]:
+            return Failure(INACTIVE)
+        reasons = (reason for reason, allows in self._steps(kind) if not allows[row])
+        reason = next(reasons, None)
+        return None if reason is None else Failure(reason, ((reason, 1),))
+
+    def chain(self, kind: TaskKind) -> tuple[Strategy, ...]:
+        """The strategies of `kind`, made once."""
+        if kind not in self._chains:
+            self._chains[kind] = tuple(map(self._strategy, kind.strategies))
+        return self._chains[kind]
+
+    def checks(self, kind: TaskKind) -> tuple[Constraint, ...]:
+        """The placement constraints of `kind`, made once, in the registry's order."""
+        if kind not in self._checks:
+            order = list(self._constraints)
+            made = [
+                (c.type, _make(self._constraints, "constraint", c.type, c.expression))
+                for c in kind.constraints
+            ]
+            made.sort(key=lambda pair: order.index(pair[0]))
+            self._checks[kind] = tuple(check for _, check in made)
+        return self._checks[kind]
+
+    def fixed_mask(self, kind: TaskKind) -> BoolArray:
+        """Rows allowed by everything that depends on attributes alone; kept until one changes."""
+        key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
+        version, mask = self._fixed.get(key, (-1, None))
+        if mask is None or version != self.cluster.attributes_version:
+            mask = np.ones(self.cluster.size, np.bool_)
+            for _, allows in attribute_steps(kind, self.cluster):
+                mask &= allows
+            for check in self.checks(kind):
+                if not check.volatile:
+                    mask &= check.allows(kind, self.cluster)
+            self._fixed[key] = (self.cluster.attributes_version, mask)
+        return mask
+
+    def failure(self, kind: TaskKind, version: int) -> Failure:
+        """Why `kind` fits nowhere at this `version` of the cluster; looked into once."""
+        failed = self._failed.get(kind)
+        if failed is None or failed[0] != version:
+            failed = self._failed[kind] = version, self.explain(kind)
+        return failed[1]
+
+    def _strategy(self, link: PlacementStrategy) -> Strategy:
+        made: Strategy | None = self._planners.get(link)
+        if made is not None:
+            return made
+        made = _make(self._strategies, "strategy", link.type, link.field)
+        if isinstance(made, Planner):
+            self._planners[link] = made
+        return made
+
+    def _steps(self, kind: TaskKind) -> Iterator[tuple[str, BoolArray]]:
+        yield from state_steps(kind, self.cluster)
+        yield from attribute_steps(kind, self.cluster)
+        for check in self.checks(kind):
+            yield check.reason, check.allows(kind, self.cluster)
+
+
+def _make(
+    registry: Mapping[str, Callable[[str | None], _Made]], what: str, name: str, field: str | None
+) -> _Made:
+    if name not in registry:
+        raise PlacementError(f"unknown placement {what} {name!r}; known: {', '.join(registry)}")
+    try:
+        return registry[name](field)
+    except ValueError as error:
+        raise PlacementError(f"placement {what} {name}: {error}") from error
