@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import msgspec
 
@@ -31,10 +31,16 @@ class Header:
     format: int = FORMAT
 
 
+class ByteSink(Protocol):
+    """What a journal is written to: a binary file, a GzipFile."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class JournalWriter:
     """Appends rounds to a binary stream; call it with each round."""
 
-    def __init__(self, stream: BinaryIO, header: Header) -> None:
+    def __init__(self, stream: ByteSink, header: Header) -> None:
         self._stream = stream
         self._encoder = msgspec.json.Encoder()
         self._write(header)
