@@ -25,7 +25,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not long"
 
 test-long: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -o faulthandler_timeout=4000
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -35,3 +35,22 @@ class QueryError(PlacementError):
 
     def __reduce__(self) -> tuple[type[QueryError], tuple[object, ...]]:
         return type(self), (self.expression, self.position, self.what)
+
+
+def check_format(place: str, what: str, found: object, read: range) -> None:
+    """Refuse a file whose format version is not among those that we read.
+
+    Args:
+        what: what the file is, in the plural ("journals").
+        found: its version as the file has it; anything but a whole number is refused, too.
+    Raises:
+        SpecError: naming the file, its version and ours.
+    """
+    if type(found) is int and found in read:
+        return
+    ours = f"version {read[0]}" if len(read) == 1 else f"versions {read[0]} to {read[-1]}"
+    too = ""
+    if type(found) is int:
+        too = ", which is too old" if found < read[0] else ", which is too new"
+    what = f"of format version {found}{too}: this stowplan reads {what} of {ours}"
+    raise SpecError([(place, what)])

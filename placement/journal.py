@@ -6,16 +6,19 @@ The caller opens and closes the stream; nothing here knows of files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import msgspec
 
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.errors import PlacementError, check_format
 from stowplan.placement.messages import Round
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 
+# The version that is written, and those that are read. It goes up when an older program would read
+# a journal wrongly, or this one an older journal.
 FORMAT = 1
+FORMATS_READ = range(1, FORMAT + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,22 @@ class Header:
     format: int = FORMAT
 
 
+class _Version(msgspec.Struct):
+    """Of a header, what is known whatever the version; without it, it is the first."""
+
+    format: Any = 1
+
+
+class ByteSink(Protocol):
+    """What a journal is written to: a binary file, a GzipFile."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class JournalWriter:
     """Appends rounds to a binary stream; call it with each round."""
 
-    def __init__(self, stream: BinaryIO, header: Header) -> None:
+    def __init__(self, stream: ByteSink, header: Header) -> None:
         self._stream = stream
         self._encoder = msgspec.json.Encoder()
         self._write(header)
@@ -52,11 +67,14 @@ def read_journal(lines: Iterable[bytes], place: str = "journal") -> tuple[Header
 
     Raises:
         PlacementError: a line does not parse, here or while iterating; it names `place` and line.
+        SpecError: the journal's format version is too old or too new.
     """
     iterator = iter(lines)
-    header = _decode(next(iterator, b""), Header, place, 1)
-    if header.format != FORMAT:
-        raise PlacementError(f"{place}:1: journal format {header.format}, this is {FORMAT}")
+    first = next(iterator, b"")
+    # By itself: the header of another version may have another shape.
+    version = _decode(first, _Version, place, 1).format
+    check_format(place, "journals", version, FORMATS_READ)
+    header = replace(_decode(first, Header, place, 1), format=version)
     return header, _rounds(iterator, place)
 
 

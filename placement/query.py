@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache, partial, reduce
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,23 +40,30 @@ class Column(NamedTuple):
     values: Sequence[str]
 
 
-class Columns(Protocol):
-    """What a query reads of a cluster; arrays are (n,), an entry per instance, and only read.
+class LastingColumns(Protocol):
+    """What a query that is not volatile reads of a cluster; arrays are (n,), an entry per instance.
 
-    `column` takes `attribute:NAME` (known or not), `ec2InstanceId` or `agentVersion`;
-    `group_count` gives the counted tasks of a group, zeros if nobody has heard of it.
+    `column` takes `attribute:NAME` (known or not), `ec2InstanceId` or `agentVersion`.
     """
 
     @property
     def size(self) -> int: ...
     def column(self, subject: str) -> Column: ...
+    @property
+    def registered_at_ms(self) -> NDArray[np.int64]: ...
+
+
+class Columns(LastingColumns, Protocol):
+    """What any query reads of a cluster; the arrays are only read.
+
+    `group_count` gives the counted tasks of a group, zeros if nobody has heard of it.
+    """
+
     def group_count(self, group: str) -> NDArray[np.int32]: ...
     @property
     def running_tasks_count(self) -> NDArray[np.int32]: ...
     @property
     def agent_connected(self) -> NDArray[np.bool_]: ...
-    @property
-    def registered_at_ms(self) -> NDArray[np.int64]: ...
 
 
 _Mask = Callable[[Columns], NDArray[np.bool_]]
@@ -82,6 +89,11 @@ class Query:
         mask = self._evaluate(columns)
         assert mask.shape == (columns.size,), (self.expression, mask.shape, columns.size)
         return mask
+
+    def lasting_mask(self, columns: LastingColumns) -> NDArray[np.bool_]:
+        """The same, of a query that is not `volatile`: it reads no more than these columns."""
+        assert not self.volatile, self.expression
+        return self.mask(cast(Columns, columns))
 
     def __reduce__(self) -> tuple[Callable[[str], Query], tuple[str]]:
         return parse_query, (self.expression,)  # by its text: closures cannot be pickled

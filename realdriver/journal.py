@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from stowplan.placement.driver import DriverError
-from stowplan.placement.errors import PlacementError
-from stowplan.placement.journal import Header, read_journal
+from stowplan.placement.errors import PlacementError, check_format
+from stowplan.placement.journal import FORMAT, FORMATS_READ, Header, read_journal
 from stowplan.placement.messages import Round
 
 _SCHEMA = """
@@ -32,6 +32,10 @@ class DurableJournal:
     Args:
         file: made where it is missing, unless `writing` is false: then it must be there, and is
             only read, which may be while another process writes.
+
+    Raises:
+        DriverError: it cannot be opened, or is no journal.
+        SpecError: its format version is too old or too new; nothing in it is changed then.
     """
 
     def __init__(self, file: Path, *, writing: bool = True) -> None:
@@ -42,6 +46,7 @@ class DurableJournal:
             mode = "rwc" if writing else "rw"
             self._db = sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", 10, uri=True)
             self._db.isolation_level = None
+            self._check_format(file)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
@@ -49,6 +54,19 @@ class DurableJournal:
         except (sqlite3.Error, OSError) as error:
             raise DriverError(f"{file}: {error}") from error
         self._file = file
+
+    def _check_format(self, file: Path) -> None:
+        """A new file gets our version; one that has tables and no version is of the first."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == 0 and tables == 0:
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+            return
+        try:
+            check_format(str(file), "journals", version or 1, FORMATS_READ)
+        except PlacementError:
+            self._db.close()
+            raise
 
     def __call__(self, entry: Round) -> None:
         """Append one round; when this returns it is on disk."""

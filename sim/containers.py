@@ -123,7 +123,7 @@ class Containers:
         self.machines, self.create_ms = machines, create_ms
         self.slow: dict[int, float] = {}
         self._start_ms, self._stop_ms = start_ms, stop_ms
-        self.pulls = Pulls(models.images, models.pulls)
+        self.pulls: Pulls[Key] = Pulls(models.images, models.pulls)
         self._scripts: dict[str, Mapping[str, _Script]] = {}
         self._roles: dict[int, _Role] = {}
         # (ms, order, instance, turn, event): an event of an earlier turn of its container is void.

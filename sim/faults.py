@@ -112,7 +112,7 @@ class Faults:
             assert provider is not None
             numbers = list(range(len(specs)))
         else:
-            numbers = parse_query(query).mask(self._fleet).nonzero()[0].tolist()
+            numbers = parse_query(query).lasting_mask(self._fleet).nonzero()[0].tolist()
         if provider is not None:
             numbers = [n for n in numbers if specs[n].capacity_provider == provider]
         return tuple(number for number in numbers if number not in self.dead)

@@ -34,7 +34,7 @@ class FleetColumns:
         return len(self.specs)
 
     def column(self, subject: str) -> Column:
-        """See `placement.query.Columns`."""
+        """See `placement.query.LastingColumns`."""
         return self._strings.column(subject, self.size)
 
     @property

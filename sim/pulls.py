@@ -12,18 +12,19 @@ import heapq
 import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from stowplan.placement.scenario.containers import ImageTable, PullTable
 
 _TINY = 1e-6
+Who = TypeVar("Who", bound=Hashable)
 
 
-class PullEnd(NamedTuple):
+class PullEnd(NamedTuple, Generic[Who]):
     """A pull came to an end; `error` None: the image is there."""
 
     instance: int
-    who: Hashable
+    who: Who
     error: str | None
 
 
@@ -36,7 +37,7 @@ class _Downloads:
     version: int = 0
 
 
-class Pulls:
+class Pulls(Generic[Who]):
     """All pulls of all instances. Times must not go back from call to call."""
 
     def __init__(self, images: Mapping[str, ImageTable], table: PullTable) -> None:
@@ -45,13 +46,13 @@ class Pulls:
         self._factors: dict[int, float] = {}
         self._down: str | None = None
         self._count = 0
-        self._asking: list[tuple[int, int, int, Hashable, str]] = []
+        self._asking: list[tuple[int, int, int, Who, str]] = []
         # By instance and pull, the layers that are not there yet.
-        self._missing: dict[int, dict[Hashable, set[str]]] = {}
+        self._missing: dict[int, dict[Who, set[str]]] = {}
         self._downloads: dict[int, _Downloads] = {}
         # (work at which a layer is complete, version of the downloads, instance)
         self._ends: list[tuple[float, int, int]] = []
-        self._failed: list[PullEnd] = []
+        self._failed: list[PullEnd[Who]] = []
         self._work, self._at_ms = 0.0, 0
         # What is done in a millionth of a ms is taken for done now; twice that, after rounding.
         self._tiny = _TINY * max(1.0, 1 / table.ms_per_mib)
@@ -70,7 +71,7 @@ class Pulls:
         for image in images:
             self._cached.setdefault(instance, set()).update(self._layers(image))
 
-    def begin(self, instance: int, who: Hashable, image: str, now_ms: int) -> None:
+    def begin(self, instance: int, who: Who, image: str, now_ms: int) -> None:
         """Ask the registry for an image; `who` is named when the pull has ended."""
         self._count += 1
         at_ms = now_ms + round(self._table.latency * self._factors.get(instance, 1))
@@ -88,7 +89,7 @@ class Pulls:
             times.append(self._at_ms + max(0, math.ceil(wait_ms - _TINY)))
         return min(times, default=None)
 
-    def due(self, now_ms: int) -> list[PullEnd]:
+    def due(self, now_ms: int) -> list[PullEnd[Who]]:
         """The pulls that have ended by now, in order."""
         self._advance(now_ms)
         ended, self._failed = self._failed, []
@@ -133,7 +134,7 @@ class Pulls:
         table = self._images.get(image)
         return set(table.layers) if table else set()
 
-    def _answered(self, instance: int, who: Hashable, image: str) -> list[PullEnd]:
+    def _answered(self, instance: int, who: Who, image: str) -> list[PullEnd[Who]]:
         """The registry has answered: download what is neither there nor on its way."""
         if self._down is not None:
             return [PullEnd(instance, who, self._down)]
@@ -152,7 +153,7 @@ class Pulls:
         self._aim(instance, downloads)
         return []
 
-    def _layers_done(self, instance: int) -> list[PullEnd]:
+    def _layers_done(self, instance: int) -> list[PullEnd[Who]]:
         downloads = self._downloads[instance]
         self._settle(instance, downloads)
         done = {layer for layer, left in downloads.left_mib.items() if left <= 2 * self._tiny}

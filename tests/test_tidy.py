@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -218,3 +220,12 @@ LONG = "def f():\n    '''Two\n    lines.'''\n" + "    x = 1\n" * FUNCTION_LINES_
 )
 def test_a_rule_finds_what_breaks_it_and_nothing_else(rule, name, text, found):
     assert len(list(rule(parsed(name, text)))) == found
+
+
+def test_every_test_has_a_time_limit(request, tmp_path):
+    assert 0 < float(request.config.getini("timeout")) <= 600
+    (tmp_path / "test_a.py").write_text("def test_a():\n    while True:\n        pass\n")
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--timeout=1"]
+    run = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path)
+    assert "1 failed" in run.stdout, run.stdout + run.stderr
+    assert "Timeout" in run.stdout

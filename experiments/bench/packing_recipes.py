@@ -85,8 +85,9 @@ def augmented(rng: np.random.Generator, n: int, core: bool) -> PackingProblem:
     sizes = petersen_core(rng, capacity)
     if not core:
         sizes = _cut(sizes, capacity)
+    low, high = np.log([0.013, 0.4])
     while len(sizes) + 3 <= n + (not core):
-        small, middle = np.sort(capacity * np.exp(rng.uniform(*np.log([0.013, 0.4]), 2)))
+        small, middle = np.sort(capacity * np.exp(rng.uniform(low, high, 2)))
         third, second = 2 * int(small / 2), int(middle)
         first = capacity - second - third
         if capacity / 2 < first <= 0.9 * capacity:
@@ -145,12 +146,16 @@ def caprara_toth(rng: np.random.Generator, number: int, n: int) -> PackingProble
         capacity = np.array([100, 100])
     else:
         first = rng.integers(20, 101, n)
-        low, high = {6: (20 + 0 * first, 100 + 0 * first), 7: (first - 10, first + 10)}.get(
+        lows, highs = {6: (20 + 0 * first, 100 + 0 * first), 7: (first - 10, first + 10)}.get(
             number, (110 - first, 130 - first)
         )
-        demand = np.column_stack([first, np.maximum(rng.integers(low, high + 1), 1)])
+        demand = np.column_stack([first, np.maximum(rng.integers(lows, highs + 1), 1)])
         capacity = np.array([150, 150])
     return PackingProblem(demand, np.ones(len(demand), dtype=np.int64), capacity)
+
+
+def _of_class(number: int) -> Callable[[np.random.Generator, int], PackingProblem]:
+    return lambda rng, n: caprara_toth(rng, number, n)
 
 
 def nearly_full(rng: np.random.Generator, bins: int) -> PackingProblem:
@@ -176,7 +181,7 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator, int], PackingProblem], tup
     "ani_like_402": (lambda rng, n: augmented(rng, n, core=True), (402,)),
     **{
         f"ct{c}": (
-            lambda rng, n, c=c: caprara_toth(rng, c, n),
+            _of_class(c),
             (24, 51, 99, 201) if c == 10 else (25, 50, 100, 200),
         )
         for c in range(1, 11)

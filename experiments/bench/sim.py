@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +178,7 @@ def simpy_rate(timeouts: int = 300_000) -> float:
     """Timeouts a second of SimPy alone at its fastest: one process, nothing else in its heap."""
     clock, env = Clock(wall=False), simpy.Environment()
 
-    def wait() -> Iterator[simpy.Event]:
+    def wait() -> Generator[simpy.Event, Any, None]:
         for _ in range(timeouts):
             yield env.timeout(1)
 

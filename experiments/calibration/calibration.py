@@ -92,7 +92,8 @@ def _distances(samples: np.ndarray) -> np.ndarray:
     scaled = np.sort((samples - samples.mean(axis=1, keepdims=True)) / spread, axis=1)
     expected = 0.5 * (1 + np.vectorize(math.erf)(scaled / math.sqrt(2)))
     above = np.arange(1, count + 1) / count - expected
-    return np.maximum(above, 1 / count - above).max(axis=1)
+    farthest: np.ndarray = np.maximum(above, 1 / count - above).max(axis=1)
+    return farthest
 
 
 def fit_servers(levels: Sequence[Level]) -> tuple[float, bool]:

@@ -19,6 +19,7 @@ from stowplan.realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
     from stowplan.experiments.runs.docker import Order
+    from stowplan.experiments.runs.simulate import RunResult
     from stowplan.realdriver.docker.leftovers import Leftovers
 
 
@@ -94,7 +95,7 @@ def _interrupted(name: str) -> str:
     )
 
 
-def _write(out: Path, scenario: Scenario, result, journal: Path) -> None:
+def _write(out: Path, scenario: Scenario, result: RunResult, journal: Path) -> None:
     from stowplan.experiments.record.output import output_folder
     from stowplan.experiments.record.results import write_results
     from stowplan.experiments.report.report import write_report

@@ -235,7 +235,7 @@ def _packing_file(arguments: argparse.Namespace) -> int:
         result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
     text = packing_summary(problem, result)
     if arguments.out is not None:
-        shown = Answer(
+        shown: Answer[None] = Answer(
             "bins", "bins", result.status, result.bins, result.lower_bound, None,
             seconds=result.seconds, log=result.log,
         )  # fmt: skip

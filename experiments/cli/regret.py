@@ -117,7 +117,9 @@ def least(
 
 def with_least(results: Sequence[RunResult]) -> list[RunResult]:
     """The same results with the minimum and the gap among their metrics."""
-    costs = least([(result.run.layout, result.usage) for result in results])
+    problems = [(each.run.layout, each.usage) for each in results if each.usage is not None]
+    assert len(problems) == len(results), "a result without its usage"
+    costs = least(problems)
     rated = []
     for result, (cost, _) in zip(results, costs, strict=True):
         bound, busy = cost / MICROUSD_MS, float(result.metrics["dollars_busy"] or 0)

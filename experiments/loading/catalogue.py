@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
 from stowplan.experiments.paths import DATA
 from stowplan.placement.scenario.scenario import InstanceTypeTable
@@ -13,6 +15,7 @@ from stowplan.placement.scenario.scenario import InstanceTypeTable
 _SHARE_BY_MIB = ((4096, 0.925), (32768, 0.945), (1 << 62, 0.96))
 _SHARE_XEN = 0.97
 _XEN_FAMILIES = ("t2", "m4")
+_ARCHITECTURES: Mapping[str, Literal["x86_64", "arm64"]] = {"x86_64": "x86_64", "arm64": "arm64"}
 
 
 def estimated_memory(instance_type: str, nominal_mib: int) -> int:
@@ -43,7 +46,7 @@ def instance_types() -> dict[str, InstanceTypeTable]:
                 gpus=int(row["gpu_count"]),
                 eni_slots=int(row["awsvpc_tasks_no_trunk"]),
                 eni_slots_trunk=int(trunk) if trunk.isdecimal() else None,
-                architecture=row["arch"],
+                architecture=_ARCHITECTURES[row["arch"]],
                 price_microusd_hour=round(
                     float(row["usd_per_hour_us_east_1_linux_on_demand"]) * 1_000_000
                 ),

@@ -86,7 +86,8 @@ def load_scenario(
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
     """Of the catalogue only what is used, and plain input where describe's output was given."""
-    used = {each.instance_type for each in (*scenario.fleet, *scenario.optimize.offer)}
+    used: set[str | None] = {group.instance_type for group in scenario.fleet}
+    used |= {offer.instance_type for offer in scenario.optimize.offer}
     used |= {scenario.optimize.instance_type}
     used.update(*(group.instance_types for group in scenario.capacity_provider))
     types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
@@ -115,7 +116,9 @@ def _task_definitions(
     """The sound ones by name; in `document`, the names of files give way to their content."""
     sound: dict[str, TaskDefinition] = {}
     tables = document.get("task_definitions")
-    for name, value in tables.items() if isinstance(tables, dict) else ():
+    if not isinstance(tables, dict):
+        return sound
+    for name, value in tables.items():
         try:
             if isinstance(value, str):
                 file = path.parent / value

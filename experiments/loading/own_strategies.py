@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -123,15 +123,23 @@ class _Watched:
         return keys
 
 
+class _Chooser(Strategy, DeviceChooser, Protocol):
+    """A strategy that also chooses devices."""
+
+
 class _WatchedChooser(_Watched):
     """The same for a strategy that also chooses devices."""
+
+    def __init__(self, inner: _Chooser, reference: str, file: Path) -> None:
+        super().__init__(inner, reference, file)
+        self._chooser = inner
 
     def devices(
         self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
     ) -> tuple[int, ...]:
         """The devices that the user's strategy chose."""
         try:
-            return tuple(self._inner.devices(task, cluster, row, rng))
+            return tuple(self._chooser.devices(task, cluster, row, rng))
         except Exception as error:
             what = f"{_where(error, self._file)}: {type(error).__name__}: {error}"
             raise OwnStrategyError(f"strategy {self._reference}: {what}") from error
@@ -147,7 +155,8 @@ def _factory(made: Any, reference: str, file: Path) -> StrategyFactory:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         if not callable(getattr(strategy, "keys", None)):
             raise ValueError("has no method keys(task, cluster, candidates, rng)")
-        watched = _WatchedChooser if isinstance(strategy, DeviceChooser) else _Watched
-        return watched(strategy, reference, file)
+        if isinstance(strategy, DeviceChooser):
+            return _WatchedChooser(strategy, reference, file)
+        return _Watched(strategy, reference, file)
 
     return make

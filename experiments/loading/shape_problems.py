@@ -48,8 +48,8 @@ def shape_problems(error: ValidationError, root: type[Table]) -> list[tuple[str,
             problems.append((place_text(at.place), f"unknown field; {hint}"))
     for each in details:
         at = spot(root, each["loc"])
-        known = each["type"] == "extra_forbidden" or at.place in meant
-        if not known and not _follows(each, details):
+        told = each["type"] == "extra_forbidden" or at.place in meant
+        if not told and not _follows(each, details):
             problems.append((place_text(at.place), _what(each, at)))
     return problems
 

@@ -49,7 +49,8 @@ def stranded(free: IntArray, task: NDArray[Any]) -> IntArray:
     """
     lacks = free < task
     others = lacks.sum(axis=1, keepdims=True) - lacks
-    return np.where(others > 0, free, 0).sum(axis=0)
+    sums: IntArray = np.where(others > 0, free, 0).sum(axis=0)
+    return sums
 
 
 def fragmented(free: IntArray, tasks: IntArray, counts: IntArray) -> NDArray[np.float64]:
@@ -62,7 +63,8 @@ def fragmented(free: IntArray, tasks: IntArray, counts: IntArray) -> NDArray[np.
     sums = np.zeros(free.shape[1])
     for task, count in zip(tasks, counts, strict=True):
         sums += count * free[(free < task).any(axis=1)].sum(axis=0)
-    return sums / counts.sum()
+    means: NDArray[np.float64] = sums / counts.sum()
+    return means
 
 
 def leftovers(

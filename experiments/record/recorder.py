@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class Recorder:
         self._of_services: set[int] = set()  # tasks of services that waited
         self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
-        self._handlers = {
+        self._handlers: dict[type, Any] = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
             m.InstanceRegistered: self._registered,
             m.InstancesGone: self._gone,
@@ -226,13 +227,13 @@ class Recorder:
     def _throttled(self, event: m.CallThrottled) -> None:
         """A job is submitted when it is first asked for; its retry is known by its name."""
         if event.count and not event.started_by.endswith((RETRY, RESUBMIT)):
-            assert event.request is not None
             self._submit(event, event.count)
 
     def _start_task(self, event: m.StartTask) -> None:
         self._submit(event, len(event.instances))
 
     def _submit(self, event: m.RunTask | m.StartTask | m.CallThrottled, count: int) -> None:
+        assert event.request is not None  # without one, what was throttled is no job
         owner = OwnerRecord(event.started_by, False, self.now_ms, count)
         self.owners[event.request] = owner
         self.submitted += count

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stowplan.experiments.record.capacity_record import POINT_FIELDS
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.result import RunResult
-from stowplan.placement.errors import SpecError
+from stowplan.placement.errors import SpecError, check_format
 
 KEYS = ("strategy", "layout", "faults")
 RUN_COLUMNS = (*KEYS, *METRICS, "refusals_by_reason")
@@ -56,6 +58,11 @@ SERVICE_COLUMNS = (
     "deployments_failed",
 )
 GONE = 255
+# The version that is written, and those that are read. It goes up when a table or a column goes, or
+# comes to mean something else.
+FORMAT = 1
+FORMATS_READ = range(1, FORMAT + 1)
+_FORMAT_KEY = b"stowplan.format"  # in the metadata of every file
 
 
 @dataclass(frozen=True)
@@ -75,10 +82,12 @@ def load_results(folder: Path | str) -> Results:
     """What `stowplan simulate --out FOLDER` wrote.
 
     Raises:
-        SpecError: no such folder, or every table that is missing or cannot be read.
+        SpecError: no such folder, or results of a format version that is too old or too new, or
+            every table that is missing or cannot be read.
     """
     if not Path(folder).is_dir():
         raise SpecError([(str(folder), "no such folder; `stowplan simulate --out` writes one")])
+    _check_format(Path(folder))
     frames, problems = {}, []
     for name in Results.__dataclass_fields__:
         path = Path(folder) / f"{name}.parquet"
@@ -89,6 +98,16 @@ def load_results(folder: Path | str) -> Results:
     if problems:
         raise SpecError(problems)
     return Results(**frames)
+
+
+def _check_format(folder: Path) -> None:
+    """Tables without a version are of the first; those that cannot be read are told of later."""
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            text = (pq.read_schema(path).metadata or {}).get(_FORMAT_KEY, b"1").decode()
+        except (OSError, ValueError):
+            continue
+        check_format(str(path), "results", int(text) if text.isdecimal() else text, FORMATS_READ)
 
 
 def keys_of(result: RunResult) -> dict[str, str]:
@@ -208,11 +227,13 @@ TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
 
 
 def write_results(results: Sequence[RunResult], folder: Path) -> list[Path]:
-    """Write every table of `TABLES` as `NAME.parquet` into `folder`."""
+    """Write every table of `TABLES` as `NAME.parquet`, with its format version, into `folder`."""
     paths = []
     for name, table in TABLES.items():
-        path, frame = folder / f"{name}.parquet", table(results)
-        frame.to_parquet(path, index=False)
+        path = folder / f"{name}.parquet"
+        content = pa.Table.from_pandas(table(results), preserve_index=False)
+        metadata = {**(content.schema.metadata or {}), _FORMAT_KEY: str(FORMAT).encode()}
+        pq.write_table(content.replace_schema_metadata(metadata), path)
         paths.append(path)
     return paths
 

@@ -288,7 +288,8 @@ def _percent(used: int, of: int) -> int:
 
 
 def _flat(change: dict[int, tuple[int, ...]]) -> list[int]:
-    flat, last = [], 0
+    flat: list[int] = []
+    last = 0
     for number, cell in change.items():
         flat += (number - last, len(cell), *cell)
         last = number

@@ -208,6 +208,7 @@ def _show_moves(occupied: int, answer: Answer[RepackPlan]) -> None:
     for number, move in enumerate(plan.moves, 1):
         service = move.kind.group.removeprefix("service:")
         note = ", for a while" if move.parking else ""
+        assert move.source is not None, "all tasks run: none waits to be started"
         source, target = plan.names[move.source], plan.names[move.target]
         print(f"    {number}. a task of {service} from {source} to {target}{note}")
     print(f"    and {', '.join(plan.names[row] for row in plan.freed)} are free")

@@ -96,8 +96,7 @@ def replay(
     for seed in seeds:
         events, _ = run(nodes, pods, arrivals[seed], policy, default_rng(seed))
         capacity = DEVICE_MILLI * sum(node.gpus for node in nodes)
-        for load, *values in series(events, capacity):
-            rows.append((trace, policy, seed, load, *values))
+        rows += [(trace, policy, seed, *point) for point in series(events, capacity)]
     return rows
 
 

@@ -65,7 +65,7 @@ def deviations(
     seeds = {row[2] for row in rows}
     points = [at for at in expected if at[0] in seeds]
     assert points, f"nothing is published of the seeds {sorted(seeds)}"
-    return np.array([np.subtract(ours[at], expected[at]) for at in points], np.float64)
+    return np.array([np.subtract(np.array(ours[at], np.float64), expected[at]) for at in points])
 
 
 def check(folder: Path, trace: str, policy: str, seeds: Sequence[int], expected: Expected) -> bool:

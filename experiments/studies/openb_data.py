@@ -63,8 +63,8 @@ def read_nodes(path: Path) -> list[Node]:
     """The nodes sorted by name (byte order). Raises SpecError naming file and line."""
 
     def node(row: dict[str, str]) -> Node:
-        amounts = (_amount(row, name) for name in ("cpu_milli", "memory_mib", "gpu"))
-        return Node(row["sn"], *amounts, row["model"])
+        cpu, memory, gpus = (_amount(row, name) for name in ("cpu_milli", "memory_mib", "gpu"))
+        return Node(row["sn"], cpu, memory, gpus, row["model"])
 
     nodes = _read(path, ("sn", "cpu_milli", "memory_mib", "gpu", "model"), node)
     return sorted(nodes, key=lambda node: node.name.encode())
@@ -133,7 +133,8 @@ def _read(path: Path, columns: Sequence[str], make: Callable[[dict[str, str]], _
     for line, row in _rows(path, columns):
         place = f"{path}:{line}"
         try:
-            if None in row or None in (row[name] for name in columns):
+            # csv keeps what is too much under None, and None for what is missing.
+            if None in row or None in [row[name] for name in columns]:
                 raise ValueError("not as many values as the first line has names")
             if not row[columns[0]] or row[columns[0]] in names:
                 raise ValueError(f"{columns[0]}: empty or used before: {row[columns[0]]!r}")

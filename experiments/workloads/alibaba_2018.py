@@ -33,8 +33,8 @@ from stowplan.experiments.workloads.rows import (
     whole,
 )
 from stowplan.placement.errors import SpecError
-from stowplan.placement.scenario.fields import Number
-from stowplan.placement.scenario.scenario import Table, WorkloadTable
+from stowplan.placement.scenario.fields import Number, Table
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 _MEMORY_MIN_MIB = 6
 

@@ -22,6 +22,7 @@ from stowplan.placement.messages import (
     UpdateService,
 )
 from stowplan.placement.scenario.capacity import creation, strategy_of
+from stowplan.placement.scenario.fields import Chain
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
@@ -130,5 +131,5 @@ def definition_name(scenario: Scenario, name: str) -> str:
     return f"{family}:{same.index(name) + 1}" if len(same) > 1 else str(family)
 
 
-def _chain(scenario: Scenario, run: Run, table: ServiceTable | WorkloadTable):
+def _chain(scenario: Scenario, run: Run, table: ServiceTable | WorkloadTable) -> Chain:
     return scenario.strategies[run.strategy] if table.strategy is None else table.strategy

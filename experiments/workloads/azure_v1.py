@@ -13,18 +13,21 @@ README beside the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 from numpy.random import Generator
 
 from stowplan.experiments.workloads.protocol import Job
 from stowplan.experiments.workloads.rows import lines, number, trace_file
 from stowplan.placement.errors import SpecError
-from stowplan.placement.scenario.scenario import Table, WorkloadTable
+from stowplan.placement.scenario.fields import Table
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 Size = tuple[int, int]
+_Made = TypeVar("_Made")
 
 
 class _Options(Table):
@@ -93,7 +96,7 @@ def _line(text: str) -> tuple[float, list[str]]:
     return number("time", at), [each for each in rest.split(",") if each]
 
 
-def _pairs(path: Path, make):
+def _pairs(path: Path, make: Callable[[str, str], _Made]) -> Iterator[_Made]:
     """What `make` makes of the two words of each line."""
     for line, text in lines(path):
         try:

@@ -46,8 +46,8 @@ from stowplan.experiments.workloads.rows import (
     whole,
 )
 from stowplan.placement.model import PlacementConstraint
-from stowplan.placement.scenario.fields import Duration, Number
-from stowplan.placement.scenario.scenario import Table, WorkloadTable
+from stowplan.placement.scenario.fields import Duration, Number, Table
+from stowplan.placement.scenario.scenario import WorkloadTable
 
 _STARTS_US, _AFTER_US = 600_000_000, 2**63 - 1
 _MEMORY_MIN_MIB = 6

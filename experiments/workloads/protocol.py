@@ -42,7 +42,8 @@ class Workload(Protocol):
 class WorkloadKind(Protocol):
     """Makes the workload of a table whose `options` have the shape of these."""
 
-    options: type[Table]
+    @property
+    def options(self) -> type[Table]: ...
 
     def __call__(self, table: WorkloadTable) -> Workload: ...
 

@@ -77,7 +77,8 @@ def named_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         SpecError: the header lacks some of `columns`; others are not read.
     """
     rows = csv_rows(path)
-    _, header = next(rows, (1, []))
+    nothing: tuple[int, list[str]] = (1, [])
+    _, header = next(rows, nothing)
     missing = [name for name in columns if name not in header]
     if missing:
         raise SpecError([(f"{path}:1", f"lacks the columns {', '.join(missing)}")])
@@ -178,7 +179,7 @@ def number(name: str, text: str) -> float:
     return value
 
 
-def whole(name: str, text: str) -> int:
+def whole(name: str, text: Any) -> int:
     """The whole number in a column, of any size; ValueError where it is none, or negative."""
     try:
         value = int(text)

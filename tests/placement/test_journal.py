@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from stowplan.placement import messages as m
-from stowplan.placement.errors import PlacementError
-from stowplan.placement.journal import Header, JournalWriter, read_journal, replay
+from stowplan.placement.errors import PlacementError, SpecError
+from stowplan.placement.journal import FORMAT, Header, JournalWriter, read_journal, replay
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from tests.driving import Driven, definition, draining, gone, instance, run_task, running, stopped
 
@@ -77,10 +77,30 @@ def test_a_journal_without_a_header_is_an_error_with_its_place(lines):
         read_journal(lines, "run.jsonl")
 
 
-def test_a_journal_of_another_format_is_refused():
-    lines = written([], Header(SchedulerConfig(), format=99))
-    with pytest.raises(PlacementError, match="journal format 99"):
-        read_journal(lines)
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b'{"format":99,"of another":"shape"}', "99, which is too new"),
+        (b'{"config":{},"format":0}', "0, which is too old"),
+        (b'{"format":"1b"}', "1b"),
+        (b'{"format":null}', "None"),
+        (b'{"format":true}', "True"),
+    ],
+)
+def test_a_journal_of_another_format_is_refused_in_a_sentence(line, found):
+    with pytest.raises(SpecError) as raised:
+        read_journal([line], "run.jsonl")
+    what = f"of format version {found}: this stowplan reads journals of version {FORMAT}"
+    assert raised.value.problems == (("run.jsonl", what),)
+
+
+def test_a_journal_carries_its_format_and_one_without_is_of_the_first():
+    first, *rest = written(story())
+    assert msgspec.json.decode(first)["format"] == FORMAT
+    without = first.replace(b',"format":1', b"")
+    assert without != first
+    header, rounds = read_journal([without, *rest])
+    assert (header.format, list(rounds)) == (1, story())
 
 
 def test_a_truncated_round_is_an_error_with_its_line_after_the_rounds_before_it():

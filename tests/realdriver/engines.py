@@ -7,7 +7,6 @@ while containers live on; killing tini is a power cut.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -15,14 +14,15 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import docker
+
+from tests.debian import lacking
 
 PROGRAMS = (
     "dockerd",
@@ -35,15 +35,7 @@ PROGRAMS = (
     "setpriv",
     "busybox",
 )
-PACKAGES = (
-    "docker.io",
-    "iptables",
-    "iproute2",
-    "tini",
-    "busybox-static",
-    "docker-registry",
-    "apache2-utils",
-)
+PACKAGES = ("docker.io", "iptables", "iproute2", "tini", "busybox-static")
 IMAGE = "stowplan-test:1"
 
 
@@ -52,25 +44,10 @@ def why_not() -> str | None:
     """Why no engines can be started here; None where they can. Installs what Debian has."""
     if os.geteuid() != 0:
         return "private engines need root"
-    if _missing():
-        _install()
-    if missing := _missing():
-        return f"no {', '.join(missing)}, and apt-get could not install them"
+    if reason := lacking(PROGRAMS, PACKAGES):
+        return reason
     probe = subprocess.run(["unshare", "--net", "--pid", "--fork", "true"], capture_output=True)
     return probe.stderr.decode().strip() if probe.returncode else None
-
-
-def _install() -> None:
-    with Path(tempfile.gettempdir(), "stowplan-apt.lock").open("w") as lock, suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, apt in one
-        if _missing():
-            subprocess.run(["apt-get", "update", "-qq"], capture_output=True)
-            install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
-            subprocess.run(install, capture_output=True)
-
-
-def _missing() -> list[str]:
-    return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 class Engine:

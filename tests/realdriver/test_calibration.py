@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import tarfile
 import time
@@ -21,6 +20,7 @@ from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.task_lives import read_history
+from tests.debian import need
 from tests.realdriver.engines import IMAGE as TEST_IMAGE
 from tests.realdriver.engines import kill_inside
 
@@ -61,8 +61,7 @@ SIZES_MIB = (1, 24)
 @pytest.fixture
 def registry(boot, tmp_path):
     """An engine with a registry on its machine that has an image of each size; their names."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("NOT TESTED: no docker-registry")
+    need(("docker-registry",), ("docker-registry",))
     engine = boot()
     config = tmp_path / "registry.yml"
     config.write_text(REGISTRY.format(folder=tmp_path))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 
 from stowplan.placement.driver import DriverError
-from stowplan.placement.journal import Header
+from stowplan.placement.errors import SpecError
+from stowplan.placement.journal import FORMAT, Header
 from stowplan.placement.messages import Round, StopTask
 from stowplan.placement.scheduler.scheduler import SchedulerConfig
 from stowplan.realdriver.journal import Busy, ClusterLock, DurableJournal
@@ -51,6 +53,39 @@ def test_a_file_that_is_no_journal_is_an_error_that_names_it(tmp_path):
     (tmp_path / "j.sqlite").write_text("no database" * 100)
     with pytest.raises(DriverError, match=r"j\.sqlite"):
         DurableJournal(tmp_path / "j.sqlite")
+
+
+def versioned(file, version):
+    """A journal of a run, with this version in the file."""
+    journal = DurableJournal(file)
+    journal.begin(HEADER)
+    journal(ROUNDS[0])
+    journal.close()
+    database = sqlite3.connect(file)
+    (before,) = database.execute("PRAGMA user_version").fetchone()
+    assert before == FORMAT
+    database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+
+
+@pytest.mark.parametrize(("version", "age"), [(99, "new"), (-1, "old")])
+@pytest.mark.parametrize("writing", [True, False])
+def test_a_journal_of_another_format_is_refused_and_stays_as_it_is(tmp_path, version, age, writing):
+    file = tmp_path / "j.sqlite"
+    versioned(file, version)
+    content = file.read_bytes()
+    with pytest.raises(SpecError) as raised:
+        DurableJournal(file, writing=writing)
+    what = f"of format version {version}, which is too {age}: this stowplan reads journals of"
+    assert raised.value.problems == ((str(file), f"{what} version {FORMAT}"),)
+    assert file.read_bytes() == content
+
+
+def test_a_journal_without_a_version_is_of_the_first_and_goes_on(tmp_path):
+    versioned(tmp_path / "j.sqlite", 0)
+    journal = DurableJournal(tmp_path / "j.sqlite")
+    journal(ROUNDS[1])
+    assert journal.read() == (HEADER, ROUNDS)
 
 
 def test_every_round_that_was_recorded_outlives_kill_9(tmp_path):

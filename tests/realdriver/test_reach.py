@@ -16,6 +16,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import StopCode
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.connection import Connection
+from tests.debian import need
 from tests.realdriver.engines import IMAGE, kill_inside
 from tests.realdriver.rig import Rig, container, ours, registration, run_task, settings
 from tests.realdriver.test_lifecycle import ASK, SERVE, inside
@@ -72,8 +73,8 @@ def certificates(folder: Path) -> None:
     subprocess.run(["sh", "-ec", script], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="NOT TESTED: no openssl")
 def test_an_engine_is_reached_by_tls_whatever_ca_the_environment_names(boot, tmp_path, monkeypatch):
+    need(("openssl",), ("openssl",))
     keys = tmp_path / "keys"
     certificates(keys)
     server = [f"--tlscacert={keys}/ca.pem", f"--tlscert={keys}/server.pem"]
@@ -98,8 +99,7 @@ def test_an_engine_is_reached_by_tls_whatever_ca_the_environment_names(boot, tmp
 @pytest.fixture
 def ssh(boot, tmp_path, monkeypatch):
     """The ssh:// address of an engine whose machine lets us in by key, and the user's ssh."""
-    if shutil.which("sshd") is None or shutil.which("ssh") is None:
-        pytest.skip("NOT TESTED: no sshd")
+    need(("sshd", "ssh"), ("openssh-server", "openssh-client"))
     engine = boot()
     for name in ("host", "user"):
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
@@ -171,8 +171,7 @@ http: {{addr: 127.0.0.1:5000}}
 @pytest.fixture
 def registry(boot, tmp_path):
     """An engine with a registry on its machine that asks for a password, and how to end it."""
-    if shutil.which("docker-registry") is None or shutil.which("htpasswd") is None:
-        pytest.skip("NOT TESTED: no docker-registry or htpasswd")
+    need(("docker-registry", "htpasswd"), ("docker-registry", "apache2-utils"))
     engine = boot()
     users = subprocess.run(["htpasswd", "-Bbn", "-C", "5", "u", "p"], capture_output=True)
     (tmp_path / "users").write_bytes(users.stdout)

@@ -107,7 +107,9 @@ def test_without_vpsolver_the_row_says_so(monkeypatch):
     assert (row.value, row.ok, row.against) == (None, True, "pyvpsolver is not installed")
 
 
-@pytest.mark.skipif(bool(bench_vpsolver.lacking()), reason="needs pyvpsolver and cbc")
+@pytest.mark.skipif(
+    bool(bench_vpsolver.lacking()), reason=f"NOT TESTED: {bench_vpsolver.lacking()}"
+)
 def test_vpsolver_solves_where_it_is_installed():
     solved = bench_vpsolver.solve(THREE_TWOS, 60)
     assert solved.bins == 2

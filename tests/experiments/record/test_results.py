@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from stowplan.experiments.record.metrics import METRICS, histogram
 from stowplan.experiments.record.results import (
+    FORMAT,
     INSTANCE_COLUMNS,
     KEYS,
     RUN_COLUMNS,
@@ -90,6 +92,36 @@ def test_every_missing_table_is_named(tmp_path):
         load_results(tmp_path)
     names = [Path(place).name for place, _ in raised.value.problems]
     assert names == ["waits.parquet", "services.parquet"]
+
+
+def rewrite(path, version):
+    """The same table with another format version, or with none."""
+    table = pq.read_table(path)
+    metadata = dict(table.schema.metadata)
+    assert metadata.pop(b"stowplan.format") == str(FORMAT).encode()
+    if version is not None:
+        metadata[b"stowplan.format"] = version
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+
+
+@pytest.mark.parametrize(
+    ("version", "found"),
+    [(b"99", "99, which is too new"), (b"0", "0, which is too old"), (b"1b", "1b")],
+)
+def test_results_of_another_format_are_refused_in_a_sentence(tmp_path, version, found):
+    for path in write_results([result()], tmp_path):
+        rewrite(path, version)
+    (tmp_path / "waits.parquet").unlink()  # another version may have other tables
+    with pytest.raises(SpecError) as raised:
+        load_results(tmp_path)
+    what = f"of format version {found}: this stowplan reads results of version {FORMAT}"
+    assert raised.value.problems == ((str(tmp_path / "capacity.parquet"), what),)
+
+
+def test_results_without_a_version_are_of_the_first(tmp_path):
+    for path in write_results([result()], tmp_path):
+        rewrite(path, None)
+    assert len(load_results(tmp_path).results) == 1
 
 
 def test_waits_dimensions_and_services_are_tables():

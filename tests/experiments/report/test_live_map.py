@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.error
 import urllib.request
 
@@ -14,7 +13,6 @@ from stowplan.experiments.report.replay_frames import Frames
 from stowplan.experiments.report.replay_page import page
 from stowplan.placement.errors import SpecError
 from tests.driving import Driven, definition, instance, run_task
-from tests.experiments.report.test_replay import dom_of
 
 
 def made_rounds():
@@ -54,28 +52,26 @@ def test_what_is_served_follows_the_rounds_and_ends_with_the_run():
         got(url)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
-def test_a_browser_draws_the_last_frame(tmp_path):
+def test_a_browser_draws_the_last_frame(dom):
     live, rounds = LiveMap("now"), made_rounds()
     for entry in rounds:
         live(entry)
     with served(live, "0") as url:
-        dom = dom_of(url, tmp_path)
+        drawn = dom(url)
     document = document_of(rounds)
-    assert f'data-ready="{len(document["frames"]["ms"])}"' in dom
-    assert 'role="alert" hidden' in dom
+    assert f'data-ready="{len(document["frames"]["ms"])}"' in drawn
+    assert 'role="alert" hidden' in drawn
     starting = document["frames"]["counters"][-1][document["counters"].index("pending")]
     assert starting == 6
-    assert "<dt>starting</dt><dd>6</dd>" in dom.replace(' class=""', "")
+    assert "<dt>starting</dt><dd>6</dd>" in drawn.replace(' class=""', "")
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
-def test_a_page_whose_run_is_over_says_so(tmp_path):
+def test_a_page_whose_run_is_over_says_so(tmp_path, dom):
     file = tmp_path / "page.html"
     file.write_text(page("over", live="http://127.0.0.1:9/frames.json"))
-    dom = dom_of(file.as_uri(), tmp_path)
-    assert "it is over, or was interrupted. The page follows" in dom
-    assert 'role="alert" hidden' not in dom
+    drawn = dom(file.as_uri())
+    assert "it is over, or was interrupted. The page follows" in drawn
+    assert 'role="alert" hidden' not in drawn
 
 
 def test_an_address_is_a_port_with_or_without_a_host():

@@ -6,8 +6,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -34,7 +32,6 @@ from stowplan.placement.scenario.scenario import Run
 from tests.driving import Driven, definition, draining, gone, instance, run_task
 
 SMALL = SCENARIOS / "small.toml"
-CHROMIUM = shutil.which("chromium")
 
 
 def small_rounds():
@@ -204,28 +201,16 @@ def test_the_page_needs_no_network_and_holds_the_document(written, kept):
     assert len(text) < 100_000
 
 
-def dom_of(address, folder):
-    """The page as chromium leaves it, and what it said on errors."""
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-        *(f"--user-data-dir={folder}", "--virtual-time-budget=3000", "--dump-dom", address),
-    ]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "Uncaught" not in run.stderr, run.stderr
-    return run.stdout
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_a_browser_draws_the_page_without_an_error(written, kept, tmp_path):
-    dom = dom_of(written.as_uri(), tmp_path)
+def test_a_browser_draws_the_page_without_an_error(written, kept, dom):
+    page = dom(written.as_uri())
     document = followed(kept).document()
-    assert f'data-ready="{len(document["frames"]["ms"])}"' in dom
-    assert 'role="alert" hidden' in dom
-    assert dom.count("<li ") == len(document["events"])
+    assert f'data-ready="{len(document["frames"]["ms"])}"' in page
+    assert 'role="alert" hidden' in page
+    assert page.count("<li ") == len(document["events"])
     # It opens at the frame after the first fault, with the counters of that frame.
     fault = next(ms for ms, kind, *_ in document["events"] if kind == FAULT)
     at = next(i for i, ms in enumerate(document["frames"]["ms"]) if ms >= fault) + 1
-    assert f"<dd>{document['frames']['counters'][at][0]}</dd>" in dom
+    assert f"<dd>{document['frames']['counters'][at][0]}</dd>" in page
 
 
 def test_the_title_is_the_name_of_the_run_and_no_more(written, tmp_path):
@@ -263,8 +248,7 @@ def test_a_run_with_a_capacity_provider_is_drawn():
     assert max(prices) > 0
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_play_goes_on_and_every_choice_draws(written, rounds, tmp_path):
+def test_play_goes_on_and_every_choice_draws(written, rounds, tmp_path, dom):
     script = """<script>setTimeout(() => {
       document.getElementById("frame").value = 0;
       document.getElementById("frame").dispatchEvent(new Event("input"));
@@ -276,10 +260,10 @@ def test_play_goes_on_and_every_choice_draws(written, rounds, tmp_path):
     }, 800);</script>"""
     page_text = written.read_text().replace("</body>", script + "</body>")
     (tmp_path / "played.html").write_text(page_text)
-    dom = dom_of((tmp_path / "played.html").as_uri(), tmp_path / "profile")
-    assert ">Pause</button>" in dom
-    assert 'aria-pressed="true"' in dom
-    shown = re.search(r'<output id="time"[^>]*>(\d+):(\d+):(\d+)', dom).groups()
+    page = dom((tmp_path / "played.html").as_uri())
+    assert ">Pause</button>" in page
+    assert 'aria-pressed="true"' in page
+    shown = re.search(r'<output id="time"[^>]*>(\d+):(\d+):(\d+)', page).groups()
     ms = sum(int(part) * unit for part, unit in zip(shown, (3_600_000, 60_000, 1000), strict=True))
     times = followed(rounds).document()["frames"]["ms"]
     assert times[3] <= ms < times[-1]
