@@ -6,17 +6,20 @@ Each rule returns its violations as `file:line what`; a test shows them all at o
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
-from functools import cache
+import tomllib
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-# What each floor may import of ours; within a floor everything.
+from tests.house import PACKAGES, ROOT, arrows, imports, module, named, parsed, rings, room, sources
+
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+# What each floor may import of ours; what a room on a floor may import is in INNER_FLOORS.
 FLOORS = {
     "placement": set(),
     "sim": {"placement"},
@@ -24,10 +27,49 @@ FLOORS = {
     "experiments": {"placement", "sim", "realdriver"},
     "notebooks": {"experiments"},
 }
+# The rooms of a package from the ground up: a room imports rooms on lower lines of its list alone.
+INNER_FLOORS = {
+    "placement": (
+        ("errors", "reasons", "units", "chance", "model"),
+        ("packing", "outlook", "query", "messages"),
+        ("taskdef", "cluster", "callers", "driver"),
+        ("agent", "constraints", "audit"),
+        ("strategies",),
+        ("engine",),
+        ("scheduler",),
+        ("journal", "loop", "scenario", "testing"),
+        ("optimal",),
+    ),
+    "realdriver": (("book", "journal"), ("docker",), ("clusters",)),
+    "experiments": (
+        ("paths", "examples"),
+        ("workloads",),
+        ("loading",),
+        ("calibration", "record"),
+        ("report", "runs"),
+        ("bench", "studies"),
+        ("cli",),
+        ("face",),
+    ),
+}
+ROOMS_MAX = {"placement": 30, "experiments": 12}
+# Beside its floor, what a room may not import, and why.
+CLOSED = {
+    "placement/packing": ("placement/",),  # pure mathematics
+    "placement/audit": ("placement/cluster", "placement/agent"),  # a second opinion shares no code
+}
+# Registries that name what lies above them by a string, as entry points do.
+REGISTRIES = {("placement/strategies/__init__.py", "placement/optimal/strategy.py")}
+# What the pure floor may do with files after all, and why.
+IMPURE_ON_PURPOSE = {
+    "placement/engine/kernels/__init__.py": {"pathlib"},  # deletes compiled code that is stale
+    "placement/taskdef/api_model.py": {"gzip"},  # reads ECS's API model, which botocore ships
+}
 FUNCTION_LINES_MAX, FILE_LINES_MAX, LINE_CHARS_MAX = 50, 400, 100
 IMPURE_MODULES = {
     *("time", "random", "os", "simpy", "boto3", "docker", "secrets", "uuid"),
     *("threading", "asyncio", "socket", "subprocess", "multiprocessing"),
+    *("pathlib", "io", "gzip", "shutil", "tempfile", "glob", "sqlite3", "urllib", "http"),
 }
 IMPURE_CALLS = {
     *("open", "input", "print", "exec", "eval"),
@@ -37,44 +79,7 @@ IMPURE_CALLS = {
 }
 
 
-class File(NamedTuple):
-    """A parsed source file; `package` is its top folder, `tests` included."""
-
-    path: str
-    package: str
-    lines: list[str]
-    tree: ast.Module
-
-
-@cache
-def sources():
-    """Every Python file of the project."""
-    files = []
-    for folder in (*FLOORS, "tests"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            files.append(parsed(name, path.read_text(encoding="utf-8")))
-    return files
-
-
-def parsed(name, text):
-    return File(name, name.split("/")[0], text.splitlines(), ast.parse(text, name))
-
-
 # --- rules ----------------------------------------------------------------------------------------
-
-
-def imports(file):
-    """(line, absolute name) of everything that a file imports, wherever it does."""
-    for node in ast.walk(file.tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                folders = file.path.removesuffix(".py").split("/")[: -node.level]
-                yield node.lineno, ".".join((*folders, node.module or ""))
-            else:
-                yield node.lineno, node.module
 
 
 def imports_upwards(file):
@@ -88,18 +93,40 @@ def imports_upwards(file):
             yield f"{file.path}:{line} imports {name}"
 
 
+def old_names(file):
+    """Everything is imported as `stowplan.…`: from the repo's root the folders' own names would
+    silently load a second copy."""
+    for line, name in imports(file):
+        if name.split(".")[0] in PACKAGES:
+            yield f"{file.path}:{line} imports {name}"
+    known = {module(each.path) for each in sources() if each.package in PACKAGES}
+    for line, text in named(file):
+        if text.partition(":")[0] in known:
+            yield f"{file.path}:{line} names {text}"
+
+
 def impure(file):
     """No clock, file, thread, global randomness or SDK on the pure floor."""
     if file.package != "placement":
         return
+    meant = IMPURE_ON_PURPOSE.get(file.path, set())
     for line, name in imports(file):
-        if name.split(".")[0] in IMPURE_MODULES:
+        if name.split(".")[0] in IMPURE_MODULES - meant:
             yield f"{file.path}:{line} imports {name}"
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in IMPURE_CALLS:
             yield f"{file.path}:{node.lineno} calls {ast.unparse(node.func)}"
         elif isinstance(node, ast.Call) and ast.unparse(node) == "np.random.default_rng()":
             yield f"{file.path}:{node.lineno} makes a generator without a seed"
+
+
+def pydantic_elsewhere(file):
+    """Of the pure floor only the scenario's tables are pydantic's."""
+    if file.package != "placement" or file.path.startswith("placement/scenario/"):
+        return
+    for line, name in imports(file):
+        if name.split(".")[0].startswith("pydantic"):
+            yield f"{file.path}:{line} imports {name}"
 
 
 def functions(file):
@@ -155,13 +182,145 @@ def public(node):
             yield from public(child)
 
 
-RULES = (imports_upwards, impure, long_functions, long_files, long_lines, undocumented)
+RULES = (
+    *(imports_upwards, old_names, impure, pydantic_elsewhere),
+    *(long_functions, long_files, long_lines, undocumented),
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_no_file_breaks_the_rule(rule):
     found = [violation for file in sources() for violation in rule(file)]
     assert not found, f"{rule.__doc__}\n" + "\n".join(found)
+
+
+def rooms_of(graph):
+    """The arrows between rooms: (room, room) -> an example of them."""
+    between = {}
+    for path, targets in graph.items():
+        for target, line in targets.items():
+            pair = room(path), room(target)
+            if pair[0] != pair[1] and path.split("/")[0] == target.split("/")[0]:
+                between.setdefault(pair, f"{path}:{line} imports {target}")
+    return between
+
+
+def arrows_up(between):
+    """Arrows that do not lead to a lower floor of the package, or into a room closed to them."""
+    for (above, below), example in between.items():
+        package, name = above.split("/")
+        floors = INNER_FLOORS.get(package, ())
+        level = {each: at for at, floor in enumerate(floors) for each in floor}
+        if (
+            floors and level.get(below.split("/")[1], 99) >= level.get(name, -1)
+        ) or below.startswith(CLOSED.get(above, ("nothing",))):
+            yield example
+
+
+def house():
+    graph = arrows(sources())
+    for above, below in REGISTRIES:
+        assert below in graph[above], f"{above} does not name {below} any more"
+        del graph[above][below]
+    return graph
+
+
+def test_no_arrow_runs_up():
+    found = list(arrows_up(rooms_of(house())))
+    assert not found, "\n".join(found)
+
+
+def test_no_ring_of_files_or_rooms():
+    graph = house()
+    assert not rings(graph)
+    between = {}
+    for above, below in rooms_of(graph):
+        between.setdefault(above, {})[below] = 0
+    assert not rings(between)
+
+
+@pytest.mark.parametrize("package", ROOMS_MAX)
+def test_a_package_has_no_more_rooms_than_one_head_can_hold(package):
+    paths = [file.path for file in sources() if file.package == package]
+    rooms = {room(path) for path in paths} - {f"{package}/__init__"}
+    assert len(rooms) <= ROOMS_MAX[package], sorted(rooms)
+    known = {f"{package}/{name}" for floor in INNER_FLOORS[package] for name in floor}
+    assert rooms == known, "a room that has no floor, or a floor without a room"
+
+
+@pytest.mark.parametrize(
+    ("files", "up", "ringed"),
+    [
+        ({"placement/engine/a.py": "import stowplan.placement.cluster.b"}, 0, 0),
+        ({"placement/cluster/b.py": "from stowplan.placement.engine import a"}, 1, 0),
+        ({"placement/cluster/b.py": "def f():\n    from ..engine import a"}, 1, 0),
+        ({"placement/cluster/b.py": "X = 'stowplan.placement.engine.a'"}, 1, 0),
+        (
+            {
+                "placement/cluster/b.py": "if X:\n    import stowplan.placement.cluster.c",
+                "placement/cluster/c.py": "from stowplan.placement.cluster.b import x",
+            },
+            0,
+            1,
+        ),
+        ({"placement/audit/a.py": "from stowplan.placement.cluster import b"}, 1, 0),
+        ({"placement/audit/a.py": "from stowplan.placement.engine import a"}, 1, 0),
+        ({"placement/packing/a.py": "from stowplan.placement import model"}, 1, 0),
+        ({"experiments/record/a.py": "from stowplan.experiments.cli import b"}, 1, 0),
+        ({"realdriver/docker/a.py": "from stowplan.realdriver import clusters"}, 1, 0),
+    ],
+)
+def test_an_arrow_that_runs_up_and_a_ring_are_found(files, up, ringed):
+    there = {
+        "placement/engine/a.py": "",
+        "placement/cluster/b.py": "",
+        "placement/model.py": "",
+        "experiments/cli/b.py": "",
+        "realdriver/clusters.py": "",
+    }
+    graph = arrows([parsed(name, text) for name, text in (there | files).items()])
+    assert len(list(arrows_up(rooms_of(graph)))) == up
+    assert len(rings(graph)) == ringed
+
+
+def test_the_wheel_holds_every_folder():
+    listed = set(CONFIG["tool"]["setuptools"]["packages"])
+    folders = {Path(file.path).parent for file in sources() if file.package in PACKAGES}
+    folders -= {Path("experiments/face"), Path("experiments/examples")}
+    assert listed == {"stowplan"} | {f"stowplan.{'.'.join(folder.parts)}" for folder in folders}
+
+
+def test_the_links_for_type_checkers_show_what_setuptools_maps():
+    mapped = CONFIG["tool"]["setuptools"]["package-dir"]
+    links = ROOT / ".ci" / "links" / "stowplan"
+    for name, folder in mapped.items():
+        if name != "stowplan":
+            assert (links / name.removeprefix("stowplan.")).resolve() == ROOT / folder
+    face = {path.name for path in (ROOT / mapped["stowplan"]).iterdir() if path.is_file()}
+    assert {path.name for path in links.iterdir()} == face | set(PACKAGES)
+
+
+def test_contributing_names_the_limits_that_hold():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    limits = rf"Functions at most {FUNCTION_LINES_MAX} lines, files at most {FILE_LINES_MAX}"
+    assert limits in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "DESIGN.md"])
+def test_documents_import_by_the_one_name(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.findall(rf"(?:from|import|-m) (?:{'|'.join(PACKAGES)})[. ].*", text)
+
+
+def test_notebooks_import_by_the_one_name():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        code = "".join(
+            "".join(cell["source"]) + "\n"
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+            if cell["cell_type"] == "code"
+        )
+        plain = "\n".join(line for line in code.splitlines() if not line.startswith("%"))
+        assert not list(old_names(parsed(f"notebooks/{path.name}", plain)))
 
 
 def test_the_check_sees_the_whole_project():
@@ -181,7 +340,7 @@ LONG = "def f():\n    '''Two\n    lines.'''\n" + "    x = 1\n" * FUNCTION_LINES_
     ("rule", "name", "text", "found"),
     [
         (imports_upwards, "placement/a.py", "import stowplan.sim.driver", 1),
-        (imports_upwards, "placement/a.py", "def f():\n    from experiments import b", 1),
+        (imports_upwards, "placement/a.py", "def f():\n    from stowplan.experiments import b", 1),
         (
             imports_upwards,
             "placement/a.py",
@@ -189,11 +348,19 @@ LONG = "def f():\n    '''Two\n    lines.'''\n" + "    x = 1\n" * FUNCTION_LINES_
             0,
         ),
         (imports_upwards, "placement/optimal/a.py", "from . import bounds\nfrom .. import b", 0),
-        (imports_upwards, "sim/a.py", "from realdriver.inbox import Inbox", 1),
-        (imports_upwards, "realdriver/a.py", "import sim", 1),
+        (imports_upwards, "sim/a.py", "from stowplan.realdriver.inbox import Inbox", 1),
+        (imports_upwards, "realdriver/a.py", "import stowplan.sim", 1),
         (imports_upwards, "sim/a.py", "from stowplan.placement.driver import Driver", 0),
         (imports_upwards, "experiments/a.py", "from tests.sim import helpers", 1),
         (imports_upwards, "tests/a.py", "from tests.sim import helpers", 0),
+        (old_names, "tests/a.py", "from placement.model import Task", 1),
+        (old_names, "sim/a.py", "import placement", 1),
+        (old_names, "tests/a.py", "patch('experiments.cli.main')", 1),
+        (old_names, "tests/a.py", "patch('stowplan.experiments.cli.main')\nx = 'a.b'", 0),
+        (pydantic_elsewhere, "placement/a.py", "from pydantic import BaseModel", 1),
+        (pydantic_elsewhere, "placement/scenario/a.py", "import pydantic", 0),
+        (impure, "placement/a.py", "from pathlib import Path\nimport gzip", 2),
+        (impure, "placement/taskdef/api_model.py", "import gzip\nimport pathlib", 1),
         (impure, "placement/a.py", "import time", 1),
         (impure, "placement/a.py", "from os.path import join\nfrom random import random", 2),
         (impure, "placement/a.py", "from stowplan.placement.strategies.random import Random", 0),

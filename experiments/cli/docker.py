@@ -18,8 +18,8 @@ from stowplan.realdriver.clusters import Cluster, engines_of, find_cluster, stat
 from stowplan.realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
+    from stowplan.experiments.record.result import RunResult
     from stowplan.experiments.runs.docker import Order
-    from stowplan.experiments.runs.simulate import RunResult
     from stowplan.realdriver.docker.leftovers import Leftovers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 import traceback
@@ -23,6 +24,14 @@ from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
 
 Problems = list[tuple[str, str]]
+# Top-level packages of versions before 0.2.
+_MOVED = {
+    "placement.cluster": "placement.cluster.cluster",
+    "placement.engine": "placement.engine.engine",
+    "placement.columns": "placement.cluster.arrays",
+    "placement.strategies": "placement.strategies.protocol",
+}
+_FORMER = ("placement", "sim", "realdriver", "experiments")
 
 
 def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
@@ -64,6 +73,10 @@ def _load(reference: str, place: str, folder: Path, problems: Problems) -> Strat
     if not file.is_file():
         problems.append((place, f"no file {file}"))
         return STRATEGIES["random"]
+    old = _old_imports(file)
+    if old:
+        problems.append((place, f"{file}: {old}"))
+        return STRATEGIES["random"]
     try:
         module = _module(file)
     # Whatever the user's file raises is the user's to see.
@@ -75,6 +88,28 @@ def _load(reference: str, place: str, folder: Path, problems: Problems) -> Strat
         problems.append((place, f"{file} has no class {attribute}"))
         return STRATEGIES["random"]
     return _factory(made, reference, file)
+
+
+def _old_imports(file: Path) -> str:
+    """What to say of a file that imports by names of before `stowplan`; "" of any other.
+
+    It is looked for before the file runs: beside a checkout the old names would be found, and load
+    a second copy of everything.
+    """
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return ""  # said better by running it
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        for name in names:
+            if name.split(".")[0] in _FORMER:
+                return f"{name} is stowplan.{_MOVED.get(name, name)} now: import it by that name"
+    return ""
 
 
 def _module(file: Path) -> ModuleType:

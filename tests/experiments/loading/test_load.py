@@ -66,6 +66,20 @@ def test_what_describe_task_definition_printed_runs_too(folder):
     assert result.metrics["instances_used"] >= 1
 
 
+@pytest.mark.parametrize(
+    ("line", "now"),
+    [
+        ("from placement.cluster import Cluster", "stowplan.placement.cluster.cluster"),
+        ("import placement.model", "stowplan.placement.model"),
+        ("def f():\n    from sim.driver import SimDriver", "stowplan.sim.driver"),
+    ],
+)
+def test_a_file_that_imports_by_a_former_name_is_told_the_new_one(folder, line, now):
+    (folder / "old.py").write_text(f"{line}\n\nclass Mine:\n    pass\n")
+    with pytest.raises(SpecError, match=f"is {now} now"):
+        load(changed(("strategies", "mine"), "old.py:Mine"))
+
+
 def test_own_strategies_are_loaded_from_every_chain_with_and_without_a_field(folder):
     document = changed(("service", 0, "strategy"), ["mine.py:Mine"])
     document["strategies"] = {"mine": ["mine.py:Mine:memory", "random"]}
