@@ -25,13 +25,14 @@ from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, Stra
 
 Problems = list[tuple[str, str]]
 # Top-level packages of versions before 0.2.
-_MOVED = {
-    "placement.cluster": "placement.cluster.cluster",
-    "placement.engine": "placement.engine.engine",
-    "placement.columns": "placement.cluster.arrays",
-    "placement.strategies": "placement.strategies.protocol",
-}
 _FORMER = ("placement", "sim", "realdriver", "experiments")
+# ... and where that is now what strategies need of `placement`.
+_MOVED = {
+    "cluster": "cluster.cluster",
+    "engine": "engine.engine",
+    "columns": "cluster.arrays",
+    "strategies": "strategies.protocol",
+}
 
 
 def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
@@ -107,8 +108,10 @@ def _old_imports(file: Path) -> str:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]
         for name in names:
-            if name.split(".")[0] in _FORMER:
-                return f"{name} is stowplan.{_MOVED.get(name, name)} now: import it by that name"
+            package, _, rest = name.partition(".")
+            if package in _FORMER:
+                now = ".".join(filter(None, ("stowplan", package, _MOVED.get(rest, rest))))
+                return f"{name} is {now} now: import it by that name"
     return ""
 
 
