@@ -310,7 +310,7 @@ def test_a_class_derived_from_ours_is_no_kernel():
     add_instance(cluster, memory=64)
     kind = make_kind(1, 1, strategies=("binpack:memory",))
     mine = Engine(cluster, np.random.default_rng(0), STRATEGIES | {"binpack": Mine})
-    assert not Runner(mine).takes(kind)
+    assert not Runner(mine, mine.rng).takes(kind)
     assert mine.fill(kind, 50).rows[0] == 0
     assert Engine(cluster, np.random.default_rng(0)).fill(kind, 50).rows[0] == 3
 
