@@ -112,7 +112,9 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def _verify_one(journal: Path, folder: Path) -> bool:
     """Check one journal; True where it breaks a rule."""
+    from stowplan.experiments.runs.audit import stated_by_class
     from stowplan.placement.audit.checkers import check_rounds
+    from stowplan.placement.audit.constraint_rules import not_judged
 
     header, rounds = read_journal_file(journal)
     own = load_strategies(header.strategies, folder)
@@ -121,10 +123,13 @@ def _verify_one(journal: Path, folder: Path) -> bool:
     except ReplayError as error:
         print(f"{journal}: {error}", file=sys.stderr)
         return True
-    violations = check_rounds(rounds)
+    violations = check_rounds(rounds, stated=stated_by_class)
     for violation in violations:
         print(f"{journal}: {violation}", file=sys.stderr)
     print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
+    for name in not_judged(rounds, stated_by_class):
+        what = "has code of its own, so nothing but the replay speaks for it"
+        print(f"{journal}: not judged: constraint {name} {what}")
     return bool(violations)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import Generator
@@ -18,11 +18,13 @@ from stowplan.placement.cluster.arrays import Kept
 from stowplan.placement.cluster.cluster import BoolArray, Cluster, IntArray
 from stowplan.placement.constraints import (
     CONSTRAINTS,
-    Constraint,
+    Check,
     ConstraintFactory,
     attribute_steps,
+    check_of,
     devices_free,
     state_steps,
+    without_code,
 )
 from stowplan.placement.engine.batch import UNPLACED, Decision, Filled, TaskBatch, joined
 from stowplan.placement.errors import PlacementError
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from stowplan.placement.scheduler.outlook import Outlook
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
-_Made = TypeVar("_Made")
 KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
 
 
@@ -70,7 +71,7 @@ class Engine:
         self._strategies, self._constraints = strategies, constraints
         self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
         self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
-        self._checks: Kept[TaskKind, tuple[Constraint, ...]] = Kept()
+        self._checks: Kept[TaskKind, tuple[Check, ...]] = Kept()
         self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
         self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
@@ -168,7 +169,7 @@ class Engine:
             mask &= devices_free(kind, cluster)
         for check in self.checks(kind):
             if check.volatile:
-                mask &= check.allows(kind, cluster)
+                mask &= check.changing(kind, cluster)
         return mask
 
     def explain(self, kind: TaskKind) -> Failure:
@@ -214,22 +215,23 @@ class Engine:
         made: Strategy | None = self._planners.get(link)
         if made is not None:
             return made
-        made = _make(self._strategies, "strategy", link.type, link.field)
+        made = _make(self._strategies, link.type, link.field)
         if isinstance(made, Planner):
             self._planners[link] = made
         return made
 
-    def checks(self, kind: TaskKind) -> tuple[Constraint, ...]:
+    def checks(self, kind: TaskKind) -> tuple[Check, ...]:
         """The placement constraints of `kind`, made once, in the registry's order."""
         if kind not in self._checks:
             order = list(self._constraints)
-            made = [
-                (c.type, _make(self._constraints, "constraint", c.type, c.expression))
-                for c in kind.constraints
-            ]
-            made.sort(key=lambda pair: order.index(pair[0]))
-            self._checks[kind] = tuple(check for _, check in made)
+            made = [check_of(c, self._constraints) for c in kind.constraints]
+            made.sort(key=lambda check: order.index(check.name))
+            self._checks[kind] = tuple(made)
         return self._checks[kind]
+
+    def stated(self, kind: TaskKind) -> TaskKind:
+        """The kind without constraints in code, to ask about instances that stand for others."""
+        return without_code(kind, self._constraints)
 
     def failure(self, kind: TaskKind, version: int) -> Failure:
         """Why `kind` fits nowhere at this `version` of the cluster; looked into once."""
@@ -350,25 +352,25 @@ class Engine:
 
     def fixed_mask(self, kind: TaskKind) -> BoolArray:
         """Rows allowed by everything that depends on attributes alone; kept until one changes."""
-        key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
+        checks = self.checks(kind)
+        key: object = kind  # code may read anything of it
+        if all(check.code is None for check in checks):
+            key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
         version, mask = self._fixed.get(key, (-1, None))
         if mask is None or version != self.cluster.attributes_version:
             mask = np.ones(self.cluster.size, np.bool_)
             for _, allows in attribute_steps(kind, self.cluster):
                 mask &= allows
-            for check in self.checks(kind):
-                if not check.volatile:
-                    mask &= check.allows(kind, self.cluster)
+            for check in checks:
+                mask &= check.fixed(kind, self.cluster)
             self._fixed[key] = (self.cluster.attributes_version, mask)
         return mask
 
 
-def _make(
-    registry: Mapping[str, Callable[[str | None], _Made]], what: str, name: str, field: str | None
-) -> _Made:
+def _make(registry: Mapping[str, StrategyFactory], name: str, field: str | None) -> Strategy:
     if name not in registry:
-        raise PlacementError(f"unknown placement {what} {name!r}; known: {', '.join(registry)}")
+        raise PlacementError(f"unknown placement strategy {name!r}; known: {', '.join(registry)}")
     try:
         return registry[name](field)
     except ValueError as error:
-        raise PlacementError(f"placement {what} {name}: {error}") from error
+        raise PlacementError(f"placement strategy {name}: {error}") from error
