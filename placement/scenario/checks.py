@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Set
 from stowplan.placement.constraints import check_of
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import (
+    CONSTRAINTS_MAX,
+    STRATEGIES_MAX,
     PlacementConstraint,
     PlacementStrategy,
     TaskDefinition,
@@ -27,7 +29,6 @@ from stowplan.placement.scenario.scenario import (
     WorkloadTable,
 )
 from stowplan.placement.scenario.settings import settings_problems
-from stowplan.placement.scheduler.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
 from stowplan.placement.strategies import StrategyFactory
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.spread import Spread
