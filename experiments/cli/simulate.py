@@ -118,6 +118,12 @@ def _verify_one(journal: Path, folder: Path) -> bool:
 
     header, rounds = read_journal_file(journal)
     own = load_strategies(header.strategies, folder)
+    unjudged = not_judged(rounds, stated_by_class)
+    unknown = [name for name, known in unjudged.items() if not known]
+    if unknown:
+        what = f"CONSTRAINTS has no {', '.join(unknown)}, so it can be neither replayed nor judged"
+        print(f"{journal}: {what}", file=sys.stderr)
+        return True
     try:
         count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
     except ReplayError as error:
@@ -127,7 +133,7 @@ def _verify_one(journal: Path, folder: Path) -> bool:
     for violation in violations:
         print(f"{journal}: {violation}", file=sys.stderr)
     print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
-    for name in not_judged(rounds, stated_by_class):
+    for name in unjudged:
         what = "has code of its own, so nothing but the replay speaks for it"
         print(f"{journal}: not judged: constraint {name} {what}")
     return bool(violations)

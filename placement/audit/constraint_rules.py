@@ -58,8 +58,11 @@ def rule_of(constraint: PlacementConstraint, stated: Stated = nothing_stated) ->
     return stated(constraint) or Rule(name, whole=False, known=False)
 
 
-def not_judged(rounds: Iterable[Round], stated: Stated = nothing_stated) -> tuple[str, ...]:
-    """The types of constraints in a journal that cannot be judged, or not in all that they ask."""
+def not_judged(rounds: Iterable[Round], stated: Stated = nothing_stated) -> dict[str, bool]:
+    """The types of constraints in a journal that cannot be judged, or not in all that they ask.
+
+    Each with whether it is known at all.
+    """
     found = dict.fromkeys(
         constraint
         for entry in rounds
@@ -68,4 +71,4 @@ def not_judged(rounds: Iterable[Round], stated: Stated = nothing_stated) -> tupl
         for constraint in call.placement_constraints or ()
     )
     rules = [rule_of(constraint, stated) for constraint in found]
-    return tuple(dict.fromkeys(rule.type for rule in rules if not rule.whole))
+    return {rule.type: rule.known for rule in rules if not rule.whole}

@@ -260,6 +260,20 @@ def test_verify_finds_a_journal_that_breaks_what_a_type_states(tmp_path, monkeyp
     assert main(["verify", str(journal)]) == 1
 
 
+def test_a_journal_with_a_type_that_is_not_here_is_refused_with_a_sentence(
+    tmp_path, monkeypatch, capsys
+):
+    journal = tmp_path / "run.jsonl.gz"
+    with monkeypatch.context() as registered:
+        registered.setitem(CONSTRAINTS, "atMost", AtMost)
+        simulated(written(tmp_path, "atMost: 2"), "binpack", journal)
+    capsys.readouterr()
+    assert main(["verify", str(journal)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    what = "CONSTRAINTS has no atMost, so it can be neither replayed nor judged"
+    assert said == [f"{journal}: {what}"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
