@@ -1,70 +1,86 @@
 """What an instance must meet to hold a task: each check removes rows, in the order of its reason.
 
-To add a placement constraint: a class with `reason`, `volatile` and `allows`, and a line in
-`CONSTRAINTS`. Constraints are binding, where strategies are best effort.
+A placement constraint says here, and only here, what it is; all that reads constraints asks it.
+To add one: a class derived from `Constraint`, and a line in `CONSTRAINTS`. Constraints are binding,
+where strategies are best effort.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
-from stowplan.placement.model import AVAILABILITY_ZONE, PORTS, TaskKind
-from stowplan.placement.query import parse_query
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import AVAILABILITY_ZONE, PORTS, PlacementConstraint, TaskKind
+from stowplan.placement.query import Query, parse_query
 from stowplan.placement.reasons import (
     AGENT,
     ATTRIBUTE,
-    DISTINCT_INSTANCE,
     DRAINING,
     EMPTY_CAPACITY_PROVIDER,
     LOCATION,
-    MAX_PER_INSTANCE,
-    MEMBER_OF,
+    constraint_reason,
     resource_reason,
 )
 
 DEVICES = "DEVICES"
 
 
-class Constraint(Protocol):
-    """A binding condition. `volatile` unless `allows` depends on nothing but attributes."""
+class Constraint:
+    """A binding condition on the instance that takes a task: all that its class says must hold.
 
-    reason: str
-    volatile: bool
+    A class states `most`, or `query`, or has an `allows` of its own; or several of them. What is
+    stated holds everywhere: kernels and every goal of `stowplan optimize` count with it, and
+    `stowplan verify` judges by it from its own book. An `allows` of its own is code, of which
+    nobody can tell more than what it answers; goals that cannot ask it refuse it.
+
+    Attributes:
+        most: so many tasks of the task's group may be on an instance, the new one included.
+        query: the instance satisfies it.
+        volatile: whether an `allows` of its own reads more than what instances registered:
+            tasks that run, status, time.
+        reason: of a Failure; "" stands for `reasons.constraint_reason` of its name.
+        example: an expression that its class takes, for error messages and tests; None: it takes
+            none.
+    """
+
+    most: int | None = None
+    query: Query | None = None
+    volatile: bool = True
+    reason: str = ""
+    example: str | None = None
 
     def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
-        """(size,) True where `task` may run as far as this constraint goes."""
-        ...
+        """(size,) True where one more `task` may run as far as this constraint goes."""
+        mask: BoolArray = np.ones(cluster.size, np.bool_)
+        if self.most is not None:
+            mask &= cluster.group_count(task.group) < self.most
+        if self.query is not None:
+            mask &= self.query.mask(cluster)
+        return mask
 
 
-class DistinctInstance:
+class DistinctInstance(Constraint):
     """At most one task of a group on an instance, by desiredStatus (ecs-semantics 3.4)."""
 
-    reason = DISTINCT_INSTANCE
-    volatile = True
+    most = 1
 
     def __init__(self, expression: str | None = None) -> None:
         """Raises ValueError: distinctInstance takes no expression."""
         if expression:
             raise ValueError("distinctInstance takes no expression")
 
-    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
-        """No task of the group is there."""
-        empty: BoolArray = cluster.group_count(task.group) == 0
-        return empty
 
-
-class MaxPerInstance:
+class MaxPerInstance(Constraint):
     """At most `expression` tasks of a group on an instance: distinctInstance with another number.
 
     Ours, not ECS's: the general form that traces and other schedulers have.
     """
 
-    reason = MAX_PER_INSTANCE
-    volatile = True
+    example = "2"
 
     def __init__(self, expression: str | None) -> None:
         """Raises ValueError unless the expression is a positive whole number."""
@@ -72,16 +88,11 @@ class MaxPerInstance:
             raise ValueError(f"maxPerInstance needs a positive number, found {expression!r}")
         self.most = int(expression or 0)
 
-    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
-        """Fewer than that many tasks of the group are there."""
-        room: BoolArray = cluster.group_count(task.group) < self.most
-        return room
 
-
-class MemberOf:
+class MemberOf(Constraint):
     """The instance satisfies an expression of the cluster query language."""
 
-    reason = MEMBER_OF
+    example = "attribute:ecs.instance-type =~ m5.*"
 
     def __init__(self, expression: str | None) -> None:
         """Raises QueryError where the expression does not parse, ValueError where there is none."""
@@ -90,11 +101,8 @@ class MemberOf:
         self.query = parse_query(expression)
         self.volatile = self.query.volatile
 
-    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
-        """The mask of the query."""
-        return self.query.mask(cluster)
 
-
+# A factory takes the expression; it raises ValueError or QueryError where that makes no sense.
 ConstraintFactory = Callable[[str | None], Constraint]
 
 # In the order in which their reasons are reported.
@@ -103,6 +111,104 @@ CONSTRAINTS: Mapping[str, ConstraintFactory] = {
     "distinctInstance": DistinctInstance,
     "maxPerInstance": MaxPerInstance,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A constraint as a task names it: what its class says, in the terms of those who read it.
+
+    Args:
+        name: its type; words: how sentences call it, expression included.
+        most, query: see `Constraint`.
+        code: the constraint itself, where it has an `allows` of its own; code_volatile: see
+            `Constraint.volatile`.
+        volatile: whether what it allows may change with the tasks that run.
+        opaque: whether it may change in a way that `most` does not say; then it can only be asked,
+            task by task.
+    """
+
+    name: str
+    words: str
+    reason: str
+    most: int | None
+    query: Query | None
+    code: Constraint | None
+    code_volatile: bool
+    volatile: bool
+    opaque: bool
+
+    def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """(size,) True where one more `task` may run as far as this constraint goes."""
+        return self.fixed(task, cluster) & self.changing(task, cluster)
+
+    def fixed(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """(size,) the part that lasts until an instance comes or an attribute changes."""
+        return self._mask(task, cluster, volatile=False)
+
+    def changing(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """(size,) the part that depends on what runs."""
+        mask = self._mask(task, cluster, volatile=True)
+        if self.most is not None:
+            mask &= cluster.group_count(task.group) < self.most
+        return mask
+
+    def _mask(self, task: TaskKind, cluster: Cluster, *, volatile: bool) -> BoolArray:
+        mask: BoolArray = np.ones(cluster.size, np.bool_)
+        if self.query is not None and self.query.volatile == volatile:
+            mask &= self.query.mask(cluster)
+        if self.code is not None and self.code_volatile == volatile:
+            found = np.asarray(self.code.allows(task, cluster))
+            if found.shape != mask.shape or found.dtype != np.bool_:
+                what = f"expected {cluster.size} truth values, found shape {found.shape}"
+                what += f" of {found.dtype}"
+                raise PlacementError(f"placement constraint {self.name}: allows: {what}")
+            mask &= found
+        return mask
+
+
+def check_of(
+    constraint: PlacementConstraint, registry: Mapping[str, ConstraintFactory] = CONSTRAINTS
+) -> Check:
+    """What a constraint that a task names asks for.
+
+    A class that does not derive from `Constraint` has what it says, and the defaults for the rest.
+
+    Raises:
+        PlacementError: no such type, or its expression makes no sense.
+    """
+    name, expression = constraint.type, constraint.expression
+    if name not in registry:
+        raise PlacementError(f"unknown placement constraint {name!r}; known: {', '.join(registry)}")
+    try:
+        made = registry[name](expression)
+    except ValueError as error:
+        raise PlacementError(f"placement constraint {name}: {error}") from error
+    most, query = getattr(made, "most", None), getattr(made, "query", None)
+    in_code = getattr(type(made), "allows", Constraint.allows) is not Constraint.allows
+    code_volatile = in_code and getattr(made, "volatile", True)
+    opaque = code_volatile or (query is not None and query.volatile)
+    return Check(
+        name=name,
+        words=name if expression is None else f"{name} {expression!r}",
+        reason=getattr(made, "reason", "") or constraint_reason(name),
+        most=most,
+        query=query,
+        code=made if in_code else None,
+        code_volatile=code_volatile,
+        volatile=opaque or most is not None,
+        opaque=opaque,
+    )
+
+
+def without_code(
+    kind: TaskKind, registry: Mapping[str, ConstraintFactory] = CONSTRAINTS
+) -> TaskKind:
+    """The kind without constraints that have code of their own.
+
+    For questions about instances that stand for others: code is asked of those that are there.
+    """
+    stated = tuple(c for c in kind.constraints if check_of(c, registry).code is None)
+    return kind if stated == kind.constraints else replace(kind, constraints=stated)
 
 
 def has_required(attributes: Mapping[str, str], required: str) -> bool:

@@ -226,6 +226,7 @@ class TaskKind:
         return TaskKind, tuple(getattr(self, name) for name in self.__slots__ if name != "_hash")
 
 
+CONSTRAINTS_MAX, STRATEGIES_MAX = 10, 5  # of a task; a task definition has as many constraints
 RUN_TASK_DEFAULT_STRATEGIES = (PlacementStrategy("random"),)
 SERVICE_DEFAULT_STRATEGIES = (
     PlacementStrategy("spread", f"attribute:{AVAILABILITY_ZONE}"),

@@ -14,13 +14,27 @@ RESOURCE_PREFIX = "RESOURCE:"
 ATTRIBUTE = "ATTRIBUTE"
 LOCATION = "LOCATION"
 EMPTY_CAPACITY_PROVIDER = "EMPTY CAPACITY PROVIDER"
-MEMBER_OF = "MemberOf placement constraint unsatisfied."
-DISTINCT_INSTANCE = "DistinctInstance placement constraint unsatisfied."
-MAX_PER_INSTANCE = "MaxPerInstance placement constraint unsatisfied."
 MISSING = "MISSING"
 INACTIVE = "INACTIVE"
 NO_ACTIVE_INSTANCES = "NO ACTIVE INSTANCES"
 PROVISIONING_QUOTA = "ClientException: the cluster's quota of PROVISIONING tasks is used up"
+
+
+_UNSATISFIED = " placement constraint unsatisfied."
+
+
+def constraint_reason(name: str) -> str:
+    """The failure reason of a placement constraint by its type, in ECS's words (ecs-semantics 3.6).
+
+    `MemberOf placement constraint unsatisfied.` for memberOf.
+    """
+    return name[:1].upper() + name[1:] + _UNSATISFIED
+
+
+def constraint_of(reason: str) -> str | None:
+    """The type of the placement constraint that a reason is of; None: it is of something else."""
+    name, unsatisfied, _ = reason.partition(_UNSATISFIED)
+    return name[:1].lower() + name[1:] if unsatisfied else None
 
 
 def resource_reason(name: str) -> str:

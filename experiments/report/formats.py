@@ -9,12 +9,7 @@ from dataclasses import dataclass
 
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.result import RunResult
-from stowplan.placement.reasons import (
-    DISTINCT_INSTANCE,
-    MAX_PER_INSTANCE,
-    MEMBER_OF,
-    RESOURCE_PREFIX,
-)
+from stowplan.placement.reasons import RESOURCE_PREFIX, constraint_of
 
 MISSING = "-"
 Number = float | str | None
@@ -78,14 +73,9 @@ def roughly(value: Number) -> str:
 
 def short_reason(reason: str) -> str:
     """A failure reason in one word: `memory` for RESOURCE:MEMORY."""
-    known = {
-        MEMBER_OF: "memberOf",
-        DISTINCT_INSTANCE: "distinctInstance",
-        MAX_PER_INSTANCE: "maxPerInstance",
-    }
     if reason.startswith(RESOURCE_PREFIX):
         return reason.removeprefix(RESOURCE_PREFIX).lower()
-    return known.get(reason, reason)
+    return constraint_of(reason) or reason
 
 
 def refusals(result: RunResult) -> dict[str, int]:

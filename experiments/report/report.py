@@ -32,6 +32,7 @@ from stowplan.experiments.report.formats import (
     refusals,
 )
 from stowplan.experiments.report.plots import plots, title_of
+from stowplan.placement.constraints import check_of
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
 from stowplan.placement.scenario.models import Models
@@ -128,7 +129,7 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         if fs
     ]
     for name, parts in scenario.layouts.items():
-        terms = [f"{who}: {c.expression or c.type}" for who, cs in parts.items() for c in cs]
+        terms = [f"{who}: {check_of(c).words}" for who, cs in parts.items() for c in cs]
         about.append((f"Layout {name}", "; ".join(terms) or "no further constraints"))
     return about
 

@@ -19,12 +19,12 @@ from stowplan.placement.audit.capacity_rules import (
     scaling_follows_the_metric,
     the_metric_is_true,
 )
+from stowplan.placement.audit.constraint_rules import Stated, nothing_stated
 from stowplan.placement.audit.history import History, Host, Life, Needs, on_provider
 from stowplan.placement.audit.host_rules import barred, clashing, fits, short, unmet
 from stowplan.placement.audit.service_rules import keep_the_healthy_floor
 from stowplan.placement.messages import Round
 from stowplan.placement.model import CPU, MEMORY, TaskStatus
-from stowplan.placement.query import parse_query
 from stowplan.placement.reasons import PROVISIONING_QUOTA
 
 Seen = m.Event | m.Command | Round
@@ -55,14 +55,18 @@ class Checker(Protocol):
 
 
 def check_rounds(
-    rounds: Iterable[Round], checkers: Mapping[str, Callable[[], Checker]] | None = None
+    rounds: Iterable[Round],
+    checkers: Mapping[str, Callable[[], Checker]] | None = None,
+    stated: Stated = nothing_stated,
 ) -> list[Violation]:
     """Everything that is wrong with a journal's rounds, in order; empty where nothing is.
 
     Args:
         checkers: name -> factory; None: all of `CHECKERS`.
+        stated: what constraints ask for whose types the audit does not know; of what is not stated
+            `constraint_rules.not_judged` tells.
     """
-    watch = _Watch(CHECKERS if checkers is None else checkers)
+    watch = _Watch(CHECKERS if checkers is None else checkers, stated)
     for number, entry in enumerate(rounds):
         watch.round(number, entry)
     return watch.violations
@@ -71,9 +75,9 @@ def check_rounds(
 class _Watch:
     """The checkers at work, each behind a wall: what one does cannot touch another."""
 
-    def __init__(self, checkers: Mapping[str, Callable[[], Checker]]) -> None:
+    def __init__(self, checkers: Mapping[str, Callable[[], Checker]], stated: Stated) -> None:
         self.violations: list[Violation] = []
-        self._history = History()
+        self._history = History(stated)
         self._checkers = {name: make() for name, make in checkers.items()}
         self._at = (0, 0)
 
@@ -353,10 +357,9 @@ class _RoomIsUsed:
 
 
 def _room(needs: Needs, what: str, history: History, look: Iterable[int]) -> Iterator[str]:
-    for constraint in needs.constraints:
-        # A rule that another task's start can fulfil: room may come as well as go.
-        if constraint.type == "memberOf" and parse_query(constraint.expression or "").volatile:
-            return
+    # With a rule that another task's start can fulfil, room may come as well as go.
+    if not all(rule.lasting for rule in needs.constraints):
+        return
     for number in sorted(look):
         if fits(needs, history.hosts[number]):
             yield f"{what} ({needs.group}), and instance {number} has room"

@@ -15,11 +15,11 @@ from typing import Any
 from msgspec.structs import replace as replace_struct
 
 from stowplan.placement import messages as m
+from stowplan.placement.audit.constraint_rules import Rule, Stated, nothing_stated, rule_of
 from stowplan.placement.audit.history_groups import Groups
 from stowplan.placement.model import (
     PORTS,
     RESERVED_PORTS_MAX,
-    PlacementConstraint,
     TaskDefinition,
     TaskStatus,
 )
@@ -51,7 +51,7 @@ class Needs:
     ports: frozenset[Port] = frozenset()
     attributes: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
-    constraints: tuple[PlacementConstraint, ...] = ()
+    constraints: tuple[Rule, ...] = ()
     capacity_provider: str | None = None
 
 
@@ -136,9 +136,14 @@ class ServiceFacts:
 
 
 class History:
-    """Everything up to some message of a journal; `take` moves on by one."""
+    """Everything up to some message of a journal; `take` moves on by one.
 
-    def __init__(self) -> None:
+    Args:
+        stated: what constraints ask for whose types the audit does not know.
+    """
+
+    def __init__(self, stated: Stated = nothing_stated) -> None:
+        self._stated = stated
         self.now_ms = 0
         self.hosts: dict[int, Host] = {}
         self.tasks: dict[int, TaskFacts] = {}
@@ -196,7 +201,7 @@ class History:
         definition = self._definition(call.task_definition)
         group = call.group or f"family:{definition.family}"
         provider = call.capacity_provider if isinstance(call, m.RunTask) else None
-        needs = _needs(definition, call, group, provider)
+        needs = self._needs(definition, call, group, provider)
         self._requests[call.request, definition.name] = self._latest[call.request] = needs
 
     def _put_default(self, call: m.PutClusterCapacityProviders) -> None:
@@ -215,7 +220,33 @@ class History:
 
     def _service_needs(self, call: m.CreateService, task_definition: str | None = None) -> Needs:
         definition = self._definition(task_definition or call.task_definition)
-        return _needs(definition, call, f"service:{call.service}", None)
+        return self._needs(definition, call, f"service:{call.service}", None)
+
+    def _needs(
+        self,
+        definition: TaskDefinition,
+        call: m.RunTask | m.StartTask | m.CreateService,
+        group: str,
+        capacity_provider: str | None,
+    ) -> Needs:
+        override = TaskOverride()
+        if isinstance(call, m.RunTask):
+            override = TaskOverride(call.cpu, call.memory, call.resources)
+        elif isinstance(call, m.StartTask):
+            override = TaskOverride(call.cpu, call.memory)
+        constraints = definition.placement_constraints
+        if not isinstance(call, m.StartTask):
+            constraints += call.placement_constraints
+        tcp, udp = host_ports(definition)
+        return Needs(
+            tuple(task_resources(definition, override).items()),
+            group,
+            frozenset([("tcp", port) for port in tcp] + [("udp", port) for port in udp]),
+            definition.requires_attributes,
+            call.zones if definition.network_mode == "awsvpc" else (),
+            tuple(rule_of(constraint, self._stated) for constraint in constraints),
+            capacity_provider,
+        )
 
     # --- instances ------------------------------------------------------------------------------
 
@@ -359,27 +390,3 @@ _HANDLERS: dict[type, Any] = {
 def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
     """The same needs on a capacity provider that was fixed for a task; None: as they are."""
     return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs
-
-
-def _needs(
-    definition: TaskDefinition,
-    call: m.RunTask | m.StartTask | m.CreateService,
-    group: str,
-    capacity_provider: str | None,
-) -> Needs:
-    override = TaskOverride()
-    if isinstance(call, m.RunTask):
-        override = TaskOverride(call.cpu, call.memory, call.resources)
-    elif isinstance(call, m.StartTask):
-        override = TaskOverride(call.cpu, call.memory)
-    constraints = () if isinstance(call, m.StartTask) else call.placement_constraints
-    tcp, udp = host_ports(definition)
-    return Needs(
-        tuple(task_resources(definition, override).items()),
-        group,
-        frozenset([("tcp", port) for port in tcp] + [("udp", port) for port in udp]),
-        definition.requires_attributes,
-        call.zones if definition.network_mode == "awsvpc" else (),
-        definition.placement_constraints + constraints,
-        capacity_provider,
-    )

@@ -53,18 +53,19 @@ def clashing(needs: Needs, host: Host) -> Iterator[str]:
 
 
 def unmet(needs: Needs, host: Host) -> Iterator[str]:
-    """Placement constraints that one more task of these needs would break."""
-    for constraint in needs.constraints:
-        kind, expression = constraint.type, constraint.expression or ""
-        if kind == "distinctInstance" or kind == "maxPerInstance":
-            most = 1 if kind == "distinctInstance" else int(expression)
-            if host.groups[needs.group] >= most:
-                yield f"has {host.groups[needs.group]} tasks of {needs.group}, {kind} allows {most}"
-        elif kind == "memberOf":
-            if not _is_member(expression, host):
-                yield f"does not satisfy {expression!r}"
-        else:
-            raise NotImplementedError(f"no rule to check constraint {kind!r} by")
+    """Placement constraints that one more task of these needs would break.
+
+    Raises:
+        NotImplementedError: nobody said what a constraint of that type asks for.
+    """
+    there = host.groups[needs.group]
+    for rule in needs.constraints:
+        if not rule.known:
+            raise NotImplementedError(f"no rule to check constraint {rule.type!r} by")
+        if rule.most is not None and there >= rule.most:
+            yield f"has {there} tasks of {needs.group}, {rule.type} allows {rule.most}"
+        if rule.query is not None and not _is_member(rule.query, host):
+            yield f"does not satisfy {rule.query!r}"
 
 
 def fits(needs: Needs, host: Host) -> bool:

@@ -6,8 +6,8 @@ of the engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,19 +15,19 @@ from stowplan.placement.cluster.arrays import Kept
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
 from stowplan.placement.constraints import (
     CONSTRAINTS,
-    Constraint,
+    Check,
     ConstraintFactory,
     attribute_steps,
+    check_of,
     devices_free,
     state_steps,
+    without_code,
 )
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import PlacementStrategy, TaskKind
 from stowplan.placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import Planner, Strategy, StrategyFactory
-
-_Made = TypeVar("_Made")
 
 
 class Eligibility:
@@ -48,7 +48,7 @@ class Eligibility:
         self._strategies, self._constraints = strategies, constraints
         self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
         self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
-        self._checks: Kept[TaskKind, tuple[Constraint, ...]] = Kept()
+        self._checks: Kept[TaskKind, tuple[Check, ...]] = Kept()
         self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
         self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
@@ -70,7 +70,7 @@ class Eligibility:
             mask &= devices_free(kind, cluster)
         for check in self.checks(kind):
             if check.volatile:
-                mask &= check.allows(kind, cluster)
+                mask &= check.changing(kind, cluster)
         return mask
 
     def explain(self, kind: TaskKind) -> Failure:
@@ -101,29 +101,32 @@ class Eligibility:
             self._chains[kind] = tuple(map(self._strategy, kind.strategies))
         return self._chains[kind]
 
-    def checks(self, kind: TaskKind) -> tuple[Constraint, ...]:
+    def checks(self, kind: TaskKind) -> tuple[Check, ...]:
         """The placement constraints of `kind`, made once, in the registry's order."""
         if kind not in self._checks:
             order = list(self._constraints)
-            made = [
-                (c.type, _make(self._constraints, "constraint", c.type, c.expression))
-                for c in kind.constraints
-            ]
-            made.sort(key=lambda pair: order.index(pair[0]))
-            self._checks[kind] = tuple(check for _, check in made)
+            made = [check_of(c, self._constraints) for c in kind.constraints]
+            made.sort(key=lambda check: order.index(check.name))
+            self._checks[kind] = tuple(made)
         return self._checks[kind]
+
+    def stated(self, kind: TaskKind) -> TaskKind:
+        """The kind without constraints in code, to ask about instances that stand for others."""
+        return without_code(kind, self._constraints)
 
     def fixed_mask(self, kind: TaskKind) -> BoolArray:
         """Rows allowed by everything that depends on attributes alone; kept until one changes."""
-        key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
+        checks = self.checks(kind)
+        key: object = kind  # code may read anything of it
+        if all(check.code is None for check in checks):
+            key = (kind.required_attributes, kind.zones, kind.capacity_provider, kind.constraints)
         version, mask = self._fixed.get(key, (-1, None))
         if mask is None or version != self.cluster.attributes_version:
             mask = np.ones(self.cluster.size, np.bool_)
             for _, allows in attribute_steps(kind, self.cluster):
                 mask &= allows
-            for check in self.checks(kind):
-                if not check.volatile:
-                    mask &= check.allows(kind, self.cluster)
+            for check in checks:
+                mask &= check.fixed(kind, self.cluster)
             self._fixed[key] = (self.cluster.attributes_version, mask)
         return mask
 
@@ -138,7 +141,7 @@ class Eligibility:
         made: Strategy | None = self._planners.get(link)
         if made is not None:
             return made
-        made = _make(self._strategies, "strategy", link.type, link.field)
+        made = _make(self._strategies, link.type, link.field)
         if isinstance(made, Planner):
             self._planners[link] = made
         return made
@@ -150,12 +153,10 @@ class Eligibility:
             yield check.reason, check.allows(kind, self.cluster)
 
 
-def _make(
-    registry: Mapping[str, Callable[[str | None], _Made]], what: str, name: str, field: str | None
-) -> _Made:
+def _make(registry: Mapping[str, StrategyFactory], name: str, field: str | None) -> Strategy:
     if name not in registry:
-        raise PlacementError(f"unknown placement {what} {name!r}; known: {', '.join(registry)}")
+        raise PlacementError(f"unknown placement strategy {name!r}; known: {', '.join(registry)}")
     try:
         return registry[name](field)
     except ValueError as error:
-        raise PlacementError(f"placement {what} {name}: {error}") from error
+        raise PlacementError(f"placement strategy {name}: {error}") from error

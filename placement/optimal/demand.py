@@ -7,8 +7,8 @@ that solvers of packing problems know nothing of ports or constraints, and stay 
 |---|---|---|
 | resources, ECS's and own | what a task reserves | what it registers |
 | host port | 1 for each task that wants it | 1 |
-| distinctInstance, maxPerInstance n | 1 for each task of the group with a limit up to n | n |
-| attributes, zones, memberOf | 1 for each task that must have them | as many as there are, or 0 |
+| at most n of a group | 1 for each task of the group with a limit up to n | n |
+| attributes, zones, queries | 1 for each task that must have them | as many as there are, or 0 |
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ import numpy as np
 
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
-from stowplan.placement.constraints import DistinctInstance, MaxPerInstance
+from stowplan.placement.constraints import check_of
 from stowplan.placement.engine.engine import Engine
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.errors import SpecError
 from stowplan.placement.messages import CreateService, RegisterTaskDefinition, RunTask
 from stowplan.placement.model import TaskKind
 from stowplan.placement.packing.problem import BoolArray, IntArray
-from stowplan.placement.query import parse_query
 from stowplan.placement.scenario.scenario import InstanceSpec, OptimizeTable
 from stowplan.placement.scheduler.launches import Launches
 
@@ -47,7 +46,7 @@ class Encoded:
 
     Args:
         demand: (task sets, dimensions); counts: (task sets,); capacity: (instances, dimensions).
-        allowed: (task sets, instances) attributes, zones and memberOf leave the instance open.
+        allowed: (task sets, instances) attributes, zones and constraints leave the instance open.
         resources: names of the first dimensions; those after them are rules.
     """
 
@@ -94,17 +93,18 @@ def empty_cluster(specs: Sequence[InstanceSpec]) -> Cluster:
     return cluster
 
 
-def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
+def encode(tasks: Sequence[TaskSet], cluster: Cluster, *, given: bool = False) -> Encoded:
     """Tasks and the instances of an empty cluster over common dimensions.
 
+    Args:
+        given: the instances are those that there are; else they stand for any number like them.
     Raises:
-        PlacementError: a constraint depends on what else is running, in a way that has no
-            dimension: memberOf with `task:group` or `runningTasksCount`.
+        SpecError: as `refuse_volatile` does.
     """
     engine = Engine(cluster, np.random.default_rng(0), kernels=False)
     kinds = [each.kind for each in tasks]
     counts = np.array([each.count for each in tasks], np.int64)
-    refuse_volatile(tasks)
+    refuse_volatile(tasks, given=given)
     size = cluster.size
     for kind in kinds:
         cluster.demand(kind)  # adds a column for each resource that no instance has
@@ -132,9 +132,7 @@ def encode(tasks: Sequence[TaskSet], cluster: Cluster) -> Encoded:
 
 def limit_per_instance(engine: Engine, kind: TaskKind) -> int | None:
     """How many tasks of its group, itself included, may be where a task of this kind starts."""
-    limits = [1 for c in engine.checks(kind) if isinstance(c, DistinctInstance)]
-    limits += [c.most for c in engine.checks(kind) if isinstance(c, MaxPerInstance)]
-    return min(limits, default=None)
+    return min((c.most for c in engine.checks(kind) if c.most is not None), default=None)
 
 
 def limits_together(
@@ -161,15 +159,28 @@ def limits_together(
             yield frozenset(index for index, limit in limits.items() if limit <= most), most
 
 
-def refuse_volatile(tasks: Sequence[TaskSet]) -> None:
-    """What no vector can say."""
+def refuse_volatile(tasks: Sequence[TaskSet], *, given: bool = False) -> None:
+    """What no vector can say.
+
+    Args:
+        given: see `encode`.
+    Raises:
+        SpecError: shares of devices; a constraint that depends on what else is running in a way
+            that has no dimension, or that is code and would be asked about instances that stand
+            for others. Names each once, by the owner of the tasks.
+    """
+    problems = []
     for each in tasks:
         if each.kind.devices:
-            raise PlacementError(f"{each.owner}: shares of a device cannot be optimized")
+            problems.append((each.owner, "shares of a device cannot be optimized"))
         for constraint in each.kind.constraints:
-            expression = constraint.expression or ""
-            if constraint.type == "memberOf" and parse_query(expression).volatile:
-                raise PlacementError(
-                    f"{each.owner}: memberOf {expression!r} depends on what else is running; "
-                    "optimize takes expressions over attributes"
-                )
+            check = check_of(constraint)
+            if check.opaque:
+                what = f"{check.words} depends on what else is running; optimize takes "
+                problems.append((each.owner, what + "limits per instance, and what attributes say"))
+            elif check.code is not None and not given:
+                what = f"{check.words} has code of its own, which may tell equal instances apart; "
+                what += "this goal knows instances by their type alone, unlike placement and repack"
+                problems.append((each.owner, what))
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))

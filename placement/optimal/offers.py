@@ -168,7 +168,7 @@ def _reason(task: TaskSet, engine: Engine, where: str) -> str:
         if needs <= most.max():
             fewer = f"{where} has that much only where something else is short"
         return f"{name} needs {needs:,} {_unit(resource)}; {fewer}"
-    conditions = [c.expression or c.type for c in task.kind.constraints]
+    conditions = [check.words for check in engine.checks(task.kind)]
     conditions += [*task.kind.required_attributes, *task.kind.zones]
     return f"{name} fits nothing of {where}: {failure.reason}, of {', '.join(conditions)}"
 

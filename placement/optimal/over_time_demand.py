@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from stowplan.placement.cluster.cluster import Cluster, IntArray
-from stowplan.placement.constraints import MaxPerInstance
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import TaskKind
-from stowplan.placement.optimal.demand import limits_together
+from stowplan.placement.optimal.demand import limit_per_instance, limits_together
 from stowplan.placement.packing.fleet.problem import BinType
 from stowplan.placement.packing.over_time.problem import ANY_NUMBER, OverTimeProblem
 
@@ -92,7 +91,6 @@ def most_per_instance(kind: TaskKind, engine: Engine) -> int:
 
     Constraints on groups hold for all kinds of a group together, so this is true of each.
     """
-    caps = [check.most for check in engine.checks(kind) if isinstance(check, MaxPerInstance)]
-    distinct = any(constraint.type == "distinctInstance" for constraint in kind.constraints)
-    alone = distinct or kind.tcp_ports or kind.udp_ports
-    return min([ANY_NUMBER, *caps, *([1] if alone else [])])
+    limit = limit_per_instance(engine, kind)
+    caps = [] if limit is None else [limit]
+    return min([ANY_NUMBER, *caps, *([1] if kind.tcp_ports or kind.udp_ports else [])])

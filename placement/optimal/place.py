@@ -142,7 +142,7 @@ def best_placement(
     plan = None
     if best.content is not None:
         plan = _plan(ground, best.content)
-        check_plan(plan)
+        check_plan(plan, ground.specs)
     return Answer(
         "placement", UNIT,
         "optimal" if best.proven else "unknown" if plan is None else "feasible",
@@ -155,7 +155,7 @@ def _ground(scenario: Scenario, tasks: tuple[TaskSet, ...]) -> Ground:
     options = scenario.optimize
     objective = options.objective
     specs = instance_specs(scenario)
-    encoded = encode(tasks, empty_cluster(specs))
+    encoded = encode(tasks, empty_cluster(specs), given=True)
     names = tuple(dict.fromkeys(each.owner for each in tasks))
     prices = np.array([spec.price_microusd_hour for spec in specs], np.int64)
     prices = prices * objective.get("cost", 0) + objective.get("instances", 0)

@@ -51,29 +51,37 @@ class Plan:
         return sum(line.copies for line in self.instances)
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: Plan, given: Sequence[InstanceSpec] = ()) -> None:
     """Book every task in a fresh cluster through the engine, and count that none is missing.
 
-    Instances do not constrain each other, so one copy of each line is booked.
+    Instances do not constrain each other, so one copy of each line is booked; that the others are
+    as good is looked up by what lasts, attributes and the like.
 
+    Args:
+        given: all instances that there are, where the plan names them; else a line is on one of
+            its own, as it would register.
     Raises:
         BrokenPackingError: a bug of the solver, with the engine's reason.
     """
-    specs = [replace(line.spec, name=f"line-{n}") for n, line in enumerate(plan.instances)]
+    specs = given or [replace(line.spec, name=f"line-{n}") for n, line in enumerate(plan.instances)]
     engine = Engine(empty_cluster(specs), np.random.default_rng(0), kernels=False)
+    row_of = {spec.name: row for row, spec in enumerate(specs)}
     placed = [0] * len(plan.tasks)
     order = [limit_per_instance(engine, each.kind) for each in plan.tasks]
-    for row, line in enumerate(plan.instances):
+    for number, line in enumerate(plan.instances):
+        rows = [row_of[name] for name in (line.names if given else (f"line-{number}",))]
         if line.copies < 1 or (line.names and len(line.names) != line.copies):
             raise BrokenPackingError(f"{line.copies} copies of {line.names}")
         # as ECS looks at a limit when a task starts, those with the lowest start first
         for index, n in sorted(line.tasks, key=lambda each: _first(order[each[0]])):
             placed[index] += n * line.copies
             for _ in range(n):
-                failure = engine.place_on(plan.tasks[index].kind, row).failure
+                failure = engine.place_on(plan.tasks[index].kind, rows[0]).failure
                 if failure is not None:
                     task = plan.tasks[index]
                     raise BrokenPackingError(f"{task.owner} ({task.definition}): {failure.reason}")
+            if not engine.fixed_mask(plan.tasks[index].kind)[rows].all():
+                raise BrokenPackingError(f"{plan.tasks[index].owner}: not on all of {line.names}")
     names = [name for line in plan.instances for name in line.names]
     if len(set(names)) != len(names):
         raise BrokenPackingError("an instance is used twice")

@@ -15,6 +15,7 @@ import numpy as np
 from stowplan.placement.cluster.arrays import names
 from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.demand import TaskSet, refuse_volatile
 from stowplan.placement.optimal.repack_order import Move, Order, check_moves, order_moves
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.packing.problem import Limits, Progress, ProgressCallback, Status
@@ -70,7 +71,13 @@ def make_room(
     limits: Limits | None = None,
     progress: ProgressCallback | None = None,
 ) -> Answer[RepackPlan]:
-    """The fewest moves after which all of `state.waiting` have started."""
+    """The fewest moves after which all of `state.waiting` have started.
+
+    Raises:
+        SpecError: one that waits has a constraint that depends on what else is running.
+    """
+    waiting = [TaskSet(kind, 1, kind.group, "") for kind in dict.fromkeys(state.waiting)]
+    refuse_volatile(waiting, given=True)
     run = _Run(state, limits, progress)
     return run.guarded(lambda: run.fit(state.problem()))
 

@@ -1,7 +1,7 @@
 """A cluster with its tasks as a `RepackProblem`, and back: which task goes where.
 
 Host ports, PORTS, ENIs and GPUs are dimensions like CPU; so is "at most so many of this group".
-What numbers cannot say (attributes, zones, memberOf) is a mask. Tasks stay where they are if they
+What numbers cannot say (attributes, zones, queries) is a mask. Tasks stay where they are if they
 hold shares of divisible devices, or have a constraint that depends on other tasks.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from stowplan.placement.cluster.cluster import IntArray
-from stowplan.placement.constraints import DistinctInstance, MaxPerInstance
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import TaskKind
 from stowplan.placement.outlook import Running
@@ -104,14 +103,9 @@ class RepackState:
         return np.hstack(columns), np.hstack(room)
 
     def _limits(self, kind: TaskKind) -> list[tuple[str, int]]:
-        """(group, most on an instance) by distinctInstance and maxPerInstance."""
-        limits = []
-        for check in self.engine.checks(kind):
-            if isinstance(check, DistinctInstance):
-                limits.append((kind.group, 1))
-            elif isinstance(check, MaxPerInstance):
-                limits.append((kind.group, check.most))
-        return limits
+        """(group, most on an instance) by its constraints."""
+        checks = self.engine.checks(kind)
+        return [(kind.group, check.most) for check in checks if check.most is not None]
 
 
 def _ports(kind: TaskKind) -> frozenset[tuple[str, int]]:
@@ -120,7 +114,4 @@ def _ports(kind: TaskKind) -> frozenset[tuple[str, int]]:
 
 
 def _may_move(engine: Engine, kind: TaskKind) -> bool:
-    known = (DistinctInstance, MaxPerInstance)
-    return not kind.devices and all(
-        not check.volatile or isinstance(check, known) for check in engine.checks(kind)
-    )
+    return not kind.devices and not any(check.opaque for check in engine.checks(kind))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 
-from stowplan.placement.constraints import CONSTRAINTS
+from stowplan.placement.constraints import check_of
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import (
+    CONSTRAINTS_MAX,
+    STRATEGIES_MAX,
     PlacementConstraint,
     PlacementStrategy,
     TaskDefinition,
@@ -28,7 +30,6 @@ from stowplan.placement.scenario.scenario import (
 )
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
-from stowplan.placement.scheduler.launches import CONSTRAINTS_MAX, STRATEGIES_MAX
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.strategies.spread import Spread
@@ -272,14 +273,13 @@ def _constraint_lists(
 
 def _constraint_problems(constraint: PlacementConstraint, fleet: Fleet) -> Iterator[str]:
     try:
-        CONSTRAINTS[constraint.type](constraint.expression)
-    except (PlacementError, ValueError) as error:
+        check = check_of(constraint)
+    except PlacementError as error:
         yield str(error)
         return
-    if constraint.type == "memberOf" and constraint.expression:
-        for attribute in sorted(parse_query(constraint.expression).attributes):
-            if what := fleet.lacks(attribute):
-                yield what
+    for attribute in sorted(check.query.attributes if check.query else ()):
+        if what := fleet.lacks(attribute):
+            yield what
 
 
 def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
@@ -362,8 +362,7 @@ def _demand_problem(
         *host_ports(definition),
         definition.requires_attributes,
         table.zones if definition.network_mode == "awsvpc" else (),
-        # What depends on tasks may well hold once there are some.
-        tuple(c for c in constraints if c.type == "memberOf" and not _volatile(c)),
+        tuple(filter(_lasts, constraints)),
         capacity_provider=getattr(table, "capacity_provider", None),
     )
     reasons = fleet.refuses(kind)
@@ -374,5 +373,10 @@ def _demand_problem(
     return f"no instance of the fleet could take a task ({wants}): {', '.join(reasons)}"
 
 
-def _volatile(constraint: PlacementConstraint) -> bool:
-    return parse_query(constraint.expression or "").volatile
+def _lasts(constraint: PlacementConstraint) -> bool:
+    """Whether an empty fleet can answer for a constraint.
+
+    What depends on tasks may well hold once there are some; code is asked of real instances.
+    """
+    check = check_of(constraint)
+    return not check.volatile and check.code is None

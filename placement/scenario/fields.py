@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from stowplan.placement.constraints import CONSTRAINTS
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
 from stowplan.placement.units import AMOUNT_MAX, parse_duration_ms
 
@@ -45,7 +46,7 @@ def own_strategy(strategy: PlacementStrategy) -> bool:
 
 
 def parse_constraint(text: object) -> PlacementConstraint:
-    """`"distinctInstance"`, `"maxPerInstance: 2"`, `"memberOf: QUERY"`, or the query alone.
+    """`"distinctInstance"`, `"maxPerInstance: 2"`, any type of `CONSTRAINTS`; or a query alone.
 
     Raises:
         ValueError: not text.
@@ -53,10 +54,11 @@ def parse_constraint(text: object) -> PlacementConstraint:
     if isinstance(text, PlacementConstraint):
         return text
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"expected distinctInstance or a cluster query, found {text!r}")
-    kind, colon, rest = text.strip().partition(":")
-    if kind == "distinctInstance" or (colon and kind in ("maxPerInstance", "memberOf")):
-        return PlacementConstraint(kind, rest.strip() if colon else None)
+        names = ", ".join(CONSTRAINTS)
+        raise ValueError(f"expected one of {names}, or a cluster query, found {text!r}")
+    name, colon, rest = text.strip().partition(":")
+    if name.rstrip() in CONSTRAINTS:
+        return PlacementConstraint(name.rstrip(), rest.strip() if colon else None)
     return PlacementConstraint("memberOf", text.strip())
 
 

@@ -9,8 +9,10 @@ from stowplan.placement import messages as m
 from stowplan.placement.cluster.arrays import Kept
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import (
+    CONSTRAINTS_MAX,
     RUN_TASK_DEFAULT_STRATEGIES,
     SERVICE_DEFAULT_STRATEGIES,
+    STRATEGIES_MAX,
     PlacementConstraint,
     PlacementStrategy,
     TaskDefinition,
@@ -23,8 +25,6 @@ from stowplan.placement.taskdef.parse import (
     parse_task_definition,
     task_resources,
 )
-
-CONSTRAINTS_MAX, STRATEGIES_MAX = 10, 5
 
 
 class Launches:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.constraints import CONSTRAINTS, attribute_steps
+from stowplan.placement.constraints import CONSTRAINTS, attribute_steps, check_of
 from stowplan.placement.model import CPU, TaskKind
 
 if TYPE_CHECKING:
@@ -108,7 +108,5 @@ def _allowed(kind: TaskKind, cluster: Cluster) -> BoolArray:
     for constraint in kind.constraints:
         if constraint.type not in CONSTRAINTS:
             continue
-        check = CONSTRAINTS[constraint.type](constraint.expression)
-        if not check.volatile:
-            mask &= check.allows(kind, cluster)
+        mask &= check_of(constraint).fixed(kind, cluster)
     return mask

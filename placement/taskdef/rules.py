@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from stowplan.placement.errors import QueryError
+from stowplan.placement.model import CONSTRAINTS_MAX
 from stowplan.placement.taskdef.api_model import shown
 
 Problems = Iterator[tuple[str, str]]
@@ -111,8 +112,9 @@ def _constraint_rules(constraints: Any) -> Problems:
     # Here, not above: it brings in numpy, which most definitions have no need of.
     from stowplan.placement.query import parse_query
 
-    if len(constraints) > 10:
-        yield "placementConstraints", f"has {len(constraints)} constraints; the limit is 10"
+    if len(constraints) > CONSTRAINTS_MAX:
+        what = f"has {len(constraints)} constraints; the limit is {CONSTRAINTS_MAX}"
+        yield "placementConstraints", what
     for i, constraint in _each(constraints):
         path = f"placementConstraints[{i}]"
         if "type" not in constraint:

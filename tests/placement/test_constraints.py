@@ -10,11 +10,13 @@ from stowplan.placement.constraints import (
     MaxPerInstance,
     MemberOf,
     attribute_steps,
+    check_of,
     devices_free,
     state_steps,
 )
 from stowplan.placement.errors import QueryError
-from stowplan.placement.model import InstanceStatus
+from stowplan.placement.model import InstanceStatus, PlacementConstraint
+from stowplan.placement.reasons import constraint_of
 from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 
@@ -87,8 +89,9 @@ def test_member_of_is_volatile_where_it_reads_what_placement_changes(expression,
 
 def test_every_registered_constraint_has_a_reason_that_says_its_name():
     for name, factory in CONSTRAINTS.items():
-        made = factory({"memberOf": "attribute:a exists", "maxPerInstance": "1"}.get(name))
-        assert made.reason.lower().startswith(name.lower())
+        check = check_of(PlacementConstraint(name, getattr(factory, "example", None)))
+        assert check.reason.lower().startswith(name.lower())
+        assert constraint_of(check.reason) == name
 
 
 # --- what instances registered ----------------------------------------------------------------

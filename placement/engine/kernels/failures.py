@@ -93,13 +93,12 @@ class Explainer:
         late, limits = np.full(size, np.iinfo(np.int64).max), []
         steps = [(name, mask, UNLIMITED) for name, mask in attribute_steps(kind, engine.cluster)]
         for check in engine.checks(kind):
-            steps.append((check.reason, check.allows(kind, engine.cluster), limit_of(check)))
+            steps.append((check.reason, check.fixed(kind, engine.cluster), limit_of(check)))
         for name, mask, limit in steps:
             step = len(names) - first_late
             names.append(name)
-            if limit == UNLIMITED:
-                late[~mask] = np.minimum(late[~mask], step)
-            else:
+            late[~mask] = np.minimum(late[~mask], step)
+            if limit != UNLIMITED:
                 limits.append((step, limit))
         self._names.append(tuple(names))
         most = max(len(limits), why.limit.shape[1])

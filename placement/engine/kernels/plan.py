@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
-from stowplan.placement.constraints import Constraint, DistinctInstance, MaxPerInstance
+from stowplan.placement.constraints import Check
 from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.layout import (
     BINPACK,
@@ -28,7 +28,6 @@ from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.random import Random
 from stowplan.placement.strategies.spread import Spread
 
-COMPILED_CHECKS = (DistinctInstance, MaxPerInstance)
 Link = tuple[int, str]  # the operation, and the resource or attribute that it reads
 
 
@@ -45,13 +44,13 @@ class Plan(NamedTuple):
 def chain_links(engine: Eligibility, kind: TaskKind) -> tuple[Link, ...] | None:
     """The chain of `kind` for a kernel; None where one of its parts has no kernel form.
 
-    Only our own classes count, not what is derived from them: the kernels stand for their code.
+    Of strategies only our own classes count, not what is derived from them: the kernels stand for
+    their code. Constraints say themselves what kernels can count with.
     """
     if kind.devices:
         return None
-    for check in engine.checks(kind):
-        if check.volatile and type(check) not in COMPILED_CHECKS:
-            return None
+    if any(check.opaque for check in engine.checks(kind)):
+        return None
     links: list[Link] = []
     for strategy in engine.chain(kind):
         if type(strategy) is Random:
@@ -99,11 +98,9 @@ def make_plan(
     )
 
 
-def limit_of(check: Constraint) -> int:
+def limit_of(check: Check) -> int:
     """How many tasks of a group the constraint allows on an instance."""
-    if type(check) is MaxPerInstance:
-        return check.most
-    return 1 if type(check) is DistinctInstance else UNLIMITED
+    return UNLIMITED if check.most is None else check.most
 
 
 def _masks(engine: Eligibility, kinds: Sequence[TaskKind]) -> tuple[Array, Array]:

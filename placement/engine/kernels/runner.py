@@ -19,7 +19,6 @@ from stowplan.placement.engine.kernels.failures import Explainer
 from stowplan.placement.engine.kernels.forms import make_forms, no_forms
 from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State
 from stowplan.placement.engine.kernels.plan import (
-    COMPILED_CHECKS,
     Link,
     Plan,
     chain_links,
@@ -153,8 +152,8 @@ class Runner:
         cluster = self._engine.cluster
         masks = [devices_free(kind, cluster)] if kind.devices else []
         for check in self._engine.checks(kind):
-            if check.volatile and type(check) not in COMPILED_CHECKS:
-                masks.append(check.allows(kind, cluster))
+            if check.opaque:
+                masks.append(check.changing(kind, cluster))
         if masks:
             state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
         found: IntArray = state.rows[: candidate_rows(plan.kinds, state)].copy()

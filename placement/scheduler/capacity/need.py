@@ -10,7 +10,7 @@ import numpy as np
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.messages.capacity import CreateCapacityProvider
-from stowplan.placement.model import AVAILABILITY_ZONE, PlacementConstraint, TaskKind
+from stowplan.placement.model import AVAILABILITY_ZONE, TaskKind
 
 
 class Templates:
@@ -40,30 +40,26 @@ class Templates:
             per_instance = self._per_instance(kind)
             if not per_instance:
                 continue
-            apart = any(_copies_max(c) is not None for c in kind.constraints)
+            apart = any(check.most is not None for check in self._engine.checks(kind))
             key = (kind.resources, kind.tcp_ports, kind.udp_ports, kind.group if apart else None)
             groups[key] += count
             room[key] = per_instance
         return max((-(-count // room[key]) for key, count in groups.items()), default=None)
 
     def _per_instance(self, kind: TaskKind) -> int:
-        """Tasks of a kind on the largest empty instance; 0: the smallest could not hold one."""
+        """Tasks of a kind on the largest empty instance; 0: the smallest could not hold one.
+
+        A constraint with code of its own is not asked about an instance that is not there.
+        """
         cluster = self._engine.cluster
         demand = cluster.demand(kind)
         smallest, largest = cluster.registered.min(axis=0), cluster.registered.max(axis=0)
-        if (demand > smallest).any() or not self._engine.fixed_mask(kind).any():
+        stated = self._engine.stated(kind)
+        if (demand > smallest).any() or not self._engine.fixed_mask(stated).any():
             return 0
         wanted = demand > 0
         fits = int((largest[wanted] // demand[wanted]).min()) if wanted.any() else np.iinfo(int).max
-        limits = [limit for c in kind.constraints if (limit := _copies_max(c)) is not None]
+        limits = [c.most for c in self._engine.checks(kind) if c.most is not None]
         if kind.tcp_ports or kind.udp_ports:
             limits.append(1)
         return min([int(fits), *limits])
-
-
-def _copies_max(constraint: PlacementConstraint) -> int | None:
-    if constraint.type == "distinctInstance":
-        return 1
-    if constraint.type == "maxPerInstance":
-        return int(constraint.expression or 1)
-    return None

@@ -21,7 +21,7 @@ def place_for_balance(
     may use. The surplus task that this makes is stopped in the fullest zone once the new one is
     healthy. None where nothing is to be done, or where there is no room.
     """
-    if not is_eligible(service) or len(service.tasks) >= service.ceiling:
+    if not is_eligible(service, engine) or len(service.tasks) >= service.ceiling:
         return None
     cluster = engine.cluster
     codes = cluster.column(ZONE).codes
@@ -35,14 +35,16 @@ def place_for_balance(
     return None if placed.failure is not None else placed
 
 
-def is_eligible(service: Service) -> bool:
+def is_eligible(service: Service, engine: Engine) -> bool:
     """Whether ECS would rebalance a service: spread over zones comes first, and none is named."""
     call, kind = service.call, service.launch.kind
     return (
         call.availability_zone_rebalancing
         and call.maximum_percent > 100
         and _spreads_zones_first(kind)
-        and not any(AVAILABILITY_ZONE in (c.expression or "") for c in kind.constraints)
+        and not any(
+            c.query and AVAILABILITY_ZONE in c.query.attributes for c in engine.checks(kind)
+        )
     )
 
 

@@ -132,7 +132,7 @@ class Services:
 
     def _configured(self, service: Service) -> None:
         self._touched.add(service.name)
-        if is_eligible(service):
+        if is_eligible(service, self._engine):
             self._rebalanced[service.name] = None
         else:
             self._rebalanced.pop(service.name, None)
