@@ -37,14 +37,14 @@ def input_shape():
 
 def botocore_rejects(document):
     """Whether botocore refuses a document where what is null is left out."""
-    return ParamValidator().validate(given(document), input_shape()).has_errors()
+    return ParamValidator().validate(not_null(document), input_shape()).has_errors()
 
 
-def given(value):
+def not_null(value):
     """The value without the members of objects that are null."""
     if isinstance(value, dict):
-        return {key: given(each) for key, each in value.items() if each is not None}
-    return [given(each) for each in value] if isinstance(value, list) else value
+        return {key: not_null(each) for key, each in value.items() if each is not None}
+    return [not_null(each) for each in value] if isinstance(value, list) else value
 
 
 @st.composite
