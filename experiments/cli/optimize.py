@@ -14,6 +14,7 @@ from stowplan.experiments.cli.arguments import amount, whole
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
 from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.text import read_text
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.optimize import GOALS, optimize
@@ -284,11 +285,11 @@ def read_problem(path: Path) -> PackingProblem:
         SpecError: it cannot be read, with file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         return parse_vbp(text) if path.suffix.lower() == ".vbp" else parse_bpp(text)
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise SpecError([(str(path), "not a text file (UTF-8)")]) from error
     except PackingInputError as error:
         raise SpecError([(str(path), str(error))]) from error

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stowplan.experiments.loading.load import load_scenario, load_strategies
+from stowplan.experiments.loading.load import Loaded, load_scenario, load_strategies
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, ReplayError, read_journal, replay
 from stowplan.placement.messages import Round
@@ -64,7 +64,9 @@ def simulate(arguments: argparse.Namespace) -> int:
 
     check_jobs(arguments.jobs)
     extra = _extra_strategies(arguments.strategy)
-    scenario = load_scenario(arguments.scenario, extra).scenario
+    loaded = load_scenario(arguments.scenario, extra)
+    scenario = loaded.scenario
+    say_notes(loaded)
     runs = _chosen(scenario, arguments.only)
     with output_folder(arguments.out) as folder:
         journals = folder / "journals"
@@ -93,7 +95,9 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """`stowplan check`: says what a scenario amounts to, or everything that is wrong with it."""
-    scenario = load_scenario(arguments.scenario).scenario
+    loaded = load_scenario(arguments.scenario)
+    scenario = loaded.scenario
+    say_notes(loaded)
     count = sum(group.count for group in scenario.fleet)
     runs, providers = len(list(scenario.runs())), len(scenario.capacity_provider)
     launched = f", {providers} capacity providers" if providers else ""
@@ -102,6 +106,12 @@ def check(arguments: argparse.Namespace) -> int:
         f"{len(scenario.workload)} workloads, {runs} runs: no problems found"
     )
     return 0
+
+
+def say_notes(loaded: Loaded) -> None:
+    """Say what was taken for granted, beside the results: on standard error."""
+    for note in loaded.notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def verify(arguments: argparse.Namespace) -> int:
