@@ -13,6 +13,7 @@ import numpy as np
 from stowplan.experiments.cli.arguments import amount, whole
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
+from stowplan.experiments.cli.simulate import say_notes
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.text import read_text
 from stowplan.placement.errors import SpecError
@@ -113,6 +114,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario, buys=goal in ("fleet", "instances"))
+    say_notes(loaded)
     scenario = with_options(loaded.scenario, arguments)
     with LiveProgress(goal) as progress, Interruptible() as interruptible:
         limits = limits_of(arguments, interruptible.clock)

@@ -13,7 +13,7 @@ from typing import Any
 
 from stowplan.placement.errors import SpecError
 from stowplan.placement.taskdef import cloudformation, terraform
-from stowplan.placement.taskdef.templates import REGISTER, Reader, name_of
+from stowplan.placement.taskdef.templates import REGISTER, Reader
 
 _DOCKERRUN = "AWSEBDockerrunVersion"
 _WRAP = 'put them in {"family": ..., "containerDefinitions": [...]}'
@@ -64,7 +64,8 @@ def _bare(containers: list[Any], family: str) -> Found:
     if family and all(isinstance(each, Mapping) for each in containers):
         document = {"family": family, "containerDefinitions": containers}
         return Found(document, notes=(f"a bare list of containers, taken for family {family}",))
-    raise SpecError([("", f"a list: if these are container definitions, {_WRAP}")])
+    what = f"a list: if these are container definitions, {_WRAP}, or name a --family"
+    raise SpecError([("", what)])
 
 
 def _of_dockerrun(content: Mapping[str, Any], family: str) -> Found:
@@ -97,7 +98,7 @@ def _of_template(template: Mapping[str, Any], name: str) -> Found:
     chosen = _chosen(found, name, "AWS::ECS::TaskDefinition")
     reader, own = (made := cloudformation.Template(template)).reader(), found[chosen]
     place = f"Resources.{chosen}.Properties"
-    document = _read(reader, {"Family": name_of(chosen)} | dict(own), place)
+    document = _read(reader, {"Family": chosen} | dict(own), place)
     values = ", ".join(f"{key} = {value}" for key, value in sorted(made.defaults.items()))
     notes = (f"parameters count by their defaults: {values}",) if values else ()
     return Found(document, place, (*notes, *_stand_ins(reader)))
