@@ -48,6 +48,8 @@ def read_definition_file(file: Path, place: str = "", family: str = "") -> Defin
         found = find_definition(content, which, family)
     except SpecError as error:
         raise SpecError([(_joined(str(path), at), what) for at, what in error.problems]) from error
+    except RecursionError as error:
+        raise SpecError([(str(path), "is nested too deeply")]) from error
     definition = parse_task_definition(found.document, _joined(str(path), found.place))
     return DefinitionFile(definition, (*found.notes, *assumptions(definition)))
 
@@ -107,7 +109,8 @@ def _from_yaml(text: str, path: Path) -> Any:
     }
     loader.add_multi_constructor("!", _function)
     try:
-        return yaml.load(text, Loader=loader)
+        # By way of JSON: what that cannot hold (circles, sets, bytes) is no task definition.
+        return json.loads(json.dumps(yaml.load(text, Loader=loader)))
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise SpecError([(str(path), f"not valid YAML: {error}")]) from error
 

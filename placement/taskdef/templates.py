@@ -115,7 +115,7 @@ class Reader:
 
 def name_of(text: str) -> str:
     """A name that ECS accepts, the same for the same text."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-").lower()[:60] or "hidden"
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:60] or "hidden"
 
 
 def plain(name: str) -> str:

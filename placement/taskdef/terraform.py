@@ -105,7 +105,7 @@ def attributes_as_members(
             found[_LISTS[key]] = [_set(each) for each in listed]
         else:
             found[key] = _set(value)
-    if "container_definitions" not in attributes:
+    if not attributes.get("container_definitions"):
         what = "missing: not known before apply, where it names what is made with it"
         problems.append(("container_definitions", what))
     return found
