@@ -222,6 +222,9 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>'[^']*'|"[^"]*")|(?P<bare>(?:[^\s'"()\[\],!=<>~&|]|\|(?!\|))+)"""
     r"""|(?P<other>[=!<>]=|=~|!~|!(?:in|exists)\b|&&|\|\||\S|$))"""
 )
+# A pattern without quotes may hold ( ) [ ] , and more, as people run it on ECS: it goes on to the
+# next blank outside its own brackets. ECS's guide does not say where one ends.
+_OPEN, _CLOSE = "([{", ")]}"
 _CONTINUATION = """'and', 'or' (quote a value that holds a space or any of ()[],'"!=<>~&)"""
 
 
@@ -296,10 +299,38 @@ class _Parser:
             self.fail("',' or ']'")
         return arguments
 
+    def bare_pattern(self) -> tuple[str, str] | None:
+        """The pattern at the token to read next, which becomes its last one; None: no pattern."""
+        start = self.tokens[self.index].end() - len(self.token)
+        end, depth, in_class = start, 0, False
+        while end < len(self.text):
+            here = self.text[end]
+            if in_class and here not in "]\\":
+                end += 1  # brackets in [...] are characters
+                continue
+            if depth == 0 and (here.isspace() or self.text[end : end + 2] in ("&&", "||")):
+                break
+            if here in "'\"" or (here in _CLOSE and depth == 0):
+                break  # of parentheses around the comparison
+            in_class = here == "[" or (in_class and here != "]")
+            depth += (here in _OPEN) - (here in _CLOSE)
+            end += 2 if here == "\\" else 1
+        if depth or end <= start or end > len(self.text):
+            return None
+        while self.tokens[self.index + 1].end() <= end and self.tokens[self.index + 1][0]:
+            self.index += 1
+        return "bare", self.text[start:end]
+
     def argument(self, subject: str, operator: str) -> str:
         sort, text = self.tokens[self.index].lastgroup, self.token
+        if operator in _PATTERN and sort != "quoted" and text not in ("and", "or", "not"):
+            sort, text = self.bare_pattern() or (sort, text)
         if sort == "other" or text in ("and", "or", "not"):
-            self.fail("a closing quote" if text in ("'", '"') else f"a value after '{operator}'")
+            hint = (
+                " (quote a pattern whose brackets do not pair)" if text in ("(", "[", "{") else ""
+            )
+            value = f"a value after '{operator}'{hint if operator in _PATTERN else ''}"
+            self.fail("a closing quote" if text in ("'", '"') else value)
         text = text[1:-1] if sort == "quoted" else text
         if operator in _PATTERN:
             try:

@@ -42,7 +42,7 @@ INNER_FLOORS = {
     ),
     "realdriver": (("book", "journal"), ("docker",), ("clusters",)),
     "experiments": (
-        ("paths", "examples"),
+        ("files", "examples"),
         ("workloads",),
         ("loading",),
         ("calibration", "record"),

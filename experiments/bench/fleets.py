@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.buy import fleet_problem

@@ -26,9 +26,9 @@ from stowplan.experiments.bench.packing_recipes import (
 )
 from stowplan.experiments.bench.plans import fleet_rows, repack_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.arguments import amount
 from stowplan.experiments.loading.packing_file import read_problem
-from stowplan.experiments.paths import DATA
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.colgen import generate
 from stowplan.placement.packing.list_dive import dive_in_list

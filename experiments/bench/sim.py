@@ -19,8 +19,8 @@ from typing import Any
 import simpy
 
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.load import Loaded
-from stowplan.experiments.paths import DATA
 from stowplan.experiments.runs.simulate import simulate, uncollected, world
 from stowplan.placement.loop import run_loop
 from stowplan.placement.messages import Round, RunTask, TasksChanged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.loading.load import load_scenario
 
 
@@ -16,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """`stowplan check`: says what a scenario amounts to, or everything that is wrong with it."""
-    scenario = load_scenario(arguments.scenario).scenario
+    loaded = load_scenario(arguments.scenario)
+    scenario = loaded.scenario
+    say_notes(loaded)
     count = sum(group.count for group in scenario.fleet)
     runs, providers = len(list(scenario.runs())), len(scenario.capacity_provider)
     launched = f", {providers} capacity providers" if providers else ""

@@ -16,8 +16,9 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 from tomlkit.toml_document import TOMLDocument
 
+from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.catalogue import instance_types
-from stowplan.experiments.loading.load import read_task_definition
+from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.placement.errors import SpecError
 
 _SKELETON = """\
@@ -41,7 +42,13 @@ def add_create_cluster_arguments(parser: argparse.ArgumentParser) -> None:
 def add_register_task_definition_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan register-task-definition`."""
     _file_argument(parser)
-    parser.add_argument("json", type=Path, help="input of ECS's RegisterTaskDefinition")
+    parser.add_argument(
+        "json",
+        type=Path,
+        help="input of ECS's RegisterTaskDefinition, what describe-task-definition prints, a "
+        "CloudFormation template or Terraform's JSON (FILE#NAME for one of several)",
+    )
+    parser.add_argument("--family", default="", help="for a file that is a bare list of containers")
     parser.set_defaults(command=register_task_definition)
 
 
@@ -76,14 +83,16 @@ def create_cluster(arguments: argparse.Namespace) -> int:
 def register_task_definition(arguments: argparse.Namespace) -> int:
     """Add a task definition under its family."""
     file: Path = arguments.json
-    definition = read_task_definition(file)
-    name = os.path.relpath(file, arguments.file.parent)
+    found = read_definition_file(file, family=arguments.family)
+    definition, name = found.definition, os.path.relpath(file, arguments.file.parent)
 
     def add(document: TOMLDocument) -> None:
         document.setdefault("task_definitions", tomlkit.table())[definition.family] = name
 
     _edit(arguments.file, add)
     print(f"{arguments.file}: task definition {definition.family!r} registered")
+    for note in found.notes:
+        print(f"{file}: {note}")
     return 0
 
 
@@ -147,10 +156,10 @@ def _file_argument(parser: argparse.ArgumentParser) -> None:
 
 def _edit(path: Path, change: Callable[[TOMLDocument], None]) -> None:
     try:
-        document = tomlkit.parse(path.read_text())
+        document = tomlkit.parse(read_text(path))
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except ParseError as error:
+    except (ParseError, UnicodeError) as error:
         raise SpecError([(str(path), f"not valid TOML: {error}")]) from error
     change(document)
     _replace(path, tomlkit.dumps(document))
@@ -160,7 +169,7 @@ def _replace(path: Path, text: str) -> None:
     """Write in one move: a reader sees the old file or the new one."""
     try:
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        with os.fdopen(handle, "w") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
         os.chmod(scratch, 0o644)
         os.replace(scratch, path)

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from stowplan.experiments.paths import TEMPLATES
+from stowplan.experiments.files.paths import TEMPLATES
 from stowplan.experiments.record.task_lives import History, read_history
 from stowplan.experiments.report.charts import Axis, Chart, Line, drawn, nice_axis, svg, waits_axis
 from stowplan.placement.errors import SpecError

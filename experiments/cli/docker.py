@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.placement.errors import SpecError
@@ -55,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from stowplan.experiments.runs.docker import Order, play
 
     loaded = load_scenario(arguments.scenario)
+    say_notes(loaded)
     chosen = _chosen(loaded, arguments.only)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = Cluster(state_folder(arguments.state) / name)

@@ -16,7 +16,7 @@ from stowplan.experiments.cli.docker_status import (
     scheduler_of,
     strings,
 )
-from stowplan.experiments.loading.load import read_task_definition
+from stowplan.experiments.loading.definition_file import read_task_definition
 from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import InstanceStatus

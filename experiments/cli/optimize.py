@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from stowplan.experiments.cli.interrupt import Interruptible
+from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
 from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.load import load_scenario
@@ -112,6 +113,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario, buys=goal in ("fleet", "instances"))
+    say_notes(loaded)
     scenario = with_options(loaded.scenario, arguments)
     with LiveProgress(goal) as progress, Interruptible() as interruptible:
         limits = limits_of(arguments, interruptible.clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run, Scenario
@@ -37,7 +38,9 @@ def simulate(arguments: argparse.Namespace) -> int:
 
     check_jobs(arguments.jobs)
     extra = _extra_strategies(arguments.strategy)
-    scenario = load_scenario(arguments.scenario, extra).scenario
+    loaded = load_scenario(arguments.scenario, extra)
+    scenario = loaded.scenario
+    say_notes(loaded)
     runs = _chosen(scenario, arguments.only)
     with output_folder(arguments.out) as folder:
         journals = folder / "journals"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
+from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.containers import PullTable
@@ -23,10 +24,10 @@ def read_calibration(path: Path) -> dict[str, Any]:
         SpecError: naming every problem with its place.
     """
     try:
-        content = msgspec.json.decode(path.read_bytes())
+        content = msgspec.json.decode(read_text(path))
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise SpecError([(str(path), f"not valid JSON: {error}")]) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         what = f"not a calibration of format {FORMAT}; `stowplan calibrate` writes them"

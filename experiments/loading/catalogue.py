@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from stowplan.experiments.paths import DATA
+from stowplan.experiments.files.paths import DATA
 from stowplan.placement.scenario.scenario import InstanceTypeTable
 
 # Share of the nominal memory that agents register, where nobody published an observation for the

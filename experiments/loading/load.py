@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.catalogue import instance_types
+from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.experiments.loading.own_strategies import Problems, load_strategies, strategies_of
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.experiments.loading.sound_part import sound_part
@@ -24,6 +25,7 @@ from stowplan.placement.scenario.scenario import Scenario, WorkloadTable
 from stowplan.placement.scenario.words import unknown
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.taskdef.notes import assumptions
 from stowplan.placement.taskdef.parse import parse_task_definition
 
 __all__ = ["Loaded", "load_scenario", "load_strategies"]
@@ -31,11 +33,15 @@ __all__ = ["Loaded", "load_scenario", "load_strategies"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checked scenario, where it came from, and the strategies that it brought along."""
+    """A checked scenario, where it came from, and the strategies that it brought along.
+
+    `notes` are sentences on what was taken for granted where its files leave something open.
+    """
 
     scenario: Scenario
     path: Path
     own_strategies: Mapping[str, StrategyFactory]
+    notes: tuple[str, ...] = ()
 
     @property
     def strategies(self) -> Mapping[str, StrategyFactory]:
@@ -60,7 +66,8 @@ def load_scenario(
     problems: Problems = []
     extra = dict(extra_strategies or {})
     document = read_toml(path)
-    definitions = _task_definitions(document, path, problems)
+    notes: list[str] = []
+    definitions = _task_definitions(document, path, problems, notes)
     _find_traces(document, path, problems)
     _calibrate(document, path, problems)
     own = strategies_of(_chains(document, path), path.parent, problems)
@@ -81,7 +88,7 @@ def load_scenario(
         problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
         raise SpecError(problems)
-    return Loaded(_tidied(part.scenario, definitions), path, own)
+    return Loaded(_tidied(part.scenario, definitions), path, own, tuple(notes))
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
@@ -98,20 +105,15 @@ def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Sc
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises SpecError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise SpecError([(str(path), f"not valid TOML: {error}")]) from error
 
 
-def read_task_definition(file: Path) -> TaskDefinition:
-    """The task definition in a JSON file. Raises SpecError naming every problem."""
-    return parse_task_definition(_read_json(file), str(file))
-
-
 def _task_definitions(
-    document: dict[str, Any], path: Path, problems: Problems
+    document: dict[str, Any], path: Path, problems: Problems, notes: list[str]
 ) -> dict[str, TaskDefinition]:
     """The sound ones by name; in `document`, the names of files give way to their content."""
     sound: dict[str, TaskDefinition] = {}
@@ -119,34 +121,24 @@ def _task_definitions(
     if not isinstance(tables, dict):
         return sound
     for name, value in tables.items():
+        place = f"{path}: task_definitions.{name}"
         try:
             if isinstance(value, str):
-                file = path.parent / value
-                place = f"{path}: task_definitions.{name}"
                 # An empty table stands in for what cannot be read, so that the shape is right.
                 tables[name] = {}
-                content = tables[name] = _read_json(file, place)
-                sound[name] = parse_task_definition(content, str(file))
+                found = read_definition_file(path.parent / value, place, name)
+                sound[name], said = found.definition, found.notes
             elif isinstance(value, dict):
-                sound[name] = parse_task_definition(value, f"{path}: task_definitions.{name}")
+                sound[name] = parse_task_definition(value, place)
+                said = assumptions(sound[name])
+            else:
+                continue
         except SpecError as error:
             problems += error.problems
+        else:
+            tables[name] = dict(sound[name].document)
+            notes += [f"{place}: {each}" for each in said]
     return sound
-
-
-def _read_json(file: Path, place: str = "") -> dict[str, Any]:
-    """The object in a file; `place` is where a scenario names it, if one does."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        what = error.strerror or str(error)
-        problem = (place, f"{file}: {what}") if place else (str(file), what)
-        raise SpecError([problem]) from error
-    except (ValueError, RecursionError) as error:
-        raise SpecError([(str(file), f"not valid JSON: {error}")]) from error
-    if not isinstance(document, dict):
-        raise SpecError([(str(file), "not a JSON object")])
-    return document
 
 
 def _find_traces(document: dict[str, Any], path: Path, problems: Problems) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import msgspec
 
-from stowplan.experiments.paths import TEMPLATES
+from stowplan.experiments.files.paths import TEMPLATES
 from stowplan.experiments.report.replay_frames import Frames
 
 # Of the data in the page, compressed and in base64.

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from stowplan.experiments.paths import TEMPLATES
+from stowplan.experiments.files.paths import TEMPLATES
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import GONE, fills
 from stowplan.experiments.report.charts import COLOURS

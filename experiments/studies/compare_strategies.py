@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import runs_frame

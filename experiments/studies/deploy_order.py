@@ -25,8 +25,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.placement import messages as m
 from stowplan.placement.model import AVAILABILITY_ZONE, MEMORY, TaskStatus
 from stowplan.placement.optimal.answer import Answer

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stowplan.experiments.files.text import WrappedError, opened
 from stowplan.placement.errors import SpecError
 
 IntArray = NDArray[np.int64]
@@ -152,12 +153,12 @@ def _read(path: Path, columns: Sequence[str], make: Callable[[dict[str, str]], _
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, row) of a CSV file with at least these columns."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with opened(path) as file:
             reader = csv.DictReader(file)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
                 raise SpecError([(f"{path}:1", f"no column {', '.join(missing)}")])
             for row in reader:
                 yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, WrappedError, UnicodeError, csv.Error) as error:
         raise SpecError([(str(path), str(error))]) from error

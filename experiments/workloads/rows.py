@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
+from stowplan.experiments.files.text import WrappedError, opened
 from stowplan.experiments.workloads.protocol import Job
 from stowplan.placement.errors import SpecError
 
@@ -37,26 +38,23 @@ Rows = Iterator[tuple[int, Any]]
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file, `.gz` or not, numbered from 1.
+    """The lines of a text file, gzip or not, numbered from 1.
 
     Raises:
-        SpecError: the file is no gzip or no UTF-8, or ends too early; names file and line.
+        SpecError: the file is an archive, no gzip or no text, or ends too early; names file and
+            line.
         OSError: there is no such file.
     """
     number = 0
-    with _opened(path) as stream:
-        try:
+    try:
+        with opened(path) as stream:
             for line in stream:
                 number += 1
                 yield number, line
-        except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-            raise SpecError([(f"{path}:{number + 1}", f"cannot be read: {error}")]) from error
-
-
-def _opened(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return cast(IO[str], gzip.open(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
+    except WrappedError as error:
+        raise SpecError([(str(path), str(error))]) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
+        raise SpecError([(f"{path}:{number + 1}", f"cannot be read: {error}")]) from error
 
 
 def csv_rows(path: Path) -> Rows:

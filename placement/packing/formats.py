@@ -1,4 +1,4 @@
-"""Packing problems from text: the classic one-dimensional format and VPSolver's `.vbp`."""
+"""Packing problems from text: BPPLIB's two one-dimensional formats and VPSolver's `.vbp`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,28 @@ class FormatError(PackingInputError):
 
 
 def parse_bpp(text: str) -> PackingProblem:
-    """Read the number of items, the capacity, then one size a line.
+    """Read the number of items, the capacity, then one size a line; or a size and a count.
+
+    BPPLIB has both: bin packing lists every item, cutting stock kinds of item with their demand.
 
     Raises:
-        FormatError: a line is no single whole number >= 0, or sizes are missing or left over.
+        FormatError: a line has other numbers than those, or sizes are missing or left over.
     """
-    rows = list(_rows(text, columns=1))
+    rows: list[tuple[int, list[int]]] = []
+    columns = 1
+    for row in _rows(text):
+        if len(rows) == 2 and len(row[1]) == 2:
+            columns = 2
+        _exactly(row, columns)
+        rows.append(row)
     if len(rows) < 2:
         raise FormatError("line 1: number of items and capacity expected")
     (_, (n,)), (_, (capacity,)) = rows[:2]
     sizes = rows[2:]
-    _check_amount(sizes, n, "sizes", rows[-1][0])
-    demand = np.array([row for _, row in sizes], dtype=np.int64).reshape(-1, 1)
-    return PackingProblem(demand, np.ones(n, dtype=np.int64), np.array([capacity]))
+    _check_amount(sizes, n, "sizes" if columns == 1 else "item kinds", rows[-1][0])
+    table = np.array([row for _, row in sizes], dtype=np.int64).reshape(-1, columns)
+    counts = table[:, 1] if columns == 2 else np.ones(n, dtype=np.int64)
+    return PackingProblem(table[:, :1], counts, np.array([capacity]))
 
 
 def parse_vbp(text: str) -> PackingProblem:
@@ -50,7 +59,7 @@ def parse_vbp(text: str) -> PackingProblem:
     return PackingProblem(kinds[:, :d], kinds[:, d], np.array(capacity))
 
 
-def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int]]]:
+def _rows(text: str) -> Iterator[tuple[int, list[int]]]:
     """(line number, numbers) of every line that is not blank."""
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
@@ -60,10 +69,7 @@ def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int
             raise FormatError(f"line {number}: whole numbers >= 0 expected, got {line.strip()!r}")
         if max(map(len, words)) > DIGITS_MAX:
             raise FormatError(f"line {number}: a number of more than {DIGITS_MAX} digits")
-        row = (number, [int(word) for word in words])
-        if columns is not None:
-            _exactly(row, columns)
-        yield row
+        yield number, [int(word) for word in words]
 
 
 def _exactly(row: tuple[int, list[int]], amount: int) -> list[int]:

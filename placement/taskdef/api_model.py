@@ -11,7 +11,7 @@ import gzip
 import json
 import pkgutil
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -30,11 +30,29 @@ _JSON_TYPES: dict[str, tuple[Any, str]] = {
 def conform(document: Any, shape_name: str) -> tuple[Any, list[tuple[str, str]]]:
     """A copy of `document` that rules can read, and a (path, what) for all that breaks the model.
 
-    What is broken becomes None in the copy: None thus means "given, but unusable", and a missing
-    key "not given".
+    A member that is null counts as not given, as in AWS's JSON protocol: the console and describe
+    calls write so what they leave out. What is broken becomes None in the copy: None there thus
+    means "given, but unusable", and a missing key "not given".
     """
     problems: list[tuple[str, str]] = []
     return _conform(document, shape_name, "", problems), problems
+
+
+def usable(values: Any) -> Iterator[tuple[int, Any]]:
+    """(index, value) of the usable values of a list that may itself be absent or unusable."""
+    return ((i, value) for i, value in enumerate(values or ()) if value is not None)
+
+
+def members_of(shape_name: str) -> Mapping[str, str]:
+    """The members of a structure of the model, each with the name of its shape."""
+    return {name: each["shape"] for name, each in _api_shapes()[shape_name]["members"].items()}
+
+
+def type_of(shape_name: str) -> tuple[str, str]:
+    """Type of a shape (structure, list, map, string, integer ...), and shape of its content."""
+    shape = _api_shapes()[shape_name]
+    inner = shape.get("member") or shape.get("value") or {"shape": ""}
+    return shape["type"], inner["shape"]
 
 
 @cache
@@ -53,6 +71,8 @@ def _conform(value: Any, shape_name: str, path: str, problems: list[tuple[str, s
         problems.append((path, f"expected {expected}, got {shown(value)}{quote}"))
     elif shape["type"] == "structure":
         return _conform_members(value, shape, path, problems)
+    elif (beyond := _beyond(value, shape)) is not None:
+        problems.append((path, beyond))
     elif shape["type"] == "map":
         member = shape["value"]["shape"]
         return {str(k): _conform(v, member, f"{path}.{k}", problems) for k, v in value.items()}
@@ -68,12 +88,23 @@ def _conform(value: Any, shape_name: str, path: str, problems: list[tuple[str, s
     return None
 
 
+def _beyond(value: Any, shape: Any) -> str | None:
+    """What is wrong with the size of a list or text, or with an integer; None: nothing."""
+    if "min" not in shape and "max" not in shape:
+        return None
+    size, noun = (value, "") if isinstance(value, int) else (len(value), " long")
+    least, most = shape.get("min", 0), shape.get("max", 2**31 - 1)
+    return None if least <= size <= most else f"is {size}{noun}; {least} to {most} is allowed"
+
+
 def _conform_members(
     value: Mapping[str, Any], shape: Any, path: str, problems: list[tuple[str, str]]
 ) -> dict[str, Any]:
     dot, members, clean = f"{path}." if path else "", shape["members"], {}
     described = () if path else _api_shapes()["TaskDefinition"]["members"]
     for key, item in value.items():
+        if item is None:
+            continue
         if key in members:
             clean[key] = _conform(item, members[key]["shape"], f"{dot}{key}", problems)
         elif key not in described:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 _OLD_STYLE = (
     "privileged-container",
+    "logging-driver.awsfirelens",
     "logging-driver.awslogs",
     "logging-driver.fluentd",
     "logging-driver.journald",
@@ -23,6 +24,13 @@ _OLD_STYLE = (
     "task-iam-role-network-host",
 )
 _NEW_STYLE = (
+    "aws-appmesh",
+    "docker-plugin.local",
+    "firelens.fluentbit",
+    "firelens.fluentd",
+    "firelens.options.config.file",
+    "firelens.options.config.s3",
+    "task-eia",
     "task-eni",
     "container-health-check",
     "execution-role-ecr-pull",

@@ -2,8 +2,8 @@
 
 What describe-task-definition prints is read too. Checks are elsewhere:
 `placement.taskdef.api_model` for shapes, `placement.taskdef.rules` for ECS's rules. Callers read
-the file and parse the JSON. Port ranges are checked but not kept: their host ports are dynamic,
-which placement never sees.
+the file; `placement.taskdef.forms` finds what is in it. Port ranges are checked but not kept: their
+host ports are dynamic, which placement never sees.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from stowplan.placement.model import (
     TaskDefinition,
 )
 from stowplan.placement.taskdef.api_model import conform
-from stowplan.placement.taskdef.rules import PORT_RANGE, parse_size, task_rules
+from stowplan.placement.taskdef.port_rules import PORT_RANGE
+from stowplan.placement.taskdef.rules import task_rules
+from stowplan.placement.taskdef.sizes import parse_size
 
 # AWS does not publish which feature asks for which attribute; the names are the agent's own.
 _OLD, _NEW = "com.amazonaws.ecs.capability.", "ecs.capability."
@@ -39,6 +41,8 @@ _TASK_FEATURES = {
     "pidMode": _NEW + "pid-ipc-namespace-sharing",
     "ipcMode": _NEW + "pid-ipc-namespace-sharing",
     "enableFaultInjection": _NEW + "fault-injection",
+    "inferenceAccelerators": _NEW + "task-eia",
+    "proxyConfiguration": _NEW + "aws-appmesh",
 }
 _CONTAINER_FEATURES = {
     "dependsOn": _NEW + "container-ordering",
@@ -70,7 +74,10 @@ class TaskOverride:
 def parse_task_definition(
     document: Mapping[str, Any], place: str = "", revision: int = 1
 ) -> TaskDefinition:
-    """A checked task definition; what only describe-task-definition adds is passed over.
+    """A checked task definition; its `document` is the input of RegisterTaskDefinition.
+
+    Of what only describe-task-definition adds, `compatibilities` counts, and the rest is passed
+    over. Members that are null are not given, and not in `document`.
 
     Raises:
         SpecError: naming every problem, each as `place: containerDefinitions[1].memory`.
@@ -78,11 +85,11 @@ def parse_task_definition(
     wrapped = isinstance(document, Mapping) and isinstance(document.get("taskDefinition"), Mapping)
     body = document["taskDefinition"] if wrapped else document
     task, problems = conform(body, "RegisterTaskDefinitionRequest")
-    problems += () if task is None else task_rules(task)
+    problems += () if task is None else task_rules(task, body.get("compatibilities"))
     if problems:
         prefix = "taskDefinition." if wrapped else ""
         raise SpecError([(_place(place, path and prefix + path), what) for path, what in problems])
-    return _build(task, body, revision)
+    return _build(task, revision)
 
 
 def _place(place: str, path: str) -> str:
@@ -139,6 +146,9 @@ def required_attributes(document: Mapping[str, Any]) -> tuple[str, ...]:
         found.add(_OLD + ("task-iam-role-network-host" if host else "task-iam-role"))
     for volume in document.get("volumes", ()):
         found |= {name for field, name in _VOLUME_FEATURES.items() if volume.get(field)}
+        # Agents announce the driver of each plugin; `local` is Docker's own, and always there.
+        driver = volume.get("dockerVolumeConfiguration", {}).get("driver") or "local"
+        found |= set() if driver == "local" else {_NEW + f"docker-plugin.{driver}"}
     for container in document["containerDefinitions"]:
         found |= {name for field, name in _CONTAINER_FEATURES.items() if container.get(field)}
         found.update(_container_capabilities(container, bool(document.get("executionRoleArn"))))
@@ -151,6 +161,10 @@ def _container_capabilities(container: Mapping[str, Any], execution_role: bool) 
         yield _OLD + f"logging-driver.{driver}"
         if driver == "awslogs" and execution_role:
             yield _NEW + "execution-role-awslogs"
+    if router := container.get("firelensConfiguration"):
+        yield _NEW + f"firelens.{router['type']}"
+        if source := router.get("options", {}).get("config-file-type"):
+            yield _NEW + f"firelens.options.config.{source}"
     if ".dkr.ecr." in container["image"]:
         yield _NEW + "execution-role-ecr-pull" if execution_role else _OLD + "ecr-auth"
     for secret in container.get("secrets", ()):
@@ -160,7 +174,7 @@ def _container_capabilities(container: Mapping[str, Any], execution_role: bool) 
         yield _NEW + "network.container-port-range"
 
 
-def _build(task: Mapping[str, Any], document: Mapping[str, Any], revision: int) -> TaskDefinition:
+def _build(task: Mapping[str, Any], revision: int) -> TaskDefinition:
     mode = task.get("networkMode", "bridge")
     return TaskDefinition(
         family=task["family"],
@@ -174,7 +188,7 @@ def _build(task: Mapping[str, Any], document: Mapping[str, Any], revision: int) 
             for each in task.get("placementConstraints", ())
         ),
         requires_attributes=required_attributes(task),
-        document=document,
+        document=task,
     )
 
 
@@ -203,7 +217,11 @@ def _container(raw: Mapping[str, Any], mode: str) -> ContainerDefinition:
         ),
         links=tuple(raw.get("links", ())),
         health_check=_health_check(raw["healthCheck"]) if "healthCheck" in raw else None,
-        gpus=sum(int(each["value"]) for each in raw.get("resourceRequirements", ())),
+        gpus=sum(
+            int(each["value"])
+            for each in raw.get("resourceRequirements", ())
+            if each["type"] == "GPU"
+        ),
         start_timeout=raw.get("startTimeout"),
         stop_timeout=raw.get("stopTimeout"),
         restart_policy=_restart_policy(raw.get("restartPolicy", {})),

@@ -17,7 +17,13 @@ from stowplan.placement.model import ContainerDefinition
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.connection import Connection, Container
 from stowplan.realdriver.docker.errors import Conflict, Unreachable
-from stowplan.realdriver.docker.translate import Placed, create_call, pause_call, volumes
+from stowplan.realdriver.docker.translate import (
+    Placed,
+    create_call,
+    pause_call,
+    volume_calls,
+    volumes,
+)
 
 _OVER = ("exited", "dead")
 _KILLED = 137
@@ -134,8 +140,8 @@ class Hands:
     def _create(self, order: Order) -> Answer:
         action, task = order.action, order.task
         holder = self._hold(task) if task.is_held else None
-        for name in volumes(task).values():
-            self._connection.create_volume(name, task.labels)
+        for call in volume_calls(task):
+            self._connection.create_volume(call)
         definition = _definition(task, action.container)
         try:
             self._connection.create(

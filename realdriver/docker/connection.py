@@ -263,10 +263,12 @@ class Connection:
             changes = ['ENTRYPOINT ["/pause"]', f"LABEL {names.CLUSTER}=~pause"]
             self._api.import_image_from_data(pause.image(machine), repository, tag, changes)
 
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a volume; one that is there already is taken for it."""
+    def create_volume(self, call: Mapping[str, Any]) -> None:
+        """Make a volume (`translate.volume_calls`); one that is there already is taken for it."""
         with translated(self.name):
-            self._api.create_volume(name, labels=dict(labels))
+            self._api.create_volume(
+                call["Name"], call.get("Driver"), call.get("DriverOpts"), call.get("Labels")
+            )
 
     def volumes(self, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """(name, run that made it) of volumes with these labels."""

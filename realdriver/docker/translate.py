@@ -51,8 +51,14 @@ class Placed:
 
     @property
     def is_held(self) -> bool:
-        """Whether it has a container that only holds its network or limits."""
-        return self.limits_all or self.definition.network_mode == "awsvpc"
+        """Whether it has a container that only holds its network, namespaces or limits."""
+        shared = "task" in (self.namespace("pidMode"), self.namespace("ipcMode"))
+        return self.limits_all or shared or self.definition.network_mode == "awsvpc"
+
+    def namespace(self, field: str) -> str | None:
+        """The task's `pidMode` or `ipcMode`: whose namespace its containers have, if it says so."""
+        mode: str | None = self.definition.document.get(field)
+        return mode
 
     @property
     def task_cpu(self) -> int | None:
@@ -124,8 +130,9 @@ def create_call(
 
 
 def pause_call(task: Placed) -> dict[str, Any]:
-    """The create call of the container that holds a task: the network of an awsvpc task, and the
-    limits of several containers together, whose cgroups lie in its own.
+    """The create call of the container that holds a task: the network of an awsvpc task, the
+    namespaces that its containers share, and the limits of several containers together, whose
+    cgroups lie in its own.
 
     Every port of an awsvpc task's containers is published, each on a port of the engine's choice:
     the task's own address is known on its engine alone.
@@ -143,6 +150,8 @@ def pause_call(task: Placed) -> dict[str, Any]:
         memory = task.task_memory
         limits["CpuShares"] = max(task.task_cpu or own, _SHARES_MIN)
         limits |= {"NanoCpus": _nano_cpus(task), "Memory": memory and memory * MIB}
+    if task.namespace("ipcMode") == "task":
+        limits["IpcMode"] = "shareable"  # an engine's default is private, which nobody may join
     return {
         "Image": names.PAUSE_IMAGE,
         "Labels": {**task.labels, names.CONTAINER: names.PAUSE},
@@ -155,9 +164,24 @@ def volumes(task: Placed) -> dict[str, str]:
     """Names of the volumes that the task brings, by the name that its definition gives them."""
     found = {}
     for volume in task.definition.document.get("volumes", ()):
-        if not volume.get("host", {}).get("sourcePath") and not _shared(volume):
+        on_host = volume.get("host", {}).get("sourcePath")
+        if not on_host and not _shared(volume) and not _elsewhere(volume):
             found[volume["name"]] = names.volume_name(task.cluster, task.number, volume["name"])
     return found
+
+
+def volume_calls(task: Placed) -> Iterator[dict[str, Any]]:
+    """The bodies of `POST /volumes/create`, before the first container of a task.
+
+    What is shared and to be provisioned stays when the task ends, so it bears no label of ours.
+    """
+    own = volumes(task)
+    for volume in task.definition.document.get("volumes", ()):
+        docker, name = volume.get("dockerVolumeConfiguration", {}), volume["name"]
+        if name in own or (_shared(volume) and docker.get("autoprovision")):
+            labels = {**docker.get("labels", {}), **(task.labels if name in own else {})}
+            options = {"Driver": docker.get("driver"), "DriverOpts": docker.get("driverOpts")}
+            yield _given({"Name": own.get(name, name), "Labels": labels, **options})
 
 
 def _document(definition: TaskDefinition, name: str) -> Mapping[str, Any]:
@@ -260,9 +284,15 @@ def _host(task: Placed, raw: Mapping[str, Any]) -> dict[str, Any]:
             task.name(each["sourceContainer"]) + (":ro" if each.get("readOnly") else "")
             for each in raw.get("volumesFrom", ())
         ],
-        "PidMode": "host" if task.definition.document.get("pidMode") == "host" else None,
-        "IpcMode": "host" if task.definition.document.get("ipcMode") == "host" else None,
+        "PidMode": _namespace(task, "pidMode"),
+        "IpcMode": _namespace(task, "ipcMode"),
     }
+
+
+def _namespace(task: Placed, field: str) -> str | None:
+    """Docker's word for a namespace: `task` is that of the container which holds the task."""
+    mode = task.namespace(field)
+    return f"container:{task.name(names.PAUSE)}" if mode == "task" else mode
 
 
 def _log(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -277,12 +307,18 @@ def _binds(task: Placed, raw: Mapping[str, Any]) -> Iterator[str]:
     own = volumes(task)
     for mount in raw.get("mountPoints", ()):
         volume = by_name[mount["sourceVolume"]]
-        if "efsVolumeConfiguration" in volume or volume.get("configuredAtLaunch"):
+        if _elsewhere(volume):
             what = f"volume {volume['name']} is not on the engine"
             raise DriverError(f"CannotCreateVolumeError: {what}")
         source = volume.get("host", {}).get("sourcePath") or own.get(volume["name"])
         options = ":ro" if mount.get("readOnly") else ""
         yield f"{source or volume['name']}:{mount['containerPath']}{options}"
+
+
+def _elsewhere(volume: Mapping[str, Any]) -> bool:
+    """Whether it is a file system of AWS's, or a disk that AWS would attach."""
+    of_aws = ("efsVolumeConfiguration", "s3filesVolumeConfiguration", "configuredAtLaunch")
+    return any(volume.get(field) for field in of_aws)
 
 
 def _shared(volume: Mapping[str, Any]) -> bool:
@@ -291,14 +327,16 @@ def _shared(volume: Mapping[str, Any]) -> bool:
 
 def _bindings(task: Placed, raw: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     """Docker's PortBindings; an empty HostPort is one of the engine's choice."""
-    bindings = {}
+    bindings: dict[str, list[dict[str, str]]] = {}
     for mapping in raw.get("portMappings", ()):
         protocol = mapping.get("protocol", "tcp")
         first, _, last = str(mapping.get("containerPortRange", "")).partition("-")
         ports = range(int(first), int(last or first) + 1) if first else [mapping["containerPort"]]
         host = str(mapping.get("hostPort") or "")
         for port in ports:
-            bindings[f"{port}/{protocol}"] = [{"HostIp": task.address, "HostPort": host}]
+            # One port may be mapped to several of the host: each is bound.
+            bound = bindings.setdefault(f"{port}/{protocol}", [])
+            bound.append({"HostIp": task.address, "HostPort": host})
     return bindings
 
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.placement.constraints import CONSTRAINTS, Constraint, check_of
 from stowplan.placement.model import InstanceStatus, PlacementConstraint
 from stowplan.placement.reasons import constraint_of

@@ -82,6 +82,10 @@ attribute:stack exists -> web gpu old
 attribute:stack != prod -> gpu old
 attribute:stack == Prod or attribute:stack =~ pro ->
 attribute:stack =~ dev|prod -> web gpu
+attribute:ecs.instance-type =~ (p[3,4]|g[2,5]).* -> gpu bare
+not (attribute:stack =~ (dev|prod)) and attribute:stack exists -> old
+attribute:ecs.instance-type =~ [^(]2\\.(x?large|nano)&&agentConnected == true -> gpu
+attribute:stack !~ (pr|x)o{1,2}d or attribute:rank == 10 -> gpu bare old
 attribute:stack not_matches "[a-p]rod" -> gpu old
 attribute:nowhere == x or attribute:nowhere !~ x or attribute:nowhere exists ->
 attribute:rank greater_than_equal 9.5 -> bare old
@@ -153,7 +157,8 @@ ERRORS = f"""
 15 | a regular expression (missing ), unterminated subpattern) | attribute:a =~ '(x'
 15 | a regular expression (nothing to repeat), found '*' | attribute:a !~ *
 15 | a regular expression (Possible set intersection | attribute:a =~ '[a-z&&[^x]]'
-18 | {END} '(' | attribute:a =~ t2.(a)
+19 | {END} ')' | attribute:a =~ t2.a)
+15 | quote a pattern whose brackets do not pair), found '(' | attribute:a =~ (t2.a
 18 | {END} 'prod' | attribute:a == my prod
 18 | {END} ')' | attribute:a exists)
 19 | or ')', found the end | (attribute:a exists

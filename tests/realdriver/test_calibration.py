@@ -16,9 +16,9 @@ import pytest
 from stowplan.experiments.cli.calibrate import measure
 from stowplan.experiments.cli.compare import compared
 from stowplan.experiments.cli.main import main
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.engines_file import load_engines
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.task_lives import read_history
 from tests.debian import need
 from tests.realdriver.engines import IMAGE as TEST_IMAGE

@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 from stowplan.placement.driver import DriverError
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.realdriver.docker import names, pause
-from stowplan.realdriver.docker.translate import Placed, create_call, pause_call, volumes
+from stowplan.realdriver.docker.translate import (
+    Placed,
+    create_call,
+    pause_call,
+    volume_calls,
+    volumes,
+)
 from tests.realdriver.rig import container
 
 MIB = 1 << 20
+AWSLOGS = {"awslogs-group": "g", "awslogs-region": "eu-west-1"}
 
 
 def placed(
@@ -96,7 +103,7 @@ def test_a_field_of_a_container_has_its_place_in_the_call(fields, expected):
             {"ExtraHosts": ["a:10.0.0.1"], "Dns": ["1.1.1.1"]},
         ),
         (
-            {"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "g"}}},
+            {"logConfiguration": {"logDriver": "awslogs", "options": AWSLOGS}},
             {"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}},
         ),
         (
@@ -197,6 +204,88 @@ def test_volumes_of_a_task_live_as_long_as_it_does_and_a_hosts_folder_is_mounted
     assert volumes(task) == {"scratch": "stowplan-shop-7-scratch"}
     binds = create_call(task, task.definition.containers[0])["HostConfig"]["Binds"]
     assert binds == ["stowplan-shop-7-scratch:/s", "/etc:/e:ro"]
+
+
+def test_driver_and_options_of_a_volume_reach_the_engine():
+    nfs = {"type": "nfs", "device": "nas.example.com:/share", "o": "addr=nas.example.com,ro"}
+    mounts = [{"sourceVolume": n, "containerPath": f"/{n}"} for n in ("nas", "all", "there")]
+    task = placed(
+        container(mountPoints=mounts),
+        volumes=[
+            {
+                "name": "nas",
+                "dockerVolumeConfiguration": {
+                    "scope": "task",
+                    "driver": "local",
+                    "driverOpts": nfs,
+                    "labels": {"mine": "1"},
+                },
+            },
+            {
+                "name": "all",
+                "dockerVolumeConfiguration": {
+                    "scope": "shared",
+                    "autoprovision": True,
+                    "driver": "rexray/ebs",
+                },
+            },
+            {"name": "there", "dockerVolumeConfiguration": {"scope": "shared"}},
+        ],
+    )
+    own, shared = volume_calls(task)
+    assert own == {
+        "Name": "stowplan-shop-7-nas",
+        "Driver": "local",
+        "DriverOpts": nfs,
+        "Labels": {"mine": "1", **task.labels},
+    }
+    assert shared == {"Name": "all", "Driver": "rexray/ebs"}
+    binds = create_call(task, task.definition.containers[0])["HostConfig"]["Binds"]
+    assert binds == ["stowplan-shop-7-nas:/nas", "all:/all", "there:/there"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"efsVolumeConfiguration": {"fileSystemId": "fs-1"}},
+        {"s3filesVolumeConfiguration": {"fileSystemArn": "arn:aws:s3files:::fs-1"}},
+        {"configuredAtLaunch": True},
+    ],
+)
+def test_a_volume_that_only_aws_has_is_refused_and_not_made_as_an_empty_one(kind):
+    mount = {"sourceVolume": "v", "containerPath": "/v"}
+    task = placed(container(mountPoints=[mount]), volumes=[{"name": "v"} | kind])
+    assert not list(volume_calls(task))
+    with pytest.raises(DriverError, match="CannotCreateVolumeError"):
+        create_call(task, task.definition.containers[0])
+
+
+def test_containers_that_share_namespaces_join_the_one_that_holds_them():
+    both = (container("main"), container("tracer", essential=False))
+    task = placed(*both, pidMode="task", ipcMode="task")
+    assert task.is_held
+    assert pause_call(task)["HostConfig"]["IpcMode"] == "shareable"
+    for each in task.definition.containers:
+        host = create_call(task, each)["HostConfig"]
+        holder = f"container:{task.name(names.PAUSE)}"
+        assert (host["PidMode"], host["IpcMode"]) == (holder, holder)
+    own = placed(container(), pidMode="host", ipcMode="none")
+    host = create_call(own, own.definition.containers[0])["HostConfig"]
+    assert not own.is_held
+    assert (host["PidMode"], host["IpcMode"]) == ("host", "none")
+
+
+def test_a_port_that_is_mapped_twice_is_bound_twice():
+    ports = [{"containerPort": 80, "hostPort": port} for port in (8080, 8081)]
+    bound = host_of(container(portMappings=ports))["PortBindings"]["80/tcp"]
+    assert [each["HostPort"] for each in bound] == ["8080", "8081"]
+
+
+def test_members_that_are_null_are_not_there():
+    nothing = container(healthCheck=None, logConfiguration=None, ulimits=None, hostname=None)
+    task = placed(nothing, volumes=[{"name": "cache", "host": None}], pidMode=None)
+    assert create_call(task, task.definition.containers[0]) == call_of(container())
+    assert volumes(task) == {"cache": "stowplan-shop-7-cache"}
 
 
 def test_containers_of_an_awsvpc_task_join_the_one_that_holds_its_network():

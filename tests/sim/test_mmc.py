@@ -11,8 +11,8 @@ from statistics import mean, stdev
 
 import pytest
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.result import scheduler_config
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.arrivals import arrivals

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stowplan.experiments.cli.main import main
-from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.files.paths import SCENARIOS
 
 DEPLOY_ORDER = str(SCENARIOS / "deploy_order.toml")
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from stowplan.experiments.cli.main import main
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.scenario.scenario import Run
 

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.catalogue import estimated_memory, instance_types
-from stowplan.experiments.paths import DATA
 
 
 def rows():

@@ -134,8 +134,9 @@ def test_strategies_of_a_journal_are_loaded_by_their_names(folder):
     [
         ("{", "below/web.json", "not valid JSON: "),
         ("[" * 100_000, "below/web.json", "not valid JSON: "),
-        ("\xff", "below/web.json", "not valid JSON: "),
-        ("[]", "below/web.json", "not a JSON object"),
+        ("\xff", "below/web.json", "not a text file: "),
+        ("5", "below/web.json", "expected a JSON object"),
+        ("[]", "below/web.json: containerDefinitions", "has 0 containers"),
         ("{}", "below/web.json: family", "missing"),
         (
             json.dumps(definition(container(memory=5))),

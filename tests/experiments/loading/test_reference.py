@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
 from stowplan.placement.scenario import scenario

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.service_log import ServiceLog
 from stowplan.experiments.runs.simulate import world
 from stowplan.placement import messages as m

@@ -10,8 +10,8 @@ import re
 import pytest
 
 from stowplan.experiments.cli.main import main
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS
 from stowplan.experiments.report import replay_frames

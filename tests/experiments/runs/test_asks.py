@@ -9,8 +9,8 @@ from functools import cache
 import pytest
 
 from stowplan.experiments.cli.main import main
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.runs.simulate import world
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.journals import read_journal_file
 from stowplan.experiments.record.result import scheduler_config
 from stowplan.experiments.runs.simulate import simulate

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from stowplan.experiments.cli.optimize import answer_scenario
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import capacity_frame
 from stowplan.experiments.report.console import print_table

@@ -6,8 +6,8 @@ import gzip
 
 import pytest
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds

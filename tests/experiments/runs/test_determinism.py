@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import Loaded, load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import read_journal, replay

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.runs.simulate import simulate
 
 SCENARIO = SCENARIOS / "image_pull.toml"

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.results import load_results
 from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.journal import read_journal

@@ -9,7 +9,7 @@ import pytest
 from numpy.random import default_rng
 
 from stowplan.experiments.cli.main import main
-from stowplan.experiments.paths import DATA
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.studies import openb
 from stowplan.experiments.studies.openb_bound import arrived_until, upper_bound
 from stowplan.experiments.studies.openb_check import (

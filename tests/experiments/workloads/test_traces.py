@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stowplan.experiments.paths import DATA
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.workloads import WORKLOADS, Job
 from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.experiments.workloads.lives import Step, TaskEvent, jobs_of

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stowplan.experiments.paths import DATA
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.workloads import WORKLOADS, Job
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import WorkloadTable

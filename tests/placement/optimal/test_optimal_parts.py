@@ -97,7 +97,7 @@ def test_the_vbp_format_is_read():
         (parse_bpp, "", "line 1"),
         (parse_bpp, "2\n10\n5\n", "line 3: file ends after 1 of 2 sizes"),
         (parse_bpp, "1\n10\n5\n\n6\n", "line 5: more sizes than the 1 of the file's head"),
-        (parse_bpp, "1\n10\n5 6\n", "line 3: 1 number expected, got 2"),
+        (parse_bpp, "2\n10\n5\n6 1\n", "line 4: 1 number expected, got 2"),
         (parse_bpp, "1\n10\n-5\n", "line 3: whole numbers"),
         (parse_bpp, "1\n1e1\n5\n", "line 2: whole numbers"),
         (parse_vbp, "2\n10 20\n", "line 1"),

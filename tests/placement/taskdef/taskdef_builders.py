@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.placement.errors import SpecError
 from stowplan.placement.taskdef.parse import parse_task_definition
 

@@ -3,7 +3,6 @@
 import copy
 from functools import cache
 
-import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
@@ -15,36 +14,6 @@ from stowplan.placement.taskdef.api_model import conform
 from stowplan.placement.taskdef.parse import parse_task_definition, task_resources
 from tests.placement.taskdef.taskdef_builders import DEMO, FIRST, container, demo, problems_of, task
 
-# Rule, a document that breaks it and nothing else, the place of the problem, words of the message.
-BROKEN = [
-    (
-        "a document is an object",
-        ["family"],
-        "task definition",
-        "expected an object, got ['family']",
-    ),
-    ("an integer is not a string", task(container(cpu="5")), f"{FIRST}.cpu", "an integer, got '5'"),
-    ("an integer is not a boolean", task(container(cpu=True)), f"{FIRST}.cpu", "got true"),
-    ("an integer has 32 bits", task(container(cpu=2**31)), f"{FIRST}.cpu", "32 bits"),
-    ("task cpu is a string", task(cpu=512), "cpu", 'expected a string, got 512; write "512"'),
-    ("null is no value", task(container(command=None)), f"{FIRST}.command", "a list, got null"),
-    ("unknown field", task(container(colour="red")), f"{FIRST}.colour", "unknown field"),
-    ("misspelt field", task(netwrkMode="host"), "netwrkMode", "did you mean networkMode?"),
-    ("no family", {"containerDefinitions": [container()]}, "family", "missing, and required"),
-    ("enum", task(networkMode="nat"), "networkMode", "'nat' is not one of bridge, host"),
-    ("enum in a list", task(requiresCompatibilities=["ECS"]), "requiresCompatibilities[0]", "ECS"),
-    ("map value", task(container(dockerLabels={"a": 1})), f"{FIRST}.dockerLabels.a", "a string"),
-]
-
-
-@pytest.mark.parametrize(
-    ("document", "place", "words"), [pytest.param(*case[1:], id=case[0]) for case in BROKEN]
-)
-def test_what_breaks_the_model_is_named_once_with_its_place(document, place, words):
-    [(found, what)] = problems_of(document)
-    assert found == place
-    assert words in what
-
 
 def test_a_misspelt_field_is_not_reported_as_missing_too():
     [(place, _)] = problems_of(task({"name": "a", "image": "a", "memroy": 64}))
@@ -53,7 +22,7 @@ def test_a_misspelt_field_is_not_reported_as_missing_too():
 
 def test_what_is_broken_reads_as_given_but_unusable():
     copy_, problems = conform(
-        {"family": 5, "containerDefinitions": [None, {"name": "a"}]},
+        {"family": 5, "containerDefinitions": [None, {"name": "a", "image": None}]},
         "RegisterTaskDefinitionRequest",
     )
     assert copy_ == {"family": None, "containerDefinitions": [None, {"name": "a"}]}
@@ -67,7 +36,15 @@ def input_shape():
 
 
 def botocore_rejects(document):
-    return ParamValidator().validate(document, input_shape()).has_errors()
+    """Whether botocore refuses a document where what is null is left out."""
+    return ParamValidator().validate(not_null(document), input_shape()).has_errors()
+
+
+def not_null(value):
+    """The value without the members of objects that are null."""
+    if isinstance(value, dict):
+        return {key: not_null(each) for key, each in value.items() if each is not None}
+    return [not_null(each) for each in value] if isinstance(value, list) else value
 
 
 @st.composite

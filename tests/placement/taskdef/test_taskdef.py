@@ -41,7 +41,7 @@ def test_the_output_of_describe_task_definition_reads_like_the_input():
     assert parse_task_definition(described) == expected
     read = parse_task_definition({"taskDefinition": described, "tags": []})
     assert read == expected
-    assert read.document is described
+    assert read.document == task(container(cpu=0, **empty), volumes=[], placementConstraints=[])
 
 
 def test_a_problem_inside_the_wrapper_has_its_whole_path():
@@ -143,7 +143,8 @@ def test_host_ports_by_network_mode(mode, expected):
 OLD, NEW = "com.amazonaws.ecs.capability.", "ecs.capability."
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1"
 SECRET = {"name": "KEY", "valueFrom": "arn:aws:secretsmanager:us-east-1:123456789012:secret:key"}
-AWSLOGS = {"logDriver": "awslogs"}
+OPTIONS = {"awslogs-group": "a", "awslogs-region": "eu-west-1"}
+AWSLOGS = {"logDriver": "awslogs", "options": OPTIONS}
 ROLE = {"executionRoleArn": "arn:aws:iam::123456789012:role/execution"}
 
 
@@ -169,7 +170,7 @@ ROLE = {"executionRoleArn": "arn:aws:iam::123456789012:role/execution"}
         (task(container(healthCheck=CHECK)), (NEW + "container-health-check",)),
         (after("START"), (NEW + "container-ordering",)),
         (ports(RANGE), (NEW + "network.container-port-range",)),
-        (task(container(secrets=[SECRET])), (NEW + "secrets.asm.environment-variables",)),
+        (task(container(secrets=[SECRET]), **ROLE), (NEW + "secrets.asm.environment-variables",)),
         (task(container(logConfiguration=AWSLOGS)), (OLD + "logging-driver.awslogs",)),
         (
             task(container(logConfiguration=AWSLOGS), **ROLE),

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SCENARIOS = Path(__file__).parent / "scenarios"
-DATA = Path(__file__).parent / "data"
-TEMPLATES = Path(__file__).parent / "templates"
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
+DATA = Path(__file__).parents[1] / "data"
+TEMPLATES = Path(__file__).parents[1] / "templates"
