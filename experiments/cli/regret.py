@@ -81,7 +81,8 @@ def command(arguments: argparse.Namespace) -> int:
     console = Console(width=max(100, Console().width))
     console.print(table)
     console.print(
-        "$, h: paid for, and hours of, instances that held a task. least: no placement of the same "
+        "$, h: paid for, and hours of, instances that held a task other than a daemon's (busy); "
+        "least leaves daemons out as well. least: no placement of the same "
         "tasks at the same times takes less, even were they free to move. gap: of what was busy. "
         f"peak: most instances busy at a time. {time.perf_counter() - start:.1f} s",
         style="dim",

@@ -25,7 +25,7 @@ class Metric:
 
 
 def _dollars_busy(recorder: Recorder) -> float:
-    """The price of all instances, counting only the time in which an instance held a task."""
+    """The price of all instances, counting only the time in which an instance was busy."""
     paid = sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances)
     return paid / (1e6 * MS_PER_HOUR)
 
@@ -115,10 +115,10 @@ METRICS: Mapping[str, Metric] = {
         lambda r: sum(i.ever_used for i in r.instances),
         "",
         "less",
-        "instances that ever held a task",
+        "instances that ever held a task other than a daemon's",
     ),
     "instances_busy_mean": Metric(
-        _busy_mean, "", "less", "instances that held a task, mean over time"
+        _busy_mean, "", "less", "instances that held a task other than a daemon's, mean over time"
     ),
     "dollars": Metric(
         lambda r: r.capacity.dollars(r.now_ms),
@@ -127,10 +127,16 @@ METRICS: Mapping[str, Metric] = {
         "price of all instances while they were up: from launch, or registration, to the end",
     ),
     "dollars_busy": Metric(
-        _dollars_busy, "$", "less", "the same for the time in which an instance held a task"
+        _dollars_busy,
+        "$",
+        "less",
+        "the same for the time in which an instance held a task other than a daemon's",
     ),
     "dollars_busy_least": Metric(
-        _of_all_runs, "$", "", "no placement of the same tasks at the same times pays less"
+        _of_all_runs,
+        "$",
+        "",
+        "no placement of the same tasks at the same times pays less; daemons left out, as in busy",
     ),
     "dollars_busy_gap_pct": Metric(
         _of_all_runs, "%", "less", "dollars_busy above that minimum, of dollars_busy"

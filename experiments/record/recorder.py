@@ -208,7 +208,7 @@ class Recorder:
             self._present(record, -1)
 
     def _end_busy(self, record: InstanceRecord) -> None:
-        if record.tasks:
+        if record.busy:
             record.busy_ms += self.now_ms - record.busy_since_ms
             record.busy_since_ms = self.now_ms
 
@@ -240,7 +240,9 @@ class Recorder:
 
     def _service(self, event: m.CreateService) -> None:
         owner = OwnerRecord(
-            event.service, True, self.now_ms, event.desired_count, settled_ms=self.now_ms
+            *(event.service, True, self.now_ms, event.desired_count),
+            settled_ms=self.now_ms,
+            daemon=event.scheduling_strategy == "DAEMON",
         )
         self.owners[event.service] = owner
         self._services.append(owner)
@@ -263,16 +265,18 @@ class Recorder:
         if command.service is None:
             self.totals.waiting -= len(command.tasks)
         self.totals.pending += len(command.tasks)
-        self.owners[key].placed += len(command.tasks)
+        owner = self.owners[key]
+        owner.placed += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
             self._tasks[task] = TaskRecord(key, number, kind, self.now_ms)
             self._on.setdefault(number, set()).add(task)
             record = self.instances[number]
-            if not record.tasks:
+            if not owner.daemon and not record.busy:
                 record.busy_since_ms = self.now_ms
+                record.ever_used = True
                 self.totals.busy += 1
             record.tasks += 1
-            record.ever_used = True
+            record.daemons += owner.daemon
             for name, amount in kind:
                 held[name][number] += amount
         self.totals.cpu_used += cpu * len(command.tasks)
@@ -327,14 +331,16 @@ class Recorder:
         gone = self._tasks.pop(task)
         self._on[gone.instance].discard(task)
         record = self.instances[gone.instance]
+        owner = self.owners[gone.owner]
         self._end_busy(record)
+        was_busy = record.busy
         record.tasks -= 1
-        self.totals.busy -= record.tasks == 0
+        record.daemons -= owner.daemon
+        self.totals.busy -= was_busy and not record.busy
         for name, amount in gone.kind:
             self.amounts.held[name][gone.instance] -= amount
         self.totals.cpu_used -= gone.kind[0][1]
         self.totals.memory_used -= gone.kind[1][1]
-        owner = self.owners[gone.owner]
         owner.placed -= 1
         if gone.running:
             self.totals.running -= 1

@@ -32,11 +32,11 @@ _REFUSED = Column("refusals", "refused", "refused", count)
 _COLUMNS = (*USE, *WAITING, _REFUSED, *LOSS[:3])
 _WIDTH = 100
 _LEGEND = (
-    "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
-    "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
-    "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
-    "still without a place at the end, those that services lack then included. lost: tasks that "
-    "died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
+    "used: instances that ever held a task other than a daemon's; busy: how many did, mean over "
+    "time. $: the whole fleet, $busy: only while an instance held such a task. CPU, mem: reserved, "
+    "of what was registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; "
+    "left: tasks still without a place at the end, those that services lack then included. lost: "
+    "tasks that died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
     "of the loss until services had all their tasks back."
 )
 _CAPACITY_LEGEND = (

@@ -31,7 +31,7 @@ _OVER_TIME = (
     (
         "Busy instances",
         "busy",
-        "instances that hold a task; the grey area is the registered fleet",
+        "instances that hold a task other than a daemon's; the grey area is the registered fleet",
         "present",
     ),
     (

@@ -255,11 +255,23 @@ def _refusals(members: Group, index: Mapping[str, int]) -> dict[str, Any] | None
 # --- cluster map --------------------------------------------------------------------------------
 
 
+def _busy_at_frames(result: RunResult) -> list[int]:
+    """Busy instances at each frame: of the last sample until then, as frames are further apart."""
+    column = RunResult.sample_fields.index("busy")
+    found, samples = [], iter(result.samples)
+    ahead, busy = next(samples, None), 0
+    for at_ms, _ in result.frames:
+        while ahead is not None and ahead[0] <= at_ms:
+            ahead, busy = next(samples, None), ahead[column]
+        found.append(busy)
+    return found
+
+
 def _map(scenario: Scenario, results: Group, index: Mapping[str, int]) -> dict[str, Any]:
     """Every instance with zone and type, and its fill over time in each run, for the script.
 
     Instances are ordered by zone and type; `runs[layout][faults]` holds (strategy, base64 of
-    frames x instances bytes).
+    frames x instances bytes, busy instances at each frame that the run came to).
     """
     records = {record.name: record for result in results for record in result.instances}
     order = sorted(records.values(), key=lambda record: (record.zone, record.type, record.name))
@@ -273,7 +285,7 @@ def _map(scenario: Scenario, results: Group, index: Mapping[str, int]) -> dict[s
         table[: len(result.frames), columns] = fills(result)
         data = base64.b64encode(table[::step].tobytes()).decode()
         at = runs.setdefault(result.run.layout, {}).setdefault(result.run.faults, [])
-        at.append((index[result.run.strategy], data))
+        at.append((index[result.run.strategy], data, _busy_at_frames(result)[::step]))
     times = next((r.frames for r in results if len(r.frames) == frames), [])
     return {
         "instances": [(record.name, record.zone, record.type) for record in order],

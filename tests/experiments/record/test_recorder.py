@@ -337,3 +337,29 @@ def test_a_task_that_is_on_its_way_has_a_place():
         recorder(entry)
     assert recorder.totals.pending == 2
     assert metrics_of(recorder)["waiting"] == 3
+
+
+def test_an_instance_that_holds_nothing_but_daemons_is_not_busy():
+    """Each of two has a daemon; a task is on the first from 3 s to 5 s, at 0.1 cents a second."""
+    world, recorder = Driven(), Recorder()
+    daemon = m.CreateService("agent", "app", scheduling_strategy="DAEMON")
+    world.round(definition(), instance(0, price_microusd_hour=3_600_000), instance(1), daemon)
+    world.round(running(0, 1))
+    world.round(run_task(0, count=1))
+    world.round(running(2))
+    world.round(stopped(2))
+    for entry in world.rounds:
+        recorder(entry)
+        if recorder.now_ms == 3_000:
+            assert (recorder.totals.present, recorder.totals.busy) == (2, 1)
+    recorder.finish(100_000)
+    first, second = recorder.instances
+    assert (first.tasks, first.daemons, first.busy) == (1, 1, False)
+    assert (first.ever_used, second.ever_used) == (True, False)
+    assert (first.busy_ms, second.busy_ms) == (2_000, 0)
+    row = metrics_of(recorder)
+    assert row["instances_used"] == 1
+    assert row["dollars_busy"] == pytest.approx(0.002)
+    assert row["instances_busy_mean"] == pytest.approx(2 / 100)
+    # What daemons reserve is reserved all the same: 256 of 1024 on both since 1 s.
+    assert row["cpu_reserved_pct"] == pytest.approx(100 * (2 * 99 + 2) / (2 * 4 * 99))

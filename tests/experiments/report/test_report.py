@@ -156,8 +156,9 @@ def test_the_map_holds_every_instance_of_every_run_at_every_time(written):
     for faults in data["runs"].values():
         assert list(faults) == ["none", "zone-loss"]
         for runs in faults.values():
-            assert [data["strategies"][strategy] for strategy, _ in runs] == ["spread", "binpack"]
-            for _, fill in runs:
+            assert [data["strategies"][run[0]] for run in runs] == ["spread", "binpack"]
+            for _, fill, busy in runs:
+                assert busy == [0, 2, 0]
                 assert list(base64.b64decode(fill)) == [0, 0, 0, 100, 25, 0, 50, 25, 255]
 
 
