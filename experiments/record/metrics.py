@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def _busy_mean(recorder: Recorder) -> float:
 
 def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:
     def of(recorder: Recorder) -> float | None:
-        values = getattr(recorder, times)
+        values: list[int] = attrgetter(times)(recorder)
         return float(np.quantile(values, quantile)) / 1000 if values else None
 
     return of
@@ -97,10 +98,12 @@ def _reservation_mean(recorder: Recorder) -> float | None:
     return float(np.mean(points)) if points else None
 
 
-def _provisioning(of: Callable[[list[int]], Any]) -> Callable[[Recorder], float | None]:
+def _provisioning(
+    of: Callable[[list[int]], Any], waits: str = "placed_ms"
+) -> Callable[[Recorder], float | None]:
     def value(recorder: Recorder) -> float | None:
-        waits = recorder.capacity.placed_ms
-        return float(of(waits)) / 1000 if waits else None
+        values: list[int] = getattr(recorder.capacity, waits)
+        return float(of(values)) / 1000 if values else None
 
     return value
 
@@ -148,10 +151,25 @@ METRICS: Mapping[str, Metric] = {
         _mean("memory_used", "memory"), "%", "more", "memory reserved, likewise"
     ),
     "wait_p50_s": Metric(
-        _quantile("waits_ms", 0.5), "s", "less", "submission to RUNNING, median over tasks"
+        _quantile("waits_ms", 0.5),
+        "s",
+        "less",
+        "submission to RUNNING, median over standalone tasks that came so far",
     ),
     "wait_p99_s": Metric(
-        _quantile("waits_ms", 0.99), "s", "less", "submission to RUNNING, 99th percentile"
+        _quantile("waits_ms", 0.99), "s", "less", "99th percentile of these waits"
+    ),
+    "service_wait_p50_s": Metric(
+        _quantile("service_waits.waits_ms", 0.5),
+        "s",
+        "less",
+        "from when a service came to lack a task of its desired count to RUNNING, median",
+    ),
+    "service_wait_p99_s": Metric(
+        _quantile("service_waits.waits_ms", 0.99), "s", "less", "99th percentile of these waits"
+    ),
+    "service_asked": Metric(
+        lambda r: r.service_waits.asked, "", "", "tasks that services came to lack"
     ),
     "start_p50_s": Metric(
         _quantile("starts_ms", 0.5), "s", "less", "placed to RUNNING, median over all tasks"
@@ -231,9 +249,18 @@ METRICS: Mapping[str, Metric] = {
         _reservation_mean, "%", "", "CapacityProviderReservation, mean over providers and minutes"
     ),
     "provisioning_mean_s": Metric(
-        _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
+        _provisioning(np.mean),
+        "s",
+        "less",
+        "from PROVISIONING to a place, mean over standalone tasks that had to wait there",
     ),
     "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
+    "service_provisioning_mean_s": Metric(
+        _provisioning(np.mean, "service_placed_ms"), "s", "less", "the same of tasks of services"
+    ),
+    "service_provisioning_max_s": Metric(
+        _provisioning(np.max, "service_placed_ms"), "s", "less", "the longest of these"
+    ),
     "simulated_s": Metric(
         lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
     ),

@@ -24,6 +24,7 @@ from stowplan.experiments.record.records import (
     Totals,
 )
 from stowplan.experiments.record.service_log import ServiceLog
+from stowplan.experiments.record.waits import ServiceWaits
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, RETRY
 from stowplan.placement.model import (
@@ -46,8 +47,8 @@ class Recorder:
     `samples` holds (ms, Totals fields) every `step_ms`, in which `waiting` counts what services
     lack as well; `frames` the fill of every instance, the larger of its CPU and memory shares in
     percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
-    submission to RUNNING of workloads' tasks; `starts_ms`: from the command that places a task to
-    RUNNING, of all tasks.
+    submission to RUNNING of standalone tasks (of services': `service_waits`); `starts_ms`: from the
+    command that places a task to RUNNING, of all tasks.
     """
 
     step_ms: int = 10_000
@@ -61,6 +62,7 @@ class Recorder:
     waits_ms: list[int] = field(default_factory=list)
     starts_ms: list[int] = field(default_factory=list)
     services_log: ServiceLog = field(default_factory=ServiceLog)
+    service_waits: ServiceWaits = field(default_factory=ServiceWaits)
     refusals: Counter[str] = field(default_factory=Counter)
     submitted: int = 0
     lost: int = 0
@@ -110,9 +112,10 @@ class Recorder:
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
-            capacity = self.capacity.handlers.get(type(message))
-            if capacity is not None:
-                capacity(message, self.now_ms)
+            for other in (self.capacity, self.service_waits):
+                handler = other.handlers.get(type(message))
+                if handler is not None:
+                    handler(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:

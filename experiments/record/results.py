@@ -142,13 +142,18 @@ def instances_frame(results: Sequence[RunResult]) -> pd.DataFrame:
 def waits_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     """A row per run, measure and bin: how many tasks took up to `upper_ms` (see `histogram`).
 
-    `wait`: from submission to RUNNING, tasks of workloads; `start`: from the decision where a task
-    goes to RUNNING, all tasks.
+    `wait`: from submission to RUNNING, standalone tasks; `service-wait`: from when a service came
+    to lack a task to RUNNING (see `experiments.record.waits`); `start`: from the decision where a
+    task goes to RUNNING, all tasks.
     """
     rows = [
         {**keys_of(result), "measure": measure, "upper_ms": upper_ms, "tasks": tasks}
         for result in results
-        for measure, bins in (("wait", result.waits), ("start", result.starts))
+        for measure, bins in (
+            ("wait", result.waits),
+            ("service-wait", result.service_waits),
+            ("start", result.starts),
+        )
         for upper_ms, tasks in bins
     ]
     return pd.DataFrame(rows, columns=list(WAIT_COLUMNS))

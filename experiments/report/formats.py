@@ -103,6 +103,7 @@ class Column:
     heading: str
     text: Callable[[Number], str]
     ranked: bool = True
+    optional: bool = False  # left out where no run has a value
 
     def wins(self, result: RunResult, best: float | None) -> bool:
         """Whether the run has the best value, where there is one."""
@@ -133,8 +134,10 @@ LEAST = (
     Column("dollars_busy_gap_pct", "gap%", "gap, %", tenths),
 )
 WAITING = (
-    Column("wait_p50_s", "p50 s", "wait p50, s", seconds),
-    Column("wait_p99_s", "p99 s", "wait p99, s", seconds),
+    Column("wait_p50_s", "p50 s", "wait p50, standalone, s", seconds, optional=True),
+    Column("wait_p99_s", "p99 s", "wait p99, standalone, s", seconds, optional=True),
+    Column("service_wait_p50_s", "svc50 s", "wait p50, of services, s", seconds, optional=True),
+    Column("service_wait_p99_s", "svc99 s", "wait p99, of services, s", seconds, optional=True),
     Column("waiting", "left", "no place at end", count),
 )
 CAPACITY = (
@@ -142,8 +145,18 @@ CAPACITY = (
     Column("terminations", "ended", "terminated", count, ranked=False),
     Column("instance_hours", "hours", "instance-hours", tenths),
     Column("reservation_mean_pct", "metric%", "metric, mean, %", tenths),
-    Column("provisioning_mean_s", "mean s", "PROVISIONING, mean, s", seconds),
-    Column("provisioning_max_s", "longest s", "longest, s", seconds),
+    Column(
+        "provisioning_mean_s", "mean s", "PROVISIONING, standalone, mean, s", seconds, True, True
+    ),
+    Column("provisioning_max_s", "longest s", "longest, standalone, s", seconds, True, True),
+    Column(
+        *("service_provisioning_mean_s", "svc mean s", "PROVISIONING, of services, mean, s"),
+        *(seconds, True, True),
+    ),
+    Column(
+        *("service_provisioning_max_s", "svc longest s", "longest, of services, s"),
+        *(seconds, True, True),
+    ),
     Column("launch_failures", "failed", "launches failed", count),
     Column("throttled", "throttled", "calls throttled", count),
 )
@@ -156,6 +169,15 @@ LOSS = (
 
 
 DEPLOYMENTS = (Column("deployments_failed", "failed", "deployments failed", count),)
+
+
+def shown(columns: Sequence[Column], results: Sequence[RunResult]) -> list[Column]:
+    """The columns without those that are optional and of which no run has a value."""
+    return [
+        column
+        for column in columns
+        if not column.optional or any(not is_missing(r.metrics[column.metric]) for r in results)
+    ]
 
 
 def groups(results: Sequence[RunResult]) -> dict[tuple[str, str], list[RunResult]]:

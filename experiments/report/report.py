@@ -29,6 +29,7 @@ from stowplan.experiments.report.formats import (
     has_capacity,
     is_missing,
     refusals,
+    shown,
 )
 from stowplan.experiments.report.plots import plots, title_of
 from stowplan.experiments.runs.simulate import RunResult
@@ -225,6 +226,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
 def _part(
     caption: str, columns: Sequence[Column], members: Group, index: Mapping[str, int]
 ) -> dict[str, Any]:
+    columns = shown(columns, members)
     best = [column.best(members) for column in columns]
     rows = []
     for result in members:

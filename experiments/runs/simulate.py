@@ -36,7 +36,8 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` (standalone
+    tasks), `service_waits` and `starts` count
     tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
     service how many running tasks were replaced, `failed_deployments` how many deployments failed;
@@ -56,6 +57,7 @@ class RunResult:
     migrations: Mapping[str, int] = field(default_factory=dict)
     failed_deployments: Mapping[str, int] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
+    service_waits: list[tuple[int, int]] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -127,6 +129,7 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
         recorder.services_log.migrations,
         +recorder.services_log.failed_deployments,
         recorder.capacity.points,
+        histogram(recorder.service_waits.waits_ms),
     )
 
 

@@ -95,7 +95,11 @@ def test_every_missing_table_is_named(tmp_path):
 def test_waits_dimensions_and_services_are_tables():
     runs = [result()]
     waits = waits_frame(runs)
-    assert waits.groupby("measure")["tasks"].sum().to_dict() == {"start": 8, "wait": 8}
+    assert waits.groupby("measure")["tasks"].sum().to_dict() == {
+        "start": 8,
+        "wait": 8,
+        "service-wait": 4,
+    }
     [row] = dimensions_frame(runs).to_dict("records")
     assert (row["dimension"], row["used_pct"], row["stranded_mean"]) == ("CPU", 25, 1024)
     [row] = services_frame(runs).to_dict("records")

@@ -112,6 +112,32 @@ def test_without_a_minimum_no_table_speaks_of_it(written):
     assert "Busy against the minimum" in written([result()])
 
 
+def test_waits_of_jobs_and_of_services_are_apart_and_shown_where_there_are_any(written):
+    jobs, services = "How long standalone tasks waited", "How long services waited for tasks"
+    text = written([result()])
+    assert jobs in text
+    assert services in text
+    [table] = [t for t in Page(text).tables if t[0][1].startswith("wait p50")]
+    assert table[0][1:] == [
+        *("wait p50standalones", "wait p99standalones"),
+        *("wait p50of servicess", "wait p99of servicess", "no place at end"),
+    ]
+    none = {"service_wait_p50_s": None, "service_wait_p99_s": None}
+    text = written([replace(result(**none), service_waits=[])])
+    assert services not in text
+    assert "wait p50<span>of services" not in text
+    # Four of the five tasks that the service came to lack ran: the curve ends at 80 %.
+    [line] = svg_lines(written([result()]), "service waits")
+    heights = [round((216 - float(point.split(" ")[1])) / 1.92) for point in line.split("L")]
+    assert heights == [0, 60, 80, 80]
+
+
+def svg_lines(text, label):
+    """The paths of the lines of the chart whose label begins so."""
+    [chart] = re.findall(rf'<svg [^>]*aria-label="{label}.*?</svg>', text, re.S)
+    return re.findall(r'class="line [^>]* d="M([^"]*)"', chart)
+
+
 def test_refusals_stand_by_reason_the_most_frequent_first(written):
     tables = Page(written([result()])).tables
     assert [["strategy", "RESOURCE:MEMORY", "RESOURCE:CPU"], ["binpack", "40", "2"]] in tables
