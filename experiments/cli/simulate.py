@@ -59,7 +59,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     from stowplan.experiments.record.output import output_folder
     from stowplan.experiments.record.results import write_results
     from stowplan.experiments.report.console import ProgressBars, print_table
-    from stowplan.experiments.report.report import cut_short, write_report
+    from stowplan.experiments.report.report import write_report
     from stowplan.experiments.runs.parallel import check_jobs, run_all
 
     check_jobs(arguments.jobs)
@@ -83,7 +83,7 @@ def simulate(arguments: argparse.Namespace) -> int:
         write_report(scenario, results, folder / "report.html")
     print_table(results)
     print(f"report: {arguments.out / 'report.html'}")
-    short = [r.run.id for r in results if cut_short(scenario, r)]
+    short = [r.run.id for r in results if not r.whole]
     if short or len(results) < len(runs):
         never = len(runs) - len(results)
         print(f"interrupted: {never} runs never began; cut short: {', '.join(short) or 'none'}")

@@ -39,8 +39,11 @@ def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None
     return of
 
 
-def _busy_mean(recorder: Recorder) -> float:
-    return recorder.integrals.busy / max(1, recorder.now_ms)
+def _over_time(level: str) -> Callable[[Recorder], float | None]:
+    def of(recorder: Recorder) -> float | None:
+        return float(getattr(recorder.integrals, level)) / max(1, recorder.now_ms)
+
+    return of
 
 
 def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:
@@ -114,6 +117,12 @@ def _of_all_runs(recorder: Recorder) -> None:
 
 METRICS: Mapping[str, Metric] = {
     "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
+    "instances_mean": Metric(
+        _over_time("present"),
+        "",
+        "less",
+        "instances that were registered, mean over time: what instances_busy_mean is a part of",
+    ),
     "instances_used": Metric(
         lambda r: sum(i.ever_used for i in r.instances),
         "",
@@ -121,7 +130,10 @@ METRICS: Mapping[str, Metric] = {
         "instances that ever held a task other than a daemon's",
     ),
     "instances_busy_mean": Metric(
-        _busy_mean, "", "less", "instances that held a task other than a daemon's, mean over time"
+        _over_time("busy"),
+        "",
+        "less",
+        "instances that held a task other than a daemon's, mean over time",
     ),
     "dollars": Metric(
         lambda r: r.capacity.dollars(r.now_ms),

@@ -23,6 +23,7 @@ from stowplan.experiments.report.formats import (
     groups,
     has_capacity,
     is_missing,
+    name_of,
     refusals,
     short_reason,
     shown,
@@ -99,7 +100,7 @@ def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
             )
             for column, top in zip(columns, best, strict=True)
         ]
-        table.add_row(Text(result.run.strategy), *cells)
+        table.add_row(Text(name_of(result)), *cells)
     return table
 
 
@@ -108,7 +109,7 @@ def _refused(results: Sequence[RunResult]) -> Text:
     by_reason: dict[str, list[str]] = {}
     for result in results:
         for reason, times in refusals(result).items():
-            entry = f"{result.run.strategy} {count(times)}"
+            entry = f"{name_of(result)} {count(times)}"
             by_reason.setdefault(short_reason(reason), []).append(entry)
     lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
     return Text("\n".join(lines) or "nothing was refused")
@@ -119,7 +120,7 @@ def _failed(results: Sequence[RunResult]) -> Text:
     by_service: dict[str, list[str]] = {}
     for result in results:
         for service, times in result.failed_deployments.items():
-            by_service.setdefault(service, []).append(f"{result.run.strategy} {count(times)}")
+            by_service.setdefault(service, []).append(f"{name_of(result)} {count(times)}")
     lines = [f"deployments of {name} failed: {', '.join(who)}" for name, who in by_service.items()]
     return Text("\n".join(lines))
 
@@ -128,7 +129,7 @@ def _least(results: Sequence[RunResult]) -> Text:
     """How far each strategy is from what its tasks provably need; nothing where that is unknown."""
     bound, gap = LEAST
     who = [
-        f"{result.run.strategy} {bound.text(result.metrics[bound.metric])}"
+        f"{name_of(result)} {bound.text(result.metrics[bound.metric])}"
         f" ({gap.text(result.metrics[gap.metric])} % below)"
         for result in results
         if not is_missing(result.metrics[bound.metric])

@@ -106,12 +106,13 @@ class Column:
     optional: bool = False  # left out where no run has a value
 
     def wins(self, result: RunResult, best: float | None) -> bool:
-        """Whether the run has the best value, where there is one."""
-        return best is not None and result.metrics[self.metric] == best
+        """Whether the run has the best value, where there is one, and was not interrupted."""
+        return result.whole and best is not None and result.metrics[self.metric] == best
 
     def best(self, results: Sequence[RunResult]) -> float | None:
-        """The best value among `results`; None where most have it, or none is better."""
+        """The best value among whole runs; None where most have it, or none is better."""
         better = METRICS[self.metric].better
+        results = [result for result in results if result.whole]
         values = [result.metrics[self.metric] for result in results]
         known = [float(value) for value in values if not is_missing(value) and value is not None]
         if not self.ranked or not better or not known:
@@ -178,6 +179,13 @@ def shown(columns: Sequence[Column], results: Sequence[RunResult]) -> list[Colum
         for column in columns
         if not column.optional or any(not is_missing(r.metrics[column.metric]) for r in results)
     ]
+
+
+def name_of(result: RunResult) -> str:
+    """The strategy of a run; of one that was interrupted with its time, as it does not compare."""
+    if result.whole:
+        return result.run.strategy
+    return f"{result.run.strategy} (only {duration(result.metrics['simulated_s'])})"
 
 
 def groups(results: Sequence[RunResult]) -> dict[tuple[str, str], list[RunResult]]:

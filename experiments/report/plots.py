@@ -154,7 +154,7 @@ def _waits(
     charts = []
     for (layout, faults), members in groups(results).items():
         lines = []
-        for result in members:
+        for result in (each for each in members if each.whole):
             total, bins = max(1.0, float(result.metrics[asked] or 0)), found[id(result)]
             shares = np.cumsum([tasks for _, tasks in bins]) * 100 / total
             points = [(b / 1000, s) for (b, _), s in zip(bins, shares.tolist(), strict=True)]

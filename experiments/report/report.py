@@ -28,6 +28,7 @@ from stowplan.experiments.report.formats import (
     groups,
     has_capacity,
     is_missing,
+    name_of,
     refusals,
     shown,
 )
@@ -77,11 +78,6 @@ def context(scenario: Scenario, results: Group) -> dict[str, Any]:
     }
 
 
-def cut_short(scenario: Scenario, result: RunResult) -> bool:
-    """Whether Ctrl-C ended a run before its time."""
-    return float(result.metrics["simulated_s"] or 0) * 1000 < scenario.duration
-
-
 # --- what was simulated -------------------------------------------------------------------------
 
 
@@ -113,7 +109,7 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
     short = [
         f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
         for r in results
-        if cut_short(scenario, r)
+        if not r.whole
     ]
     about += [("Interrupted", ", ".join(short))] if short else []
     for name, chain in scenario.strategies.items():
@@ -235,7 +231,8 @@ def _part(
             for column, top in zip(columns, best, strict=True)
         ]
         name = result.run.strategy
-        rows.append({"strategy": name, "colour": index[name] % COLOURS, "cells": cells})
+        colour = index[name] % COLOURS
+        rows.append({"strategy": name_of(result), "colour": colour, "cells": cells})
     headings = [column.heading for column in columns]
     return {"caption": caption, "headings": headings, "rows": rows, "reasons": False}
 
@@ -249,7 +246,8 @@ def _refusals(members: Group, index: Mapping[str, int]) -> dict[str, Any] | None
     for result in members:
         found, name = refusals(result), result.run.strategy
         cells = [(count(found.get(reason, 0)), False) for reason in reasons]
-        rows.append({"strategy": name, "colour": index[name] % COLOURS, "cells": cells})
+        colour = index[name] % COLOURS
+        rows.append({"strategy": name_of(result), "colour": colour, "cells": cells})
     caption = "Refused placements by reason"
     return {"caption": caption, "headings": reasons, "rows": rows, "reasons": True}
 

@@ -42,7 +42,8 @@ class RunResult:
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
     service how many running tasks were replaced, `failed_deployments` how many deployments failed;
     `usage` is what ran when; `points` are those of
-    CapacityProviderReservation, with POINT_FIELDS."""
+    CapacityProviderReservation, with POINT_FIELDS. One that is not `whole` was interrupted, so its
+    sums and percentiles are not to be compared with those of others."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -58,6 +59,7 @@ class RunResult:
     failed_deployments: Mapping[str, int] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
     service_waits: list[tuple[int, int]] = field(default_factory=list)
+    whole: bool = True
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -95,13 +97,14 @@ def simulate(
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
         record = tee(sinks)
+        whole = True
         try:
             drive(loaded, run, scheduler, driver, record)
             if recorder.now_ms < until_ms:  # who reads the journal is to know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
-            until_ms = recorder.now_ms
-    return result_of(run, recorder, usage, until_ms)
+            until_ms, whole = recorder.now_ms, False
+    return result_of(run, recorder, usage, until_ms, whole)
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
@@ -112,7 +115,9 @@ def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
     return heed
 
 
-def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunResult:
+def result_of(
+    run: Run, recorder: Recorder, usage: Usage, until_ms: int, whole: bool = True
+) -> RunResult:
     """What is kept of a run that ended at `until_ms`, simulated or real."""
     recorder.finish(until_ms)
     return RunResult(
@@ -130,6 +135,7 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
         +recorder.services_log.failed_deployments,
         recorder.capacity.points,
         histogram(recorder.service_waits.waits_ms),
+        whole,
     )
 
 

@@ -39,6 +39,7 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
     row = {name: float(7 + i) for i, name in enumerate(METRICS)}
     row |= {
         "simulated_s": 120.0,
+        "instances_mean": 12.0,
         "submitted": 10.0,
         "service_asked": 5.0,
         "lost": 3.0 * lost,

@@ -1,6 +1,7 @@
 """What the terminal shows."""
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,17 @@ def test_failed_deployments_are_said_by_service():
     assert "deployments of web failed: spread 2, binpack 1\n" in text
     assert "deployments of api failed: spread 1\n" in text
     assert "failed" not in shown(results())
+
+
+def test_an_interrupted_run_says_so_and_is_never_the_best():
+    short = result("short", dollars=0.01)
+    short = replace(short, whole=False, metrics={**short.metrics, "simulated_s": 3_600.0})
+    console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    print_table([result("a", dollars=5.0), result("b", dollars=9.0), short], console)
+    text = console.file.getvalue()
+    assert "short (only 1 h)" in text
+    assert re.search(r"\x1b\[1;32m *5\.00", text)
+    assert not re.search(r"\x1b\[1;32m *0\.01", text)
 
 
 def test_a_hundred_columns_are_enough():
