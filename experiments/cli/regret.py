@@ -20,7 +20,7 @@ from rich.table import Table
 from stowplan.experiments.cli.simulate import open_journal
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.usage import Usage
-from stowplan.experiments.report.formats import dollars, tenths
+from stowplan.experiments.report.formats import dollars, duration, tenths
 from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.over_time.bound import Bounds
@@ -32,7 +32,8 @@ MICROUSD_MS = 1_000_000 * MS_PER_HOUR  # a dollar
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a run kept busy: price an hour x ms, instance-ms, and the most instances at a time."""
+    """What a run of `length_ms` kept busy: price an hour x ms, instance-ms, and the most instances
+    at a time."""
 
     name: str
     layout: str
@@ -40,6 +41,7 @@ class Kept:
     cost: int
     instance_ms: int
     peak: int
+    length_ms: int
 
 
 def regret_parser(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +82,8 @@ def command(arguments: argparse.Namespace) -> int:
         )
     console = Console(width=max(100, Console().width))
     console.print(table)
+    if shorter := _shorter(runs):
+        console.print(shorter, style="red", highlight=False)
     console.print(
         "$, h: paid for, and hours of, instances that held a task other than a daemon's (busy); "
         "least leaves daemons out as well. least: no placement of the same "
@@ -174,6 +178,19 @@ def read_run(path: Path) -> Kept:
         sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances),
         sum(i.busy_ms for i in recorder.instances),
         peak,
+        now_ms,
+    )
+
+
+def _shorter(runs: Sequence[Kept]) -> str:
+    """Which runs are not as long as the others, so that their sums do not compare; else ""."""
+    longest = max(run.length_ms for run in runs)
+    which = [f"{r.name} {duration(r.length_ms / 1000)}" for r in runs if r.length_ms < longest]
+    if not which:
+        return ""
+    return (
+        f"of {duration(longest / 1000)}, these runs lasted only so long, interrupted or of another "
+        f"scenario: {', '.join(which)}; their sums do not compare with those of the others"
     )
 
 

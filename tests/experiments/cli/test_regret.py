@@ -89,6 +89,20 @@ def test_the_command_prints_a_row_for_every_run(runs, capsys):
         assert int(row[-1]) <= int(row[-2]) == run.peak
 
 
+def test_runs_of_different_length_are_said_not_to_compare(runs, tmp_path, capsys):
+    assert main(["regret", str(runs[0])]) == 0
+    assert "do not compare" not in capsys.readouterr().out
+    short = tmp_path / "short.jsonl.gz"
+    loaded, rounds = load_scenario(SMALL), iter(range(30))
+    run = next(loaded.scenario.runs())
+    simulate(loaded, run, short, stopped=lambda: next(rounds, None) is None)
+    assert main(["regret", str(runs[0]), str(short)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "of 2 min, these runs lasted only so long" in text
+    assert "scenario: short " in text
+    assert "do not compare" in text
+
+
 def test_a_path_without_journals_is_named(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["regret", str(tmp_path / "empty"), str(tmp_path / "none.jsonl.gz")]) == 2
