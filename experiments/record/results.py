@@ -69,6 +69,7 @@ class Results:
     dimensions: pd.DataFrame
     services: pd.DataFrame
     capacity: pd.DataFrame
+    ties: pd.DataFrame
 
 
 def load_results(folder: Path | str) -> Results:
@@ -201,6 +202,15 @@ def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def ties_frame(again: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run that was repeated with ties decided another way (see `experiments.runs.ties`):
+    its keys, `ties`, `draw`, and every metric. The run it repeats is in `results`."""
+    frame = runs_frame(again)
+    frame.insert(len(KEYS), "ties", [result.run.ties for result in again])
+    frame.insert(len(KEYS) + 1, "draw", [result.run.draw for result in again])
+    return frame
+
+
 TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
     "results": runs_frame,
     "timeline": timeline_frame,
@@ -212,11 +222,14 @@ TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
 }
 
 
-def write_results(results: Sequence[RunResult], folder: Path) -> list[Path]:
-    """Write every table of `TABLES` as `NAME.parquet` into `folder`."""
+def write_results(
+    results: Sequence[RunResult], folder: Path, again: Sequence[RunResult] = ()
+) -> list[Path]:
+    """Write every table of `TABLES`, and `ties` of runs repeated, into `folder` as Parquet."""
+    frames = {name: table(results) for name, table in TABLES.items()}
     paths = []
-    for name, table in TABLES.items():
-        path, frame = folder / f"{name}.parquet", table(results)
+    for name, frame in {**frames, "ties": ties_frame(again)}.items():
+        path = folder / f"{name}.parquet"
         frame.to_parquet(path, index=False)
         paths.append(path)
     return paths

@@ -7,8 +7,8 @@ both; what is busy with what was up in the same run; standalone tasks and servic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from stowplan.experiments.report.finding import ALIKE, Finding, names_of
 from stowplan.experiments.report.formats import (
     MISSING,
     Number,
@@ -21,26 +21,19 @@ from stowplan.experiments.report.formats import (
     seconds,
     tenths,
 )
+from stowplan.experiments.report.ties import ties_finding
 from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.scenario.scenario import Scenario
 
 Group = Sequence[RunResult]
-# Strategies whose figures differ by less are said to do alike.
-ALIKE = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found: a heading, sentences, and a table by strategy where it helps."""
+def findings(scenario: Scenario, results: Group, again: Group = ()) -> list[Finding]:
+    """What the results say about instances, waiting, ties, each fault, and each further layout.
 
-    title: str
-    text: str
-    header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-
-
-def findings(scenario: Scenario, results: Group) -> list[Finding]:
-    """What the results say about instances, waiting, each fault, and each further layout."""
+    Args:
+        again: runs repeated with ties decided the other way.
+    """
     grouped = groups([result for result in results if result.whole])
     found: list[Finding | None] = [_interrupted(results)]
     if grouped:
@@ -50,6 +43,7 @@ def findings(scenario: Scenario, results: Group) -> list[Finding]:
         several = len({name for name, _ in grouped}) > 1
         where = f"In layout “{layout}” {fault}" if several else fault.capitalize()
         found += [_instances(base, where), _waits(base, where)]
+        found.append(ties_finding(scenario, results, again))
         for other_layout, faults in grouped:
             if faults != calm and (other_layout, calm) in grouped:
                 pairs = _pairs(grouped[other_layout, calm], grouped[other_layout, faults])
@@ -66,7 +60,7 @@ def _interrupted(results: Group) -> Finding | None:
     if not short:
         return None
     ended = [f"{r.run.id} (after {duration(r.metrics['simulated_s'])})" for r in short]
-    text = f"{_names(ended)} did not come to the end. What a part of a run adds up to does not "
+    text = f"{names_of(ended)} did not come to the end. What a part of a run adds up to does not "
     text += "compare with a whole one, so what follows leaves "
     text += "it out." if len(short) == 1 else "them out."
     if len(short) == len(results):
@@ -101,12 +95,6 @@ def _ends(
         [name for value, name in ranked if text(value) == low],
         [name for value, name in ranked if text(value) == high],
     )
-
-
-def _names(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _among(names: Sequence[str], values: Mapping[str, float], text: Callable[[Number], str]) -> str:
@@ -151,8 +139,8 @@ def _instances(group: Group, where: str) -> Finding:
     many = tenths(most) if same else f"{tenths(most)} of {_among(last, up, _size)}"
     return Finding(
         title,
-        f"{where}, {_names(first)} kept the fewest instances busy: {few} on average, against "
-        f"{many} under {_names(last)}. Were only busy instances paid for, that would be "
+        f"{where}, {names_of(first)} kept the fewest instances busy: {few} on average, against "
+        f"{many} under {names_of(last)}. Were only busy instances paid for, that would be "
         f"${_among(first, paid, dollars)} against ${_among(last, paid, dollars)}"
         f"{_saved(first, last, paid)} in all; {_whole(group)}." + _proven(group, first, last),
     )
@@ -181,8 +169,8 @@ def _proven(group: Group, first: Sequence[str], last: Sequence[str]) -> str:
         return ""
     return (
         " No placement whatever of the tasks as they ran could have paid for less than "
-        f"${_span(group, 'dollars_busy_least', dollars)}: of its own dollars {_names(first)} may "
-        f"have given away {_among(first, gap, count)} %, {_names(last)} "
+        f"${_span(group, 'dollars_busy_least', dollars)}: of its own dollars {names_of(first)} may "
+        f"have given away {_among(first, gap, count)} %, {names_of(last)} "
         f"{_among(last, gap, count)} %."
     )
 
@@ -195,7 +183,7 @@ def _whole(group: Group) -> str:
         return f"all that was up costs ${least}"
     if least == most:
         return f"all that was up costs ${least} whatever the strategy"
-    first, last = (_names(names) for names in _ends(ranked, dollars))
+    first, last = (names_of(names) for names in _ends(ranked, dollars))
     return f"all that was up costs ${least} under {first}, ${most} under {last}"
 
 
@@ -224,7 +212,7 @@ def _wait(group: Group, who: str, median: str, tail: str, since: str) -> str:
         return ""
     half = _span(group, median, roughly)
     short, long = ranked[0][0], ranked[-1][0]
-    first, last = (_names(names) for names in _ends(ranked, roughly))
+    first, last = (names_of(names) for names in _ends(ranked, roughly))
     if _alike(ranked) or first == last:
         whoever = ", whatever the strategy" if len(ranked) > 1 else ""
         return (
@@ -303,7 +291,7 @@ def _fault(pairs: Pairs, layout: str) -> Finding:
     text += f", and {_left(struck)} when the run ended"
     ranked = _ranked(struck, "lost")
     if ranked and not _alike(ranked):
-        first, last = (_names(names) for names in _ends(ranked, count))
+        first, last = (names_of(names) for names in _ends(ranked, count))
         text += f"; {first} lost the fewest tasks, {last} the most"
     header, rows = _table(pairs, (*_WAIT_COLUMNS, ("no place at end", "waiting", count)))
     for row, (before, after) in zip(rows, pairs, strict=True):

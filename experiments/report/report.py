@@ -38,6 +38,7 @@ from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.scenario import Scenario
+from stowplan.placement.scenario.ties import has_open_ties
 
 Group = Sequence[RunResult]
 PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
@@ -45,8 +46,12 @@ PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LE
 MAP_BYTES_MAX = 6_000_000
 
 
-def write_report(scenario: Scenario, results: Group, path: Path) -> None:
-    """Write the report of `results` to `path`, as HTML in UTF-8."""
+def write_report(scenario: Scenario, results: Group, path: Path, again: Group = ()) -> None:
+    """Write the report of `results` to `path`, as HTML in UTF-8.
+
+    Args:
+        again: runs repeated with ties decided the other way; see `runs.ties`.
+    """
     folder = TEMPLATES
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
@@ -57,11 +62,11 @@ def write_report(scenario: Scenario, results: Group, path: Path) -> None:
     )
     # Runs keep the order of the scenario, so that its first layout and faults are shown first.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    page = environment.get_template("report.html.j2").render(context(scenario, results))
+    page = environment.get_template("report.html.j2").render(context(scenario, results, again))
     path.write_text(page, encoding="utf-8")
 
 
-def context(scenario: Scenario, results: Group) -> dict[str, Any]:
+def context(scenario: Scenario, results: Group, again: Group = ()) -> dict[str, Any]:
     """What the template is filled with."""
     strategies = list(dict.fromkeys(result.run.strategy for result in results))
     index = {name: number for number, name in enumerate(strategies)}
@@ -70,7 +75,7 @@ def context(scenario: Scenario, results: Group) -> dict[str, Any]:
         "question": scenario.question,
         "seed": scenario.seed,
         "strategies": [(name, n, n % COLOURS, n >= COLOURS) for name, n in index.items()],
-        "findings": findings(scenario, results),
+        "findings": findings(scenario, results, again),
         "about": _about(scenario, results),
         "tables": [_tables(scenario, members, index) for members in groups(results).values()],
         "plots": plots(scenario, results, index),
@@ -115,6 +120,7 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
     for name, chain in scenario.strategies.items():
         links = ", then ".join(":".join(filter(None, (s.type, s.field))) for s in chain)
         about.append((f"Strategy {name}", links or "ECS's default: tasks random, services spread"))
+    about += _ties(scenario)
     about += [
         (f"Settings of {name}", "; ".join(f"{who}: {_fields(c)}" for who, c in parts.items()))
         for name, parts in scenario.settings.items()
@@ -128,6 +134,12 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         terms = [f"{who}: {c.expression or c.type}" for who, cs in parts.items() for c in cs]
         about.append((f"Layout {name}", "; ".join(terms) or "no further constraints"))
     return about
+
+
+def _ties(scenario: Scenario) -> list[tuple[str, str]]:
+    tied = [name for name in scenario.strategies if has_open_ties(scenario, name)]
+    which = "the lowest instance number" if scenario.ties == "lowest" else "any, at random"
+    return [("Ties", f"go to {which} (under {', '.join(tied)})")] if tied else []
 
 
 def _provider(table: CapacityProviderTable) -> str:

@@ -6,7 +6,7 @@ import gc
 import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,8 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
     )
-    return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+    config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
+    return Scheduler(config, loaded.strategies), driver
 
 
 def drive(
@@ -224,12 +225,13 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
 
 def about(loaded: Loaded, run: Run) -> dict[str, str]:
     """What a journal's header says of its run."""
-    return {
+    said = {
         "scenario": loaded.scenario.name,
         "strategy": run.strategy,
         "layout": run.layout,
         "faults": run.faults,
     }
+    return said if run.ties is None else {**said, "ties": run.ties, "draw": str(run.draw)}
 
 
 def tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:
