@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -270,13 +271,9 @@ def _refusals(members: Group, index: Mapping[str, int]) -> dict[str, Any] | None
 def _busy_at_frames(result: RunResult) -> list[int]:
     """Busy instances at each frame: of the last sample until then, as frames are further apart."""
     column = RunResult.sample_fields.index("busy")
-    found, samples = [], iter(result.samples)
-    ahead, busy = next(samples, None), 0
-    for at_ms, _ in result.frames:
-        while ahead is not None and ahead[0] <= at_ms:
-            ahead, busy = next(samples, None), ahead[column]
-        found.append(busy)
-    return found
+    times = [sample[0] for sample in result.samples]
+    at = (bisect_right(times, at_ms) - 1 for at_ms, _ in result.frames)
+    return [result.samples[n][column] if n >= 0 else 0 for n in at]
 
 
 def _map(scenario: Scenario, results: Group, index: Mapping[str, int]) -> dict[str, Any]:
@@ -290,7 +287,7 @@ def _map(scenario: Scenario, results: Group, index: Mapping[str, int]) -> dict[s
     position = {record.name: number for number, record in enumerate(order)}
     frames = max((len(result.frames) for result in results), default=0)
     step = -(-frames * len(order) * len(results) // MAP_BYTES_MAX) or 1
-    runs: dict[str, dict[str, list[tuple[int, str]]]] = {}
+    runs: dict[str, dict[str, list[tuple[int, str, list[int]]]]] = {}
     for result in results:
         table = np.full((frames, len(order)), GONE, dtype=np.uint8)
         columns = [position[record.name] for record in result.instances]

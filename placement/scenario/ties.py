@@ -33,7 +33,7 @@ def chain_of(scenario: Scenario, run: Run, table: ServiceTable | WorkloadTable) 
 def has_open_ties(scenario: Scenario, strategy: str) -> bool:
     """Whether some chain of a strategy's runs could tie to the end, and has room for `random`."""
     scenario = with_settings(scenario, strategy)
-    tables = (*scenario.service, *scenario.workload)
+    tables: list[ServiceTable | WorkloadTable] = [*scenario.service, *scenario.workload]
     chains = [(_own_chain(scenario, strategy, table), table) for table in tables]
     left = [_whole(chain, table) for chain, table in chains if _open(chain, table)]
     return bool(left) and all(len(chain) < STRATEGIES_MAX for chain in left)
@@ -44,8 +44,10 @@ def ties_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if scenario.ties != "random":
         return
     chains = [(f"strategies.{name}", chain) for name, chain in scenario.strategies.items()]
-    for key, tables in (("service", scenario.service), ("workload", scenario.workload)):
-        chains += [(f"{key}[{n}].strategy", each.strategy or ()) for n, each in enumerate(tables)]
+    chains += [(f"service[{n}].strategy", s.strategy or ()) for n, s in enumerate(scenario.service)]
+    chains += [
+        (f"workload[{n}].strategy", w.strategy or ()) for n, w in enumerate(scenario.workload)
+    ]
     for place, chain in chains:
         if len(chain) == STRATEGIES_MAX and not _ends(chain):
             what = (
