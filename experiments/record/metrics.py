@@ -81,7 +81,9 @@ def _left(what: str, dimension: str, free: bool = False) -> Callable[[Recorder],
 
 
 def _services_back(recorder: Recorder) -> float | None:
-    """From the moment ECS learnt of the loss until every service task lost was replaced."""
+    """From the moment ECS first learnt of a loss until every service task lost was replaced, the
+    last time that it was; None while some are not. Daemons are not replaced, so they do not count.
+    """
     if recorder.lost_ms is None or recorder.services_back_ms is None:
         return None
     return (recorder.services_back_ms - recorder.lost_ms) / 1000

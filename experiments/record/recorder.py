@@ -112,10 +112,10 @@ class Recorder:
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
-            for other in (self.capacity, self.service_waits):
-                handler = other.handlers.get(type(message))
-                if handler is not None:
-                    handler(message, self.now_ms)
+            for handlers in (self.capacity.handlers, self.service_waits.handlers):
+                timed = handlers.get(type(message))
+                if timed is not None:
+                    timed(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:
@@ -360,8 +360,11 @@ class Recorder:
         if lost:
             self.lost += len(lost)
             self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
-            for owner in lost:
-                self.owners[owner].owed += 1
+            for owner in map(self.owners.__getitem__, lost):
+                # A daemon goes with its instance: nothing is to be started elsewhere.
+                owner.owed += not owner.daemon
+                if owner.is_service and owner.owed:
+                    self.services_back_ms = None  # until all are back again
 
     def _provisioning(self, notice: m.TasksProvisioning) -> None:
         if notice.service is not None:

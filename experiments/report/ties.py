@@ -58,7 +58,8 @@ def ties_finding(
     ]
     draws = max(len(found) for found in repeated.values())
     other = "random" if scenario.ties == "lowest" else "lowest"
-    how = f"{_HOW[other]}{f', {draws} draws each' if draws > 1 else ''}"
+    drawn = f", {draws} draws each" if draws > 1 else ", one draw" if other == "random" else ""
+    how = f"{_HOW[other]}{drawn}"
     text = f"{said}. The same runs with {how}: "
     if texts:
         text += ". ".join(texts) + _best(runs, repeated)

@@ -15,8 +15,9 @@ from stowplan.placement.scenario.ties import has_open_ties
 
 AUTO, BOTH, SET = "auto", "both", "set"
 DRAWS = 3
-# Of `auto`: tasks to place again, in all; more where instances are many. About half a minute.
-TASKS_MOST = 700_000
+# Of `auto`: tasks to place again, in all; fewer where instances are many. About half a minute of a
+# processor.
+TASKS_MOST = 400_000
 
 
 def repeats(scenario: Scenario, results: Sequence[RunResult], how: str) -> list[Run]:

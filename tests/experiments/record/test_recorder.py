@@ -363,3 +363,25 @@ def test_an_instance_that_holds_nothing_but_daemons_is_not_busy():
     assert row["instances_busy_mean"] == pytest.approx(2 / 100)
     # What daemons reserve is reserved all the same: 256 of 1024 on both since 1 s.
     assert row["cpu_reserved_pct"] == pytest.approx(100 * (2 * 99 + 2) / (2 * 4 * 99))
+
+
+def test_services_are_whole_again_though_daemons_are_not_replaced():
+    world = Driven()
+    daemon = m.CreateService("agent", "app", scheduling_strategy="DAEMON")
+    world.round(definition(), instance(0), instance(1), daemon, at_ms=0)
+    world.round(m.CreateService("web", "app", 2), at_ms=0)
+    world.round(running(0, 1, 2, 3), at_ms=1_000)
+    world.round(gone(0), at_ms=10_000)
+    world.round(running(4), at_ms=14_000)
+    whole = metrics_of(recorded_by(world))
+    assert (whole["lost"], whole["recovered"]) == (2, 1)
+    assert whole["services_back_s"] == 4
+    world.round(gone(1), at_ms=20_000)
+    assert metrics_of(recorded_by(world))["services_back_s"] is None
+
+
+def recorded_by(world: Driven) -> Recorder:
+    recorder = Recorder()
+    for entry in world.rounds:
+        recorder(entry)
+    return recorder

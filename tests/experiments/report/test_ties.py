@@ -39,7 +39,7 @@ def test_what_changes_in_every_draw_is_told_in_numbers():
 def test_where_nothing_changes_that_is_said():
     runs = [result("a"), result("b")]
     finding = found(runs, [again("a", 0), again("b", 0)])
-    assert finding.text.endswith("at random: nothing changes by more than 2 %.")
+    assert finding.text.endswith("at random, one draw: nothing changes by more than 2 %.")
 
 
 def test_another_winner_is_named():
