@@ -74,8 +74,11 @@ class CapacityRecord:
 
     def _registered(self, event: m.InstanceRegistered, now_ms: int) -> None:
         self._names[event.instance] = event.ec2_instance_id
-        if event.ec2_instance_id not in self.paid:
+        known = self.paid.get(event.ec2_instance_id)
+        if known is None:
             self.paid[event.ec2_instance_id] = Paid(event.price_microusd_hour, now_ms)
+        else:
+            known.until_ms = None  # given up and back: it was up, and paid for, all the while
 
     def _terminated(self, event: m.InstancesTerminated, now_ms: int) -> None:
         self.terminations += len(event.ec2_instance_ids)

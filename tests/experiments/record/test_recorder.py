@@ -385,3 +385,18 @@ def recorded_by(world: Driven) -> Recorder:
     for entry in world.rounds:
         recorder(entry)
     return recorder
+
+
+def test_an_instance_that_was_given_up_and_is_back_is_paid_for_throughout():
+    """Under another number, as a real engine that nobody heard of for a while."""
+    world = Driven()
+    world.round(definition(), instance(0, price_microusd_hour=3_600_000), at_ms=0)
+    world.round(gone(0), at_ms=10_000)
+    again = m.InstanceRegistered(1, "i-0", {"CPU": 1024, "MEMORY": 1024}, {}, 3_600_000)
+    world.round(again, at_ms=30_000)
+    recorder = recorded_by(world)
+    recorder.finish(100_000)
+    row = metrics_of(recorder)
+    assert row["dollars"] == pytest.approx(0.1)
+    assert row["instance_hours"] == pytest.approx(100 / 3600)
+    assert row["instances_mean"] == pytest.approx((10 + 70) / 100)
