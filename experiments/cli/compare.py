@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 
 from stowplan.experiments.files.paths import TEMPLATES
-from stowplan.experiments.record.task_lives import History, read_history
+from stowplan.experiments.record.task_lives import History, Key, Life, read_history
 from stowplan.experiments.report.charts import Axis, Chart, Line, drawn, nice_axis, svg, waits_axis
 from stowplan.placement.errors import SpecError
 
@@ -43,8 +43,10 @@ class Figure:
 class Comparison:
     """Two runs of one scenario.
 
-    Of `tasks` placed in both, `same` are on the same instance in both. `comparable` were placed
-    while the cluster held the same in both, and of these `agreeing` are on the same instance.
+    Figures are of the tasks that came to run in both; `apart` did in one alone, as where a run was
+    interrupted. Of `tasks` placed in both, `same` are on the same instance in both. `comparable`
+    were placed while the cluster held the same in both, and of these `agreeing` are on the same
+    instance.
     """
 
     figures: tuple[Figure, ...]
@@ -52,6 +54,7 @@ class Comparison:
     same: int
     comparable: int
     agreeing: int
+    apart: int = 0
 
     def missed(self, percent: float) -> list[str]:
         """What is not so near: makespan, median start; "choices" where comparable ones differ."""
@@ -64,6 +67,14 @@ class Comparison:
         return not self.missed(percent)
 
     @property
+    def left_out(self) -> str:
+        """Which tasks no figure is of; "" where there are none."""
+        if not self.apart:
+            return ""
+        tasks = "1 task" if self.apart == 1 else f"{self.apart} tasks"
+        return f"figures leave out {tasks} that came to run in one of the runs alone"
+
+    @property
     def choices(self) -> str:
         """The choices in a line."""
         return (
@@ -73,11 +84,19 @@ class Comparison:
 
 
 def compared(predicted: History, measured: History) -> Comparison:
-    """Hold a predicted run against a measured one."""
+    """Hold a predicted run against a measured one, over what happened in both.
+
+    At least one task must have come to run in both.
+    """
     pair = (predicted, measured)
-    figures = [Figure("makespan", *(run.makespan_ms / 1000 for run in pair))]
+    ran = [_ran(run) for run in pair]
+    shared = [[run.lives[key] for key in sorted(ran[0] & ran[1], key=str)] for run in pair]
+    figures = [Figure("makespan", *_makespans(*shared))]
     for percent in (50, 95):
-        values = (float(np.percentile(run.starts_ms, percent)) / 1000 for run in pair)
+        values = (
+            float(np.percentile([(x.running_ms or 0) - x.placed_ms for x in lives], percent)) / 1000
+            for lives in shared
+        )
         figures.append(Figure(f"start p{percent}", *values))
     both = [(life, measured.lives[k]) for k, life in predicted.lives.items() if k in measured.lives]
     comparable = [(one, other) for one, other in both if one.before == other.before]
@@ -87,7 +106,30 @@ def compared(predicted: History, measured: History) -> Comparison:
         sum(one.instance == other.instance for one, other in both),
         len(comparable),
         sum(one.instance == other.instance for one, other in comparable),
+        len(ran[0] ^ ran[1]),
     )
+
+
+def _ran(run: History) -> set[Key]:
+    """The tasks that came to run."""
+    return {key for key, life in run.lives.items() if life.running_ms is not None}
+
+
+def _makespans(*runs: Sequence[Life]) -> tuple[float, float]:
+    """Seconds from the first task placed to the last end, of the same tasks in both runs: that a
+    task stopped, where it did in both, else that it came to run."""
+    stopped = [
+        all(life.stopped_ms is not None for life in pair) for pair in zip(*runs, strict=True)
+    ]
+    predicted, measured = (
+        max(
+            (life.stopped_ms if both else life.running_ms) or 0
+            for life, both in zip(lives, stopped, strict=True)
+        )
+        - min(life.placed_ms for life in lives)
+        for lives in runs
+    )
+    return predicted / 1000, measured / 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,11 +149,16 @@ def command(arguments: argparse.Namespace) -> int:
         what = "no instance of that name in the other; engines play a scenario's fleet if their "
         what += "file gives them neither cpu nor memory"
         raise SpecError([(str(arguments.measured), what)])
+    if not _ran(predicted) & _ran(measured):
+        what = "no task came to run in both; are they runs of one scenario?"
+        raise SpecError([(str(arguments.measured), what)])
     found = compared(predicted, measured)
     print(f"{'':10} predicted  measured   error")
     for each in found.figures:
         values = f"{each.predicted_s:8.2f} s {each.measured_s:7.2f} s"
         print(f"{each.name:10} {values} {each.error_percent:+6.1f} %")
+    if found.left_out:
+        print(found.left_out)
     print(found.choices)
     if arguments.out is not None:
         _write(arguments.out, header.run.get("scenario", "a run"), found, predicted, measured)

@@ -21,7 +21,7 @@ from stowplan.experiments.record.journals import open_journal
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.usage import Usage
-from stowplan.experiments.report.formats import dollars, tenths
+from stowplan.experiments.report.formats import dollars, duration, tenths
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.over_time.bound import Bounds
 from stowplan.placement.packing.over_time.problem import MS_PER_HOUR, OverTimeProblem
@@ -32,7 +32,8 @@ MICROUSD_MS = 1_000_000 * MS_PER_HOUR  # a dollar
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a run kept busy: price an hour x ms, instance-ms, and the most instances at a time."""
+    """What a run of `length_ms` kept busy: price an hour x ms, instance-ms, and the most instances
+    at a time."""
 
     name: str
     layout: str
@@ -40,6 +41,7 @@ class Kept:
     cost: int
     instance_ms: int
     peak: int
+    length_ms: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +82,11 @@ def command(arguments: argparse.Namespace) -> int:
         )
     console = Console(width=max(100, Console().width))
     console.print(table)
+    if shorter := _shorter(runs):
+        console.print(shorter, style="red", highlight=False)
     console.print(
-        "$, h: paid for, and hours of, instances that held a task. least: no placement of the same "
+        "$, h: paid for, and hours of, instances that held a task other than a daemon's (busy); "
+        "least leaves daemons out as well. least: no placement of the same "
         "tasks at the same times takes less, even were they free to move. gap: of what was busy. "
         f"peak: most instances busy at a time. {time.perf_counter() - start:.1f} s",
         style="dim",
@@ -175,6 +180,19 @@ def read_run(path: Path) -> Kept:
         sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances),
         sum(i.busy_ms for i in recorder.instances),
         peak,
+        now_ms,
+    )
+
+
+def _shorter(runs: Sequence[Kept]) -> str:
+    """Which runs are not as long as the others, so that their sums do not compare; else ""."""
+    longest = max(run.length_ms for run in runs)
+    which = [f"{r.name} {duration(r.length_ms / 1000)}" for r in runs if r.length_ms < longest]
+    if not which:
+        return ""
+    return (
+        f"of {duration(longest / 1000)}, these runs lasted only so long, interrupted or of another "
+        f"scenario: {', '.join(which)}; their sums do not compare with those of the others"
     )
 
 

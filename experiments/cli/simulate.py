@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run, Scenario
+
+if TYPE_CHECKING:
+    from stowplan.experiments.record.result import RunResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", metavar="TEXT", help="only runs whose name contains this")
     parser.add_argument("--jobs", type=int, help="processes at a time (default: processors)")
+    parser.add_argument(
+        "--ties",
+        choices=("auto", "both", "set"),
+        default="auto",
+        help="repeat runs with ties decided the other way: auto (default) where it takes little "
+        "time, both always, set never",
+    )
     parser.set_defaults(command=simulate)
 
 
@@ -33,7 +44,8 @@ def simulate(arguments: argparse.Namespace) -> int:
     from stowplan.experiments.record.output import output_folder
     from stowplan.experiments.record.results import write_results
     from stowplan.experiments.report.console import ProgressBars, print_table
-    from stowplan.experiments.report.report import cut_short, write_report
+    from stowplan.experiments.report.report import write_report
+    from stowplan.experiments.report.ties import ties_finding
     from stowplan.experiments.runs.parallel import check_jobs, run_all
 
     check_jobs(arguments.jobs)
@@ -54,17 +66,45 @@ def simulate(arguments: argparse.Namespace) -> int:
                 extra_strategies=extra,
                 jobs=arguments.jobs,
             )
+        again = _again(arguments, scenario, results, journals, extra)
         results = with_least(results)
-        write_results(results, folder)
-        write_report(scenario, results, folder / "report.html")
+        write_results(results, folder, again)
+        write_report(scenario, results, folder / "report.html", again)
     print_table(results)
+    if tied := ties_finding(scenario, results, again):
+        print(f"ties: {tied.text}")
     print(f"report: {arguments.out / 'report.html'}")
-    short = [r.run.id for r in results if cut_short(scenario, r)]
+    short = [r.run.id for r in results if not r.whole]
     if short or len(results) < len(runs):
         never = len(runs) - len(results)
         print(f"interrupted: {never} runs never began; cut short: {', '.join(short) or 'none'}")
         return 130
     return 0
+
+
+def _again(
+    arguments: argparse.Namespace,
+    scenario: Scenario,
+    results: list[RunResult],
+    journals: Path,
+    extra: dict[str, str | list[str]],
+) -> list[RunResult]:
+    """The runs repeated with ties decided the other way; their journals only where asked for."""
+    from stowplan.experiments.report.console import ProgressBars
+    from stowplan.experiments.runs.parallel import run_all
+    from stowplan.experiments.runs.ties import BOTH, repeats
+
+    if len(results) < len(_chosen(scenario, arguments.only)) or not all(r.whole for r in results):
+        return []  # interrupted: whoever did that wants no more of it
+    runs = repeats(scenario, results, arguments.ties)
+    if not runs:
+        return []
+    kept = journals if arguments.ties == BOTH else None
+    with ProgressBars([run.id for run in runs], scenario.duration) as bars:
+        again = run_all(
+            arguments.scenario, runs, kept, bars, extra_strategies=extra, jobs=arguments.jobs
+        )
+    return [result for result in again if result.whole]
 
 
 def _extra_strategies(texts: list[str]) -> dict[str, str | list[str]]:

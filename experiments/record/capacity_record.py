@@ -28,13 +28,15 @@ class Paid:
 class CapacityRecord:
     """Call the handler of each message's type, where there is one, with the message and the time.
 
-    `points` has POINT_FIELDS, a row per provider and minute. `placed_ms`: of each task that waited
-    in PROVISIONING until it was placed, how long.
+    `points` has POINT_FIELDS, a row per provider and minute. `placed_ms`: of each
+    standalone task that waited in PROVISIONING until it was placed, how long; `service_placed_ms`
+    the same of tasks of services.
     """
 
     paid: dict[str, Paid] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
     placed_ms: list[int] = field(default_factory=list)
+    service_placed_ms: list[int] = field(default_factory=list)
     launches: int = 0
     terminations: int = 0
     launch_failures: int = 0
@@ -72,8 +74,11 @@ class CapacityRecord:
 
     def _registered(self, event: m.InstanceRegistered, now_ms: int) -> None:
         self._names[event.instance] = event.ec2_instance_id
-        if event.ec2_instance_id not in self.paid:
+        known = self.paid.get(event.ec2_instance_id)
+        if known is None:
             self.paid[event.ec2_instance_id] = Paid(event.price_microusd_hour, now_ms)
+        else:
+            known.until_ms = None  # given up and back: it was up, and paid for, all the while
 
     def _terminated(self, event: m.InstancesTerminated, now_ms: int) -> None:
         self.terminations += len(event.ec2_instance_ids)
@@ -99,9 +104,10 @@ class CapacityRecord:
 
     def _started(self, command: m.StartTasks, now_ms: int) -> None:
         if self._waiting:
+            waits = self.placed_ms if command.service is None else self.service_placed_ms
             for task in command.tasks:
                 if task in self._waiting:
-                    self.placed_ms.append(now_ms - self._waiting.pop(task))
+                    waits.append(now_ms - self._waiting.pop(task))
 
     def _stopped(self, notice: m.TasksStopped, now_ms: int) -> None:
         for task in notice.tasks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Metric:
 
 
 def _dollars_busy(recorder: Recorder) -> float:
-    """The price of all instances, counting only the time in which an instance held a task."""
+    """The price of all instances, counting only the time in which an instance was busy."""
     paid = sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances)
     return paid / (1e6 * MS_PER_HOUR)
 
@@ -38,13 +39,16 @@ def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None
     return of
 
 
-def _busy_mean(recorder: Recorder) -> float:
-    return recorder.integrals.busy / max(1, recorder.now_ms)
+def _over_time(level: str) -> Callable[[Recorder], float | None]:
+    def of(recorder: Recorder) -> float | None:
+        return float(getattr(recorder.integrals, level)) / max(1, recorder.now_ms)
+
+    return of
 
 
 def _quantile(times: str, quantile: float) -> Callable[[Recorder], float | None]:
     def of(recorder: Recorder) -> float | None:
-        values = getattr(recorder, times)
+        values: list[int] = attrgetter(times)(recorder)
         return float(np.quantile(values, quantile)) / 1000 if values else None
 
     return of
@@ -77,7 +81,9 @@ def _left(what: str, dimension: str, free: bool = False) -> Callable[[Recorder],
 
 
 def _services_back(recorder: Recorder) -> float | None:
-    """From the moment ECS learnt of the loss until every service task lost was replaced."""
+    """From the moment ECS first learnt of a loss until every service task lost was replaced, the
+    last time that it was; None while some are not. Daemons are not replaced, so they do not count.
+    """
     if recorder.lost_ms is None or recorder.services_back_ms is None:
         return None
     return (recorder.services_back_ms - recorder.lost_ms) / 1000
@@ -97,10 +103,12 @@ def _reservation_mean(recorder: Recorder) -> float | None:
     return float(np.mean(points)) if points else None
 
 
-def _provisioning(of: Callable[[list[int]], Any]) -> Callable[[Recorder], float | None]:
+def _provisioning(
+    of: Callable[[list[int]], Any], waits: str = "placed_ms"
+) -> Callable[[Recorder], float | None]:
     def value(recorder: Recorder) -> float | None:
-        waits = recorder.capacity.placed_ms
-        return float(of(waits)) / 1000 if waits else None
+        values: list[int] = getattr(recorder.capacity, waits)
+        return float(of(values)) / 1000 if values else None
 
     return value
 
@@ -111,14 +119,23 @@ def _of_all_runs(recorder: Recorder) -> None:
 
 METRICS: Mapping[str, Metric] = {
     "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
+    "instances_mean": Metric(
+        _over_time("present"),
+        "",
+        "less",
+        "instances that were registered, mean over time: what instances_busy_mean is a part of",
+    ),
     "instances_used": Metric(
         lambda r: sum(i.ever_used for i in r.instances),
         "",
         "less",
-        "instances that ever held a task",
+        "instances that ever held a task other than a daemon's",
     ),
     "instances_busy_mean": Metric(
-        _busy_mean, "", "less", "instances that held a task, mean over time"
+        _over_time("busy"),
+        "",
+        "less",
+        "instances that held a task other than a daemon's, mean over time",
     ),
     "dollars": Metric(
         lambda r: r.capacity.dollars(r.now_ms),
@@ -127,10 +144,16 @@ METRICS: Mapping[str, Metric] = {
         "price of all instances while they were up: from launch, or registration, to the end",
     ),
     "dollars_busy": Metric(
-        _dollars_busy, "$", "less", "the same for the time in which an instance held a task"
+        _dollars_busy,
+        "$",
+        "less",
+        "the same for the time in which an instance held a task other than a daemon's",
     ),
     "dollars_busy_least": Metric(
-        _of_all_runs, "$", "", "no placement of the same tasks at the same times pays less"
+        _of_all_runs,
+        "$",
+        "",
+        "no placement of the same tasks at the same times pays less; daemons left out, as in busy",
     ),
     "dollars_busy_gap_pct": Metric(
         _of_all_runs, "%", "less", "dollars_busy above that minimum, of dollars_busy"
@@ -142,10 +165,25 @@ METRICS: Mapping[str, Metric] = {
         _mean("memory_used", "memory"), "%", "more", "memory reserved, likewise"
     ),
     "wait_p50_s": Metric(
-        _quantile("waits_ms", 0.5), "s", "less", "submission to RUNNING, median over tasks"
+        _quantile("waits_ms", 0.5),
+        "s",
+        "less",
+        "submission to RUNNING, median over standalone tasks that came so far",
     ),
     "wait_p99_s": Metric(
-        _quantile("waits_ms", 0.99), "s", "less", "submission to RUNNING, 99th percentile"
+        _quantile("waits_ms", 0.99), "s", "less", "99th percentile of these waits"
+    ),
+    "service_wait_p50_s": Metric(
+        _quantile("service_waits.waits_ms", 0.5),
+        "s",
+        "less",
+        "from when a service came to lack a task of its desired count to RUNNING, median",
+    ),
+    "service_wait_p99_s": Metric(
+        _quantile("service_waits.waits_ms", 0.99), "s", "less", "99th percentile of these waits"
+    ),
+    "service_asked": Metric(
+        lambda r: r.service_waits.asked, "", "", "tasks that services came to lack"
     ),
     "start_p50_s": Metric(
         _quantile("starts_ms", 0.5), "s", "less", "placed to RUNNING, median over all tasks"
@@ -225,9 +263,18 @@ METRICS: Mapping[str, Metric] = {
         _reservation_mean, "%", "", "CapacityProviderReservation, mean over providers and minutes"
     ),
     "provisioning_mean_s": Metric(
-        _provisioning(np.mean), "s", "less", "from PROVISIONING to a place, mean over such tasks"
+        _provisioning(np.mean),
+        "s",
+        "less",
+        "from PROVISIONING to a place, mean over standalone tasks that had to wait there",
     ),
     "provisioning_max_s": Metric(_provisioning(np.max), "s", "less", "the longest of these"),
+    "service_provisioning_mean_s": Metric(
+        _provisioning(np.mean, "service_placed_ms"), "s", "less", "the same of tasks of services"
+    ),
+    "service_provisioning_max_s": Metric(
+        _provisioning(np.max, "service_placed_ms"), "s", "less", "the longest of these"
+    ),
     "simulated_s": Metric(
         lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
     ),

@@ -25,6 +25,7 @@ from stowplan.experiments.record.records import (
     Totals,
 )
 from stowplan.experiments.record.service_log import ServiceLog
+from stowplan.experiments.record.waits import ServiceWaits
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, RETRY
 from stowplan.placement.model import (
@@ -47,8 +48,8 @@ class Recorder:
     `samples` holds (ms, Totals fields) every `step_ms`, in which `waiting` counts what services
     lack as well; `frames` the fill of every instance, the larger of its CPU and memory shares in
     percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
-    submission to RUNNING of workloads' tasks; `starts_ms`: from the command that places a task to
-    RUNNING, of all tasks.
+    submission to RUNNING of standalone tasks (of services': `service_waits`); `starts_ms`: from the
+    command that places a task to RUNNING, of all tasks.
     """
 
     step_ms: int = 10_000
@@ -62,6 +63,7 @@ class Recorder:
     waits_ms: list[int] = field(default_factory=list)
     starts_ms: list[int] = field(default_factory=list)
     services_log: ServiceLog = field(default_factory=ServiceLog)
+    service_waits: ServiceWaits = field(default_factory=ServiceWaits)
     refusals: Counter[str] = field(default_factory=Counter)
     submitted: int = 0
     lost: int = 0
@@ -111,9 +113,10 @@ class Recorder:
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
-            capacity = self.capacity.handlers.get(type(message))
-            if capacity is not None:
-                capacity(message, self.now_ms)
+            for handlers in (self.capacity.handlers, self.service_waits.handlers):
+                timed = handlers.get(type(message))
+                if timed is not None:
+                    timed(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:
@@ -209,7 +212,7 @@ class Recorder:
             self._present(record, -1)
 
     def _end_busy(self, record: InstanceRecord) -> None:
-        if record.tasks:
+        if record.busy:
             record.busy_ms += self.now_ms - record.busy_since_ms
             record.busy_since_ms = self.now_ms
 
@@ -241,7 +244,9 @@ class Recorder:
 
     def _service(self, event: m.CreateService) -> None:
         owner = OwnerRecord(
-            event.service, True, self.now_ms, event.desired_count, settled_ms=self.now_ms
+            *(event.service, True, self.now_ms, event.desired_count),
+            settled_ms=self.now_ms,
+            daemon=event.scheduling_strategy == "DAEMON",
         )
         self.owners[event.service] = owner
         self._services.append(owner)
@@ -264,16 +269,18 @@ class Recorder:
         if command.service is None:
             self.totals.waiting -= len(command.tasks)
         self.totals.pending += len(command.tasks)
-        self.owners[key].placed += len(command.tasks)
+        owner = self.owners[key]
+        owner.placed += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
             self._tasks[task] = TaskRecord(key, number, kind, self.now_ms)
             self._on.setdefault(number, set()).add(task)
             record = self.instances[number]
-            if not record.tasks:
+            if not owner.daemon and not record.busy:
                 record.busy_since_ms = self.now_ms
+                record.ever_used = True
                 self.totals.busy += 1
             record.tasks += 1
-            record.ever_used = True
+            record.daemons += owner.daemon
             for name, amount in kind:
                 held[name][number] += amount
         self.totals.cpu_used += cpu * len(command.tasks)
@@ -328,14 +335,16 @@ class Recorder:
         gone = self._tasks.pop(task)
         self._on[gone.instance].discard(task)
         record = self.instances[gone.instance]
+        owner = self.owners[gone.owner]
         self._end_busy(record)
+        was_busy = record.busy
         record.tasks -= 1
-        self.totals.busy -= record.tasks == 0
+        record.daemons -= owner.daemon
+        self.totals.busy -= was_busy and not record.busy
         for name, amount in gone.kind:
             self.amounts.held[name][gone.instance] -= amount
         self.totals.cpu_used -= gone.kind[0][1]
         self.totals.memory_used -= gone.kind[1][1]
-        owner = self.owners[gone.owner]
         owner.placed -= 1
         if gone.running:
             self.totals.running -= 1
@@ -352,8 +361,11 @@ class Recorder:
         if lost:
             self.lost += len(lost)
             self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
-            for owner in lost:
-                self.owners[owner].owed += 1
+            for owner in map(self.owners.__getitem__, lost):
+                # A daemon goes with its instance: nothing is to be started elsewhere.
+                owner.owed += not owner.daemon
+                if owner.is_service and owner.owed:
+                    self.services_back_ms = None  # until all are back again
 
     def _provisioning(self, notice: m.TasksProvisioning) -> None:
         if notice.service is not None:

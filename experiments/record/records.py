@@ -13,7 +13,12 @@ from stowplan.placement.model import CPU, MEMORY, PORTS
 
 @dataclass(slots=True)
 class InstanceRecord:
-    """One instance: what it is, and for how long it held anything."""
+    """One instance: what it is, and for how long it was busy.
+
+    It is busy while it holds a task that is no daemon's: a daemon is on every instance, so it says
+    nothing of which of them are needed. `tasks` counts all that it holds, `daemons` those of them
+    that are daemons'; `ever_used`: it was busy at some time.
+    """
 
     name: str
     zone: str
@@ -24,9 +29,15 @@ class InstanceRecord:
     since_ms: int
     until_ms: int | None = None
     tasks: int = 0
+    daemons: int = 0
     ever_used: bool = False
     busy_ms: int = 0
     busy_since_ms: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether it holds a task that is no daemon's."""
+        return self.tasks > self.daemons
 
 
 class Amounts:
@@ -64,7 +75,7 @@ class Amounts:
 class OwnerRecord:
     """A request or a service: what it asked for and what became of it.
 
-    `placed` of its tasks have an instance, running or not.
+    `placed` of its tasks have an instance, running or not. A `daemon` wants no number of tasks.
     """
 
     name: str
@@ -77,6 +88,7 @@ class OwnerRecord:
     short_ms: int = 0
     settled_ms: int = 0
     placed: int = 0
+    daemon: bool = False
 
     def settle(self, now_ms: int) -> None:
         """Book the time since the last change as short, if it was; call before each change."""
@@ -87,7 +99,11 @@ class OwnerRecord:
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over all present instances, at one time; `started`, `finished` since the beginning."""
+    """Sums over all present instances, at one time; `started`, `finished` since the beginning.
+
+    `busy` are those that hold a task other than a daemon's; what daemons take is in `cpu_used` and
+    `memory_used`, and they are among `running` and `pending`.
+    """
 
     cpu: int = 0
     memory: int = 0

@@ -22,12 +22,14 @@ from stowplan.placement.scheduler.scheduler import SchedulerConfig
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What is kept of a run: its row of metrics, its samples over time, and how full each instance
-    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` and `starts` count
+    was (`frames`: (ms, percent per instance), 255 for one that is gone). `waits` (standalone
+    tasks), `service_waits` and `starts` count
     tasks by how long they waited and took to start, as `histogram` has it; `leftovers` is what was
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
     service how many running tasks were replaced, `failed_deployments` how many deployments failed;
     `usage` is what ran when; `points` are those of
-    CapacityProviderReservation, with POINT_FIELDS."""
+    CapacityProviderReservation, with POINT_FIELDS. One that is not `whole` was interrupted, so its
+    sums and percentiles are not to be compared with those of others."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -42,11 +44,15 @@ class RunResult:
     migrations: Mapping[str, int] = field(default_factory=dict)
     failed_deployments: Mapping[str, int] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
+    service_waits: list[tuple[int, int]] = field(default_factory=list)
+    whole: bool = True
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
 
-def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunResult:
+def result_of(
+    run: Run, recorder: Recorder, usage: Usage, until_ms: int, whole: bool = True
+) -> RunResult:
     """What is kept of a run that ended at `until_ms`, simulated or real."""
     recorder.finish(until_ms)
     return RunResult(
@@ -63,6 +69,8 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
         recorder.services_log.migrations,
         +recorder.services_log.failed_deployments,
         recorder.capacity.points,
+        histogram(recorder.service_waits.waits_ms),
+        whole,
     )
 
 
@@ -78,12 +86,13 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
 
 def about(loaded: Loaded, run: Run) -> dict[str, str]:
     """What a journal's header says of its run."""
-    return {
+    said = {
         "scenario": loaded.scenario.name,
         "strategy": run.strategy,
         "layout": run.layout,
         "faults": run.faults,
     }
+    return said if run.ties is None else {**said, "ties": run.ties, "draw": str(run.draw)}
 
 
 def tee(sinks: list[Callable[[Round], None]]) -> Callable[[Round], None]:

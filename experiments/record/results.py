@@ -76,6 +76,7 @@ class Results:
     dimensions: pd.DataFrame
     services: pd.DataFrame
     capacity: pd.DataFrame
+    ties: pd.DataFrame
 
 
 def load_results(folder: Path | str) -> Results:
@@ -161,13 +162,18 @@ def instances_frame(results: Sequence[RunResult]) -> pd.DataFrame:
 def waits_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     """A row per run, measure and bin: how many tasks took up to `upper_ms` (see `histogram`).
 
-    `wait`: from submission to RUNNING, tasks of workloads; `start`: from the decision where a task
-    goes to RUNNING, all tasks.
+    `wait`: from submission to RUNNING, standalone tasks; `service-wait`: from when a service came
+    to lack a task to RUNNING (see `experiments.record.waits`); `start`: from the decision where a
+    task goes to RUNNING, all tasks.
     """
     rows = [
         {**keys_of(result), "measure": measure, "upper_ms": upper_ms, "tasks": tasks}
         for result in results
-        for measure, bins in (("wait", result.waits), ("start", result.starts))
+        for measure, bins in (
+            ("wait", result.waits),
+            ("service-wait", result.service_waits),
+            ("start", result.starts),
+        )
         for upper_ms, tasks in bins
     ]
     return pd.DataFrame(rows, columns=list(WAIT_COLUMNS))
@@ -215,6 +221,15 @@ def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def ties_frame(again: Sequence[RunResult]) -> pd.DataFrame:
+    """A row per run that was repeated with ties decided another way (see `experiments.runs.ties`):
+    its keys, `ties`, `draw`, and every metric. The run it repeats is in `results`."""
+    frame = runs_frame(again)
+    frame.insert(len(KEYS), "ties", [result.run.ties for result in again])
+    frame.insert(len(KEYS) + 1, "draw", [result.run.draw for result in again])
+    return frame
+
+
 TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
     "results": runs_frame,
     "timeline": timeline_frame,
@@ -226,12 +241,18 @@ TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
 }
 
 
-def write_results(results: Sequence[RunResult], folder: Path) -> list[Path]:
-    """Write every table of `TABLES` as `NAME.parquet`, with its format version, into `folder`."""
+def write_results(
+    results: Sequence[RunResult], folder: Path, again: Sequence[RunResult] = ()
+) -> list[Path]:
+    """Write every table of `TABLES`, and `ties` of runs repeated, as `NAME.parquet` into `folder`.
+
+    Each says of which format version it is.
+    """
+    frames = {name: table(results) for name, table in TABLES.items()}
     paths = []
-    for name, table in TABLES.items():
+    for name, frame in {**frames, "ties": ties_frame(again)}.items():
         path = folder / f"{name}.parquet"
-        content = pa.Table.from_pandas(table(results), preserve_index=False)
+        content = pa.Table.from_pandas(frame, preserve_index=False)
         metadata = {**(content.schema.metadata or {}), _FORMAT_KEY: str(FORMAT).encode()}
         pq.write_table(content.replace_schema_metadata(metadata), path)
         paths.append(path)

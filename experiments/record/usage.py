@@ -2,8 +2,10 @@
 
 A task counts from the command that places it until it gives its room back, which it does when it is
 told to stop; its instance is busy until the stop is reported (see `Recorder`). So what a run kept
-busy is never less than what the tasks here need. Daemons are left out: there are as many of them
-as instances, so they do not say how many there must be.
+busy is never less than what the tasks here need. Daemons are left out here and there: there are as
+many of them as instances, so they do not say how many there must be. The room that they take is not
+taken off the instances either, as a task may have been there before its instance's daemon was: so
+the bound holds, and may be lower than it need be.
 """
 
 from __future__ import annotations

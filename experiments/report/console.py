@@ -24,31 +24,37 @@ from stowplan.experiments.report.formats import (
     groups,
     has_capacity,
     is_missing,
+    name_of,
     refusals,
     short_reason,
+    shown,
 )
 
 _REFUSED = Column("refusals", "refused", "refused", count)
-_COLUMNS = (*USE, *WAITING, _REFUSED, *LOSS[:3])
+_REST = (_REFUSED, *LOSS[:3])
+# A table, or where it does not fit, in parts.
+_PARTS = (((*USE, *WAITING, *_REST),), (USE, (*WAITING, *_REST)), (USE, WAITING, _REST))
 _WIDTH = 100
 _LEGEND = (
-    "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
-    "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
-    "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
+    "used: instances that ever held a task other than a daemon's; busy: how many did, mean over "
+    "time. $: the whole fleet, $busy: only while an instance held such a task. CPU, mem: reserved, "
+    "of what was registered. p50, p99: seconds from submission to RUNNING, of standalone tasks; "
+    "svc50, svc99: from when a service lacked a task of its desired count to RUNNING. left: tasks "
     "still without a place at the end, those that services lack then included. lost: tasks that "
     "died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
     "of the loss until services had all their tasks back."
 )
 _CAPACITY_LEGEND = (
     "launched, ended: instances of capacity providers; hours: all instances, from launch to end; "
-    "metric: CapacityProviderReservation, mean; mean, longest: from PROVISIONING to a place."
+    "metric: CapacityProviderReservation, mean; mean, longest: from PROVISIONING to a place, of "
+    "standalone tasks, and (svc) of tasks of services."
 )
 
 
 def print_table(results: Sequence[RunResult], console: Console | None = None) -> None:
     """Print a table for each layout and fault, a row per strategy; the best of a column is bold.
 
-    On a terminal too narrow for it, a table is printed in two parts.
+    On a terminal too narrow for it, a table is printed in two or three parts.
     """
     if console is None:
         console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
@@ -57,9 +63,8 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
         return
     for (layout, faults), members in groups(results).items():
         console.print(Text.assemble("\n", (layout, "bold"), " · faults: ", (faults, "bold")))
-        parts = (_COLUMNS,) if console.width >= _WIDTH else (USE, _COLUMNS[len(USE) :])
-        for columns in (*parts, CAPACITY) if has_capacity(members) else parts:
-            console.print(_table(members, columns))
+        for table in _tables(members, console):
+            console.print(table)
         console.print(_refused(members), style="dim")
         if failed := _failed(members):
             console.print(failed, style="red")
@@ -68,12 +73,22 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
     console.print(f"\n{legend}", style="dim", highlight=False)
 
 
+def _tables(results: Sequence[RunResult], console: Console) -> list[Table]:
+    """The table of a group, in as many parts as it takes to fit; and that of its providers."""
+    for parts in _PARTS:
+        tables = [_table(results, columns) for columns in parts]
+        options = console.options.update(width=10 * _WIDTH)
+        if all(console.measure(t, options=options).maximum <= console.width for t in tables):
+            break
+    return [*tables, _table(results, CAPACITY)] if has_capacity(results) else tables
+
+
 def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("strategy", overflow="fold", min_width=9, max_width=24)
     # With no loss in the group, columns about it would only take room.
     lost = any(result.metrics["lost"] for result in results)
-    columns = [column for column in columns if lost or column not in LOSS]
+    columns = [column for column in shown(columns, results) if lost or column not in LOSS]
     for column in columns:
         table.add_column(column.short, justify="right", no_wrap=True)
     best = [column.best(results) for column in columns]
@@ -85,7 +100,7 @@ def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
             )
             for column, top in zip(columns, best, strict=True)
         ]
-        table.add_row(Text(result.run.strategy), *cells)
+        table.add_row(Text(name_of(result)), *cells)
     return table
 
 
@@ -94,7 +109,7 @@ def _refused(results: Sequence[RunResult]) -> Text:
     by_reason: dict[str, list[str]] = {}
     for result in results:
         for reason, times in refusals(result).items():
-            entry = f"{result.run.strategy} {count(times)}"
+            entry = f"{name_of(result)} {count(times)}"
             by_reason.setdefault(short_reason(reason), []).append(entry)
     lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
     return Text("\n".join(lines) or "nothing was refused")
@@ -105,7 +120,7 @@ def _failed(results: Sequence[RunResult]) -> Text:
     by_service: dict[str, list[str]] = {}
     for result in results:
         for service, times in result.failed_deployments.items():
-            by_service.setdefault(service, []).append(f"{result.run.strategy} {count(times)}")
+            by_service.setdefault(service, []).append(f"{name_of(result)} {count(times)}")
     lines = [f"deployments of {name} failed: {', '.join(who)}" for name, who in by_service.items()]
     return Text("\n".join(lines))
 
@@ -114,7 +129,7 @@ def _least(results: Sequence[RunResult]) -> Text:
     """How far each strategy is from what its tasks provably need; nothing where that is unknown."""
     bound, gap = LEAST
     who = [
-        f"{result.run.strategy} {bound.text(result.metrics[bound.metric])}"
+        f"{name_of(result)} {bound.text(result.metrics[bound.metric])}"
         f" ({gap.text(result.metrics[gap.metric])} % below)"
         for result in results
         if not is_missing(result.metrics[bound.metric])

@@ -93,14 +93,16 @@ class Column:
     heading: str
     text: Callable[[Number], str]
     ranked: bool = True
+    optional: bool = False  # left out where no run has a value
 
     def wins(self, result: RunResult, best: float | None) -> bool:
-        """Whether the run has the best value, where there is one."""
-        return best is not None and result.metrics[self.metric] == best
+        """Whether the run has the best value, where there is one, and was not interrupted."""
+        return result.whole and best is not None and result.metrics[self.metric] == best
 
     def best(self, results: Sequence[RunResult]) -> float | None:
-        """The best value among `results`; None where most have it, or none is better."""
+        """The best value among whole runs; None where most have it, or none is better."""
         better = METRICS[self.metric].better
+        results = [result for result in results if result.whole]
         values = [result.metrics[self.metric] for result in results]
         known = [float(value) for value in values if not is_missing(value) and value is not None]
         if not self.ranked or not better or not known:
@@ -123,8 +125,10 @@ LEAST = (
     Column("dollars_busy_gap_pct", "gap%", "gap, %", tenths),
 )
 WAITING = (
-    Column("wait_p50_s", "p50 s", "wait p50, s", seconds),
-    Column("wait_p99_s", "p99 s", "wait p99, s", seconds),
+    Column("wait_p50_s", "p50 s", "wait p50, standalone, s", seconds, optional=True),
+    Column("wait_p99_s", "p99 s", "wait p99, standalone, s", seconds, optional=True),
+    Column("service_wait_p50_s", "svc50 s", "wait p50, of services, s", seconds, optional=True),
+    Column("service_wait_p99_s", "svc99 s", "wait p99, of services, s", seconds, optional=True),
     Column("waiting", "left", "no place at end", count),
 )
 CAPACITY = (
@@ -132,8 +136,18 @@ CAPACITY = (
     Column("terminations", "ended", "terminated", count, ranked=False),
     Column("instance_hours", "hours", "instance-hours", tenths),
     Column("reservation_mean_pct", "metric%", "metric, mean, %", tenths),
-    Column("provisioning_mean_s", "mean s", "PROVISIONING, mean, s", seconds),
-    Column("provisioning_max_s", "longest s", "longest, s", seconds),
+    Column(
+        "provisioning_mean_s", "mean s", "PROVISIONING, standalone, mean, s", seconds, True, True
+    ),
+    Column("provisioning_max_s", "longest s", "longest, standalone, s", seconds, True, True),
+    Column(
+        *("service_provisioning_mean_s", "svc mean s", "PROVISIONING, of services, mean, s"),
+        *(seconds, True, True),
+    ),
+    Column(
+        *("service_provisioning_max_s", "svc longest s", "longest, of services, s"),
+        *(seconds, True, True),
+    ),
     Column("launch_failures", "failed", "launches failed", count),
     Column("throttled", "throttled", "calls throttled", count),
 )
@@ -146,6 +160,22 @@ LOSS = (
 
 
 DEPLOYMENTS = (Column("deployments_failed", "failed", "deployments failed", count),)
+
+
+def shown(columns: Sequence[Column], results: Sequence[RunResult]) -> list[Column]:
+    """The columns without those that are optional and of which no run has a value."""
+    return [
+        column
+        for column in columns
+        if not column.optional or any(not is_missing(r.metrics[column.metric]) for r in results)
+    ]
+
+
+def name_of(result: RunResult) -> str:
+    """The strategy of a run; of one that was interrupted with its time, as it does not compare."""
+    if result.whole:
+        return result.run.strategy
+    return f"{result.run.strategy} (only {duration(result.metrics['simulated_s'])})"
 
 
 def groups(results: Sequence[RunResult]) -> dict[tuple[str, str], list[RunResult]]:

@@ -31,7 +31,7 @@ _OVER_TIME = (
     (
         "Busy instances",
         "busy",
-        "instances that hold a task; the grey area is the registered fleet",
+        "instances that hold a task other than a daemon's; the grey area is the registered fleet",
         "present",
     ),
     (
@@ -63,8 +63,16 @@ def plots(
         sections.append({"title": "CapacityProviderReservation", "about": about, "charts": charts})
     if any(result.waits for result in results):
         about = "share of submitted tasks that were running within a time of their submission"
-        charts = _waits(scenario, results, index)
-        sections.append({"title": "How long tasks waited", "about": about, "charts": charts})
+        charts = _waits(scenario, results, index, "waits", "submitted")
+        title = "How long standalone tasks waited"
+        sections.append({"title": title, "about": about, "charts": charts})
+    if any(result.service_waits for result in results):
+        about = (
+            "share of the tasks that services came to lack that were running within a time of it"
+        )
+        charts = _waits(scenario, results, index, "service_waits", "service_asked")
+        title = "How long services waited for tasks"
+        sections.append({"title": title, "about": about, "charts": charts})
     return sections
 
 
@@ -133,22 +141,28 @@ def _reservations(
 
 
 def _waits(
-    scenario: Scenario, results: Sequence[RunResult], index: Mapping[str, int]
+    scenario: Scenario,
+    results: Sequence[RunResult],
+    index: Mapping[str, int],
+    waits: str,
+    asked: str,
 ) -> list[dict[str, Any]]:
-    bounds = [bound / 1000 for result in results for bound, _ in result.waits]
+    """Curves of a histogram of results, `waits`, as shares of the metric `asked`."""
+    found = {id(result): getattr(result, waits) for result in results}
+    bounds = [bound / 1000 for bins in found.values() for bound, _ in bins]
     x, y = waits_axis(min(bounds), max(bounds)), nice_axis(100, " %")
     charts = []
     for (layout, faults), members in groups(results).items():
         lines = []
-        for result in members:
-            total = max(1.0, float(result.metrics["submitted"] or 0))
-            shares = np.cumsum([tasks for _, tasks in result.waits]) * 100 / total
-            points = [
-                (b / 1000, s) for (b, _), s in zip(result.waits, shares.tolist(), strict=True)
-            ]
+        for result in (each for each in members if each.whole):
+            total, bins = max(1.0, float(result.metrics[asked] or 0)), found[id(result)]
+            shares = np.cumsum([tasks for _, tasks in bins]) * 100 / total
+            points = [(b / 1000, s) for (b, _), s in zip(bins, shares.tolist(), strict=True)]
             # Bins hold the waits up to their bound: from there on the share stays, to the edge.
             points = [(x.low, 0.0), *points, (x.high, points[-1][1])] if points else []
             lines.append(Line(result.run.strategy, index[result.run.strategy], points))
         title = title_of(scenario, layout, faults)
-        charts.append({"title": title, "svg": svg(Chart(f"waits, {title}", x, y, lines))})
+        charts.append(
+            {"title": title, "svg": svg(Chart(f"{waits.replace('_', ' ')}, {title}", x, y, lines))}
+        )
     return charts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ from stowplan.experiments.report.formats import (
     groups,
     has_capacity,
     is_missing,
+    name_of,
     refusals,
+    shown,
 )
 from stowplan.experiments.report.plots import plots, title_of
 from stowplan.placement.constraints import check_of
@@ -37,6 +40,7 @@ from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.scenario import Scenario
+from stowplan.placement.scenario.ties import has_open_ties
 
 Group = Sequence[RunResult]
 PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
@@ -44,8 +48,12 @@ PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LE
 MAP_BYTES_MAX = 6_000_000
 
 
-def write_report(scenario: Scenario, results: Group, path: Path) -> None:
-    """Write the report of `results` to `path`, as HTML in UTF-8."""
+def write_report(scenario: Scenario, results: Group, path: Path, again: Group = ()) -> None:
+    """Write the report of `results` to `path`, as HTML in UTF-8.
+
+    Args:
+        again: runs repeated with ties decided the other way; see `runs.ties`.
+    """
     folder = TEMPLATES
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
@@ -56,11 +64,11 @@ def write_report(scenario: Scenario, results: Group, path: Path) -> None:
     )
     # Runs keep the order of the scenario, so that its first layout and faults are shown first.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    page = environment.get_template("report.html.j2").render(context(scenario, results))
+    page = environment.get_template("report.html.j2").render(context(scenario, results, again))
     path.write_text(page, encoding="utf-8")
 
 
-def context(scenario: Scenario, results: Group) -> dict[str, Any]:
+def context(scenario: Scenario, results: Group, again: Group = ()) -> dict[str, Any]:
     """What the template is filled with."""
     strategies = list(dict.fromkeys(result.run.strategy for result in results))
     index = {name: number for number, name in enumerate(strategies)}
@@ -69,17 +77,12 @@ def context(scenario: Scenario, results: Group) -> dict[str, Any]:
         "question": scenario.question,
         "seed": scenario.seed,
         "strategies": [(name, n, n % COLOURS, n >= COLOURS) for name, n in index.items()],
-        "findings": findings(scenario, results),
+        "findings": findings(scenario, results, again),
         "about": _about(scenario, results),
         "tables": [_tables(scenario, members, index) for members in groups(results).values()],
         "plots": plots(scenario, results, index),
         "map": _map(scenario, results, index),
     }
-
-
-def cut_short(scenario: Scenario, result: RunResult) -> bool:
-    """Whether Ctrl-C ended a run before its time."""
-    return float(result.metrics["simulated_s"] or 0) * 1000 < scenario.duration
 
 
 # --- what was simulated -------------------------------------------------------------------------
@@ -113,12 +116,13 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
     short = [
         f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
         for r in results
-        if cut_short(scenario, r)
+        if not r.whole
     ]
     about += [("Interrupted", ", ".join(short))] if short else []
     for name, chain in scenario.strategies.items():
         links = ", then ".join(":".join(filter(None, (s.type, s.field))) for s in chain)
         about.append((f"Strategy {name}", links or "ECS's default: tasks random, services spread"))
+    about += _ties(scenario)
     about += [
         (f"Settings of {name}", "; ".join(f"{who}: {_fields(c)}" for who, c in parts.items()))
         for name, parts in scenario.settings.items()
@@ -132,6 +136,12 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         terms = [f"{who}: {check_of(c).words}" for who, cs in parts.items() for c in cs]
         about.append((f"Layout {name}", "; ".join(terms) or "no further constraints"))
     return about
+
+
+def _ties(scenario: Scenario) -> list[tuple[str, str]]:
+    tied = [name for name in scenario.strategies if has_open_ties(scenario, name)]
+    which = "the lowest instance number" if scenario.ties == "lowest" else "any, at random"
+    return [("Ties", f"go to {which} (under {', '.join(tied)})")] if tied else []
 
 
 def _provider(table: CapacityProviderTable) -> str:
@@ -226,6 +236,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
 def _part(
     caption: str, columns: Sequence[Column], members: Group, index: Mapping[str, int]
 ) -> dict[str, Any]:
+    columns = shown(columns, members)
     best = [column.best(members) for column in columns]
     rows = []
     for result in members:
@@ -234,7 +245,8 @@ def _part(
             for column, top in zip(columns, best, strict=True)
         ]
         name = result.run.strategy
-        rows.append({"strategy": name, "colour": index[name] % COLOURS, "cells": cells})
+        colour = index[name] % COLOURS
+        rows.append({"strategy": name_of(result), "colour": colour, "cells": cells})
     headings = [column.heading for column in columns]
     return {"caption": caption, "headings": headings, "rows": rows, "reasons": False}
 
@@ -248,7 +260,8 @@ def _refusals(members: Group, index: Mapping[str, int]) -> dict[str, Any] | None
     for result in members:
         found, name = refusals(result), result.run.strategy
         cells = [(count(found.get(reason, 0)), False) for reason in reasons]
-        rows.append({"strategy": name, "colour": index[name] % COLOURS, "cells": cells})
+        colour = index[name] % COLOURS
+        rows.append({"strategy": name_of(result), "colour": colour, "cells": cells})
     caption = "Refused placements by reason"
     return {"caption": caption, "headings": reasons, "rows": rows, "reasons": True}
 
@@ -256,25 +269,33 @@ def _refusals(members: Group, index: Mapping[str, int]) -> dict[str, Any] | None
 # --- cluster map --------------------------------------------------------------------------------
 
 
+def _busy_at_frames(result: RunResult) -> list[int]:
+    """Busy instances at each frame: of the last sample until then, as frames are further apart."""
+    column = RunResult.sample_fields.index("busy")
+    times = [sample[0] for sample in result.samples]
+    at = (bisect_right(times, at_ms) - 1 for at_ms, _ in result.frames)
+    return [result.samples[n][column] if n >= 0 else 0 for n in at]
+
+
 def _map(scenario: Scenario, results: Group, index: Mapping[str, int]) -> dict[str, Any]:
     """Every instance with zone and type, and its fill over time in each run, for the script.
 
     Instances are ordered by zone and type; `runs[layout][faults]` holds (strategy, base64 of
-    frames x instances bytes).
+    frames x instances bytes, busy instances at each frame that the run came to).
     """
     records = {record.name: record for result in results for record in result.instances}
     order = sorted(records.values(), key=lambda record: (record.zone, record.type, record.name))
     position = {record.name: number for number, record in enumerate(order)}
     frames = max((len(result.frames) for result in results), default=0)
     step = -(-frames * len(order) * len(results) // MAP_BYTES_MAX) or 1
-    runs: dict[str, dict[str, list[tuple[int, str]]]] = {}
+    runs: dict[str, dict[str, list[tuple[int, str, list[int]]]]] = {}
     for result in results:
         table = np.full((frames, len(order)), GONE, dtype=np.uint8)
         columns = [position[record.name] for record in result.instances]
         table[: len(result.frames), columns] = fills(result)
         data = base64.b64encode(table[::step].tobytes()).decode()
         at = runs.setdefault(result.run.layout, {}).setdefault(result.run.faults, [])
-        at.append((index[result.run.strategy], data))
+        at.append((index[result.run.strategy], data, _busy_at_frames(result)[::step]))
     times = next((r.frames for r in results if len(r.frames) == frames), [])
     return {
         "instances": [(record.name, record.zone, record.type) for record in order],

@@ -6,6 +6,7 @@ import gc
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from stowplan.experiments.loading.load import Loaded
@@ -60,13 +61,14 @@ def simulate(
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
         record = tee(sinks)
+        whole = True
         try:
             drive(loaded, run, scheduler, driver, record)
             if recorder.now_ms < until_ms:  # who reads the journal is to know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
-            until_ms = recorder.now_ms
-    return result_of(run, recorder, usage, until_ms)
+            until_ms, whole = recorder.now_ms, False
+    return result_of(run, recorder, usage, until_ms, whole)
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
@@ -126,7 +128,8 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
     )
-    return Scheduler(scheduler_config(scenario), loaded.strategies), driver
+    config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
+    return Scheduler(config, loaded.strategies), driver
 
 
 def drive(

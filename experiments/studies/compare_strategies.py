@@ -29,6 +29,8 @@ COMPARED = (
     "memory_reserved_pct",
     "wait_p50_s",
     "wait_p99_s",
+    "service_wait_p50_s",
+    "service_wait_p99_s",
     "lost",
     "services_back_s",
 )
@@ -78,9 +80,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int)
     arguments = parser.parse_args()
     try:
-        frame = runs_frame(run(arguments.scenario, arguments.jobs))
+        results = run(arguments.scenario, arguments.jobs)
     except PlacementError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
+    short = [result.run.id for result in results if not result.whole]
+    if short:
+        print(f"left out, as they were interrupted: {', '.join(short)}")
+    frame = runs_frame([result for result in results if result.whole])
+    if BASELINE not in set(frame["strategy"]):
+        parser.exit(130, f"{parser.prog}: no whole run of {BASELINE}, to compare with\n")
     print(
         f"Difference to {BASELINE}; better is "
         + ", ".join(

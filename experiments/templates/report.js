@@ -65,7 +65,7 @@
     options(faults, Object.keys(data.runs[layout.value]));
     const runs = data.runs[layout.value][faults.value];
     panels.replaceChildren();
-    shown = runs.map(([strategy, text]) => {
+    shown = runs.map(([strategy, text, busy]) => {
       const panel = document.createElement("div"), title = document.createElement("h3");
       const note = document.createElement("p"), canvas = document.createElement("canvas");
       title.textContent = data.strategies[strategy];
@@ -73,7 +73,7 @@
       canvas.setAttribute("role", "img");
       panel.append(title, note, canvas);
       panels.append(panel);
-      const view = { name: data.strategies[strategy], fills: bytes(text), note, canvas, cells: [], pitch: 0 };
+      const view = { name: data.strategies[strategy], fills: bytes(text), busy, note, canvas, cells: [], pitch: 0 };
       canvas.addEventListener("pointermove", (event) => point(view, event));
       canvas.addEventListener("pointerdown", (event) => point(view, event));
       // A finger that lifts leaves the canvas too: what it tapped stays to be read.
@@ -117,12 +117,13 @@
     tip.hidden = true;
     const at = Number(frame.value), base = at * data.instances.length;
     get("map-time").textContent = `at ${clock(data.ms[at])}`;
-    for (const view of shown) drawPanel(view, base);
+    for (const view of shown) drawPanel(view, base, view.busy[at]);
   }
 
-  function drawPanel(view, base) {
+  // `busy` is counted in the run: how full an instance is does not tell a daemon from other tasks.
+  function drawPanel(view, base, busy) {
     const pen = view.canvas.getContext("2d"), size = view.pitch - (view.pitch > 7 ? 2 : 1);
-    let busy = 0, there = 0, total = 0;
+    let there = 0, total = 0;
     pen.clearRect(0, 0, view.canvas.width, view.canvas.height);
     pen.font = "13px system-ui, 'DejaVu Sans', sans-serif";
     pen.fillStyle = ink;
@@ -131,13 +132,14 @@
     pen.lineWidth = 1;
     for (const [instance, x, y] of view.cells) {
       const fill = view.fills[base + instance];
-      if (fill !== GONE) { there += 1; total += fill; busy += fill > 0; }
+      if (fill !== GONE) { there += 1; total += fill; }
       if (fill === GONE) cross(pen, x, y, size);
       else if (fill === 0) pen.strokeRect(x + 0.5, y + 0.5, size - 1, size - 1);
       else { pen.fillStyle = colours[Math.min(fill, 100)]; pen.fillRect(x, y, size, size); }
     }
     const mean = there ? Math.round(total / there) : 0;
-    view.note.textContent = `${busy} of ${there} busy, ${mean} % full on average`;
+    view.note.textContent = busy === undefined
+      ? "the run was interrupted before this time" : `${busy} of ${there} busy, ${mean} % full on average`;
     view.canvas.setAttribute("aria-label", `Instances under ${view.name}: ${view.note.textContent}`);
   }
 

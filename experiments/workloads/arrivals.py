@@ -22,14 +22,13 @@ from stowplan.placement.messages import (
     UpdateService,
 )
 from stowplan.placement.scenario.capacity import creation, strategy_of
-from stowplan.placement.scenario.fields import Chain
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
-    ServiceTable,
     WorkloadTable,
     instance_spec,
 )
+from stowplan.placement.scenario.ties import chain_of
 
 
 def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
@@ -75,7 +74,7 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 definition_name(scenario, table.task_definition),
                 table.desired_count,
                 table.constraints + scenario.layouts[run.layout].get(table.name, ()),
-                _chain(scenario, run, table),
+                chain_of(scenario, run, table),
                 table.zones,
                 table.scheduling_strategy,
                 table.minimum_healthy_percent,
@@ -96,7 +95,7 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
 
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:
     constraints = table.constraints + scenario.layouts[run.layout].get(table.name, ())
-    strategy = _chain(scenario, run, table)
+    strategy = chain_of(scenario, run, table)
     family = definition_name(scenario, table.task_definition)
     retry = RetryPolicy(
         table.retry, table.retry_max, None if table.resubmit is False else table.resubmit
@@ -129,7 +128,3 @@ def definition_name(scenario: Scenario, name: str) -> str:
     family = scenario.task_definitions[name]["family"]
     same = [n for n, d in scenario.task_definitions.items() if d["family"] == family]
     return f"{family}:{same.index(name) + 1}" if len(same) > 1 else str(family)
-
-
-def _chain(scenario: Scenario, run: Run, table: ServiceTable | WorkloadTable) -> Chain:
-    return scenario.strategies[run.strategy] if table.strategy is None else table.strategy

@@ -29,6 +29,7 @@ from stowplan.placement.scenario.scenario import (
     WorkloadTable,
 )
 from stowplan.placement.scenario.settings import settings_problems
+from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.protocol import StrategyFactory
@@ -88,6 +89,7 @@ def scenario_problems(
         (frozenset(), _too_late(scenario)),
         (frozenset(), _autoscaling(scenario)),
         (frozenset(), _chains(scenario, tables, strategies, fleet)),
+        (frozenset(), ties_problems(scenario)),
         (frozenset(), _constraints(scenario, tables, fleet)),
         ({"task_definitions", "images"}, _faults(scenario, fleet)),
         ({"task_definitions", "images"}, container_problems(scenario, definitions)),

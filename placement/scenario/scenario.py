@@ -263,6 +263,10 @@ class OptimizeTable(Table):
     weights: dict[str, Weight] = {}
 
 
+# The instance of the lowest number, or any of those that tie.
+Ties = Literal["lowest", "random"]
+
+
 class Scenario(Table):
     """All that a run needs. Strategies x layouts x faults x seeds are its runs.
 
@@ -270,7 +274,8 @@ class Scenario(Table):
     or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
     of that name has instead in runs of that strategy. `task_definitions` maps short names to
     RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
-    With `images` every pull takes its time.
+    With `images` every pull takes its time. `ties`: which of the instances that tie after the last
+    link of a chain gets the task (see `placement.scenario.ties`).
     """
 
     name: str
@@ -285,6 +290,7 @@ class Scenario(Table):
     service: tuple[ServiceTable, ...] = ()
     workload: tuple[WorkloadTable, ...] = ()
     strategies: Annotated[dict[str, Chain], Field(min_length=1)] = {"ecs-default": ()}
+    ties: Ties = "lowest"
     settings: dict[str, dict[str, dict[str, Any]]] = {}
     layouts: dict[str, dict[str, Constraints]] = {"shared": {}}
     faults: dict[str, tuple[Fault, ...]] = {"none": ()}
@@ -304,16 +310,23 @@ class Scenario(Table):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a scenario: which strategy, layout and faults, each by its name there."""
+    """One run of a scenario: which strategy, layout and faults, each by its name there.
+
+    `ties`: a run is repeated with ties decided this way; None: as the scenario says. `draw` tells
+    repetitions apart: the scheduler's chance differs, what arrives and how long it takes does not.
+    """
 
     strategy: str
     layout: str
     faults: str
+    ties: Ties | None = None
+    draw: int = 0
 
     @property
     def id(self) -> str:
-        """A name for files: `binpack__shared__none`."""
-        return "__".join((self.strategy, self.layout, self.faults)).replace("/", "-")
+        """A name for files: `binpack__shared__none`, `binpack__shared__none__ties-random-0`."""
+        again = () if self.ties is None else (f"ties-{self.ties}-{self.draw}",)
+        return "__".join((self.strategy, self.layout, self.faults, *again)).replace("/", "-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from stowplan.experiments.cli.main import main
-from stowplan.experiments.cli.simulate import open_journal
 from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.record.journals import open_journal
 from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.taskdef.parse import host_ports, parse_task_definition, task_resources

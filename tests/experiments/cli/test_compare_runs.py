@@ -103,6 +103,16 @@ def test_what_is_to_stop_or_lost_holds_nothing():
     assert stop.lives[1, 0].before == ended.lives[1, 0].before != gone.lives[1, 0].before
 
 
+def test_figures_are_of_what_happened_in_both_runs():
+    """The measured run was interrupted before the last task ran, and before any stopped."""
+    found = compared(history(rounds()), history(rounds()[:3]))
+    assert [each.error_percent for each in found.figures] == [0, 0, 0]
+    assert [each.predicted_s for each in found.figures] == [2.0, 1.5, pytest.approx(1.95)]
+    assert (found.apart, found.tasks) == (1, 3)
+    assert found.left_out == "figures leave out 1 task that came to run in one of the runs alone"
+    assert compared(history(rounds()), history(rounds())).left_out == ""
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

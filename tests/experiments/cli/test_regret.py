@@ -89,6 +89,20 @@ def test_the_command_prints_a_row_for_every_run(runs, capsys):
         assert int(row[-1]) <= int(row[-2]) == run.peak
 
 
+def test_runs_of_different_length_are_said_not_to_compare(runs, tmp_path, capsys):
+    assert main(["regret", str(runs[0])]) == 0
+    assert "do not compare" not in capsys.readouterr().out
+    short = tmp_path / "short.jsonl.gz"
+    loaded, rounds = load_scenario(SMALL), iter(range(30))
+    run = next(loaded.scenario.runs())
+    simulate(loaded, run, short, stopped=lambda: next(rounds, None) is None)
+    assert main(["regret", str(runs[0]), str(short)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "of 2 min, these runs lasted only so long" in text
+    assert "scenario: short " in text
+    assert "do not compare" in text
+
+
 def test_a_path_without_journals_is_named(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["regret", str(tmp_path / "empty"), str(tmp_path / "none.jsonl.gz")]) == 2
@@ -195,3 +209,24 @@ def test_the_gap_is_a_share_of_what_was_busy():
     assert gap_pct(4, 3) == 25
     assert gap_pct(0, 0) == 0
     assert MICROUSD_MS == 3_600_000_000_000
+
+
+def test_daemons_count_neither_in_what_was_busy_nor_in_its_minimum(tmp_path):
+    """One daemon on each of twelve instances, and one task: what is paid for is one instance."""
+    scenario = load_scenario(SMALL).scenario
+    agent = scenario.service[0].model_copy(
+        update={"name": "agent", "desired_count": 0, "scheduling_strategy": "DAEMON"}
+    )
+    one = scenario.service[1].model_copy(update={"desired_count": 1})
+    scenario = scenario.model_copy(
+        update={"service": (agent, one), "workload": (), "duration": 60_000}
+    )
+    loaded = dataclasses.replace(load_scenario(SMALL), scenario=scenario)
+    path = tmp_path / "one.jsonl.gz"
+    result = simulate(loaded, next(scenario.runs()), path)
+    kept = read_run(path)
+    [(cost, most)] = least([(kept.layout, kept.problem)])
+    assert kept.cost == cost > 0
+    assert (kept.peak, most) == (1, kept.problem.types[0].price)
+    assert (result.metrics["instances"], result.metrics["instances_used"]) == (12, 1)
+    assert result.metrics["dollars_busy"] == pytest.approx(cost / MICROUSD_MS)

@@ -337,3 +337,66 @@ def test_a_task_that_is_on_its_way_has_a_place():
         recorder(entry)
     assert recorder.totals.pending == 2
     assert metrics_of(recorder)["waiting"] == 3
+
+
+def test_an_instance_that_holds_nothing_but_daemons_is_not_busy():
+    """Each of two has a daemon; a task is on the first from 3 s to 5 s, at 0.1 cents a second."""
+    world, recorder = Driven(), Recorder()
+    daemon = m.CreateService("agent", "app", scheduling_strategy="DAEMON")
+    world.round(definition(), instance(0, price_microusd_hour=3_600_000), instance(1), daemon)
+    world.round(running(0, 1))
+    world.round(run_task(0, count=1))
+    world.round(running(2))
+    world.round(stopped(2))
+    for entry in world.rounds:
+        recorder(entry)
+        if recorder.now_ms == 3_000:
+            assert (recorder.totals.present, recorder.totals.busy) == (2, 1)
+    recorder.finish(100_000)
+    first, second = recorder.instances
+    assert (first.tasks, first.daemons, first.busy) == (1, 1, False)
+    assert (first.ever_used, second.ever_used) == (True, False)
+    assert (first.busy_ms, second.busy_ms) == (2_000, 0)
+    row = metrics_of(recorder)
+    assert row["instances_used"] == 1
+    assert row["dollars_busy"] == pytest.approx(0.002)
+    assert row["instances_busy_mean"] == pytest.approx(2 / 100)
+    # What daemons reserve is reserved all the same: 256 of 1024 on both since 1 s.
+    assert row["cpu_reserved_pct"] == pytest.approx(100 * (2 * 99 + 2) / (2 * 4 * 99))
+
+
+def test_services_are_whole_again_though_daemons_are_not_replaced():
+    world = Driven()
+    daemon = m.CreateService("agent", "app", scheduling_strategy="DAEMON")
+    world.round(definition(), instance(0), instance(1), daemon, at_ms=0)
+    world.round(m.CreateService("web", "app", 2), at_ms=0)
+    world.round(running(0, 1, 2, 3), at_ms=1_000)
+    world.round(gone(0), at_ms=10_000)
+    world.round(running(4), at_ms=14_000)
+    whole = metrics_of(recorded_by(world))
+    assert (whole["lost"], whole["recovered"]) == (2, 1)
+    assert whole["services_back_s"] == 4
+    world.round(gone(1), at_ms=20_000)
+    assert metrics_of(recorded_by(world))["services_back_s"] is None
+
+
+def recorded_by(world: Driven) -> Recorder:
+    recorder = Recorder()
+    for entry in world.rounds:
+        recorder(entry)
+    return recorder
+
+
+def test_an_instance_that_was_given_up_and_is_back_is_paid_for_throughout():
+    """Under another number, as a real engine that nobody heard of for a while."""
+    world = Driven()
+    world.round(definition(), instance(0, price_microusd_hour=3_600_000), at_ms=0)
+    world.round(gone(0), at_ms=10_000)
+    again = m.InstanceRegistered(1, "i-0", {"CPU": 1024, "MEMORY": 1024}, {}, 3_600_000)
+    world.round(again, at_ms=30_000)
+    recorder = recorded_by(world)
+    recorder.finish(100_000)
+    row = metrics_of(recorder)
+    assert row["dollars"] == pytest.approx(0.1)
+    assert row["instance_hours"] == pytest.approx(100 / 3600)
+    assert row["instances_mean"] == pytest.approx((10 + 70) / 100)

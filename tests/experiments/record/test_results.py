@@ -1,6 +1,7 @@
 """Results as tables, in memory and as Parquet."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -76,12 +77,25 @@ def test_an_instance_that_has_not_registered_yet_counts_as_not_there():
 @pytest.mark.parametrize("runs", [[], [result()], results()], ids=["none", "one", "many"])
 def test_parquet_files_hold_the_frames(tmp_path, runs):
     paths = write_results(runs, tmp_path)
-    assert [path.name for path in paths] == [f"{name}.parquet" for name in TABLES]
+    assert [path.name for path in paths] == [f"{name}.parquet" for name in (*TABLES, "ties")]
     loaded = load_results(tmp_path)
     for name, make in TABLES.items():
         frame = make(runs)
         pd.testing.assert_frame_equal(getattr(loaded, name), frame, check_dtype=bool(runs))
         assert len(frame) == 0 or tuple(frame.columns[:3]) == KEYS
+
+
+def test_runs_that_were_repeated_are_a_table_of_their_own(tmp_path):
+    run = result()
+    again = [replace(run, run=replace(run.run, ties="random", draw=n)) for n in range(2)]
+    write_results([run], tmp_path, again)
+    loaded = load_results(tmp_path)
+    assert len(loaded.results) == 1
+    assert loaded.ties[["strategy", "ties", "draw"]].to_numpy().tolist() == [
+        ["binpack", "random", 0],
+        ["binpack", "random", 1],
+    ]
+    assert loaded.ties["dollars"].tolist() == 2 * loaded.results["dollars"].tolist()
 
 
 def test_every_missing_table_is_named(tmp_path):
@@ -127,7 +141,11 @@ def test_results_without_a_version_are_of_the_first(tmp_path):
 def test_waits_dimensions_and_services_are_tables():
     runs = [result()]
     waits = waits_frame(runs)
-    assert waits.groupby("measure")["tasks"].sum().to_dict() == {"start": 8, "wait": 8}
+    assert waits.groupby("measure")["tasks"].sum().to_dict() == {
+        "start": 8,
+        "wait": 8,
+        "service-wait": 4,
+    }
     [row] = dimensions_frame(runs).to_dict("records")
     assert (row["dimension"], row["used_pct"], row["stranded_mean"]) == ("CPU", 25, 1024)
     [row] = services_frame(runs).to_dict("records")

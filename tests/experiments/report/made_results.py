@@ -39,7 +39,9 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
     row = {name: float(7 + i) for i, name in enumerate(METRICS)}
     row |= {
         "simulated_s": 120.0,
+        "instances_mean": 12.0,
         "submitted": 10.0,
+        "service_asked": 5.0,
         "lost": 3.0 * lost,
         "deployments_failed": 0.0,
         "services_back_s": 0.5 if lost else None,
@@ -59,6 +61,7 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
         frames,
         [instance(n) for n in range(3)],
         [(250, 5), (10_000, 3)],
+        service_waits=[(500, 3), (20_000, 1)],
         starts=[(250, 8)],
         leftovers=[Leftover(60_000, "CPU", 12_288, 3072, 0, 1024, 2048)],
         services={("web", ""): UpTime(0, 120_000, 3, 3, 3, 60_000, 90_000)},

@@ -1,6 +1,7 @@
 """What the terminal shows."""
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -56,14 +57,26 @@ def test_failed_deployments_are_said_by_service():
     assert "failed" not in shown(results())
 
 
+def test_an_interrupted_run_says_so_and_is_never_the_best():
+    short = result("short", dollars=0.01)
+    short = replace(short, whole=False, metrics={**short.metrics, "simulated_s": 3_600.0})
+    console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    print_table([result("a", dollars=5.0), result("b", dollars=9.0), short], console)
+    text = console.file.getvalue()
+    assert "short (only 1 h)" in text
+    assert re.search(r"\x1b\[1;32m *5\.00", text)
+    assert not re.search(r"\x1b\[1;32m *0\.01", text)
+
+
 def test_a_hundred_columns_are_enough():
     large = {"refusals": 1_276_898.0, "waiting": 15_180.0, "dollars": 1082.77}
     runs = [result("spread-zone-binpack", faults="zone-loss", **large)]
     lines = shown(runs).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 100
-    row = next(line for line in lines if line.startswith("spread-zone-binpack"))
+    row = " ".join(line for line in lines if line.startswith("spread-zone-binpack"))
     assert "1,276,898" in row
     assert "1,082.77" in row
+    assert row.count("spread-zone-binpack ") == 2  # in parts, since it is wider than that
     assert "…" not in "".join(lines)
 
 

@@ -112,6 +112,32 @@ def test_without_a_minimum_no_table_speaks_of_it(written):
     assert "Busy against the minimum" in written([result()])
 
 
+def test_waits_of_jobs_and_of_services_are_apart_and_shown_where_there_are_any(written):
+    jobs, services = "How long standalone tasks waited", "How long services waited for tasks"
+    text = written([result()])
+    assert jobs in text
+    assert services in text
+    [table] = [t for t in Page(text).tables if t[0][1].startswith("wait p50")]
+    assert table[0][1:] == [
+        *("wait p50standalones", "wait p99standalones"),
+        *("wait p50of servicess", "wait p99of servicess", "no place at end"),
+    ]
+    none = {"service_wait_p50_s": None, "service_wait_p99_s": None}
+    text = written([replace(result(**none), service_waits=[])])
+    assert services not in text
+    assert "wait p50<span>of services" not in text
+    # Four of the five tasks that the service came to lack ran: the curve ends at 80 %.
+    [line] = svg_lines(written([result()]), "service waits")
+    heights = [round((216 - float(point.split(" ")[1])) / 1.92) for point in line.split("L")]
+    assert heights == [0, 60, 80, 80]
+
+
+def svg_lines(text, label):
+    """The paths of the lines of the chart whose label begins so."""
+    [chart] = re.findall(rf'<svg [^>]*aria-label="{label}.*?</svg>', text, re.S)
+    return re.findall(r'class="line [^>]* d="M([^"]*)"', chart)
+
+
 def test_refusals_stand_by_reason_the_most_frequent_first(written):
     tables = Page(written([result()])).tables
     assert [["strategy", "RESOURCE:MEMORY", "RESOURCE:CPU"], ["binpack", "40", "2"]] in tables
@@ -156,8 +182,9 @@ def test_the_map_holds_every_instance_of_every_run_at_every_time(written):
     for faults in data["runs"].values():
         assert list(faults) == ["none", "zone-loss"]
         for runs in faults.values():
-            assert [data["strategies"][strategy] for strategy, _ in runs] == ["spread", "binpack"]
-            for _, fill in runs:
+            assert [data["strategies"][run[0]] for run in runs] == ["spread", "binpack"]
+            for _, fill, busy in runs:
+                assert busy == [0, 2, 0]
                 assert list(base64.b64decode(fill)) == [0, 0, 0, 100, 25, 0, 50, 25, 255]
 
 
@@ -203,13 +230,13 @@ def test_the_answer_names_who_did_best_and_by_how_much():
     found = findings(scenario(), results())
     text = {finding.title: finding.text for finding in found}
     busy = text["Instances and dollars"]
-    assert "binpack kept the fewest instances busy: 4.2 of 7" in busy
+    assert "binpack kept the fewest instances busy: 4.2 of 12 on average" in busy
     assert "11.5 under spread" in busy
     loss = next(f for f in found if "zone-loss" in f.title and "shared" in f.title)
     assert [row[0] for row in loss.rows] == ["spread", "binpack"]
     assert {row[1] for row in loss.rows} == {"3"}
     parted = next(f for f in found if "against" in f.title)
-    assert "Under 2 of 2 strategies tasks waited longer in “separate”" in parted.text
+    assert "Under 2 of 2 strategies standalone tasks waited longer in “separate”" in parted.text
     assert parted.rows[0][1] == "10.0 → 90.0"
 
 
@@ -235,10 +262,10 @@ def test_all_that_tie_are_named():
     ]
     text = {finding.title: finding.text for finding in findings(scenario(), runs)}
     busy = text["Instances and dollars"]
-    assert "a, e and c kept the fewest instances busy: 4.3 of 7 on average" in busy
+    assert "a, e and c kept the fewest instances busy: 4.3 of 12 on average" in busy
     assert "9.0 under b and d" in busy
     assert "$1.00\N{EN DASH}1.50 against $3.00" in busy
-    assert "a and c let tasks wait least" in text["Waiting"]
+    assert "a and c let standalone tasks wait least" in text["Waiting"]
     assert "under b and d it took 5 min" in text["Waiting"]
     loss = next(each for title, each in text.items() if "zone-loss" in title)
     assert "a and e lost the fewest tasks, b and c the most" in loss
@@ -247,6 +274,119 @@ def test_all_that_tie_are_named():
 def test_strategies_that_do_alike_are_not_ranked():
     alike = [result("a", instances_busy_mean=100.0), result("b", instances_busy_mean=99.0)]
     assert "all strategies kept about as many busy" in findings(scenario(), alike)[0].text
+
+
+def text_of(runs, title):
+    [text] = [each.text for each in findings(scenario(), runs) if each.title == title]
+    return text
+
+
+def test_busy_instances_are_set_beside_those_that_were_up_in_the_same_run():
+    """With capacity providers that is another number in every run, and far below who ever was."""
+    runs = [
+        result("a", instances=304, instances_mean=41.25, instances_busy_mean=39.6),
+        result("b", instances=52, instances_mean=52.0, instances_busy_mean=50.0),
+    ]
+    text = text_of(runs, "Instances and dollars")
+    assert "a kept the fewest instances busy: 39.6 of 41.2 that were up on average" in text
+    assert "against 50.0 of 52 under b" in text
+    assert "304" not in text
+    alike = [runs[0], result("b", instances_mean=60.0, instances_busy_mean=39.7)]
+    assert "busy: 39.6\N{EN DASH}39.7 of 41.2\N{EN DASH}60 on" in text_of(
+        alike, "Instances and dollars"
+    )
+    assert "39.6 of 41.2 instances busy" in text_of(runs[:1], "Instances and dollars")
+
+
+def test_fewest_instances_need_not_cost_least():
+    """They may be the dear ones; what is saved or paid more is of the dollars that are shown."""
+    for cheap, dear, said in ((3.0, 4.0, "(25 % less)"), (4.0, 3.0, "(33 % more)")):
+        runs = [
+            result("few", instances_busy_mean=2.0, dollars_busy=cheap),
+            result("many", instances_busy_mean=4.0, dollars_busy=dear),
+        ]
+        assert said in text_of(runs, "Instances and dollars")
+    runs = [result("few", instances_busy_mean=2.0), result("many", instances_busy_mean=4.0)]
+    assert "%" not in text_of(runs, "Instances and dollars").split(" in all;")[0]
+
+
+def test_waits_of_services_are_a_sentence_of_their_own():
+    runs = [
+        result("a", wait_p99_s=10.0, service_wait_p99_s=60.0, waiting=0.0),
+        result("b", wait_p99_s=90.0, service_wait_p99_s=60.0, waiting=0.0),
+    ]
+    jobs, services = text_of(runs, "Waiting").split(". Half of them started within")
+    assert "a let standalone tasks wait least: 99 of 100 that started" in jobs
+    assert "99 of 100 tasks of services that started were running within 60 s" in services
+    assert "no place" not in services
+    none = [replace(r, metrics={**r.metrics, "wait_p99_s": None, "waiting": 7.0}) for r in runs]
+    text = text_of(none, "Waiting")
+    assert "standalone" not in text
+    assert "Tasks that had no place at the end, 7, are in none of these figures" in text
+
+
+def cut(run, **metrics):
+    return replace(run, whole=False, metrics={**run.metrics, "simulated_s": 30.0, **metrics})
+
+
+def test_an_interrupted_run_is_compared_with_nothing(written):
+    """It would look cheap, as it did not run for long."""
+    short = cut(result("short"), dollars=0.01, dollars_busy=0.01, instances_busy_mean=0.5)
+    whole = [result("a", dollars=5.0), result("b", dollars=9.0, instances_busy_mean=30.0)]
+    found = findings(scenario(), [*whole, short])
+    assert [each.title for each in found] == [*("Interrupted", "Instances and dollars", "Waiting")]
+    assert "short__shared__none (after 30 s) did not come to the end" in found[0].text
+    assert "short" not in found[1].text + found[2].text
+    assert [each.text for each in findings(scenario(), whole)] == [e.text for e in found[1:]]
+    [table] = [t for t in Page(written([*whole, short])).tables if t[0][1].startswith("ever")]
+    assert [row[0] for row in table[1:]] == ["a", "b", "short (only 30 s)"]
+    best = re.findall(r'class="best">([^<]*)<', written([*whole, short]))
+    assert "5.00" in best
+    assert "0.01" not in best
+
+
+def test_where_no_run_came_to_its_end_nothing_is_compared():
+    [only] = findings(scenario(), [cut(result("a")), cut(result("b"))])
+    assert "nothing is compared" in only.text
+
+
+def test_two_ways_are_compared_over_the_strategies_that_ran_both():
+    """The one that was not struck waited longest: without it nothing got worse."""
+    runs = [
+        result("a", wait_p99_s=10.0),
+        result("b", wait_p99_s=5_000.0),
+        result("a", faults="zone-loss", wait_p99_s=10.0),
+        cut(result("b", faults="zone-loss", wait_p99_s=1.0, lost=99.0)),
+        result("a", layout="separate", wait_p99_s=20.0),
+    ]
+    found = {each.title: each for each in findings(scenario(), runs)}
+    loss = next(each for title, each in found.items() if "zone-loss" in title)
+    assert "waiting of standalone tasks stayed at 10 s" in loss.text
+    assert loss.text.startswith("3 tasks died with their instance")
+    assert [row[0] for row in loss.rows] == ["a"]
+    parted = next(each for title, each in found.items() if "against" in title)
+    assert "Under 1 of 1 strategies standalone tasks waited longer" in parted.text
+    assert "went from 10 s to 20 s" in parted.text
+
+
+def test_a_fault_is_not_charged_with_what_is_lost_without_it():
+    """Capacity providers scale in instances with tasks whatever happens."""
+    runs = [result("a", lost=14.0), result("a", faults="zone-loss", lost=20.0)]
+    loss = findings(scenario(), runs)[-1]
+    assert "Tasks that died with their instance went from 14 to 20" in loss.text
+    assert loss.rows[0][1] == "14 → 20"
+    harmless = [result("a"), result("a", faults="drain", lost=0.0)]
+    assert "No task died with its instance" in findings(scenario(), harmless)[-1].text
+
+
+def test_where_a_figure_is_missing_on_one_side_it_is_not_taken_for_nothing():
+    runs = [
+        result("a", wait_p99_s=None),
+        result("a", layout="separate", wait_p99_s=20.0),
+    ]
+    text = findings(scenario(), runs)[-1].text
+    assert "standalone tasks waited longer" not in text
+    assert "tasks of services waited longer" in text
 
 
 @pytest.mark.parametrize(

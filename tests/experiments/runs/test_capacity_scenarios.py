@@ -44,7 +44,7 @@ def points(name: str, strategy: str) -> list[tuple[int, int, float]]:
 
 
 def test_a_group_of_several_types_grows_in_small_steps():
-    waits = {s: metric("step_size", s, "provisioning_max_s") for s in results("step_size")}
+    waits = {s: metric("step_size", s, "service_provisioning_max_s") for s in results("step_size")}
     assert waits["several-types"] > 20 * 60  # 1,710 s, and some gave up before
     assert waits["larger-step"] < 8 * 60  # 450 s
     assert waits["one-type"] < 3 * 60  # 150 s
@@ -70,9 +70,9 @@ def test_the_metric_is_never_above_200_at_zero_so_forty_instances_come_in_two_st
     assert sizes("from-zero") == [0, 2, 40]
     assert sizes("never-zero") == [1, 40]
     assert max(pct for n, _, pct in points("ceiling", "from-zero") if n == 0) == 200
-    assert metric("ceiling", "from-zero", "provisioning_max_s") > 400  # 450 s
-    assert metric("ceiling", "never-zero", "provisioning_max_s") == 150
-    assert metric("ceiling", "short-warm-up", "provisioning_max_s") < 360
+    assert metric("ceiling", "from-zero", "service_provisioning_max_s") > 400  # 450 s
+    assert metric("ceiling", "never-zero", "service_provisioning_max_s") == 150
+    assert metric("ceiling", "short-warm-up", "service_provisioning_max_s") < 360
     assert metric("ceiling", "short-warm-up", "launches") == 40
     assert metric("ceiling", "too-short", "launches") == 80
 

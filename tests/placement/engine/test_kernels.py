@@ -186,6 +186,10 @@ CHAINS = (
     *((f"spread:{ZONE}", "random"), (f"spread:{ZONE}", "spread:attribute:rack", "binpack:cpu")),
     *(("binpack:memory", "binpack:cpu"), ("spread:instanceId", "binpack:memory")),
     *(("binpack:cpu", "random", "random"), ("spread:attribute:rack",)),
+    # what `ties = "random"` makes of chains
+    *(("binpack:memory", "random"), ("spread:instanceId", "random")),
+    (f"spread:{ZONE}", "binpack:memory", "random"),
+    (f"spread:{ZONE}", "spread:instanceId", "random"),
 )
 
 
