@@ -83,7 +83,7 @@ class Recorder:
         self._launches = Launches()
         self._tasks: dict[int, TaskRecord] = {}
         self._on: dict[int, set[int]] = {}
-        # Tasks that went with their instance in this round: the notice that names them follows.
+        # Tasks that died with their instance, and when: the notice that names them follows.
         self._died: dict[int, tuple[TaskRecord, int]] = {}
         self._resources: dict[int, tuple[tuple[str, int], ...]] = {}
         self._kinds: Counter[Demand] = Counter()
@@ -388,11 +388,10 @@ class Recorder:
         if notice.failure is not None:
             self.refusals[notice.failure.reason] += 1
 
-    def crash_loops(self) -> dict[str, int]:
-        """Services whose tasks keep ending: how many did not hold out."""
+    def crash_loops(self) -> dict[str, tuple[int, int]]:
+        """Services whose tasks keep ending: how many did not hold out, and their places."""
         due = {each.service: each.eligible for each in self.daemons.coverages()}
-        places = {each.name: due.get(each.name, each.wanted) for each in self._services}
-        return self.stops.loops(places)
+        return self.stops.loops({s.name: due.get(s.name, s.wanted) for s in self._services})
 
     @property
     def services_lack(self) -> int:

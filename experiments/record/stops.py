@@ -79,10 +79,10 @@ class Stops:
         if short and is_service and code in _BY_ITSELF:
             self.short[name] = self.short.get(name, 0) + 1
 
-    def loops(self, places: Mapping[str, int]) -> dict[str, int]:
-        """The services whose tasks keep ending, and how many did; each has so many places."""
+    def loops(self, places: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """The services whose tasks keep ending: how many did, and for how many places."""
         return {
-            name: ends
+            name: (ends, places[name])
             for name, ends in self.short.items()
             if ends >= max(LOOP_ENDS, LOOP_ENDS_PER_PLACE * places[name])
         }

@@ -198,7 +198,7 @@ def _fault(calm: Group, struck: Group, layout: str) -> Finding:
     return Finding(
         f"What “{name}” did" + (f" in layout “{layout}”" if layout else ""),
         text + ".",
-        ("strategy", "tasks lost", "wait p99, s", "no place at end", "whole, s after report"),
+        ("strategy", "tasks lost", "wait p99, s", "no place at end", "whole, s after loss"),
         [
             (
                 after.run.strategy,

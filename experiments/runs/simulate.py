@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.availability import UpTime
+from stowplan.experiments.record.daemon_log import Coverage
+from stowplan.experiments.record.deployment_log import DeploymentRecord
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import histogram, metrics_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
-from stowplan.experiments.record.service_log import UpTime
+from stowplan.experiments.record.stops import Stop, StopCount
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
 from stowplan.experiments.workloads.arrivals import arrivals, definition_name
@@ -41,7 +44,9 @@ class RunResult:
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
     service how many running tasks were replaced, `failed_deployments` how many deployments failed;
     `usage` is what ran when; `points` are those of
-    CapacityProviderReservation, with POINT_FIELDS."""
+    CapacityProviderReservation, with POINT_FIELDS. `deployments` are in the order in which they
+    began, `daemons` as they were at the end, `stops` counts how tasks ended, `crash_loops` has the
+    services whose tasks kept ending: how many did, and for how many places."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -56,6 +61,10 @@ class RunResult:
     migrations: Mapping[str, int] = field(default_factory=dict)
     failed_deployments: Mapping[str, int] = field(default_factory=dict)
     points: list[tuple[Any, ...]] = field(default_factory=list)
+    deployments: list[DeploymentRecord] = field(default_factory=list)
+    daemons: list[Coverage] = field(default_factory=list)
+    stops: Mapping[Stop, StopCount] = field(default_factory=dict)
+    crash_loops: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -127,6 +136,10 @@ def result_of(run: Run, recorder: Recorder, usage: Usage, until_ms: int) -> RunR
         recorder.services_log.migrations,
         +recorder.services_log.failed_deployments,
         recorder.capacity.points,
+        recorder.deployments.records,
+        recorder.daemons.coverages(),
+        recorder.stops.counts,
+        recorder.crash_loops(),
     )
 
 
