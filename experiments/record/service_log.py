@@ -140,7 +140,7 @@ class ServiceLog:
             self._on.setdefault(number, {})[task] = None
 
     def _changed(self, event: m.TasksChanged) -> None:
-        true_ms = self._now_ms if event.since_ms is None else event.since_ms
+        true_ms = self._true_ms(event.since_ms)
         for number in event.tasks:
             task = self._tasks.get(number)
             if task is None:
@@ -152,7 +152,7 @@ class ServiceLog:
                 self._remove(number, true_ms)
 
     def _judged(self, event: m.TasksHealthChanged) -> None:
-        true_ms = self._now_ms if event.since_ms is None else event.since_ms
+        true_ms = self._true_ms(event.since_ms)
         for number in event.tasks:
             task = self._tasks.get(number)
             if task is not None and task.running and task.unhealthy is event.healthy:
@@ -160,10 +160,13 @@ class ServiceLog:
                 self._count(task, 1 if event.healthy else -1, true_ms)
 
     def _gone(self, event: m.InstancesGone) -> None:
-        true_ms = self._now_ms if event.since_ms is None else event.since_ms
+        true_ms = self._true_ms(event.since_ms)
         for instance in event.instances:
             for task in list(self._on.get(instance, ())):
                 self._remove(task, true_ms)
+
+    def _true_ms(self, since_ms: int | None) -> int:
+        return self._now_ms if since_ms is None else min(since_ms, self._now_ms)
 
     def _remove(self, number: int, true_ms: int) -> None:
         task = self._tasks.pop(number)

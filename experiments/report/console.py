@@ -37,9 +37,9 @@ _LEGEND = (
     "used: instances that ever held a task; busy: how many did, mean over time. $: the whole "
     "fleet, $busy: only while an instance held a task. CPU, mem: reserved, of what was "
     "registered. p50, p99: seconds from submission to RUNNING, of workloads' tasks; left: tasks "
-    "still without a place at the end, those that services and DAEMONs lack included. lost: tasks that "
-    "died with their instance; again: of these, started anew; whole: seconds from the loss, not "
-    "from when ECS heard of it, until services had all their tasks back."
+    "still without a place at the end, those that services and DAEMONs lack included. lost: tasks "
+    "that died with their instance; again: of these, started anew; whole: seconds from the loss, "
+    "not from when ECS heard of it, until services had all their tasks back."
 )
 _CAPACITY_LEGEND = (
     "launched, ended: instances of capacity providers; hours: all instances, from launch to end; "
@@ -104,11 +104,14 @@ def _print_services(results: Sequence[RunResult], console: Console) -> None:
             pad_edge=False,
             header_style="dim",
         )
-        for number, heading in enumerate(found.headings):
+        # Whose it is comes first, then the strategy, where there are several.
+        several = len({result.run.strategy for result in results}) > 1
+        order = [1, *([0] if several else []), *range(2, len(found.headings))]
+        for number in order:
             folds = number in found.words or number < 2
-            table.add_column(heading, overflow="fold", no_wrap=not folds)
+            table.add_column(found.headings[number], overflow="fold", no_wrap=not folds)
         for row in found.rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(row[number]) for number in order))
         if found.rows:
             console.print()
             console.print(table)
