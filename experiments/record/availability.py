@@ -45,7 +45,7 @@ class UpTime:
         believed = kept.startswith("believed_")
         kept_ms = getattr(self, f"{'believed_' * believed}at_{kept.removeprefix('believed_')}_ms")
         since_ms = self.believed_since_ms if believed else self.since_ms
-        return 100.0 * kept_ms / max(1, self.settled_ms - since_ms)
+        return 100.0 * float(kept_ms) / max(1, self.settled_ms - since_ms)
 
 
 @dataclass
@@ -104,15 +104,19 @@ def up_times(
     found = {}
     for number, (_, zone) in enumerate([(0, ALL), *zones], -1):
         share = truth.zones if zone else 1
+        at_desired_ms, at_floor_ms = truth.kept.get(number, (0, 0))
+        believed_at_desired_ms, believed_at_floor_ms = belief.kept.get(number, (0, 0))
         found[zone] = UpTime(
             truth.since_ms,
             end_ms,
             truth.held // share,
             truth.floor // share,
             truth.running.get(number, 0),
-            *truth.kept.get(number, (0, 0)),
+            at_desired_ms,
+            at_floor_ms,
             belief.since_ms,
-            *belief.kept.get(number, (0, 0)),
+            believed_at_desired_ms,
+            believed_at_floor_ms,
         )
     return found
 

@@ -223,22 +223,17 @@ class DeploymentLog:
         queued = sum(each.instance is None for each in own)
         starting = sum(each.instance is not None and not each.running for each in own)
         lacks = max(0, desired - len(own))
-        return "; ".join(
-            filter(
-                None,
-                (
-                    self._lack(service, lacks, old),
-                    queued and f"capacity for {_tasks(queued)} PROVISIONING: {service.complaint}",
-                    starting and f"{_tasks(starting)} to be RUNNING{_tries(service)}",
-                    old and not lacks and f"{_tasks(old)} of earlier deployments to stop",
-                ),
-            )
-        )
+        said = [self._lack(service, lacks, old)] if lacks else []
+        if queued:
+            said.append(f"capacity for {_tasks(queued)} PROVISIONING: {service.complaint}")
+        if starting:
+            said.append(f"{_tasks(starting)} to be RUNNING{_tries(service)}")
+        if old and not lacks:
+            said.append(f"{_tasks(old)} of earlier deployments to stop")
+        return "; ".join(said)
 
     def _lack(self, service: _Service, lacks: int, old: int) -> str:
-        """Why tasks are not even placed; nothing where none lacks."""
-        if not lacks:
-            return ""
+        """Why so many tasks are not even placed."""
         call = service.call
         ceiling = call.desired_count * call.maximum_percent // 100
         if not service.daemon and old and len(service.tasks) >= ceiling:
@@ -249,7 +244,7 @@ class DeploymentLog:
             )
         if service.primary.failed_tasks and service.failure:
             tries = f"{_tasks(service.primary.failed_tasks)} failed so far: {service.failure}"
-            return f"{_tasks(lacks)} that fail to start, {tries}"
+            return f"{_tasks(lacks)} to start, {tries}"
         if service.complaint:
             return f"room for {_tasks(lacks)}: {service.complaint}"
         return f"{_tasks(lacks)} to be placed"

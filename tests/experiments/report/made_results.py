@@ -2,10 +2,10 @@
 
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
+from stowplan.experiments.record.availability import UpTime
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.records import InstanceRecord
-from stowplan.experiments.record.availability import UpTime
 from stowplan.experiments.runs.simulate import RunResult
 from stowplan.placement.scenario.scenario import Run
 
