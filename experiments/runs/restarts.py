@@ -172,7 +172,6 @@ class _Life:
 
 def _since(event: Event, at_ms: int) -> Event:
     """A fact that the scheduler hears late says since when it is one."""
-    fact = isinstance(event, TasksChanged | TasksHealthChanged | InstancesGone)
-    if fact and event.since_ms is None:
-        return msgspec.structs.replace(event, since_ms=at_ms)
-    return event
+    if not isinstance(event, TasksChanged | TasksHealthChanged | InstancesGone):
+        return event
+    return msgspec.structs.replace(event, since_ms=at_ms) if event.since_ms is None else event
