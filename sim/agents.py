@@ -28,7 +28,7 @@ class Agents:
     (`Agent.hold`). Args:
         cut_off: instances whose agents neither hear nor are heard.
         dead: instances on which nothing happens any more.
-        hear: takes their news.
+        hear: takes their news, and since when it is so; None: since now.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Agents:
         containers: Containers,
         cut_off: Collection[int],
         dead: Collection[int],
-        hear: Callable[[r.News], None],
+        hear: Callable[[r.News, int | None], None],
     ) -> None:
         self._fleet, self._containers, self._hear = fleet, containers, hear
         self._cut_off, self._dead = cut_off, dead
@@ -46,7 +46,7 @@ class Agents:
         self._wakes: list[tuple[int, int]] = []
         self._wake_ms: dict[int, int] = {}
         self._unheard: dict[int, list[Callable[[int], None]]] = {}
-        self._untold: dict[int, list[r.News]] = {}
+        self._untold: dict[int, list[tuple[r.News, int]]] = {}
 
     # --- tasks that are a start and an end --------------------------------------------------------
 
@@ -102,8 +102,8 @@ class Agents:
     def reconnected(self, instances: Iterable[int], now_ms: int) -> None:
         """What could not be said in either direction is said now."""
         for instance in instances:
-            for news in self._untold.pop(instance, ()):
-                self._hear(news)
+            for news, at_ms in self._untold.pop(instance, ()):
+                self._hear(news, at_ms)
             for call in self._unheard.pop(instance, ()):
                 call(now_ms)
 
@@ -145,9 +145,9 @@ class Agents:
             self._containers.do(instance, action, now_ms)
         for news in output.news:
             if instance in self._cut_off and not isinstance(news, r.TaskAdmitted):
-                self._untold.setdefault(instance, []).append(news)
+                self._untold.setdefault(instance, []).append((news, now_ms))
             else:
-                self._hear(news)
+                self._hear(news, None)
         deadline_ms = self.by_instance[instance].deadline_ms
         if deadline_ms is not None and deadline_ms < self._wake_ms.get(instance, NEVER):
             self._wake_ms[instance] = deadline_ms

@@ -32,7 +32,8 @@ class Faults:
     """The state of the world that faults change, and the news that ECS gets of them.
 
     `dead`: instances whose tasks will never be heard of again. `cut_off`: instances whose agent is
-    disconnected; their tasks go on, what happens to them is told when the agent is back.
+    disconnected, since when; their tasks go on, what happens to them is told when the agent is
+    back.
     `lost_zones`: zones in which nothing can be launched any more.
 
     Args:
@@ -52,7 +53,7 @@ class Faults:
         pulls_changed: Callable[[], None],
     ) -> None:
         self.dead: set[int] = set()
-        self.cut_off: set[int] = set()
+        self.cut_off: dict[int, int] = {}
         self.lost_zones: set[str] = set()
         self._scarce: list[Fault] = []
         self._throttles: list[Throttle] = []
@@ -126,7 +127,8 @@ class Faults:
             self.lost_zones.add(fault.zone)
         yield self._env.timeout(fault.detect)
         if lost:
-            self._tell(InstancesGone(lost))
+            since_ms = int(self._env.now) - fault.detect
+            self._tell(InstancesGone(lost, since_ms=since_ms if fault.detect else None))
 
     def _spot_reclaim(self, fault: Fault) -> Process:
         """EC2's two minutes' notice; the agent answers it by draining (ecs-semantics 10.3)."""
@@ -148,14 +150,15 @@ class Faults:
     def _partition(self, fault: Fault) -> Process:
         yield self._env.timeout(fault.at)
         chosen = self._chosen(fault)
-        self.cut_off.update(chosen)
+        self.cut_off.update(dict.fromkeys(chosen, int(self._env.now)))
         yield self._env.timeout(fault.detect)
         if chosen:
             self._tell(AgentConnectionChanged(chosen, False))
         assert fault.until is not None
         yield self._env.timeout(max(0, fault.until - self._env.now))
         back = tuple(number for number in chosen if number not in self.dead)
-        self.cut_off.difference_update(back)
+        for number in back:
+            self.cut_off.pop(number, None)
         if back:
             self._tell(AgentConnectionChanged(back, True))
             self._reconnected(back)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import simpy
 
@@ -27,6 +25,7 @@ from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.sim.agents import Agents
 from stowplan.sim.alarm import Alarm
+from stowplan.sim.batch import Batch, Part
 from stowplan.sim.containers import Containers
 from stowplan.sim.faults import Faults
 from stowplan.sim.fleet import FleetColumns
@@ -36,28 +35,7 @@ from stowplan.sim.timetable import Timetable
 _RUNNING, _HEALTHY, _STOPPED, _OVER = 0, 1, 2, 3
 _SHIFT, _TURN = 2, 3  # an entry of the timetable is a task and its turn in one number
 _START, _STOP = 1, 2
-_BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
-
-
-class _Part(NamedTuple):
-    """A task definition to the driver: whether agents play it, and when a task that is only a start
-    and an end has the first verdict of its health checks (None: it has none)."""
-
-    definition: TaskDefinition | None
-    played: bool
-    checked_ms: int | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """What the tasks that one command starts have in common: whether agents play them, how long
-    each runs (None: until it is stopped), its first verdict, and why it fails to start."""
-
-    command: StartTasks
-    played: bool
-    run_ms: int | None
-    checked_ms: int | None
-    failure: str | None
+_BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED), 0
 
 
 class Lives:
@@ -90,18 +68,21 @@ class Lives:
         self._agents = Agents(fleet, containers, faults.cut_off, faults.dead, self._hear)
         self._reports = Reports()
         self.definitions = Launches()
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, Part] = {}
         self._told = bytearray()  # by task: the bits of what it was told
         # By task, as `told`: what it was started with, None before and once it is gone; and where.
         # Lists by number: a dict of tuples costs a miss of the processor's cache for each of these.
-        self._batch: list[_Batch | None] = []
+        self._batch: list[Batch | None] = []
         self._instance: list[int] = []
         # Of those that nobody plays: by instance, also such as are gone; in line there, with the
         # delay of their start; why they are being stopped.
         self._on: defaultdict[int, list[int]] = defaultdict(list)
         self._in_line: dict[int, int] = {}
-        self._stopping: dict[int, tuple[StopCode, str]] = {}
-        self._held: dict[int, list[tuple[int, int]]] = {}
+        self._stopping: dict[int, tuple[StopCode, str, int]] = {}  # the last: since when
+        # By instance that is cut off: entries that came due, and when, where the agent knew then
+        # what it had to do; by entry: that time, once the agent is back.
+        self._held: dict[int, list[tuple[int, int | None]]] = {}
+        self._since: dict[int, int] = {}
         self._lives = Timetable(tick_ms)
         self._lives_alarm = Alarm(env, self._turn)
         self._agents_alarm = Alarm(env, self._agents_turn)
@@ -119,7 +100,7 @@ class Lives:
         failure = self._faults.start_failure(name)
         played = part.played and failure is None
         run_ms = None if request is None else self._client.run_ms(request)
-        batch = _Batch(command, played, run_ms, part.checked_ms, failure)
+        batch = Batch(command, played, run_ms, part.checked_ms, failure, now)
         batches, instances, on = self._batch, self._instance, self._on
         for task, row in zip(fresh, rows, strict=True):
             batches[task], instances[task] = batch, row
@@ -163,7 +144,7 @@ class Lives:
             if batch.played:
                 self._agents.stop(instance, task, code, reason, now)
                 continue
-            self._stopping[task] = (code, reason)
+            self._stopping[task] = (code, reason, now)
             self._employ(instance)
             self._agents.leave(instance)
             if self._in_line.pop(task, None) is not None:
@@ -192,8 +173,10 @@ class Lives:
         """The agents tell what became of their tasks meanwhile, and see to what is new."""
         now = int(self._env.now)
         for instance in instances:
-            for task, turn in self._held.pop(instance, ()):
-                self._lives.add(now, task << _SHIFT | turn)
+            for entry, since_ms in self._held.pop(instance, ()):
+                self._lives.add(now, entry)
+                if since_ms is not None:
+                    self._since[entry] = since_ms
         self._agents.reconnected(instances, now)
         self.set_alarms()
         self._report()
@@ -215,7 +198,7 @@ class Lives:
             self._tell(event)
 
     def _start_played(
-        self, batch: _Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
+        self, batch: Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
     ) -> None:
         override = TaskOverride(batch.command.cpu, batch.command.memory)
         # Where engines are modelled it is ended by a stop, so long after it was RUNNING.
@@ -242,16 +225,16 @@ class Lives:
                 fresh.append(task)
         return fresh
 
-    def _part(self, name: str) -> _Part:
+    def _part(self, name: str) -> Part:
         """What tasks of this definition are to the driver."""
         try:
             definition = self.definitions.definition(name)
         except PlacementError:  # nobody registered it here: what it does is not known
-            return _Part(None, False, None)
+            return Part(None, False, None)
         checks = [c.health_check for c in definition.containers if c.essential]
         intervals = [check.interval for check in checks if check]
         checked_ms = max(intervals) * 1000 if intervals else None
-        part = _Part(definition, self._containers.models.plays(definition), checked_ms)
+        part = Part(definition, self._containers.models.plays(definition), checked_ms)
         self._parts[name] = part
         return part
 
@@ -283,6 +266,7 @@ class Lives:
 
     def _take_turns(self, due: list[int], now: int) -> None:
         batches, stopping, reports = self._batch, self._stopping, self._reports
+        since = self._since
         silent = self._faults.dead or self._faults.cut_off
         # Where engines are modelled a task's end is a stop, as with the real driver.
         over = _STOPPED if self._machines is None else _OVER
@@ -290,35 +274,39 @@ class Lives:
         for entry in due:
             task, turn = entry >> _SHIFT, entry & _TURN
             batch = batches[task]
-            if batch is None or (silent and self._is_silent(task, turn)):
+            if batch is None or (silent and self._is_silent(entry, batch, now)):
                 continue
+            since_ms = since.pop(entry, None) if since else None
             if turn == _OVER and batch.played:
                 self._containers.end(self._instance[task], task, now)
             elif turn == _OVER and task not in stopping:
                 self._finish(task, self._instance[task], self._stop_ms(1)[0], now)
             elif turn == _STOPPED or batch.failure is not None:
                 if batch.failure is not None:
-                    reports.stopped((task,), (StopCode.TASK_FAILED_TO_START, batch.failure))
+                    why = StopCode.TASK_FAILED_TO_START, batch.failure
+                    reports.stopped((task,), why, since_ms=since_ms)
                 elif task in stopping:
-                    reports.stopped((task,), stopping[task])
+                    reports.stopped((task,), stopping[task][:2], since_ms=since_ms)
+                elif since_ms is not None:
+                    reports.stopped((task,), *_BY_ITSELF, since_ms)
                 else:
                     ended.append(task)
                 self._end(task, now)
             elif task in stopping:
                 continue
             elif turn == _RUNNING:
-                reports.running.append(task)
+                reports.ran(task, since_ms)
                 if batch.run_ms is not None:
                     exits_ms.append(now + batch.run_ms)
                     exits.append(task << _SHIFT | over)
                 if batch.checked_ms is not None:
                     self._lives.add(now + batch.checked_ms, task << _SHIFT | _HEALTHY)
             else:
-                reports.healthy.append(task)
+                reports.judged(task, True, since_ms)
         if exits:
             self._lives.add_all(exits_ms, exits)
         if ended:
-            reports.stopped(ended, _BY_ITSELF)
+            reports.stopped(ended, *_BY_ITSELF)
 
     def _begin(self, task: int, instance: int, delay_ms: int, now: int) -> None:
         """A task that nobody plays begins to start."""
@@ -346,15 +334,19 @@ class Lives:
         self._agents_alarm.set(self._agents.next_ms)
         return self._machines.next_ms
 
-    def _is_silent(self, task: int, turn: int) -> bool:
+    def _is_silent(self, entry: int, batch: Batch, now: int) -> bool:
         """Whether nothing is heard of a task now: its instance is dead, or tells of it later."""
+        task = entry >> _SHIFT
         instance = self._instance[task]
         if instance in self._faults.dead:
             return True
-        if instance in self._faults.cut_off:
-            self._held.setdefault(instance, []).append((task, turn))
-            return True
-        return False
+        cut_ms = self._faults.cut_off.get(instance)
+        if cut_ms is None:
+            return False
+        # What an agent that is cut off was told since then it does once it is back.
+        told_ms = self._stopping[task][2] if task in self._stopping else batch.at_ms
+        self._held.setdefault(instance, []).append((entry, now if told_ms < cut_ms else None))
+        return True
 
     def _end(self, task: int, now: int) -> None:
         """A task that nobody plays is gone."""
@@ -372,8 +364,8 @@ class Lives:
             self._set_own_alarms()
         return following
 
-    def _hear(self, news: r.News) -> None:
-        """An agent has news of a task."""
+    def _hear(self, news: r.News, since_ms: int | None) -> None:
+        """An agent has news of a task, which is so since a time; None: since now."""
         task = news.task
         batch = self._batch[task]
         if batch is None:
@@ -384,12 +376,13 @@ class Lives:
                 self._begin(task, self._instance[task], delay, int(self._env.now))
                 self.set_alarms()
         elif isinstance(news, r.TaskRunning):
-            self._reports.running.append(task)
+            self._reports.ran(task, since_ms)
             if self._machines is not None and batch.run_ms is not None:
                 self._lives.add(int(self._env.now) + batch.run_ms, task << _SHIFT | _OVER)
         elif isinstance(news, r.TaskHealth):
-            (self._reports.healthy if news.healthy else self._reports.unhealthy).append(task)
+            self._reports.judged(task, news.healthy, since_ms)
         else:
-            self._reports.stopped((task,), (news.stop_code, news.reason))
+            why = news.stop_code, news.full_reason
+            self._reports.stopped((task,), why, news.exit_code, since_ms)
             self._batch[task] = None
             self._containers.dismiss(task)

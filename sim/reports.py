@@ -9,21 +9,42 @@ from stowplan.placement.model import StopCode, TaskStatus
 
 
 class Reports:
-    """Fill it task by task; `events` empties it."""
+    """Fill it task by task; `events` empties it. A `since_ms` is when it was so, if not now."""
 
     def __init__(self) -> None:
         self.running: list[int] = []
         self.healthy: list[int] = []
         self.unhealthy: list[int] = []
-        self._stopped: dict[tuple[StopCode, str], list[int]] = {}
+        self._stopped: dict[tuple[StopCode, str, int | None, int | None], list[int]] = {}
+        self._late: list[Event] = []
 
-    def stopped(self, tasks: Iterable[int], why: tuple[StopCode, str]) -> None:
+    def ran(self, task: int, since_ms: int | None = None) -> None:
+        """A task is RUNNING."""
+        if since_ms is None:
+            self.running.append(task)
+        else:
+            self._late.append(TasksChanged(TaskStatus.RUNNING, (task,), since_ms=since_ms))
+
+    def judged(self, task: int, healthy: bool, since_ms: int | None = None) -> None:
+        """The health checks of a task have a verdict."""
+        if since_ms is None:
+            (self.healthy if healthy else self.unhealthy).append(task)
+        else:
+            self._late.append(TasksHealthChanged(healthy, (task,), since_ms))
+
+    def stopped(
+        self,
+        tasks: Iterable[int],
+        why: tuple[StopCode, str],
+        exit_code: int | None = None,
+        since_ms: int | None = None,
+    ) -> None:
         """Tasks are STOPPED, with a stop code for a reason."""
-        self._stopped.setdefault(why, []).extend(tasks)
+        self._stopped.setdefault((*why, exit_code, since_ms), []).extend(tasks)
 
     def events(self) -> list[Event]:
         """Who runs, who was found healthy or not, who stopped and why."""
-        found: list[Event] = []
+        found, self._late = self._late, []
         if self.running:
             found.append(TasksChanged(TaskStatus.RUNNING, tuple(self.running)))
             self.running = []
@@ -33,7 +54,7 @@ class Reports:
         if self.unhealthy:
             found.append(TasksHealthChanged(False, tuple(self.unhealthy)))
             self.unhealthy = []
-        for (code, reason), tasks in self._stopped.items():
-            found.append(TasksChanged(TaskStatus.STOPPED, tuple(tasks), code, reason))
+        for why, tasks in self._stopped.items():
+            found.append(TasksChanged(TaskStatus.STOPPED, tuple(tasks), *why))
         self._stopped = {}
         return found

@@ -12,7 +12,7 @@ import numpy as np
 
 from stowplan.experiments.record.capacity_record import MS_PER_HOUR
 from stowplan.experiments.record.recorder import Recorder
-from stowplan.placement.model import CPU, MEMORY
+from stowplan.placement.model import CPU, MEMORY, StopCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,11 @@ def _per_hour(recorder: Recorder) -> float:
 
 
 def _available(kept: str) -> Callable[[Recorder], float | None]:
-    """Share of time, mean over services; `kept` is `at_desired_ms` or `at_floor_ms`."""
+    """Share of time, mean over services; see `UpTime.percent`."""
 
     def of(recorder: Recorder) -> float | None:
         ups = [up for (_, zone), up in recorder.services_log.up.items() if not zone]
-        shares = [getattr(up, kept) / max(1, up.settled_ms - up.since_ms) for up in ups]
-        return 100 * sum(shares) / len(shares) if shares else None
+        return sum(up.percent(kept) for up in ups) / len(ups) if ups else None
 
     return of
 
@@ -80,22 +79,38 @@ def _left(what: str, dimension: str, free: bool = False) -> Callable[[Recorder],
     return of
 
 
-def _services_back(recorder: Recorder) -> float | None:
-    """From the moment ECS first learnt of a loss until every service task lost was replaced, the
-    last time that it was; None while some are not. Daemons are not replaced, so they do not count.
+def _services_back(lost: str) -> Callable[[Recorder], float | None]:
+    """From the loss, or the moment ECS heard of it, until every service task lost was replaced,
+    the last time that it was; None while some are not. Daemons are not replaced and do not count.
     """
-    if recorder.lost_ms is None or recorder.services_back_ms is None:
-        return None
-    return (recorder.services_back_ms - recorder.lost_ms) / 1000
+
+    def of(recorder: Recorder) -> float | None:
+        lost_ms = getattr(recorder, lost)
+        if lost_ms is None or recorder.services_back_ms is None:
+            return None
+        return float(recorder.services_back_ms - lost_ms) / 1000
+
+    return of
 
 
 def _services_short(recorder: Recorder) -> float | None:
-    """Share of service-time below desired count, mean over services, after each one's creation."""
-    services = recorder.services()
-    if not services:
-        return None
-    shares = [s.short_ms / max(1, recorder.now_ms - s.submitted_ms) for s in services]
-    return 100 * sum(shares) / len(shares)
+    """What is left of the time at desired count."""
+    at_desired = _available("desired")(recorder)
+    return None if at_desired is None else 100 - at_desired
+
+
+def _in_progress(recorder: Recorder) -> int:
+    return sum(each.state == "IN_PROGRESS" for each in recorder.deployments.records)
+
+
+def _failed(code: StopCode) -> Callable[[Recorder], float | None]:
+    """Tasks that came to grief with a stop code."""
+
+    def of(recorder: Recorder) -> float | None:
+        found = recorder.stops.counts.items()
+        return sum(count.tasks for s, count in found if s.stop_code == code and s.failed)
+
+    return of
 
 
 def _reservation_mean(recorder: Recorder) -> float | None:
@@ -198,12 +213,14 @@ METRICS: Mapping[str, Metric] = {
     "started": Metric(
         lambda r: len(r.waits_ms), "", "more", "of these, tasks that reached RUNNING"
     ),
-    "finished": Metric(lambda r: r.totals.finished, "", "more", "tasks that ran to their end"),
+    "finished": Metric(
+        lambda r: r.totals.finished, "", "more", "tasks that ran to their end, with exit code 0"
+    ),
     "waiting": Metric(
         lambda r: r.totals.waiting + r.services_lack,
         "",
         "less",
-        "tasks without a place at the end, those that services lack included",
+        "tasks without a place at the end, those that services and DAEMONs lack included",
     ),
     "refusals": Metric(
         lambda r: r.refusals.total(), "", "less", "placements refused, each attempt counted"
@@ -211,17 +228,15 @@ METRICS: Mapping[str, Metric] = {
     "lost": Metric(lambda r: r.lost, "", "less", "tasks that died with their instance"),
     "recovered": Metric(lambda r: r.recovered, "", "more", "of these, started again elsewhere"),
     "services_back_s": Metric(
-        _services_back, "s", "less", "from the report of the loss until services were whole"
+        _services_back("lost_ms"), "s", "less", "from the loss until services were whole again"
     ),
     "services_short_pct": Metric(
         _services_short, "%", "less", "time below desired count, mean over services"
     ),
     "at_desired_pct": Metric(
-        _available("at_desired_ms"), "%", "more", "time at desired count, mean over services"
+        _available("desired"), "%", "more", "time at desired count, in truth, mean over services"
     ),
-    "at_minimum_pct": Metric(
-        _available("at_floor_ms"), "%", "more", "time at minimum healthy, mean over services"
-    ),
+    "at_minimum_pct": Metric(_available("floor"), "%", "more", "time at minimum healthy, likewise"),
     "migrations": Metric(
         lambda r: r.services_log.migrations.total(),
         "",
@@ -277,6 +292,33 @@ METRICS: Mapping[str, Metric] = {
     ),
     "simulated_s": Metric(
         lambda r: r.now_ms / 1000, "s", "", "simulated time: less than asked for after Ctrl-C"
+    ),
+    "services_back_heard_s": Metric(
+        _services_back("lost_heard_ms"), "s", "less", "the same from when ECS heard of the loss"
+    ),
+    "believed_at_desired_pct": Metric(
+        _available("believed_desired"), "%", "", "at_desired_pct, as ECS believed it was"
+    ),
+    "believed_at_minimum_pct": Metric(
+        _available("believed_floor"), "%", "", "at_minimum_pct, likewise"
+    ),
+    "deployments_unfinished": Metric(
+        _in_progress, "", "less", "deployments that are IN_PROGRESS at the end"
+    ),
+    "daemons_lacking": Metric(
+        lambda r: r.daemons.lacking, "", "less", "tasks that DAEMONs lack at the end"
+    ),
+    "crashed": Metric(
+        _failed(StopCode.ESSENTIAL_CONTAINER_EXITED),
+        "",
+        "less",
+        "tasks whose essential container exited with another code than 0, or was killed",
+    ),
+    "failed_to_start": Metric(
+        _failed(StopCode.TASK_FAILED_TO_START), "", "less", "tasks that never came to run"
+    ),
+    "crash_loops": Metric(
+        lambda r: len(r.crash_loops()), "", "less", "services whose tasks keep ending"
     ),
 }
 

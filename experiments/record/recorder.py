@@ -8,16 +8,19 @@ instance is what the instance really holds, not what the scheduler already count
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from stowplan.experiments.record.capacity_record import CapacityRecord
+from stowplan.experiments.record.daemon_log import DaemonLog
+from stowplan.experiments.record.demands import Demands
+from stowplan.experiments.record.deployment_log import DeploymentLog
 from stowplan.experiments.record.leftovers import Demand, Leftover, leftovers
 from stowplan.experiments.record.records import (
-    SAMPLE_FIELDS,
+    TOTALS_FIELDS,
     Amounts,
     InstanceRecord,
     OwnerRecord,
@@ -25,6 +28,7 @@ from stowplan.experiments.record.records import (
     Totals,
 )
 from stowplan.experiments.record.service_log import ServiceLog
+from stowplan.experiments.record.stops import Stops, is_success
 from stowplan.experiments.record.waits import ServiceWaits
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, RETRY
@@ -33,20 +37,20 @@ from stowplan.placement.model import (
     CPU,
     INSTANCE_TYPE,
     MEMORY,
-    PORTS,
     StopCode,
     TaskStatus,
 )
 from stowplan.placement.scheduler.launches import Launches
-from stowplan.placement.taskdef.parse import TaskOverride, task_resources
 
 
 @dataclass
 class Recorder:
     """Call it with every round, then `finish`.
 
-    `samples` holds (ms, Totals fields) every `step_ms`, in which `waiting` counts what services
-    lack as well; `frames` the fill of every instance, the larger of its CPU and memory shares in
+    `samples` holds (ms, SAMPLE_FIELDS) every `step_ms`, in which `waiting` counts what services
+    lack as well; those of services are added by `finish`, since ECS hears late of what is dead.
+    `lost_ms` is when the first task was lost with its instance, `lost_heard_ms` when ECS heard of
+    it; `frames` the fill of every instance, the larger of its CPU and memory shares in
     percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
     submission to RUNNING of standalone tasks (of services': `service_waits`); `starts_ms`: from the
     command that places a task to RUNNING, of all tasks.
@@ -69,6 +73,8 @@ class Recorder:
     lost: int = 0
     recovered: int = 0
     lost_ms: int | None = None
+    lost_heard_ms: int | None = None
+    stops: Stops = field(default_factory=Stops)
     services_back_ms: int | None = None
     integrals: Totals = field(default_factory=Totals)
     now_ms: int = 0
@@ -78,15 +84,21 @@ class Recorder:
         self._launches = Launches()
         self._tasks: dict[int, TaskRecord] = {}
         self._on: dict[int, set[int]] = {}
-        # Tasks that went with their instance in this round: the notice that names them follows.
-        self._died: dict[int, int | str] = {}
-        self._resources: dict[int, tuple[tuple[str, int], ...]] = {}
+        # Tasks that died with their instance, and when: the notice that names them follows.
+        self._died: dict[int, tuple[TaskRecord, int]] = {}
         self._kinds: Counter[Demand] = Counter()
-        self._demands: dict[tuple[object, ...], Demand] = {}
+        self._demands = Demands(self._launches)
         self._services: list[OwnerRecord] = []
-        self._of_services: set[int] = set()  # tasks of services that waited
+        self._waited: dict[int, int | str] = {}  # whose the tasks are that were PROVISIONING
+        self.daemons = DaemonLog(self._launches)
+        self.deployments = DeploymentLog(self._launches, self.daemons.due)
         self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
+        # Deployments ask what a DAEMON is to have, so they come after the daemons.
+        self._more: dict[type, list[Callable[[Any, int], None]]] = {}
+        for log in (self.capacity, self.service_waits, self.daemons, self.deployments):
+            for kind, handler in log.handlers.items():
+                self._more.setdefault(kind, []).append(handler)
         self._handlers: dict[type, Any] = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
             m.InstanceRegistered: self._registered,
@@ -113,10 +125,8 @@ class Recorder:
             handler = self._handlers.get(type(message))
             if handler is not None:
                 handler(message)
-            for handlers in (self.capacity.handlers, self.service_waits.handlers):
-                timed = handlers.get(type(message))
-                if timed is not None:
-                    timed(message, self.now_ms)
+            for each in self._more.get(type(message), ()):
+                each(message, self.now_ms)
         self._died = {}
 
     def finish(self, now_ms: int) -> None:
@@ -127,9 +137,9 @@ class Recorder:
             if instance.until_ms is None:
                 self._end_busy(instance)
                 instance.until_ms = now_ms
-        for service in self.services():
-            service.settle(now_ms)
         self.services_log.finish(now_ms)
+        self.deployments.finish()
+        self.samples = self.services_log.with_counts(self.samples)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -138,6 +148,7 @@ class Recorder:
             self._sample_until(now_ms)
         if now_ms > self.now_ms:
             self.integrals.integrate(self.totals, now_ms - self.now_ms)
+            self.daemons.advance(now_ms)
         self.now_ms = now_ms
 
     def _sample_until(self, now_ms: int) -> None:
@@ -145,7 +156,7 @@ class Recorder:
         if self._next_sample < now_ms:
             waiting = self.totals.waiting + self.services_lack
             totals = replace(self.totals, waiting=waiting)
-            values = [getattr(totals, name) for name in SAMPLE_FIELDS]
+            values = [getattr(totals, name) for name in TOTALS_FIELDS]
         while self._next_sample < now_ms:
             self.samples.append((self._next_sample, *values))
             self._next_sample += self.step_ms
@@ -201,9 +212,10 @@ class Recorder:
         self.totals.present += sign
 
     def _gone(self, event: m.InstancesGone) -> None:
+        since_ms = self.now_ms if event.since_ms is None else event.since_ms
         for number in event.instances:
             for task in sorted(self._on.get(number, ())):
-                self._died[task] = self._tasks[task].owner
+                self._died[task] = self._tasks[task], since_ms
                 self._remove(task)
             record = self.instances[number]
             if record.until_ms is not None:
@@ -223,8 +235,7 @@ class Recorder:
             if event.started_by.endswith(RESUBMIT):
                 self.totals.waiting += event.count
             return
-        if event.resources:
-            self._resources[event.request] = event.resources
+        self._demands.note(event)
         self._submit(event, event.count)
 
     def _throttled(self, event: m.CallThrottled) -> None:
@@ -245,7 +256,6 @@ class Recorder:
     def _service(self, event: m.CreateService) -> None:
         owner = OwnerRecord(
             *(event.service, True, self.now_ms, event.desired_count),
-            settled_ms=self.now_ms,
             daemon=event.scheduling_strategy == "DAEMON",
         )
         self.owners[event.service] = owner
@@ -253,14 +263,13 @@ class Recorder:
 
     def _update_service(self, event: m.UpdateService) -> None:
         owner = self.owners[event.service]
-        owner.settle(self.now_ms)
         if event.desired_count is not None:
             owner.wanted = event.desired_count
 
     # --- the lives of tasks ---------------------------------------------------------------------
 
     def _start(self, command: m.StartTasks) -> None:
-        kind = self._demand(command)
+        kind = self._demands.of(command)
         cpu, memory = kind[0][1], kind[1][1]
         held = self.amounts.held
         self._kinds[kind] += len(command.tasks)
@@ -286,18 +295,6 @@ class Recorder:
         self.totals.cpu_used += cpu * len(command.tasks)
         self.totals.memory_used += memory * len(command.tasks)
 
-    def _demand(self, command: m.StartTasks) -> Demand:
-        """What each task of a command takes: CPU, memory, then the others but ports."""
-        resources = () if command.request is None else self._resources.get(command.request, ())
-        key = command.task_definition, command.cpu, command.memory, resources
-        if key not in self._demands:
-            override = TaskOverride(command.cpu, command.memory, resources)
-            asked = task_resources(self._launches.definition(command.task_definition), override)
-            others = [(n, a) for n, a in asked.items() if a and n not in (CPU, MEMORY, PORTS)]
-            first = (CPU, asked.get(CPU, 0)), (MEMORY, asked.get(MEMORY, 0))
-            self._demands[key] = (*first, *others)
-        return self._demands[key]
-
     def _changed(self, event: m.TasksChanged) -> None:
         known = self._tasks
         if event.status is TaskStatus.RUNNING:
@@ -307,9 +304,12 @@ class Recorder:
                     self._running(record)
         elif event.status is TaskStatus.STOPPED:
             done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
+            done = done and is_success(event.exit_code, event.reason)
             for task in event.tasks:
                 if task in known:
                     self.totals.finished += done and known[task].running
+                    owner = self.owners[known[task].owner]
+                    self.stops.add(owner, event, self.now_ms, known[task])
                     self._remove(task)
 
     def _running(self, task: TaskRecord) -> None:
@@ -319,12 +319,11 @@ class Recorder:
         self.totals.started += 1
         self.starts_ms.append(self.now_ms - task.placed_ms)
         owner = self.owners[task.owner]
-        owner.settle(self.now_ms)
         owner.running += 1
         if owner.owed:
             owner.owed -= 1
             self.recovered += 1
-            if owner.is_service and not any(o.owed for o in self.services()):
+            if owner.is_service and not any(o.owed for o in self._services):
                 self.services_back_ms = self.now_ms
         if not owner.is_service and owner.started < owner.wanted:
             # Waiting is from the first submission to the first RUNNING, however often retried.
@@ -348,28 +347,33 @@ class Recorder:
         owner.placed -= 1
         if gone.running:
             self.totals.running -= 1
-            owner.settle(self.now_ms)
             owner.running -= 1
         else:
             self.totals.pending -= 1
 
     def _stopped_by_scheduler(self, notice: m.TasksStopped) -> None:
         lost = [self._died[task] for task in notice.tasks if task in self._died]
-        self.totals.waiting -= sum(
-            task not in self._died and task not in self._of_services for task in notice.tasks
-        )
+        for task in notice.tasks:
+            if task not in self._died:
+                owner = self.owners[self._waited[task]]
+                self.totals.waiting -= not owner.is_service
+                self.stops.add(owner, notice, self.now_ms, None)
         if lost:
             self.lost += len(lost)
-            self.lost_ms = self.now_ms if self.lost_ms is None else self.lost_ms
-            for owner in map(self.owners.__getitem__, lost):
+            if self.lost_heard_ms is None:
+                self.lost_ms, self.lost_heard_ms = min(at_ms for _, at_ms in lost), self.now_ms
+            for record, _ in lost:
+                owner = self.owners[record.owner]
                 # A daemon goes with its instance: nothing is to be started elsewhere.
                 owner.owed += not owner.daemon
                 if owner.is_service and owner.owed:
                     self.services_back_ms = None  # until all are back again
+                self.stops.add(owner, notice, self.now_ms, record)
 
     def _provisioning(self, notice: m.TasksProvisioning) -> None:
-        if notice.service is not None:
-            self._of_services.update(notice.tasks)
+        owner = notice.request if notice.service is None else notice.service
+        assert owner is not None
+        self._waited.update(dict.fromkeys(notice.tasks, owner))
 
     def _failed(self, notice: m.RunTaskFailed) -> None:
         self.refusals[notice.failure.reason] += notice.count
@@ -381,11 +385,13 @@ class Recorder:
         if notice.failure is not None:
             self.refusals[notice.failure.reason] += 1
 
-    def services(self) -> list[OwnerRecord]:
-        """The services created so far."""
-        return self._services
+    def crash_loops(self) -> dict[str, tuple[int, int]]:
+        """Services whose tasks keep ending: how many did not hold out, and their places."""
+        due = {each.service: each.eligible for each in self.daemons.coverages()}
+        return self.stops.loops({s.name: due.get(s.name, s.wanted) for s in self._services})
 
     @property
     def services_lack(self) -> int:
         """Tasks that services want now and that have no place: not even one to start on."""
-        return sum(max(0, owner.wanted - owner.placed) for owner in self._services)
+        lack = sum(max(0, owner.wanted - owner.placed) for owner in self._services)
+        return lack + self.daemons.lacking

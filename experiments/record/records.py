@@ -85,16 +85,8 @@ class OwnerRecord:
     started: int = 0
     running: int = 0
     owed: int = 0
-    short_ms: int = 0
-    settled_ms: int = 0
     placed: int = 0
     daemon: bool = False
-
-    def settle(self, now_ms: int) -> None:
-        """Book the time since the last change as short, if it was; call before each change."""
-        if self.running < self.wanted:
-            self.short_ms += now_ms - self.settled_ms
-        self.settled_ms = now_ms
 
 
 @dataclass(slots=True)
@@ -130,7 +122,9 @@ class Totals:
         self.waiting += levels.waiting * ms
 
 
-SAMPLE_FIELDS = tuple(Totals.__dataclass_fields__)
+TOTALS_FIELDS = tuple(Totals.__dataclass_fields__)
+# Of REPLICA services: tasks wanted, those that ran, and those of which ECS believed it.
+SAMPLE_FIELDS = (*TOTALS_FIELDS, "services_wanted", "services_running", "services_believed")
 
 
 @dataclass(slots=True)

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.availability import UpTime
+from stowplan.experiments.record.daemon_log import Coverage
+from stowplan.experiments.record.deployment_log import DeploymentRecord
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import histogram, metrics_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
-from stowplan.experiments.record.service_log import UpTime
+from stowplan.experiments.record.stops import Stop, StopCount
 from stowplan.experiments.record.usage import Usage
 from stowplan.placement.messages import Round
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
@@ -28,8 +31,10 @@ class RunResult:
     free and of no use; `services` says by (service, zone) how available it was, `migrations` by
     service how many running tasks were replaced, `failed_deployments` how many deployments failed;
     `usage` is what ran when; `points` are those of
-    CapacityProviderReservation, with POINT_FIELDS. One that is not `whole` was interrupted, so its
-    sums and percentiles are not to be compared with those of others."""
+    CapacityProviderReservation, with POINT_FIELDS. `deployments` are in the order in which they
+    began, `daemons` as they were at the end, `stops` counts how tasks ended, `crash_loops` has the
+    services whose tasks kept ending: how many did, and for how many places. One that is not
+    `whole` was interrupted, so its sums and percentiles are not to be compared with others'."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -46,6 +51,10 @@ class RunResult:
     points: list[tuple[Any, ...]] = field(default_factory=list)
     service_waits: list[tuple[int, int]] = field(default_factory=list)
     whole: bool = True
+    deployments: list[DeploymentRecord] = field(default_factory=list)
+    daemons: list[Coverage] = field(default_factory=list)
+    stops: Mapping[Stop, StopCount] = field(default_factory=dict)
+    crash_loops: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -71,6 +80,10 @@ def result_of(
         recorder.capacity.points,
         histogram(recorder.service_waits.waits_ms),
         whole,
+        recorder.deployments.records,
+        recorder.daemons.coverages(),
+        recorder.stops.counts,
+        recorder.crash_loops(),
     )
 
 

@@ -1,37 +1,22 @@
 """How available services were, in each zone and in all, and what healthy tasks were replaced.
 
-Follows rounds, and of their tasks those of REPLICA services only; a daemon has no count to keep.
+Follows rounds, and of their tasks those of REPLICA services only; a daemon has no count to keep. A
+task counts while it is RUNNING and its health checks do not say otherwise.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from stowplan.experiments.record.availability import ServiceHistory, UpTime, up_times
 from stowplan.placement import messages as m
 from stowplan.placement.model import AVAILABILITY_ZONE, TaskStatus
 from stowplan.placement.scheduler.services.events import DEPLOYMENT_FAILED
-
-
-@dataclass(slots=True)
-class UpTime:
-    """For how long enough tasks were RUNNING: `desired` of them, or `floor` (minimum healthy)."""
-
-    since_ms: int
-    settled_ms: int
-    desired: int = 0
-    floor: int = 0
-    running: int = 0
-    at_desired_ms: int = 0
-    at_floor_ms: int = 0
-
-    def settle(self, now_ms: int) -> None:
-        """Book the time since the last change; call before each."""
-        passed, self.settled_ms = now_ms - self.settled_ms, now_ms
-        self.at_desired_ms += passed * (self.running >= self.desired)
-        self.at_floor_ms += passed * (self.running >= self.floor)
 
 
 @dataclass(slots=True)
@@ -39,27 +24,33 @@ class _Task:
     service: str
     instance: int
     deployment: str | None
+    placed_ms: int
     running: bool = False
+    unhealthy: bool = False
+    counted_ms: int = 0
+    stopping: bool = False
 
 
 @dataclass
 class ServiceLog:
     """Call it with every round, then `finish`.
 
-    `up`: (service, zone) -> `UpTime`; the zone "" is all of them. What a zone is held to is an even
-    share, rounded down, of what the service is held to, over all zones that ever had an instance.
+    `histories`: of each service, from which `finish` makes `up`: (service, zone) -> `UpTime`; the
+    zone "" is all of them.
     `migrations`: by service, RUNNING tasks that ECS stopped to replace them by others: of another
     deployment, off a draining instance, or for the balance of zones. Scale-in is none.
     `failed_deployments`: by service, deployments that its circuit breaker has ended.
     """
 
     up: dict[tuple[str, str], UpTime] = field(default_factory=dict)
+    histories: dict[str, ServiceHistory] = field(default_factory=dict)
     migrations: Counter[str] = field(default_factory=Counter)
     failed_deployments: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._services: dict[str, m.CreateService] = {}
-        self._zones: list[str] = []
+        self._zones: dict[str, int] = {}  # -> its number
+        self._zones_ms: list[tuple[int, str]] = []
         self._zone: dict[int, str] = {}
         self._number: dict[str, int] = {}
         self._draining: set[int] = set()
@@ -76,6 +67,7 @@ class ServiceLog:
             m.StartTasks: self._start,
             m.StopTasks: self._stop,
             m.TasksChanged: self._changed,
+            m.TasksHealthChanged: self._judged,
             m.ServiceEvent: self._said,
         }
 
@@ -90,17 +82,28 @@ class ServiceLog:
 
     def finish(self, now_ms: int) -> None:
         """Close the books at the end of the run."""
-        for up in self.up.values():
-            up.settle(now_ms)
+        for name, history in self.histories.items():
+            found = up_times(history, self._zones_ms, now_ms)
+            self.up.update({(name, zone): up for zone, up in found.items()})
+
+    def with_counts(self, samples: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Samples, which begin with their time, with what was so then of all services together:
+        tasks wanted, those that ran, and those of which ECS believed it."""
+        at_ms = np.array([sample[0] for sample in samples], np.int64)
+        sums = np.zeros((3, len(at_ms)), np.int64)
+        for each in self.histories.values():
+            sums[0] += each.wanted_at(at_ms)
+            sums[1] += each.running_at(at_ms, believed=False)
+            sums[2] += each.running_at(at_ms, believed=True)
+        return [(*sample, *counts) for sample, counts in zip(samples, sums.T.tolist(), strict=True)]
 
     def _registered(self, event: m.InstanceRegistered) -> None:
         zone = event.attributes.get(AVAILABILITY_ZONE, "")
         self._zone[event.instance] = zone
         self._number[event.ec2_instance_id] = event.instance
         if zone and zone not in self._zones:
-            self._zones.append(zone)
-            for name in self._services:
-                self._hold(name)
+            self._zones[zone] = len(self._zones)
+            self._zones_ms.append((self._now_ms, zone))
 
     def _set_state(self, call: m.UpdateContainerInstancesState) -> None:
         if call.status == "DRAINING":
@@ -125,47 +128,61 @@ class ServiceLog:
     def _hold(self, name: str) -> None:
         """Hold a service to what it is configured to, from now on."""
         call = self._services[name]
-        floor = -(-call.desired_count * call.minimum_healthy_percent // 100)
-        for zone in ("", *self._zones):
-            share = len(self._zones) if zone else 1
-            up = self.up.setdefault((name, zone), UpTime(self._now_ms, self._now_ms))
-            up.settle(self._now_ms)
-            up.desired, up.floor = call.desired_count // share, floor // share
+        history = self.histories.setdefault(name, ServiceHistory(self._now_ms))
+        wanted = self._now_ms, call.desired_count, call.minimum_healthy_percent
+        history.wanted.append(wanted)
 
     def _start(self, command: m.StartTasks) -> None:
         if command.service not in self._services:
             return
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = _Task(command.service, number, command.deployment)
+            self._tasks[task] = _Task(command.service, number, command.deployment, self._now_ms)
             self._on.setdefault(number, {})[task] = None
 
     def _changed(self, event: m.TasksChanged) -> None:
+        true_ms = self._true_ms(event.since_ms)
         for number in event.tasks:
             task = self._tasks.get(number)
             if task is None:
                 continue
             if event.status is TaskStatus.RUNNING and not task.running:
                 task.running = True
-                self._count(task, 1)
+                self._count(task, 1, true_ms)
             elif event.status is TaskStatus.STOPPED:
-                self._remove(number)
+                self._remove(number, true_ms)
+
+    def _judged(self, event: m.TasksHealthChanged) -> None:
+        true_ms = self._true_ms(event.since_ms)
+        for number in event.tasks:
+            task = self._tasks.get(number)
+            if task is not None and task.running and task.unhealthy is event.healthy:
+                task.unhealthy = not event.healthy
+                self._count(task, 1 if event.healthy else -1, true_ms)
 
     def _gone(self, event: m.InstancesGone) -> None:
+        true_ms = self._true_ms(event.since_ms)
         for instance in event.instances:
             for task in list(self._on.get(instance, ())):
-                self._remove(task)
+                self._remove(task, true_ms)
 
-    def _remove(self, number: int) -> None:
+    def _true_ms(self, since_ms: int | None) -> int:
+        return self._now_ms if since_ms is None else min(since_ms, self._now_ms)
+
+    def _remove(self, number: int, true_ms: int) -> None:
         task = self._tasks.pop(number)
         del self._on[task.instance][number]
-        if task.running:
-            self._count(task, -1)
+        if not task.stopping:
+            mishap = self._now_ms, max(true_ms, task.placed_ms)
+            self.histories[task.service].mishaps.append(mishap)
+        if task.running and not task.unhealthy:
+            self._count(task, -1, true_ms)
 
-    def _count(self, task: _Task, change: int) -> None:
-        for zone in {"", self._zone.get(task.instance, "")}:
-            up = self.up[task.service, zone]
-            up.settle(self._now_ms)
-            up.running += change
+    def _count(self, task: _Task, change: int, true_ms: int) -> None:
+        """One task more that is up, or one less; never less before it was one more."""
+        task.counted_ms = max(true_ms, task.counted_ms)
+        zone = self._zones.get(self._zone.get(task.instance, ""), -2)
+        history = self.histories[task.service]
+        history.add(self._now_ms, task.counted_ms, zone, change)
 
     def _said(self, notice: m.ServiceEvent) -> None:
         self.failed_deployments[notice.service] += f") {DEPLOYMENT_FAILED}:" in notice.text
@@ -173,7 +190,10 @@ class ServiceLog:
     def _stop(self, command: m.StopTasks) -> None:
         for number in command.tasks:
             task = self._tasks.get(number)
-            if task is None or not task.running:
+            if task is None:
+                continue
+            task.stopping = True
+            if not task.running:
                 continue
             # The reason names the deployment for which tasks stop; its own stop by scale-in.
             own = f"{task.deployment})" in command.reason

@@ -22,11 +22,13 @@ Ticks = Sequence[tuple[float, str]]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart; `index` is its strategy's number, which sets its colour."""
+    """One line of a chart; `index` is its strategy's number, which sets its colour; a `dashed` one
+    is what ECS believed."""
 
     name: str
     index: int
     points: Points
+    dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,9 @@ def svg(chart: Chart) -> Markup:
     parts += [_mark(chart, at, text) for at, text in chart.marks]
     # Where lines coincide, the earlier and wider ones still show as a rim.
     width = [f"{1.4 + 0.5 * behind:g}" for behind in reversed(range(len(chart.lines)))]
+    dash = {False: "", True: " dash"}
     parts += [
-        f'<path class="line c{line.index % COLOURS}{" dash" if line.index >= COLOURS else ""}"'
+        f'<path class="line c{line.index % COLOURS}{dash[line.dashed or line.index >= COLOURS]}"'
         f' data-s="{line.index}" stroke-width="{stroke}" d="{_path(chart, line.points)}">'
         f"<title>{escape(line.name)}</title></path>"
         for line, stroke in zip(chart.lines, width, strict=True)

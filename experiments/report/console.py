@@ -29,20 +29,22 @@ from stowplan.experiments.report.formats import (
     short_reason,
     shown,
 )
+from stowplan.experiments.report.services import crash_loops, service_tables
 
 _REFUSED = Column("refusals", "refused", "refused", count)
 _REST = (_REFUSED, *LOSS[:3])
 # A table, or where it does not fit, in parts.
 _PARTS = (((*USE, *WAITING, *_REST),), (USE, (*WAITING, *_REST)), (USE, WAITING, _REST))
 _WIDTH = 100
+_ROWS_MOST = 12  # of a table about services
 _LEGEND = (
     "used: instances that ever held a task other than a daemon's; busy: how many did, mean over "
     "time. $: the whole fleet, $busy: only while an instance held such a task. CPU, mem: reserved, "
     "of what was registered. p50, p99: seconds from submission to RUNNING, of standalone tasks; "
     "svc50, svc99: from when a service lacked a task of its desired count to RUNNING. left: tasks "
-    "still without a place at the end, those that services lack then included. lost: tasks that "
-    "died with their instance; again: of these, started anew; whole: seconds from when ECS heard "
-    "of the loss until services had all their tasks back."
+    "still without a place at the end, those that services and DAEMONs lack included. lost: tasks "
+    "that died with their instance; again: of these, started anew; whole: seconds from the loss, "
+    "not from when ECS heard of it, until services had all their tasks back."
 )
 _CAPACITY_LEGEND = (
     "launched, ended: instances of capacity providers; hours: all instances, from launch to end; "
@@ -68,6 +70,7 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
         console.print(_refused(members), style="dim")
         if failed := _failed(members):
             console.print(failed, style="red")
+        _print_services(members, console)
         console.print(_least(members), style="dim")
     legend = f"{_LEGEND} {_CAPACITY_LEGEND}" if has_capacity(results) else _LEGEND
     console.print(f"\n{legend}", style="dim", highlight=False)
@@ -102,6 +105,35 @@ def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
         ]
         table.add_row(Text(name_of(result)), *cells)
     return table
+
+
+def _print_services(results: Sequence[RunResult], console: Console) -> None:
+    """Deployments, DAEMONs and ends of tasks: all where they are few, else what is amiss."""
+    for found in service_tables(results, _ROWS_MOST):
+        table = Table(
+            title=found.caption,
+            title_justify="left",
+            title_style="dim",
+            box=None,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            header_style="dim",
+        )
+        # Whose it is comes first, then the strategy, where there are several.
+        several = len({result.run.strategy for result in results}) > 1
+        order = [1, *([0] if several else []), *range(2, len(found.headings))]
+        for number in order:
+            folds = number in found.words or number < 2
+            table.add_column(found.headings[number], overflow="fold", no_wrap=not folds)
+        for row in found.rows:
+            table.add_row(*(Text(row[number]) for number in order))
+        if found.rows:
+            console.print()
+            console.print(table)
+        if found.rest:
+            console.print(Text(f"{found.caption}: {found.rest}"), style="dim")
+    for line in crash_loops(results):
+        console.print(Text(line), style="red")
 
 
 def _refused(results: Sequence[RunResult]) -> Text:

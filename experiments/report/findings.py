@@ -301,7 +301,7 @@ def _fault(pairs: Pairs, layout: str) -> Finding:
     return Finding(
         f"What “{name}” did" + (f" in layout “{layout}”" if layout else ""),
         text + ".",
-        (header[0], "tasks lost", *header[1:], "whole, s after report"),
+        (header[0], "tasks lost", *header[1:], "whole, s after loss"),
         rows,
     )
 

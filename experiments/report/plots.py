@@ -24,7 +24,9 @@ from stowplan.experiments.report.formats import groups
 from stowplan.placement.scenario.scenario import Scenario
 
 RESERVATION_MOST = 400  # percent; what is above is drawn there
-# What is drawn over time: heading, column of the timeline, what it says, its backdrop if any.
+# What is drawn over time: heading, column of the timeline, what it says, its backdrop if any. What
+# ECS believed is drawn dashed beside the truth, where it differs.
+_BELIEVED = {"services_running": "services_believed"}
 _OVER_TIME = (
     ("Memory reserved", "memory_reserved_pct", "percent of the memory registered", ""),
     ("CPU reserved", "cpu_reserved_pct", "percent of the CPU registered", ""),
@@ -40,6 +42,13 @@ _OVER_TIME = (
         "submitted, and waiting for room or PROVISIONING, and what services lack of their desired "
         "count; at the end as many as “no place at end” in the tables",
         "",
+    ),
+    (
+        "Tasks of services that run",
+        "services_running",
+        "in truth, and dashed what ECS believed, which hears late of what is dead; the grey area "
+        "is what is wanted",
+        "services_wanted",
     ),
 )
 
@@ -85,7 +94,8 @@ def title_of(scenario: Scenario, layout: str, faults: str) -> str:
 def _y_axis(timeline: pd.DataFrame, column: str, backdrop: str) -> Axis:
     if column.endswith("_pct"):
         return nice_axis(100, " %")
-    return nice_axis(float(timeline[backdrop or column].max()), whole=True)
+    drawn = [name for name in (column, backdrop, _BELIEVED.get(column)) if name]
+    return nice_axis(float(timeline[drawn].max().max()), whole=True)
 
 
 def _over_time(
@@ -102,6 +112,12 @@ def _over_time(
         title = title_of(scenario, layout, faults)
         curves = dict(iter(part.groupby("strategy", sort=False)))
         lines = [Line(n, index[n], _points(rows, column)) for n, rows in curves.items()]
+        if believed := _BELIEVED.get(column):
+            lines += [
+                Line(f"{n}, as ECS believed", index[n], _points(rows, believed), dashed=True)
+                for n, rows in curves.items()
+                if (rows[believed] != rows[column]).any()
+            ]
         back = _points(next(iter(curves.values())), backdrop) if backdrop else ()
         chart = Chart(f"{column} over time, {title}", x, y, lines, _marks(scenario, faults), back)
         charts.append({"title": title, "svg": svg(chart)})

@@ -35,6 +35,7 @@ from stowplan.experiments.report.formats import (
     shown,
 )
 from stowplan.experiments.report.plots import plots, title_of
+from stowplan.experiments.report.services import crash_loops, service_tables
 from stowplan.placement.constraints import check_of
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
@@ -46,6 +47,7 @@ Group = Sequence[RunResult]
 PROVEN = (next(column for column in USE if column.metric == "dollars_busy"), *LEAST)
 # Frames of all runs together; beyond this every second, third ... frame is left out.
 MAP_BYTES_MAX = 6_000_000
+ROWS_MOST = 200  # of a table about services; the rest is in the tables beside the report
 
 
 def write_report(scenario: Scenario, results: Group, path: Path, again: Group = ()) -> None:
@@ -230,6 +232,8 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
             *([_part("Busy against the minimum", PROVEN, members, index)] if known else []),
         ],
         "refusals": _refusals(members, index),
+        "services": service_tables(members, ROWS_MOST),
+        "loops": crash_loops(members),
     }
 
 

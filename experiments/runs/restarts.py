@@ -11,14 +11,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
+import msgspec
+
 from stowplan.placement.driver import Driver
 from stowplan.placement.journal import Header, JournalWriter, read_journal, replay
 from stowplan.placement.loop import run_loop
-from stowplan.placement.messages import Command, Event, Notice, Round
+from stowplan.placement.messages import (
+    Command,
+    Event,
+    InstancesGone,
+    Notice,
+    Round,
+    TasksChanged,
+    TasksHealthChanged,
+)
 from stowplan.placement.model import NEVER
 from stowplan.placement.scenario.scenario import Fault
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies.protocol import StrategyFactory
+
+_Missed = tuple[Event, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ def run_killed(
     Raises:
         ReplayError: the journal does not lead a new scheduler to where the old one was.
     """
-    journal, missed = _Journal(scheduler, record), list[Event]()
+    journal, missed = _Journal(scheduler, record), list[_Missed]()
     for kill in (*kills, Kill()):
         life = _Life(driver, journal, kill, missed)
         with suppress(_Killed):
@@ -107,10 +119,12 @@ class _Journal:
 class _Life:
     """The driver, and the journal, as a scheduler meets them from its start to its death.
 
-    `missed`: what it, or one before it, was not told. `over`: the run ended first.
+    `missed`: what it, or one before it, was not told, and when. `over`: the run ended first.
     """
 
-    def __init__(self, driver: Driver, journal: _Journal, kill: Kill, missed: list[Event]) -> None:
+    def __init__(
+        self, driver: Driver, journal: _Journal, kill: Kill, missed: list[_Missed]
+    ) -> None:
         self._driver, self._journal, self._kill = driver, journal, kill
         self.missed, self.over = missed, False
         self.now_ms, self.execute, self.close = driver.now_ms, driver.execute, driver.close
@@ -131,13 +145,14 @@ class _Life:
             return None
         if self.missed:
             events, self.missed = self.missed, []
-            return events
+            now_ms = self._driver.now_ms()
+            return [_since(event, at_ms) if at_ms < now_ms else event for event, at_ms in events]
         at_ms = self._kill.at_ms
         limit = at_ms if deadline_ms is None else min(at_ms, deadline_ms)
         heard = self._driver.wait(None if limit == NEVER else limit)
         self.over = heard is None
         if heard is not None and self._driver.now_ms() >= at_ms:
-            self.missed = heard
+            self.missed = self._dated(heard)
             return None
         return heard
 
@@ -147,5 +162,16 @@ class _Life:
             heard = self._driver.wait(self._kill.until_ms)
             if heard is None:
                 return True
-            self.missed = self.missed + heard
+            self.missed = self.missed + self._dated(heard)
         return False
+
+    def _dated(self, heard: list[Event]) -> list[_Missed]:
+        now_ms = self._driver.now_ms()
+        return [(event, now_ms) for event in heard]
+
+
+def _since(event: Event, at_ms: int) -> Event:
+    """A fact that the scheduler hears late says since when it is one."""
+    if not isinstance(event, TasksChanged | TasksHealthChanged | InstancesGone):
+        return event
+    return msgspec.structs.replace(event, since_ms=at_ms) if event.since_ms is None else event

@@ -134,12 +134,31 @@ class TaskRunning(msgspec.Struct, frozen=True):
 
 
 class TaskStopped(msgspec.Struct, frozen=True):
-    """No container of the task runs any more; its share of the instance is free."""
+    """No container of the task runs any more; its share of the instance is free.
+
+    `exit_code`: of the essential container whose exit ended the task; None: something else did.
+    """
 
     task: int
     stop_code: StopCode
     reason: str
     containers: tuple[ContainerEnd, ...] = ()
+    exit_code: int | None = None
+
+    @property
+    def full_reason(self) -> str:
+        """ECS's stoppedReason, and where a container's own end explains it, that as well.
+
+        ECS has these with the container; a line of a journal has one place for both.
+        """
+        if self.stop_code is not StopCode.ESSENTIAL_CONTAINER_EXITED:
+            return self.reason
+        ends = [
+            f"{end.container} exit code {end.exit_code}" + (f", {end.reason}" if end.reason else "")
+            for end in self.containers
+            if end.exit_code or end.reason
+        ]
+        return f"{self.reason}: {'; '.join(ends)}" if ends else self.reason
 
 
 class TaskHealth(msgspec.Struct, frozen=True):

@@ -32,6 +32,7 @@ class AgentTask:
             for name, _ in container.dependencies:
                 self._dependents[name].append(container)
         self._ending: tuple[StopCode, str] | None = None
+        self._exit_code: int | None = None  # of the container whose exit is why it ends
         self._reported_running = self.stopped = False
         self._health: bool | None = None
         self._answers: dict[type, Callable[[Container, Any, int], None]] = {
@@ -148,6 +149,7 @@ class AgentTask:
             return
         self._enter(container, Phase.STOPPED)
         if goes_on and container.definition.essential:
+            self._exit_code = event.exit_code
             self._end(StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED)
 
     def _judged(self, container: Container, event: r.HealthChanged, now_ms: int) -> None:
@@ -280,7 +282,7 @@ class AgentTask:
             r.ContainerEnd(name, each.exit_code, each.reason, each.restarts)
             for name, each in self.containers.items()
         )
-        self._desk.news.append(r.TaskStopped(self.task, *self._ending, ends))
+        self._desk.news.append(r.TaskStopped(self.task, *self._ending, ends, self._exit_code))
 
 
 def _timeout(state: str, limit_ms: int) -> str:

@@ -195,27 +195,43 @@ class AgentConnectionChanged(Message, frozen=True):
 
 
 class InstancesGone(Message, frozen=True):
-    """Instances were deregistered or terminated: their tasks are stopped in ECS's record."""
+    """Instances were deregistered or terminated: their tasks are stopped in ECS's record.
+
+    `since_ms`: from when on they were dead, where the driver knows that it was before this round:
+    of a simulated loss its time, of a real engine the last that was heard of it.
+    """
 
     instances: tuple[int, ...]
     reason: str = "terminated"
     stop_code: StopCode = StopCode.INFRASTRUCTURE_HEALTH
+    since_ms: int | None = None
 
 
 class TasksChanged(Message, frozen=True):
-    """The agents report a new lastStatus for these tasks; reports of the past are ignored."""
+    """The agents report a new lastStatus for these tasks; reports of the past are ignored.
+
+    `exit_code` is that of the essential container whose exit ended them; None: not told.
+    `since_ms`: when that came to be, where the driver knows that it was before this round. The
+    scheduler goes by the round, as ECS does; who measures goes by what was true.
+    """
 
     status: TaskStatus
     tasks: tuple[int, ...]
     stop_code: StopCode | None = None
     reason: str = ""
+    exit_code: int | None = None
+    since_ms: int | None = None
 
 
 class TasksHealthChanged(Message, frozen=True):
-    """Container health checks of these running tasks came to a verdict (ecs-semantics 4.2)."""
+    """Container health checks of these running tasks came to a verdict (ecs-semantics 4.2).
+
+    `since_ms` is that of `TasksChanged`.
+    """
 
     healthy: bool
     tasks: tuple[int, ...]
+    since_ms: int | None = None
 
 
 Event = (

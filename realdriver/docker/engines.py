@@ -279,7 +279,7 @@ class Fleet:
         numbers = tuple(host.number for host in hosts)
         lost = len(self._book.on(numbers))
         self._say(f"engine {engine.connection.name} is given up, and {lost} tasks with it")
-        self._events.append(m.InstancesGone(numbers, "unreachable"))
+        self._events.append(m.InstancesGone(numbers, "unreachable", since_ms=engine.silent_ms))
 
     def _host(self, machine: Machine) -> Host:
         engine = self._engines[machine.engine]

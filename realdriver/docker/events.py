@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from stowplan.placement import messages as m
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.model import TaskStatus
 
 
 def events_of(news: Iterable[r.News]) -> list[m.Event]:
@@ -15,9 +17,9 @@ def events_of(news: Iterable[r.News]) -> list[m.Event]:
     for event in (each for one in news if (each := _event(one)) is not None):
         last = events[-1] if events else None
         if isinstance(event, m.TasksChanged) and isinstance(last, m.TasksChanged):
-            tasks, rest = last.tasks + event.tasks, (event.stop_code, event.reason)
-            if (last.status, last.stop_code, last.reason) == (event.status, *rest):
-                events[-1] = m.TasksChanged(event.status, tasks, *rest)
+            together = replace(event, tasks=last.tasks + event.tasks)
+            if replace(last, tasks=together.tasks) == together:
+                events[-1] = together
                 continue
         events.append(event)
     return events
@@ -27,23 +29,9 @@ def _event(news: r.News) -> m.Event | None:
     match news:
         case r.TaskRunning(task):
             return m.TasksChanged(TaskStatus.RUNNING, (task,))
-        case r.TaskStopped(task, code, _, _):
-            return m.TasksChanged(TaskStatus.STOPPED, (task,), code, stopped_reason(news))
+        case r.TaskStopped(task, code):
+            why = code, news.full_reason, news.exit_code
+            return m.TasksChanged(TaskStatus.STOPPED, (task,), *why)
         case r.TaskHealth(task, healthy):
             return m.TasksHealthChanged(healthy, (task,))
     return None
-
-
-def stopped_reason(news: r.TaskStopped) -> str:
-    """ECS's stoppedReason, and where a container's own end explains it, that as well.
-
-    ECS has these with the container; a line of a journal has one place for both.
-    """
-    if news.stop_code is not StopCode.ESSENTIAL_CONTAINER_EXITED:
-        return news.reason
-    ends = [
-        f"{end.container} exit code {end.exit_code}" + (f", {end.reason}" if end.reason else "")
-        for end in news.containers
-        if end.exit_code or end.reason
-    ]
-    return f"{news.reason}: {'; '.join(ends)}" if ends else news.reason

@@ -125,7 +125,7 @@ def test_ecs_learns_of_a_lost_zone_only_when_it_is_detected():
         x for x in news(driver(fleet=fleet, faults=[fault])) if isinstance(x[1], m.InstancesGone)
     ]
     # The one that was launched after the loss lives.
-    assert log == [(61_000, m.InstancesGone((1, 2)))]
+    assert log == [(61_000, m.InstancesGone((1, 2), since_ms=1_000))]
 
 
 def test_tasks_on_a_dead_instance_say_nothing_more():

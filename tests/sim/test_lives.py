@@ -182,9 +182,8 @@ def test_crashes_end_a_task_with_ecss_reason_or_are_restarted():
     crash = does({"app": {"crash_percent": 100, "crash_after": {"mean": "70s"}}})
     world = world_of(family("app", container("app")), containers=crash)
     world.execute(start(0))
-    assert reasons(world) == [
-        (70_100, StopCode.ESSENTIAL_CONTAINER_EXITED, "Essential container in task exited")
-    ]
+    why = "Essential container in task exited: app exit code 1"
+    assert reasons(world) == [(70_100, StopCode.ESSENTIAL_CONTAINER_EXITED, why)]
     policy = {"enabled": True, "restartAttemptPeriod": 60}
     world = world_of(family("app", container("app", restartPolicy=policy)), containers=crash)
     world.execute(start(0))

@@ -6,7 +6,6 @@ import io
 from collections import defaultdict
 from dataclasses import dataclass
 
-import msgspec
 import pytest
 
 from stowplan.experiments.files.paths import SCENARIOS
@@ -301,7 +300,8 @@ def test_a_recorder_fed_from_a_file_comes_to_the_same():
         read(entry)
     live.finish(end_ms)
     read.finish(end_ms)
-    assert msgspec.to_builtins(live) == msgspec.to_builtins(read)
+    assert live == read
+    assert live.deployments.records == read.deployments.records
 
 
 def test_tasks_that_go_with_a_spot_instance_are_lost_and_were_not_waiting():

@@ -8,6 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from stowplan.experiments.record.daemon_log import Coverage
+from stowplan.experiments.record.deployment_log import DeploymentRecord
 from stowplan.experiments.record.metrics import METRICS, histogram
 from stowplan.experiments.record.results import (
     FORMAT,
@@ -16,16 +18,19 @@ from stowplan.experiments.record.results import (
     RUN_COLUMNS,
     TABLES,
     TIMELINE_COLUMNS,
+    deployments_frame,
     dimensions_frame,
     fills,
     instances_frame,
     load_results,
     runs_frame,
     services_frame,
+    stops_frame,
     timeline_frame,
     waits_frame,
     write_results,
 )
+from stowplan.experiments.record.stops import Stop, StopCount
 from stowplan.placement.errors import SpecError
 from tests.experiments.report.made_results import result, results
 
@@ -151,6 +156,34 @@ def test_waits_dimensions_and_services_are_tables():
     [row] = services_frame(runs).to_dict("records")
     assert (row["at_desired_pct"], row["at_minimum_pct"], row["migrations"]) == (50, 75, 2)
     assert row["deployments_failed"] == 0
+    assert (row["believed_at_desired_pct"], row["believed_at_minimum_pct"]) == (75, 100)
+
+
+def test_daemons_deployments_and_stops_are_tables():
+    exited = "EssentialContainerExited", "Essential container in task exited"
+    run = replace(
+        result(),
+        daemons=[Coverage("logs", 60_000, 3, 1, 2, 180_000, 60_000)],
+        deployments=[
+            DeploymentRecord("web", "ecs-svc/1", "web:1", 0, "COMPLETED", 10_000),
+            DeploymentRecord("logs", "ecs-svc/2", "logs:1", 60_000, waits_for="room"),
+        ],
+        stops={
+            Stop("web", True, *exited, 1): StopCount(7),
+            Stop("jobs", False, *exited, 0): StopCount(2),
+        },
+        crash_loops={"web": (7, 3)},
+    )
+    web, logs = services_frame([run]).to_dict("records")
+    assert (web["scheduling_strategy"], web["crash_loop_ends"]) == ("REPLICA", 7)
+    assert (logs["scheduling_strategy"], logs["desired"], logs["running"]) == ("DAEMON", 3, 1)
+    assert (logs["lacking"], logs["watched_ms"]) == (2, 60_000)
+    assert logs["covered_pct"] == pytest.approx(100 / 3)
+    frame = deployments_frame([run])
+    assert frame["state"].tolist() == ["COMPLETED", "IN_PROGRESS"]
+    assert frame["duration_s"].tolist() == [10, 60]
+    frame = stops_frame([run])
+    assert frame[["failed", "tasks", "exit_code"]].values.tolist() == [[True, 7, 1], [False, 2, 0]]
 
 
 def test_the_histogram_of_waits_counts_every_task_within_an_eighth_of_its_wait():

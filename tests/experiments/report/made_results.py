@@ -2,11 +2,11 @@
 
 from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.record.availability import UpTime
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.records import InstanceRecord
 from stowplan.experiments.record.result import RunResult
-from stowplan.experiments.record.service_log import UpTime
 from stowplan.placement.scenario.scenario import Run
 
 SMALL = SCENARIOS / "small.toml"
@@ -48,10 +48,11 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
     }
     row |= {"refusals_by_reason": '{"RESOURCE:CPU": 2, "RESOURCE:MEMORY": 40}'} | metrics
     samples = [
-        # ms, cpu, memory, both used, present, busy, running, pending, waiting, started, finished
-        (0, 12_288, 49_152, 0, 0, 3, 0, 0, 0, 0, 0, 0),
-        (60_000, 12_288, 49_152, 3072, 24_576, 3, 2, 4, 0, 5, 4, 0),
-        (120_000, 0, 0, 0, 0, 0, 0, 0, 0, 2, 8, 8),
+        # ms, cpu, memory, both used, present, busy, running, pending, waiting, started, finished,
+        # of services: wanted, running, believed
+        (0, 12_288, 49_152, 0, 0, 3, 0, 0, 0, 0, 0, 0, 3, 0, 0),
+        (60_000, 12_288, 49_152, 3072, 24_576, 3, 2, 4, 0, 5, 4, 0, 3, 2, 3),
+        (120_000, 0, 0, 0, 0, 0, 0, 0, 0, 2, 8, 8, 3, 3, 3),
     ]
     frames = [(0, [0, 0, 0]), (60_000, [100, 25, 0]), (120_000, [50, 25, 255])]
     return RunResult(
@@ -64,7 +65,7 @@ def result(strategy="binpack", layout="shared", faults="none", **metrics):
         service_waits=[(500, 3), (20_000, 1)],
         starts=[(250, 8)],
         leftovers=[Leftover(60_000, "CPU", 12_288, 3072, 0, 1024, 2048)],
-        services={("web", ""): UpTime(0, 120_000, 3, 3, 3, 60_000, 90_000)},
+        services={("web", ""): UpTime(0, 120_000, 3, 3, 3, 60_000, 90_000, 0, 90_000, 120_000)},
         migrations={"web": 2},
     )
 

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from stowplan.experiments.record.records import SAMPLE_FIELDS
 from stowplan.experiments.record.results import runs_frame
 from stowplan.experiments.report.charts import (
     Axis,
@@ -204,7 +205,7 @@ def test_few_results_make_a_whole_report(written, runs):
 
 def test_runs_with_nothing_in_them_make_a_whole_report(written):
     nothing = result(wait_p50_s=None, wait_p99_s=None, refusals_by_reason="{}", submitted=0)
-    nothing.samples[:] = [(0, *[0] * 11)]
+    nothing.samples[:] = [(0, *[0] * len(SAMPLE_FIELDS))]
     nothing.frames[:] = []
     nothing.instances[:] = []
     nothing.waits[:] = []

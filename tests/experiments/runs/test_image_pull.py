@@ -13,7 +13,7 @@ PULL_S = 0.21 + 0.0122 * 800  # of the layers that no other image of the instanc
 def test_spread_and_cached_images_cure_what_piling_up_and_pulls_make():
     loaded = load_scenario(SCENARIO)
     found = {run.id: simulate(loaded, run).metrics for run in loaded.scenario.runs()}
-    whole = {name: row["services_back_s"] for name, row in found.items()}
+    whole = {name: row["services_back_heard_s"] for name, row in found.items()}
     lost = {name: row["lost"] for name, row in found.items()}
     assert lost["piled-up__plain__lost"] == 6, "all replicas of the service"
     assert lost["spread__plain__lost"] == 1

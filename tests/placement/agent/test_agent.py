@@ -30,6 +30,7 @@ def test_a_container_is_pulled_created_started_and_its_task_runs_until_it_exits(
         StopCode.ESSENTIAL_CONTAINER_EXITED,
         "Essential container in task exited",
         (r.ContainerEnd("c", 3),),
+        3,
     )
 
 

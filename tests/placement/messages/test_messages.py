@@ -61,9 +61,9 @@ EVENTS = [
         0, "i-0", {"CPU": 1024}, {"stack": "prod"}, 5, (22,), (53,), "cp", (1000, 500)
     ),
     m.AgentConnectionChanged((1,), False),
-    m.InstancesGone((0,), "stopped", StopCode.SPOT_INTERRUPTION),
-    m.TasksChanged(TaskStatus.STOPPED, (4,), StopCode.SPOT_INTERRUPTION, "reclaimed"),
-    m.TasksHealthChanged(True, (4,)),
+    m.InstancesGone((0,), "stopped", StopCode.SPOT_INTERRUPTION, 800),
+    m.TasksChanged(TaskStatus.STOPPED, (4,), StopCode.SPOT_INTERRUPTION, "reclaimed", 137, 900),
+    m.TasksHealthChanged(True, (4,), 700),
     m.InstancesLaunched("cp", (m.LaunchedInstance("i-0", "m5.large", "a", 5),)),
     m.LaunchFailed("cp", 2, "InsufficientInstanceCapacity"),
     m.InstancesTerminating(("i-0",), "scale-in"),
