@@ -102,7 +102,7 @@ def _from_yaml(text: str, path: Path) -> Any:
     except ImportError as error:
         what = "YAML needs the package PyYAML, which is not installed (pip install pyyaml)"
         raise SpecError([(str(path), what)]) from error
-    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})
     loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in listed if tag != _DATE_TAG]
         for first, listed in yaml.SafeLoader.yaml_implicit_resolvers.items()
