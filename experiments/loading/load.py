@@ -28,6 +28,8 @@ from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.taskdef.notes import assumptions
 from stowplan.placement.taskdef.parse import parse_task_definition
 
+_NAMED_IN_A_NOTE = 5
+
 __all__ = ["Loaded", "load_scenario", "load_strategies"]
 
 
@@ -66,7 +68,7 @@ def load_scenario(
     problems: Problems = []
     extra = dict(extra_strategies or {})
     document = read_toml(path)
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}
     definitions = _task_definitions(document, path, problems, notes)
     _find_traces(document, path, problems)
     _calibrate(document, path, problems)
@@ -88,7 +90,7 @@ def load_scenario(
         problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
         raise SpecError(problems)
-    return Loaded(_tidied(part.scenario, definitions), path, own, tuple(notes))
+    return Loaded(_tidied(part.scenario, definitions), path, own, _said(notes))
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
@@ -113,9 +115,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _task_definitions(
-    document: dict[str, Any], path: Path, problems: Problems, notes: list[str]
+    document: dict[str, Any], path: Path, problems: Problems, notes: dict[str, list[str]]
 ) -> dict[str, TaskDefinition]:
-    """The sound ones by name; in `document`, the names of files give way to their content."""
+    """The sound ones by name; in `document`, the names of files give way to their content.
+
+    `notes` gets what was taken for granted, with the names that it is about.
+    """
     sound: dict[str, TaskDefinition] = {}
     tables = document.get("task_definitions")
     if not isinstance(tables, dict):
@@ -137,8 +142,19 @@ def _task_definitions(
             problems += error.problems
         else:
             tables[name] = dict(sound[name].document)
-            notes += [f"{place}: {each}" for each in said]
+            for each in said:
+                notes.setdefault(each, []).append(name)
     return sound
+
+
+def _said(notes: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """Each note once, after the task definitions that it is about."""
+    shown = _NAMED_IN_A_NOTE
+    found = []
+    for what, names in notes.items():
+        more = f" and {len(names) - shown} more" if len(names) > shown else ""
+        found.append(f"task_definitions {', '.join(names[:shown])}{more}: {what}")
+    return tuple(found)
 
 
 def _find_traces(document: dict[str, Any], path: Path, problems: Problems) -> None:

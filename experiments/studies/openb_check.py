@@ -22,6 +22,7 @@ import numpy as np
 
 from stowplan.experiments.studies.openb import Row, parse_seeds, replay
 from stowplan.experiments.studies.openb_data import read_arrivals, read_nodes, read_pods
+from stowplan.experiments.text import opened
 from stowplan.placement.errors import SpecError
 
 PUBLISHED = {
@@ -43,7 +44,7 @@ def read_expected(path: Path) -> Expected:
     found: dict[tuple[str, str], dict[tuple[int, int], tuple[float, float, float]]]
     found = defaultdict(dict)
     try:
-        with path.open(newline="") as file:
+        with opened(path) as file:
             for row in csv.DictReader(file):
                 values = (
                     float(row["gpu_alloc_pct"]),

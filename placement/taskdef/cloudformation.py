@@ -27,6 +27,15 @@ def resources_of(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def as_template(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The content as a template: a whole one, part of its Resources, or a resource alone."""
+    if "Resources" in content:
+        return content
+    if content.get("Type") == _TYPE:
+        return {"Resources": {"TaskDefinition": content}}
+    return {"Resources": content} if resources_of({"Resources": content}) else None
+
+
 class Template:
     """What a template says without a stack: its parameters' defaults, mappings and conditions."""
 

@@ -45,8 +45,8 @@ def find_definition(content: Any, name: str = "", family: str = "") -> Found:
         return _bare(content, family)
     if not isinstance(content, Mapping):
         raise SpecError([("", f"expected a JSON object, got {type(content).__name__}")])
-    if "Resources" in content:
-        return _of_template(content, name)
+    if (template := cloudformation.as_template(content)) is not None:
+        return _of_template(template, name)
     if terraform.is_terraform(content):
         return _of_terraform(content, name)
     if name:

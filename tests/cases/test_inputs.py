@@ -93,7 +93,20 @@ def test_a_fargate_definition_is_placed_with_a_sentence(tmp_path, capsys):
     text = (tmp_path / "c.toml").read_text() + FLEET
     (tmp_path / "c.toml").write_text(text + SERVICE.replace("NAME", "kiosk"))
     assert main(["check", str(tmp_path / "c.toml")]) == 0
-    assert "512 CPU units, 1024 MiB" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "note: task_definitions kiosk: was validated for Fargate" in said
+
+
+def test_a_note_on_many_definitions_is_said_once(tmp_path):
+    names = [f"kiosk{i}" for i in range(7)]
+    for name in names:
+        shutil.copy(case("02") / "td.json", tmp_path / f"{name}.json")
+    tables = "".join(f'{name} = "{name}.json"\n' for name in names)
+    text = f'name = "many"\nduration = "1m"\n[task_definitions]\n{tables}{FLEET}'
+    (tmp_path / "s.toml").write_text(text)
+    size, processor = load_scenario(tmp_path / "s.toml").notes
+    assert size.startswith("task_definitions kiosk0, kiosk1, kiosk2, kiosk3, kiosk4 and 2 more: ")
+    assert "cpuArchitecture" in processor
 
 
 FLEET = """

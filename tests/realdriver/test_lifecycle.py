@@ -116,6 +116,42 @@ def test_containers_of_an_awsvpc_task_share_localhost_and_two_tasks_one_port(pla
     rig.until(lambda: not any("pause" in name for name in ours(shared, rig.cluster)))
 
 
+def test_containers_of_a_task_share_the_namespaces_that_it_asks_for(play, shared):
+    rig = play(
+        registration(
+            "probe",
+            container("main", "exec sleep 4242"),
+            container("tracer", essential=False),
+            pidMode="task",
+            ipcMode="task",
+        ),
+        run_task("probe"),
+    )
+    rig.until(rig.runs(1))
+    assert "sleep 4242" in inside(shared, rig.cluster, "0-tracer", "ps -o args")
+    link = "readlink /proc/self/ns/ipc"
+    both = {inside(shared, rig.cluster, f"0-{name}", link).strip() for name in ("main", "tracer")}
+    assert len(both) == 1
+    rig.left.append(m.StopTask((0,)))
+    rig.until(rig.stopped(0))
+    rig.until(lambda: not any("pause" in name for name in ours(shared, rig.cluster)))
+
+
+def test_options_of_a_volumes_driver_reach_the_engine(play, shared):
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    volume = {"scope": "task", "driver": "local", "driverOpts": options}
+    rig = play(
+        registration(
+            "app",
+            container("main", mountPoints=[{"sourceVolume": "v", "containerPath": "/v"}]),
+            volumes=[{"name": "v", "dockerVolumeConfiguration": volume}],
+        ),
+        run_task("app"),
+    )
+    rig.until(rig.runs(1))
+    assert "1024" in inside(shared, rig.cluster, "0-main", "df -k /v | tail -1")
+
+
 def test_order_health_and_a_dependency_that_completes(play, shared):
     rig = play(
         registration(

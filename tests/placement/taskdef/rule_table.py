@@ -520,7 +520,7 @@ CONTAINER = [
     ),
     rule(
         "hostname, extraHosts, dnsServers and dnsSearchDomains are not to be had with awsvpc",
-        "labd/ecs-deplojo#26, aws/containers-roadmap#1480; API hostname, extraHosts",
+        "labd/ecs-deplojo#26, aws/containers-roadmap#1480; API extraHosts; ecs-semantics 1.2",
         task(container(hostname="a", dnsServers=["10.0.0.2"])),
         (
             task(container(hostname="a"), networkMode="awsvpc"),

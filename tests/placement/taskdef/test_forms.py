@@ -71,6 +71,12 @@ def test_a_family_that_is_left_out_is_the_logical_id():
     assert read(stack({"ContainerDefinitions": [APP]})).family == "Web"
 
 
+def test_a_part_of_a_template_is_read_too():
+    resource = stack({"ContainerDefinitions": [APP]})["Resources"]["Web"]
+    assert read({"Web": resource, "Bucket": {"Type": "AWS::S3::Bucket"}}).family == "Web"
+    assert read(resource).family == "TaskDefinition"
+
+
 def test_parameters_count_by_their_defaults_with_a_note():
     template = stack(
         {

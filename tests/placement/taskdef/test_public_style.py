@@ -113,6 +113,6 @@ def test_it_is_refused_with_the_place_of_every_problem(name):
 
 def test_what_is_taken_for_granted_of_fargate_is_said():
     (size, storage) = assumptions(parse_task_definition(style("graviton_api")))
-    assert "256 CPU units, 512 MiB" in size
-    assert "50 GiB" in storage
+    assert "validated for Fargate" in size
+    assert "ephemeral storage" in storage
     assert assumptions(parse_task_definition(style("efs_wordpress"))) == ()
