@@ -19,9 +19,11 @@ _BACK = re.compile(r"rolling back to deployment (\S+)\.")
 
 @dataclass(slots=True)
 class DeploymentRecord:
-    """One deployment. `state` is ECS's rolloutState, or SUPERSEDED (ours): another one began before
-    it was COMPLETED. `ended_ms` None: it is IN_PROGRESS. `waits_for`: what it still lacked then, in
-    words; of a failed one why it failed. `failed_tasks` ended by themselves without ever running.
+    """One deployment, or its return after a later one failed: `deployment` is the same then.
+
+    `state` is ECS's rolloutState, or SUPERSEDED (ours): another one began before it was COMPLETED.
+    `ended_ms` None: it is IN_PROGRESS. `waits_for`: what it still lacked then, in words; of a
+    failed one why it failed. `failed_tasks` ended by themselves without ever running.
     """
 
     service: str
@@ -150,8 +152,10 @@ class DeploymentLog:
             definition = completed[-1] if completed else definition
             record = self._begin(service.call.service, definition, now_ms)
         else:
-            # It goes on where it was left; it took until it is COMPLETED again.
-            record.state, record.ended_ms, record.waits_for = "IN_PROGRESS", None, ""
+            # The same deployment a second time: what became of it the first time stays told.
+            record = DeploymentRecord(record.service, name, record.task_definition, now_ms)
+            self.records.append(record)
+            self._by_id[name] = record
         self._replace(service, record, now_ms)
 
     # --- tasks ----------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
 
 def _print_services(results: Sequence[RunResult], console: Console) -> None:
     """Deployments, DAEMONs and ends of tasks: all where they are few, else what is amiss."""
-    for found in service_tables(results, _ROWS_MOST):
+    for found in service_tables(results, _ROWS_MOST, brief=True):
         table = Table(
             title=found.caption,
             title_justify="left",

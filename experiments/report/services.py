@@ -33,15 +33,20 @@ class _Row:
     amiss: bool
 
 
-def service_tables(results: Sequence[RunResult], most: int) -> list[ServiceTable]:
+def service_tables(
+    results: Sequence[RunResult], most: int, *, brief: bool = False
+) -> list[ServiceTable]:
     """What there is to say of the runs of a layout and faults, each table with at most so many
-    rows: all where they are so few, else what is amiss first."""
+    rows: all where they are so few, else what is amiss. `brief`: of services over time and of tasks
+    that ended only what is amiss, however few they are."""
+    few = 0 if brief else most
     tables = [
         _table(
             "Services over time, in % of the time since they had booted",
             ("service", "running", "at minimum", "at desired", "ECS believed"),
             [row for result in results for row in _services(result)],
             most,
+            few,
             kept="kept all their tasks",
         ),
         _table(
@@ -49,12 +54,14 @@ def service_tables(results: Sequence[RunResult], most: int) -> list[ServiceTable
             ("DAEMON", "eligible", "running", "lacking", "covered, %"),
             [row for result in results for row in _daemons(result)],
             most,
+            most,
             kept="ran on every eligible instance",
         ),
         _table(
             "Deployments",
             ("service", "to", "state", "took", "waits for"),
             [row for result in results for row in _deployments(result)],
+            most,
             most,
             words=(5,),
             kept=f"COMPLETED, the longest in {_longest(results)}",
@@ -64,8 +71,9 @@ def service_tables(results: Sequence[RunResult], most: int) -> list[ServiceTable
             ("whose", "tasks", "stop code", "reason"),
             [row for result in results for row in _stops(result)],
             most,
+            few,
             words=(4,),
-            kept="in which tasks ran to their end or were told to stop",
+            kept="of a kind that is no failure: they ran to their end or were told to stop",
         ),
     ]
     return [table for table in tables if table.rows or table.rest]
@@ -88,14 +96,15 @@ def _table(
     headings: Sequence[str],
     rows: Sequence[_Row],
     most: int,
+    few: int,
     words: Sequence[int] = (),
     kept: str = "",
 ) -> ServiceTable:
     amiss = [row for row in rows if row.amiss]
-    shown = list(rows) if len(rows) <= most else amiss[:most]
+    shown = list(rows) if len(rows) <= few else amiss[:most]
     well, more = len(rows) - len(amiss), len(amiss) - min(len(amiss), most)
     rest = []
-    if len(rows) > most:
+    if len(rows) > few:
         rest = [f"{count(more)} more like these"] if more else []
         rest += [f"{count(well)} {'others ' * bool(amiss)}{kept}"] if well else []
     cells = [row.cells for row in shown]

@@ -120,11 +120,11 @@ def test_a_deployment_that_failed_says_why_and_the_one_before_comes_back():
         (81_000, failed(3)),
         (90_000,),
     )
-    old, new = recorder.deployments.records
+    old, new, back = recorder.deployments.records
     assert (new.state, new.failed_tasks) == ("FAILED", 3)
     assert new.waits_for.startswith("3 tasks failed to start: CannotPullContainerError")
-    assert (old.state, old.began_ms) == ("COMPLETED", 0)
-    assert old.ended_ms >= 81_000
+    assert (old.state, old.began_ms, old.ended_ms) == ("COMPLETED", 0, 1_000)
+    assert (back.deployment, back.state, back.began_ms) == ("ecs-svc/1", "COMPLETED", 81_000)
 
 
 LOGS = m.CreateService("logs", "agent", scheduling_strategy="DAEMON")
