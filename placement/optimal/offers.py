@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stowplan.placement.cluster.cluster import Cluster
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
-from stowplan.placement.optimal.demand import Encoded, TaskSet
+from stowplan.placement.optimal.asked import TaskSet
+from stowplan.placement.optimal.demand import Encoded
 from stowplan.placement.packing.problem import IntArray
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.offers import offer_group
@@ -96,10 +96,12 @@ def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
 
 
 def reasons_against(
-    tasks: Sequence[TaskSet], encoded: Encoded, cluster: Cluster, where: str
+    tasks: Sequence[TaskSet], encoded: Encoded, engine: Engine, where: str
 ) -> tuple[str, ...]:
-    """Why tasks fit on no instance of an empty cluster, a sentence each; `where` names them."""
-    engine = Engine(cluster, np.random.default_rng(0), kernels=False)
+    """Why tasks fit on no instance, a sentence each; `where` names them.
+
+    The engine's cluster holds the tasks of daemons, and nothing else.
+    """
     misfits = np.flatnonzero(~encoded.fits().any(axis=1)).tolist()
     return tuple(dict.fromkeys(_reason(tasks[i], engine, where) for i in misfits))
 
@@ -161,15 +163,18 @@ def _reason(task: TaskSet, engine: Engine, where: str) -> str:
     if step == "RESOURCE" and resource in cluster.resources:
         column = cluster.resources.index(resource)
         needs = int(cluster.demand(task.kind)[column])
-        most = cluster.registered[:, column]
+        most = cluster.remaining[:, column]
         codes, values = cluster.column(f"attribute:{INSTANCE_TYPE}")
         largest = values[codes[int(most.argmax())]]
-        fewer = f"the most that {where} registers is {int(most.max()):,} ({largest})"
+        does = "leaves beside its daemons" if engine.cluster.booked else "registers"
+        fewer = f"the most that {where} {does} is {int(most.max()):,} ({largest})"
         if needs <= most.max():
             fewer = f"{where} has that much only where something else is short"
         return f"{name} needs {needs:,} {_unit(resource)}; {fewer}"
     conditions = [c.expression or c.type for c in task.kind.constraints]
     conditions += [*task.kind.required_attributes, *task.kind.zones]
+    provider = task.kind.capacity_provider
+    conditions += [] if provider is None else [f"capacity provider {provider}"]
     return f"{name} fits nothing of {where}: {failure.reason}, of {', '.join(conditions)}"
 
 

@@ -1,0 +1,2 @@
+def check_keys(scenario, goal):
+    pass
