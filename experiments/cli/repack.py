@@ -19,6 +19,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import replay
 from stowplan.placement.messages import InstanceRegistered, Round
 from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.keys import check_keys
 from stowplan.placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.packing.problem import Limits, ProgressCallback
@@ -41,13 +42,12 @@ def repack_arguments(parser: Any) -> None:
     parser.add_argument("--hours", type=amount, metavar="H", help="a freed instance stays (1)")
     parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
     parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
-    parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
 
 
 def check_no_repack(arguments: argparse.Namespace) -> None:
     """For other goals. Raises SpecError naming every argument that is for this one alone."""
     given = vars(arguments)
-    names = ("free", "waiting", "move_cost", "hours", "at", "journal", "strategy")
+    names = ("free", "waiting", "move_cost", "hours", "at", "journal")
     problems = [
         (f"--{name.replace('_', '-')}", "is for --goal repack alone")
         for name in names
@@ -71,6 +71,7 @@ def repack(
     chosen = [arguments.free is not None, arguments.waiting, arguments.move_cost is not None]
     if sum(chosen) > 1:
         raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
+    check_keys(loaded.scenario, "repack")
     scheduler, prices = _state(loaded, arguments)
     running = Outlook(scheduler).running()
     if arguments.waiting:

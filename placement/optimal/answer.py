@@ -22,6 +22,7 @@ class Trial:
         planned: those that the plan itself leaves out.
         used, plan_used: instances that hold a task, by the strategies and by the plan.
         cost, plan_cost: of busy time, for a plan over time.
+        drained: for a plan of moves, what comes of draining the instances that it frees.
     """
 
     left: Mapping[str, int]
@@ -31,6 +32,7 @@ class Trial:
     plan_used: int
     cost: int | None = None
     plan_cost: int | None = None
+    drained: bool = False
 
     @property
     def more_left(self) -> int:

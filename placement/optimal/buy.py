@@ -18,8 +18,8 @@ from stowplan.placement.optimal.offers import (
     choices,
     fleet_zones,
     merged,
-    offer_of_type,
     offers_of,
+    offers_of_type,
     reasons_against,
     reasons_short,
 )
@@ -46,14 +46,15 @@ def fewest_instances(
     progress: ProgressCallback | None = None,
 ) -> Answer[Plan]:
     """The fewest instances of one type that hold all tasks at once, whatever the fleet's counts."""
-    offer = offer_of_type(scenario, scenario.optimize.instance_type)
-    market = _market(scenario, calls, (offer,))
-    where = f"the type {offer.instance_type}"
+    offers = offers_of_type(scenario, scenario.optimize.instance_type)
+    market = _market(scenario, calls, offers)
+    where = f"the type {offers[0].instance_type}"
     reasons = market.reasons(where)
     if reasons:
         return Answer("instances", "instances", "infeasible", None, 0, None, reasons)
-    if len(market.groups) > 1:
-        # its zones are not the same to all tasks, so which instance stands where matters
+    if len(market.groups) > 1 or len(market.zones) > 1:
+        # which instance stands where matters: its zones are not the same to all tasks, or are
+        # to be even
         return _fleet_answer("instances", "instances", market, market.problem(1), limits, progress)
     capacity = market.encoded.capacity[market.groups[0][0]]
     result = solve_packing(

@@ -79,9 +79,7 @@ def start_daemons(engine: Engine, daemons: Sequence[TaskSet]) -> BoolArray:
     return held
 
 
-def encode(
-    tasks: Sequence[TaskSet], cluster: Cluster, daemons: Sequence[TaskSet] = ()
-) -> Encoded:
+def encode(tasks: Sequence[TaskSet], cluster: Cluster, daemons: Sequence[TaskSet] = ()) -> Encoded:
     """Tasks and the instances of an empty cluster over common dimensions.
 
     The daemons are booked on the cluster, and stay so.

@@ -59,8 +59,9 @@ def choices(scenario: Scenario, offers: Sequence[Offer]) -> list[Choice]:
             price = offer.price_microusd_hour
             price = spec.price_microusd_hour if price is None else price
             spec = replace(spec, price_microusd_hour=price)
-            found.append(Choice(spec, offer.limit, "on-demand", number))
             spot = _spot_price(offer, price)
+            if spot is None or offer.limit != 0:
+                found.append(Choice(spec, offer.limit, "on-demand", number))
             if spot is not None:
                 spec = replace(spec, price_microusd_hour=spot)
                 found.append(Choice(spec, offer.spot_limit, "spot", number))
@@ -81,8 +82,11 @@ def offers_of(scenario: Scenario) -> tuple[Offer, ...]:
     return tuple(offers)
 
 
-def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
-    """An offer of one type: like the first group of the fleet that has it, else as it is."""
+def offers_of_type(scenario: Scenario, instance_type: str | None) -> tuple[Offer, ...]:
+    """Offers of one type, any number of it: like the first group of the fleet that has it.
+
+    Without such a group as the capacity providers launch it, then as it is on offer, else as it is.
+    """
     wanted = instance_type
     if wanted is None:
         groups = [group.instance_type for group in scenario.fleet]
@@ -91,8 +95,12 @@ def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
         wanted = groups[0]
     for group in scenario.fleet:
         if group.instance_type == wanted:
-            return _offer_of(group)
-    return Offer(instance_type=wanted)
+            return (_offer_of(group),)
+    found = [each for table in scenario.capacity_provider for each in _offers_of_provider(table)]
+    for offers in (found, scenario.optimize.offer):
+        if mine := tuple(offer for offer in offers if offer.instance_type == wanted):
+            return mine
+    return (Offer(instance_type=wanted),)
 
 
 def reasons_against(

@@ -103,7 +103,7 @@ def try_draining(
             left[task.kind.group] += 1
     for kind in waiting:
         left[kind.group] += not trying.fill(kind, 1).rows
-    return Trial(dict(+left), {}, {}, 0, 0)
+    return Trial(dict(+left), {}, {}, 0, 0, drained=True)
 
 
 def _bought(lines: Iterable[PlannedInstances]) -> list[InstanceSpec]:
