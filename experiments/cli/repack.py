@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,20 @@ from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import replay
 from stowplan.placement.messages import InstanceRegistered, Round
+from stowplan.placement.model import AVAILABILITY_ZONE, TaskKind
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.keys import check_keys
-from stowplan.placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
+from stowplan.placement.optimal.repack import (
+    RepackPlan,
+    SpreadBy,
+    free_instances,
+    keep_spread,
+    make_room,
+    spread_field,
+    trade_off,
+)
 from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.optimal.trial import try_draining
 from stowplan.placement.packing.problem import Limits, ProgressCallback
 from stowplan.placement.scenario.fields import parse_duration_ms
 from stowplan.placement.scheduler.outlook import Outlook
@@ -73,17 +84,32 @@ def repack(
         raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
     check_keys(loaded.scenario, "repack")
     scheduler, prices = _state(loaded, arguments)
-    running = Outlook(scheduler).running()
+    running, waiting = Outlook(scheduler).running(), []
     if arguments.waiting:
         waiting = [kind for kind, count in Outlook(scheduler).wanted() for _ in range(count)]
-        state = RepackState(scheduler.engine, running, waiting)
-        return make_room(state, limits, progress)
-    state = RepackState(scheduler.engine, running)
-    if arguments.move_cost is None:
-        return free_instances(state, arguments.free, limits, progress)
-    hours = 1.0 if arguments.hours is None else arguments.hours
-    price = np.rint(np.array(prices) * hours).astype(np.int64)
-    return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
+
+    def made(spread_by: SpreadBy) -> RepackState:
+        return RepackState(scheduler.engine, running, waiting, spread_by)
+
+    def solve(state: RepackState) -> Answer[RepackPlan]:
+        if arguments.waiting:
+            return make_room(state, limits, progress)
+        if arguments.move_cost is None:
+            return free_instances(state, arguments.free, limits, progress)
+        hours = 1.0 if arguments.hours is None else arguments.hours
+        price = np.rint(np.array(prices) * hours).astype(np.int64)
+        return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
+
+    zones_even = loaded.scenario.optimize.spread_zones
+    answer = keep_spread(made, solve, _by_zone if zones_even else spread_field)
+    if answer.plan is None:
+        return answer
+    trial = try_draining(scheduler.engine, running, answer.plan.freed, waiting)
+    return replace(answer, trial=trial)
+
+
+def _by_zone(_: TaskKind) -> str:
+    return f"attribute:{AVAILABILITY_ZONE}"
 
 
 def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, list[int]]:
@@ -131,6 +157,8 @@ def _(plan: RepackPlan) -> Any:
             {
                 "task": move.task,
                 "group": move.kind.group,
+                "from_zone": None if move.source is None else plan.zones[move.source],
+                "to_zone": plan.zones[move.target],
                 "from": None if move.source is None else plan.names[move.source],
                 "to": plan.names[move.target],
                 "parking": move.parking,
@@ -150,16 +178,18 @@ def _(plan: RepackPlan, most: int | None = None) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", min_width=90)
     table.title = f"{plan.used} instances in use{least}; freed: {freed}"
     table.title_justify = "left"
-    for name in ("step", "task", "of", "from", "to", ""):
+    for name in ("step", "task", "of", "from", "zone", "to", "zone", ""):
         table.add_column(name, justify="right" if name in ("step", "task") else "left")
     for number, move in enumerate(plan.moves[:most], 1):
         source = "" if move.source is None else plan.names[move.source]
         note = "for a while" if move.parking else "starts" if move.task is None else ""
         task = "" if move.task is None else str(move.task)
+        here = "" if move.source is None else plan.zones[move.source]
+        there = plan.zones[move.target]
         target = plan.names[move.target]
-        table.add_row(str(number), task, move.kind.group, source, target, note)
+        table.add_row(str(number), task, move.kind.group, source, here, target, there, note)
     if most is not None and len(plan.moves) > most:
-        table.add_row("...", "", f"{len(plan.moves) - most} more", "", "", "")
+        table.add_row("...", "", f"{len(plan.moves) - most} more", *[""] * 5)
     return table
 
 
