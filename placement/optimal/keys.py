@@ -164,7 +164,7 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
     **_row("capacity_provider.instance_types", ("fleet",), "refused", MIXED_TYPES, mixed_types),
     # services and workloads
     **_row(_SERVICE, ALL_GOALS),
-    **_row("service.at", AT_ONCE, "irrelevant", MOMENT),
+    **_row("service.at service.scale.at", AT_ONCE, "irrelevant", MOMENT),
     **_row("service.at service.deploy service.deploy.*", ("hours", "repack")),
     **_row("service.deploy service.deploy.task_definition", AT_ONCE),
     **_row("service.deploy.at", AT_ONCE, "irrelevant", MOMENT),
@@ -222,10 +222,10 @@ def verdict(key: str, goal: str) -> Verdict:
     Raises:
         KeyError: the table has no line for it.
     """
-    found = TABLE.get((key, goal))
-    while found is None and "." in key:
-        key = key.removesuffix(".*").rpartition(".")[0]
-        found = TABLE.get((f"{key}.*", goal))
+    found, table = TABLE.get((key, goal)), key
+    while found is None and "." in table:
+        table = table.rpartition(".")[0]
+        found = TABLE.get((f"{table}.*", goal))
     if found is None:
         raise KeyError(f"no line for {key} and the goal {goal}")
     return found

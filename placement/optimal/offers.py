@@ -85,17 +85,19 @@ def offers_of(scenario: Scenario) -> tuple[Offer, ...]:
 def offers_of_type(scenario: Scenario, instance_type: str | None) -> tuple[Offer, ...]:
     """Offers of one type, any number of it: like the first group of the fleet that has it.
 
-    Without such a group as the capacity providers launch it, then as it is on offer, else as it is.
+    Groups of further capacity providers are offers of their own. Without any such group as the
+    capacity providers launch it, then as it is on offer, else as it is.
     """
     wanted = instance_type
     if wanted is None:
-        groups = [group.instance_type for group in scenario.fleet]
-        groups += [group.instance_types[0] for group in scenario.capacity_provider]
-        groups += [offer.instance_type for offer in scenario.optimize.offer]
-        wanted = groups[0]
-    for group in scenario.fleet:
-        if group.instance_type == wanted:
-            return (_offer_of(group),)
+        types = [group.instance_type for group in scenario.fleet]
+        types += [group.instance_types[0] for group in scenario.capacity_provider]
+        types += [offer.instance_type for offer in scenario.optimize.offer]
+        wanted = types[0]
+    groups = [group for group in scenario.fleet if group.instance_type == wanted]
+    if groups:
+        by_provider = {group.capacity_provider: _offer_of(group) for group in reversed(groups)}
+        return tuple(reversed(by_provider.values()))
     found = [each for table in scenario.capacity_provider for each in _offers_of_provider(table)]
     for offers in (found, scenario.optimize.offer):
         if mine := tuple(offer for offer in offers if offer.instance_type == wanted):
@@ -165,6 +167,8 @@ def merged(capacity: IntArray, found: Sequence[Choice]) -> list[list[int]]:
 def _reason(task: TaskSet, engine: Engine, where: str) -> str:
     """`task definition cache:1 (cache) needs 40,000 of MEMORY; the largest ... has 31,040`."""
     name = f"task definition {task.definition} ({task.owner})"
+    if engine.allowed(task.kind).any():
+        return f"{name}: only a share of its tasks may be on spot, and {where} is on spot alone"
     failure = engine.explain(task.kind)
     cluster = engine.cluster
     step, _, resource = failure.reason.partition(":")

@@ -68,7 +68,9 @@ def problem_and_rows(
     caps = np.array([most_per_instance(kind, engine) for kind in kinds], dtype=np.int64)
     most = np.where(allowed[mask_of][:, first], caps[:, None], 0)
     short = _can_run_short(needs, most, registered[first])
-    table, number = np.unique(np.hstack([needs[:, short], most]), axis=0, return_inverse=True)
+    apart = _apart(kinds, caps)[:, None]
+    table = np.hstack([needs[:, short], most, apart])
+    table, number = np.unique(table, axis=0, return_inverse=True)
     kind, start_ms, end_ms = np.array(ran, dtype=np.int64).reshape(-1, 3).T
     names = cluster.column("attribute:ecs.instance-type")
     there = np.bincount(type_of.reshape(-1)).tolist()
@@ -86,7 +88,7 @@ def problem_and_rows(
             )
             for t, row in enumerate(first.tolist())
         ),
-        table[:, len(short) :],
+        table[:, len(short) : -1],
     )
     return problem, first
 
@@ -110,6 +112,20 @@ def _needs_and_room(
         rooms = [np.full(len(registered), most_together) for _, most_together in together]
         registered = np.column_stack([registered, *rooms]).astype(np.int64)
     return needs[: len(kinds)], registered - held.T @ needs[len(kinds) :]
+
+
+def _apart(kinds: Sequence[TaskKind], caps: IntArray) -> IntArray:
+    """(kinds,) the same number for kinds whose tasks may be taken for each other's.
+
+    Those with a limit per instance may not, unless the limit counts them together: by group, or by
+    the ports that they share.
+    """
+    keys = [(kind.group, kind.tcp_ports, kind.udp_ports) for kind in kinds]
+    capped = [key for key, cap in zip(keys, caps.tolist(), strict=True) if cap < ANY_NUMBER]
+    rank = {key: at for at, key in enumerate(sorted(set(capped)), 1)}
+    limited = (caps < ANY_NUMBER).tolist()
+    found = [rank[key] if cap else 0 for key, cap in zip(keys, limited, strict=True)]
+    return np.array(found, dtype=np.int64)
 
 
 def _can_run_short(needs: IntArray, most: IntArray, registered: IntArray) -> IntArray:
