@@ -68,6 +68,15 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder for answer.json, plan.txt and progress.svg; replaced if such a one is there",
     )
+    _scenario_arguments(parser)
+    repack_arguments(parser.add_argument_group("for the goal repack"))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.set_defaults(command=command)
+
+
+def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
+    """What replaces or chooses something of the scenario."""
     parser.add_argument("--layout", help="layout of the scenario (default: its first)")
     parser.add_argument(
         "--strategy",
@@ -83,10 +92,6 @@ def optimize_parser(parser: argparse.ArgumentParser) -> None:
         help="for the goal placement: what a task left out, an instance in use, a task too many "
         "in a zone and (cost) a microdollar an hour cost",
     )
-    repack_arguments(parser.add_argument_group("for the goal repack"))
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
-    parser.set_defaults(command=command)
 
 
 EPILOG = """\
@@ -94,7 +99,8 @@ status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), 
 with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
 
 --json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
-seconds, plan, and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
+seconds, plan, notes, trial (ecs_reaches_it, and the tasks by service that ECS, left alone, would
+leave without a place), and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
 objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
 where items are numbered from 0 in the order of the file.
 """
@@ -263,7 +269,7 @@ def _packing_file(arguments: argparse.Namespace) -> int:
         result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
     text = packing_summary(problem, result)
     if arguments.out is not None:
-        shown = Answer(
+        shown: Answer[Any] = Answer(
             "bins", "bins", result.status, result.bins, result.lower_bound, None,
             seconds=result.seconds, log=result.log,
         )  # fmt: skip

@@ -28,10 +28,15 @@ def mixed_providers(scenario: Scenario) -> Uses:
     default = scenario.cluster.default_capacity_provider_strategy
     if len(default) > 1:
         yield "cluster.default_capacity_provider_strategy"
-    for name, tables in (("service", scenario.service), ("workload", scenario.workload)):
-        for index, table in enumerate(tables):
-            if len(table.capacity_provider_strategy or ()) > 1:
-                yield f"{name}[{index}].capacity_provider_strategy"
+    given = [
+        (f"service[{i}]", s.capacity_provider_strategy) for i, s in enumerate(scenario.service)
+    ]
+    given += [
+        (f"workload[{i}]", w.capacity_provider_strategy) for i, w in enumerate(scenario.workload)
+    ]
+    for place, items in given:
+        if len(items or ()) > 1:
+            yield f"{place}.capacity_provider_strategy"
 
 
 def scaled_by_load(scenario: Scenario) -> Uses:

@@ -87,7 +87,9 @@ def tried(
 ) -> Answer[Any]:
     """The answer with what came of trying its plan out on the engine."""
     if isinstance(answer.plan, Plan):
-        return replace(answer, trial=try_plan(answer.plan, scenario, calls, strategies))
+        given = answer.goal == "placement"
+        trial = try_plan(answer.plan, scenario, calls, strategies, given=given)
+        return replace(answer, trial=trial)
     if isinstance(answer.plan, OverTimePlan):
         return replace(answer, trial=try_over_time(answer.plan, scenario, calls, strategies))
     return answer

@@ -6,8 +6,8 @@ task on the instance that the plan has for it. Neither reads anything of the sol
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
 
@@ -24,6 +24,7 @@ from stowplan.placement.optimal.demand import empty_cluster, limit_per_instance,
 from stowplan.placement.optimal.over_time_demand import problem_and_rows
 from stowplan.placement.optimal.plan import Plan, PlannedInstances
 from stowplan.placement.packing.over_time.plan import OverTimePlan
+from stowplan.placement.packing.problem import IntArray
 from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
 from stowplan.placement.scheduler.outlook import Running
 from stowplan.placement.strategies import StrategyFactory
@@ -32,11 +33,15 @@ Factories = Mapping[str, StrategyFactory]
 
 
 def try_plan(
-    plan: Plan, scenario: Scenario, calls: Sequence[Arrival], strategies: Factories
+    plan: Plan,
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    strategies: Factories,
+    *,
+    given: bool,
 ) -> Trial:
-    """A plan of all tasks at once, on the instances that it buys or on those that are given."""
+    """A plan of all tasks at once, on the whole fleet where it is `given`, else as bought."""
     wanted = asked(calls, scenario.optimize, scenario.duration)
-    given = any(line.names for line in plan.instances)
     specs = instance_specs(scenario) if given else _bought(plan.instances)
     rows = _rows_of_lines(plan, specs) if given else None
     engine = Engine(empty_cluster(specs), np.random.default_rng(scenario.seed), strategies)
@@ -111,7 +116,7 @@ def _bought(lines: Iterable[PlannedInstances]) -> list[InstanceSpec]:
 
     They are dealt type by type, so that ECS meets the zones as even as they can be bought.
     """
-    zones = defaultdict(lambda: cycle(("",)))
+    zones: dict[tuple[str, ...], Iterator[str]] = {}
     specs: list[InstanceSpec] = []
     for line in lines:
         if len(line.zones) > 1 and line.zones not in zones:
@@ -131,7 +136,7 @@ def _rows_of_lines(plan: Plan, specs: Sequence[InstanceSpec]) -> list[int]:
     return [row_of[name] for line in plan.instances for name in line.names]
 
 
-def _placed_by_strategy(engine: Engine, wanted: Asked) -> np.ndarray:
+def _placed_by_strategy(engine: Engine, wanted: Asked) -> IntArray:
     """(tasks,) the row of each task in the order of the calls, -1 where it finds no room."""
     if not wanted.order:
         return np.zeros(0, np.int64)
@@ -140,7 +145,7 @@ def _placed_by_strategy(engine: Engine, wanted: Asked) -> np.ndarray:
     return engine.place(TaskBatch(kinds, index)).instances
 
 
-def _left(wanted: Asked, placed: np.ndarray) -> Counter[str]:
+def _left(wanted: Asked, placed: IntArray) -> Counter[str]:
     """Tasks without a place by owner."""
     left: Counter[str] = Counter()
     at = 0

@@ -16,19 +16,25 @@ class FormatError(PackingInputError):
 
 
 def parse_bpp(text: str) -> PackingProblem:
-    """Read the number of items, the capacity, then one size a line.
+    """Read the classic format, or that of cutting stock; which one, the first size line says.
+
+    Classic: the number of items, the capacity, then one size a line. Cutting stock (BPPLIB's CSP
+    files): the number of sizes, the capacity, then a size and how many of it a line.
 
     Raises:
-        FormatError: a line is no single whole number >= 0, or sizes are missing or left over.
+        FormatError: a line is not as the head says, or sizes are missing or left over.
     """
-    rows = list(_rows(text, columns=1))
+    rows = list(_rows(text))
     if len(rows) < 2:
         raise FormatError("line 1: number of items and capacity expected")
-    (_, (n,)), (_, (capacity,)) = rows[:2]
+    (n,), (capacity,) = _exactly(rows[0], 1), _exactly(rows[1], 1)
     sizes = rows[2:]
+    columns = 2 if sizes and len(sizes[0][1]) == 2 else 1
+    kinds = np.array([_exactly(row, columns) for row in sizes], dtype=np.int64)
+    kinds = kinds.reshape(-1, columns)
     _check_amount(sizes, n, "sizes", rows[-1][0])
-    demand = np.array([row for _, row in sizes], dtype=np.int64).reshape(-1, 1)
-    return PackingProblem(demand, np.ones(n, dtype=np.int64), np.array([capacity]))
+    counts = kinds[:, 1] if columns == 2 else np.ones(n, dtype=np.int64)
+    return PackingProblem(kinds[:, :1], counts, np.array([capacity]))
 
 
 def parse_vbp(text: str) -> PackingProblem:
@@ -50,7 +56,7 @@ def parse_vbp(text: str) -> PackingProblem:
     return PackingProblem(kinds[:, :d], kinds[:, d], np.array(capacity))
 
 
-def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int]]]:
+def _rows(text: str) -> Iterator[tuple[int, list[int]]]:
     """(line number, numbers) of every line that is not blank."""
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
@@ -60,10 +66,7 @@ def _rows(text: str, columns: int | None = None) -> Iterator[tuple[int, list[int
             raise FormatError(f"line {number}: whole numbers >= 0 expected, got {line.strip()!r}")
         if max(map(len, words)) > DIGITS_MAX:
             raise FormatError(f"line {number}: a number of more than {DIGITS_MAX} digits")
-        row = (number, [int(word) for word in words])
-        if columns is not None:
-            _exactly(row, columns)
-        yield row
+        yield number, [int(word) for word in words]
 
 
 def _exactly(row: tuple[int, list[int]], amount: int) -> list[int]:

@@ -118,7 +118,9 @@ def test_the_scheduler_leaves_what_the_trial_of_a_given_fleet_says(tmp_path, cap
     assert found["trial"]["ecs_reaches_it"] is False
 
 
-@pytest.mark.parametrize(("task_cpu", "count", "daemon", "boxes"), [(450, 6, 101, 6), (290, 9, 130, 3)])  # noqa: E501  # fmt: skip
+@pytest.mark.parametrize(
+    ("task_cpu", "count", "daemon", "boxes"), [(450, 6, 101, 6), (290, 9, 130, 3)]
+)
 @pytest.mark.parametrize("goal", ["instances", "fleet"])
 def test_what_is_bought_beside_daemons_holds_every_task(
     tmp_path, capsys, task_cpu, count, daemon, boxes, goal
