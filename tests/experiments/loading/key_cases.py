@@ -250,6 +250,66 @@ _TABLES = (
     "workload.options", "service.scale", "service.deploy", "optimize.offer",
 )  # fmt: skip
 
+# What is of no matter: by key or table, a value that is not the default; the answer stays as it is.
+_PROVIDED: dict[str, Any] = {
+    "fleet": [],
+    "capacity_provider": [ASG],
+    "cluster.default_capacity_provider_strategy": PROVIDED,
+}
+_OFFERED = {"optimize.offer": [{"instance_type": "box", "zones": ["a"], "limit": 1}]}
+IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "name": ({}, {"name": "another"}),
+    "question": ({}, {"question": "why?"}),
+    "strategies": ({}, {"strategies": {"pack": "spread:instanceId"}}),
+    "service.strategy": ({}, {"service.0.strategy": "random"}),
+    "workload.strategy": (_W, {"workload.0.strategy": "spread:instanceId"}),
+    "cluster.provisioning_quota": ({}, {"cluster.provisioning_quota": 1}),
+    "cluster.provisioning_timeout": ({}, {"cluster.provisioning_timeout": "1m"}),
+    "fleet.name": ({}, {"fleet.0.name": "another"}),
+    "fleet.count": ({}, {"fleet.0.count": 1}),
+    "fleet.at": ({}, {"fleet.0.at": "5m"}),
+    "fleet.image_pull_behavior": ({}, {"fleet.0.image_pull_behavior": "always"}),
+    "fleet.cached_images": ({"images.x.layers": {"l": 1}}, {"fleet.0.cached_images": ["x"]}),
+    "capacity_provider.min_size": (_PROVIDED, {"capacity_provider.0.min_size": 5}),
+    "capacity_provider.desired_size": (_PROVIDED, {"capacity_provider.0.desired_size": 5}),
+    "capacity_provider.max_size": (_PROVIDED, {"capacity_provider.0.max_size": 1}),
+    "capacity_provider.managed_scaling": (
+        _PROVIDED, {"capacity_provider.0.managed_scaling": {"target_capacity": 50}}),
+    "capacity_provider.managed_termination_protection": (
+        _PROVIDED, {"capacity_provider.0.managed_termination_protection": True}),
+    "capacity_provider.managed_draining": (
+        _PROVIDED, {"capacity_provider.0.managed_draining": False}),
+    "capacity_provider.image_pull_behavior": (
+        _PROVIDED, {"capacity_provider.0.image_pull_behavior": "once"}),
+    "capacity_provider.cached_images": (_PROVIDED, {"capacity_provider.0.cached_images": ["x"]}),
+    "service.at": ({}, {"service.0.at": "5m"}),
+    "service.scale.at": (
+        {"service.0.scale": [{"at": "5m", "desired_count": 6}]}, {"service.0.scale.0.at": "9m"}),
+    "service.deploy.at": ({}, {"service.0.deploy": [{"at": "5m"}]}),
+    "service.minimum_healthy_percent": ({}, {"service.0.minimum_healthy_percent": 50}),
+    "service.maximum_percent": ({}, {"service.0.maximum_percent": 150}),
+    "service.circuit_breaker": ({}, {"service.0.circuit_breaker": {"rollback": True}}),
+    "workload.retry": (_W, {"workload.0.retry": "9s"}),
+    "workload.retry_max": (_W, {"workload.0.retry_max": "9m"}),
+    "workload.resubmit": (_W, {"workload.0.resubmit": False}),
+    "workload.expected": (_W, {"workload.0.expected": "oracle"}),
+    "models": ({}, {"models": {"boot": {"mean": "5m"}, "start": {"mean": "9s"}}}),
+    "images": ({}, {"images": {"x": {"layers": {"l": 1000}}}}),
+    "pulls": ({}, {"pulls": {"latency": "20s"}}),
+    "behaviour": ({}, {"behaviour": {"t": {"c": {"run": {"mean": "1m"}}}}}),
+    "optimize.instance_type": ({}, {"optimize.instance_type": "half"}),
+    "optimize.objective": ({}, {"optimize.objective": {"cost": 5}}),
+    "optimize.weights": ({}, {"optimize.weights": {"s": 5}}),
+    "optimize.hours": ({}, {"optimize.hours": 9}),
+    "optimize.offer": ({}, _OFFERED),
+    "optimize.offer.limit": (
+        {**_OFFERED, "fleet": []}, {"optimize.offer.0.limit": 9}),
+    "optimize.offer.spot_limit": (
+        {"fleet": [], "optimize.offer": [{"instance_type": "box", "zones": ["a"],
+                                          "spot_discount_percent": 50, "spot_limit": 1}]},
+        {"optimize.offer.0.spot_limit": 2}),
+}  # fmt: skip
+
 # By the name of a function in `key_uses`: a scenario that uses the key, and one that does not.
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "provider_tables": ({"capacity_provider": [ASG]}, {}),

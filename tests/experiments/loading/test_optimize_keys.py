@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stowplan.experiments.cli.optimize import answer_scenario
 from stowplan.placement.errors import SpecError
-from stowplan.placement.optimal.keys import ALL_GOALS, PLANNED, TABLE, check_keys, verdict
+from stowplan.placement.optimal.keys import ALL_GOALS, BUY, PLANNED, TABLE, check_keys, verdict
 from stowplan.placement.optimal.optimize import GOALS
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.scenario.scenario import Scenario
 
-from .key_cases import CASES, REFUSED, changed, is_table
+from .key_cases import CASES, IRRELEVANT, REFUSED, changed, is_table
 from .test_reference import SECTIONS, rows_of
 
 PREFIX = {
@@ -51,6 +53,10 @@ def test_every_key_has_a_verdict_and_every_verdict_what_shows_it(goal):
             assert found.uses.__name__ in REFUSED
         if found.kind != "kept":
             assert found.why
+            if found.kind == "irrelevant" and goal in PLANNED:
+                parents = [key[: at.start()] for at in re.finditer(r"\.|$", key)]
+                parents += ["models"] * key.startswith("time.")
+                assert any(each in IRRELEVANT for each in parents), (key, goal)
         elif goal in PLANNED and not is_table(key) and key != "seed":
             if key.startswith("workload.options."):
                 key = "workload.options.*"
@@ -100,6 +106,28 @@ def test_what_is_kept_changes_the_answer_as_it_must(case, goal):
     if goal == "hours":
         assert (found.status, found.objective) == ("optimal", cost * HOUR_MS)
     assert not found.trial.refused
+
+
+UNMOVED = [
+    pytest.param(key, goal, id=f"{key}-{goal}")
+    for key in IRRELEVANT
+    for goal in PLANNED
+    if verdict(key, goal).kind == "irrelevant"
+    # what is offered or launched needs no fleet where instances are bought, and only there
+    and (goal in BUY or IRRELEVANT[key][0].get("fleet") != [])
+]
+
+
+@pytest.mark.parametrize(("key", "goal"), UNMOVED)
+def test_what_is_of_no_matter_changes_no_answer(key, goal):
+    base, changes = IRRELEVANT[key]
+    answers = []
+    for each in (base, {**base, **changes}):
+        scenario = Scenario.model_validate(changed(each))
+        found = answer_scenario(scenario, goal, Limits(work=500))
+        answers.append((found.status, found.objective, boxes_of(found, goal)))
+    assert answers[0] == answers[1]
+    assert answers[0][2]
 
 
 USES = sorted(
