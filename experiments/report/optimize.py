@@ -108,6 +108,8 @@ def summary(answer: Answer[Any], scenario: Scenario) -> str:
             for i, n in plan.left_out.items()
         ]
         lines += daemon_lines(plan)
+    if isinstance(plan, OverTimePlan) and plan.daemons:
+        lines.append(f"beside a task of each daemon ({', '.join(plan.daemons)}) on every instance")
     lines += answer.notes
     if answer.trial is not None:
         lines += trial_lines(answer.trial, answer.unit)
