@@ -139,6 +139,7 @@ def trial_lines(trial: Trial, unit: str) -> list[str]:
     else:
         used = f"for {_amount(trial.cost, unit)} (plan: {_amount(trial.plan_cost, unit)})"
     verdict = "would reach this" if trial.reached else "would NOT reach this"
+    verdict = "would do better than this" if trial.better else verdict
     lines = [f"ECS, left alone, {verdict}: {where}, {found}, {used}"]
     refused = _tasks_of(trial.refused)
     own = f"the engine refuses {refused}" if trial.refused else "the engine takes every task"

@@ -46,6 +46,13 @@ class Trial:
             return False
         return self.cost is None or self.plan_cost is None or self.cost <= self.plan_cost
 
+    @property
+    def better(self) -> bool:
+        """ECS, left alone, does better than the plan: one that is not proven least."""
+        fewer = self.more_left < 0 or self.used < self.plan_used
+        cheaper = None not in (self.cost, self.plan_cost) and self.cost < self.plan_cost  # type: ignore[operator]
+        return self.reached and (fewer or cheaper)
+
 
 @dataclass(frozen=True)
 class Answer(Generic[Plan]):
