@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +28,9 @@ from stowplan.placement.packing.problem import (
 from stowplan.placement.packing.solve import solve_packing
 from stowplan.placement.scenario.fields import WEIGHT_MAX
 from stowplan.placement.scenario.scenario import Objective, Scenario
+from stowplan.placement.scenario.settings import with_settings
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import StrategyFactory
 
 _NAMED_MOST = 20  # items that are larger than a bin
 
@@ -67,7 +70,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder for answer.json, plan.txt and progress.svg; replaced if such a one is there",
     )
+    _scenario_arguments(parser)
+    repack_arguments(parser.add_argument_group("for the goal repack"))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.set_defaults(command=command)
+
+
+def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
+    """What replaces or chooses something of the scenario."""
     parser.add_argument("--layout", help="layout of the scenario (default: its first)")
+    parser.add_argument(
+        "--strategy",
+        metavar="NAME",
+        help="strategy of the scenario (default: its first): its settings count, and by it the "
+        "plan is tried out; for the goal repack, of the run that leads to the state",
+    )
     parser.add_argument("--instance-type", metavar="T", help="for the goal instances")
     parser.add_argument("--tasks", choices=["services", "all"], help="leave workloads out, or not")
     parser.add_argument(
@@ -76,10 +94,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for the goal placement: what a task left out, an instance in use, a task too many "
         "in a zone and (cost) a microdollar an hour cost",
     )
-    repack_arguments(parser.add_argument_group("for the goal repack"))
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
-    parser.set_defaults(command=command)
 
 
 EPILOG = """\
@@ -87,7 +101,8 @@ status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), 
 with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
 
 --json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
-seconds, plan, and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
+seconds, plan, notes, trial (ecs_reaches_it, and the tasks by service that ECS, left alone, would
+leave without a place), and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
 objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
 where items are numbered from 0 in the order of the file.
 """
@@ -120,7 +135,10 @@ def _command(arguments: argparse.Namespace) -> int:
         if goal == "repack":
             found = repack(loaded, arguments, limits, progress)
         else:
-            found = answer_scenario(scenario, goal, limits, progress, arguments.layout)
+            found = answer_scenario(
+                scenario, goal, limits, progress, arguments.layout, arguments.strategy,
+                loaded.strategies,
+            )  # fmt: skip
     if arguments.out is not None:
         write_answer(found, scenario, arguments.out)
     print_answer(found, scenario, as_json=arguments.json)
@@ -131,6 +149,7 @@ def _command(arguments: argparse.Namespace) -> int:
 READ_BY = {
     "goal": (*GOALS, "repack"),
     "layout": (*GOALS, "repack"),
+    "strategy": (*GOALS, "repack"),
     "instance_type": ("instances",),
     "tasks": ("instances", "fleet", "placement"),
     "objective": ("placement",),
@@ -161,21 +180,37 @@ def answer_scenario(
     limits: Limits | None = None,
     progress: Any = None,
     layout: str | None = None,
+    strategy: str | None = None,
+    strategies: Mapping[str, StrategyFactory] = STRATEGIES,
 ) -> Answer[Any]:
     """`placement.optimal.optimize` for a scenario that was loaded: makes its client's calls.
 
+    Args:
+        layout, strategy: of the run that is planned, by name; None: the scenario's first.
+        strategies: the registry for its chains.
     Raises:
-        SpecError: no such layout, or what the scenario asks for cannot be optimized.
+        SpecError: no such layout or strategy, or what the scenario asks for cannot be optimized.
     """
     from stowplan.experiments.workloads.arrivals import arrivals
 
-    run = next((r for r in scenario.runs() if layout in (None, r.layout)), None)
-    if run is None:
-        raise SpecError([(f"--layout {layout}", f"the layouts are {', '.join(scenario.layouts)}")])
+    for option, name, known in (
+        ("--layout", layout, scenario.layouts),
+        ("--strategy", strategy, scenario.strategies),
+    ):
+        if name not in (None, *known):
+            what = "layouts" if option == "--layout" else "strategies"
+            raise SpecError([(f"{option} {name}", f"the {what} are {', '.join(known)}")])
+    run = next(
+        run
+        for run in scenario.runs()
+        if layout in (None, run.layout) and strategy in (None, run.strategy)
+    )
+    scenario = with_settings(scenario, run.strategy)
     if goal in NEEDS_FLEET and not scenario.fleet:
         what = f"goal {goal} is about instances that are there: name them, not what may be launched"
         raise SpecError([("fleet", what)])
-    return optimize(scenario, list(arrivals(scenario, run)), goal, limits, progress)
+    calls = list(arrivals(scenario, run))
+    return optimize(scenario, calls, goal, limits, progress, strategies)
 
 
 def with_options(scenario: Scenario, arguments: argparse.Namespace) -> Scenario:
@@ -237,7 +272,7 @@ def _packing_file(arguments: argparse.Namespace) -> int:
         result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
     text = packing_summary(problem, result)
     if arguments.out is not None:
-        shown: Answer[None] = Answer(
+        shown: Answer[Any] = Answer(
             "bins", "bins", result.status, result.bins, result.lower_bound, None,
             seconds=result.seconds, log=result.log,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,20 @@ from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import replay
 from stowplan.placement.messages import InstanceRegistered, Round
+from stowplan.placement.model import AVAILABILITY_ZONE, TaskKind
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.repack import RepackPlan, free_instances, make_room, trade_off
+from stowplan.placement.optimal.keys import check_keys
+from stowplan.placement.optimal.repack import (
+    RepackPlan,
+    SpreadBy,
+    free_instances,
+    keep_spread,
+    make_room,
+    spread_field,
+    trade_off,
+)
 from stowplan.placement.optimal.repack_state import RepackState
+from stowplan.placement.optimal.trial import try_draining
 from stowplan.placement.packing.problem import Limits, ProgressCallback
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies import STRATEGIES
@@ -40,13 +52,12 @@ def repack_arguments(parser: Any) -> None:
     parser.add_argument("--hours", type=amount, metavar="H", help="a freed instance stays (1)")
     parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
     parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
-    parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
 
 
 def check_no_repack(arguments: argparse.Namespace) -> None:
     """For other goals. Raises SpecError naming every argument that is for this one alone."""
     given = vars(arguments)
-    names = ("free", "waiting", "move_cost", "hours", "at", "journal", "strategy")
+    names = ("free", "waiting", "move_cost", "hours", "at", "journal")
     problems = [
         (f"--{name.replace('_', '-')}", "is for --goal repack alone")
         for name in names
@@ -70,18 +81,35 @@ def repack(
     chosen = [arguments.free is not None, arguments.waiting, arguments.move_cost is not None]
     if sum(chosen) > 1:
         raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
+    check_keys(loaded.scenario, "repack")
     scheduler, prices = _state(loaded, arguments)
-    running = scheduler.outlook().running()
+    outlook, waiting = scheduler.outlook(), []
+    running = outlook.running()
     if arguments.waiting:
-        waiting = [kind for kind, count in scheduler.outlook().wanted() for _ in range(count)]
-        state = RepackState(scheduler.engine, running, waiting)
-        return make_room(state, limits, progress)
-    state = RepackState(scheduler.engine, running)
-    if arguments.move_cost is None:
-        return free_instances(state, arguments.free, limits, progress)
-    hours = 1.0 if arguments.hours is None else arguments.hours
-    price = np.rint(np.array(prices) * hours).astype(np.int64)
-    return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
+        waiting = [kind for kind, count in outlook.wanted() for _ in range(count)]
+
+    def made(spread_by: SpreadBy) -> RepackState:
+        return RepackState(scheduler.engine, running, waiting, spread_by)
+
+    def solve(state: RepackState) -> Answer[RepackPlan]:
+        if arguments.waiting:
+            return make_room(state, limits, progress)
+        if arguments.move_cost is None:
+            return free_instances(state, arguments.free, limits, progress)
+        hours = 1.0 if arguments.hours is None else arguments.hours
+        price = np.rint(np.array(prices) * hours).astype(np.int64)
+        return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
+
+    zones_even = loaded.scenario.optimize.spread_zones
+    answer = keep_spread(made, solve, _by_zone if zones_even else spread_field)
+    if answer.plan is None:
+        return answer
+    trial = try_draining(scheduler.engine, running, answer.plan.freed, waiting)
+    return replace(answer, trial=trial)
+
+
+def _by_zone(_: TaskKind) -> str:
+    return f"attribute:{AVAILABILITY_ZONE}"
 
 
 def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, list[int]]:
@@ -129,6 +157,8 @@ def _(plan: RepackPlan) -> Any:
             {
                 "task": move.task,
                 "group": move.kind.group,
+                "from_zone": None if move.source is None else plan.zones[move.source],
+                "to_zone": plan.zones[move.target],
                 "from": None if move.source is None else plan.names[move.source],
                 "to": plan.names[move.target],
                 "parking": move.parking,
@@ -148,16 +178,18 @@ def _(plan: RepackPlan, most: int | None = None) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", min_width=90)
     table.title = f"{plan.used} instances in use{least}; freed: {freed}"
     table.title_justify = "left"
-    for name in ("step", "task", "of", "from", "to", ""):
+    for name in ("step", "task", "of", "from", "zone", "to", "zone", ""):
         table.add_column(name, justify="right" if name in ("step", "task") else "left")
     for number, move in enumerate(plan.moves[:most], 1):
         source = "" if move.source is None else plan.names[move.source]
         note = "for a while" if move.parking else "starts" if move.task is None else ""
         task = "" if move.task is None else str(move.task)
+        here = "" if move.source is None else plan.zones[move.source]
+        there = plan.zones[move.target]
         target = plan.names[move.target]
-        table.add_row(str(number), task, move.kind.group, source, target, note)
+        table.add_row(str(number), task, move.kind.group, source, here, target, there, note)
     if most is not None and len(plan.moves) > most:
-        table.add_row("...", "", f"{len(plan.moves) - most} more", "", "", "")
+        table.add_row("...", "", f"{len(plan.moves) - most} more", *[""] * 5)
     return table
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from functools import singledispatch
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stowplan.experiments.record.output import output_folder
-from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.answer import Answer, Trial
 from stowplan.placement.optimal.plan import Plan, zone_counts
 from stowplan.placement.packing.over_time.plan import OverTimePlan
 from stowplan.placement.packing.over_time.problem import MS_PER_HOUR
@@ -26,6 +27,7 @@ from stowplan.placement.packing.problem import Progress
 from stowplan.placement.scenario.scenario import Scenario
 
 _ROWS_MAX = 20
+_OWNERS_MAX = 5  # services and workloads that a line names
 
 
 class LiveProgress:
@@ -105,7 +107,57 @@ def summary(answer: Answer[Any], scenario: Scenario) -> str:
             f"left out: {n:,} of {plan.tasks[i].count:,} tasks of {plan.tasks[i].owner}"
             for i, n in plan.left_out.items()
         ]
+        lines += daemon_lines(plan)
+    if isinstance(plan, OverTimePlan) and plan.daemons:
+        lines.append(f"beside a task of each daemon ({', '.join(plan.daemons)}) on every instance")
+    lines += answer.notes
+    if answer.trial is not None:
+        lines += trial_lines(answer.trial, answer.unit)
     return "\n".join(lines)
+
+
+def daemon_lines(plan: Plan) -> list[str]:
+    """A line for each daemon: on how many instances of the plan, and where it has no room."""
+    lines = []
+    for index, daemon in enumerate(plan.daemons):
+        there = sum(line.copies for line in plan.instances if index in line.daemons)
+        short = plan.without(index)
+        lacks = f"; on {_amount(short, 'instances')} it has no room" if short else ""
+        lines.append(f"daemon {daemon.owner}: a task on {_amount(there, 'instances')}{lacks}")
+    return lines
+
+
+def trial_lines(trial: Trial, unit: str) -> list[str]:
+    """Whether ECS, left alone, would reach the plan, and what came of its own places."""
+    if trial.drained:
+        return [_drained_line(trial)]
+    short = _tasks_of(trial.left)
+    found = f"{short} find no place" if trial.left else "every task finds a place"
+    where = "on these instances, by their own strategies"
+    if trial.cost is None or trial.plan_cost is None:
+        used = f"on {_amount(trial.used, 'instances')} (plan: {trial.plan_used:,})"
+    else:
+        used = f"for {_amount(trial.cost, unit)} (plan: {_amount(trial.plan_cost, unit)})"
+    verdict = "would reach this" if trial.reached else "would NOT reach this"
+    verdict = "would do better than this" if trial.better else verdict
+    lines = [f"ECS, left alone, {verdict}: {where}, {found}, {used}"]
+    refused = _tasks_of(trial.refused)
+    own = f"the engine refuses {refused}" if trial.refused else "the engine takes every task"
+    return [*lines, f"by the plan's own places: {own}"]
+
+
+def _drained_line(trial: Trial) -> str:
+    if not trial.left:
+        return "ECS, left alone, would reach this: drained, these instances empty themselves"
+    left = _tasks_of(trial.left)
+    return f"ECS, left alone, would NOT reach this: it finds no other place for {left}"
+
+
+def _tasks_of(counts: Mapping[str, int]) -> str:
+    """`4 tasks of a, 1 task of b`."""
+    parts = [f"{_amount(n, 'tasks')} of {owner}" for owner, n in counts.items()]
+    more = len(parts) - _OWNERS_MAX
+    return ", ".join([*parts[:_OWNERS_MAX], *([f"{more} more"] if more > 0 else [])])
 
 
 def answer_json(answer: Answer[Any]) -> dict[str, Any]:
@@ -121,7 +173,21 @@ def answer_json(answer: Answer[Any]) -> dict[str, Any]:
         "interrupted": answer.interrupted,
         "reasons": list(answer.reasons),
         "plan": None if answer.plan is None else plan_json(answer.plan),
+        "notes": list(answer.notes),
+        "trial": None if answer.trial is None else trial_json(answer.trial),
         "log": [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in answer.log],
+    }
+
+
+def trial_json(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON: tasks by owner that found no place, and whether ECS reaches the plan."""
+    return {
+        "ecs_reaches_it": trial.reached,
+        "left_by_strategy": dict(trial.left),
+        "left_by_plan": dict(trial.planned),
+        "refused_by_places": dict(trial.refused),
+        "instances_by_strategy": trial.used,
+        "cost_by_strategy": trial.cost,
     }
 
 
@@ -145,6 +211,7 @@ def _(plan: Plan) -> Any:
                 "purchase": line.purchase,
                 "price_microusd_hour": line.spec.price_microusd_hour,
                 "tasks": _content(plan, line.tasks),
+                "daemons": [plan.daemons[index].owner for index in line.daemons],
                 **({"names": list(line.names)} if line.names else {}),
             }
             for line in plan.instances
@@ -167,7 +234,8 @@ def _(plan: Plan, most: int | None = None) -> Table:
         table.add_column(name, justify="right" if name in ("copies", "$/h each") else "left")
     lines = sorted(plan.instances, key=lambda line: (-line.copies, line.instance_type))
     for line in lines[:most]:
-        content = ", ".join(f"{n} {name}" for name, n in _content(plan, line.tasks).items())
+        held = [f"{n} {name}" for name, n in _content(plan, line.tasks).items()]
+        content = ", ".join([*held, *(f"1 {plan.daemons[i].owner} (daemon)" for i in line.daemons)])
         price = f"{line.spec.price_microusd_hour / 1e6:.4f}"
         table.add_row(
             str(line.copies), line.instance_type, line.zone, line.purchase, price, content
@@ -188,6 +256,7 @@ def _(plan: OverTimePlan) -> Any:
             "end_ms": [int(at) for at in ends],
             "instance": plan.instance.tolist(),
         },
+        "daemons": list(plan.daemons),
         "instance_types": [plan.type_name(n) for n in range(len(plan.types))],
     }
 

@@ -20,9 +20,9 @@ from time import perf_counter
 
 import numpy as np
 
+from stowplan.experiments.files.text import opened
 from stowplan.experiments.studies.openb import Row, parse_seeds, replay
 from stowplan.experiments.studies.openb_data import read_arrivals, read_nodes, read_pods
-from stowplan.experiments.files.text import opened
 from stowplan.placement.errors import SpecError
 
 PUBLISHED = {

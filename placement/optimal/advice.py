@@ -38,7 +38,7 @@ def kept_and_wanted(
     contents = solved.found[-1] if solved.found else evacuate(problem)
     goals: dict[str, IntArray] = {}
     more = np.maximum(contents - problem.held, 0)
-    for kind, shape in state.shape_of.items():
+    for (kind, _), shape in state.shape_of.items():
         if more[:, shape].any():
             _raise_goal(goals, engine, kind, more[:, shape])
     return contents.any(axis=1) | ~state.releasable, goals
@@ -62,7 +62,7 @@ def best_batch(
     left = solved.found[-1][:size].copy()
     goals: dict[str, IntArray] = {}
     for kind, count in wanted:
-        column = left[:, state.shape_of[kind]]
+        column = left[:, state.shape(kind, None)]
         before = np.cumsum(column) - column
         mine = np.clip(count - before, 0, column)
         column -= mine

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from stowplan.placement.callers.client import Arrival
+from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
+from stowplan.placement.optimal.asked import Asked, TaskSet, asked
+from stowplan.placement.optimal.demand import Encoded, empty_cluster, encode, start_daemons
 from stowplan.placement.optimal.offers import (
     Choice,
     choices,
     fleet_zones,
     merged,
-    offer_of_type,
     offers_of,
+    offers_of_type,
     reasons_against,
     reasons_short,
 )
@@ -44,14 +46,15 @@ def fewest_instances(
     progress: ProgressCallback | None = None,
 ) -> Answer[Plan]:
     """The fewest instances of one type that hold all tasks at once, whatever the fleet's counts."""
-    offer = offer_of_type(scenario, scenario.optimize.instance_type)
-    market = _market(scenario, calls, (offer,))
-    where = f"the type {offer.instance_type}"
+    offers = offers_of_type(scenario, scenario.optimize.instance_type)
+    market = _market(scenario, calls, offers)
+    where = f"the type {offers[0].instance_type}"
     reasons = market.reasons(where)
     if reasons:
         return Answer("instances", "instances", "infeasible", None, 0, None, reasons)
-    if len(market.groups) > 1:
-        # its zones are not the same to all tasks, so which instance stands where matters
+    if len(market.groups) > 1 or len(market.zones) > 1:
+        # which instance stands where matters: its zones are not the same to all tasks, or are
+        # to be even
         return _fleet_answer("instances", "instances", market, market.problem(1), limits, progress)
     capacity = market.encoded.capacity[market.groups[0][0]]
     result = solve_packing(
@@ -96,18 +99,25 @@ class _Market:
         zones: over which every row is dealt evenly; none: stands where it is cheapest.
     """
 
-    tasks: tuple[TaskSet, ...]
+    asked: Asked
     found: list[Choice]
     encoded: Encoded
     origin: IntArray
     groups: list[list[int]]
     zones: tuple[str, ...]
 
+    @property
+    def tasks(self) -> tuple[TaskSet, ...]:
+        """The task sets."""
+        return self.asked.tasks
+
     def reasons(self, where: str) -> tuple[str, ...]:
         """Why some tasks fit on nothing that can be bought; none where all do."""
         rows = [self.tasks[i] for i in self.origin.tolist()]
         cluster = empty_cluster([choice.spec for choice in self.found])
-        return reasons_against(rows, self.encoded, cluster, where)
+        engine = Engine(cluster, np.random.default_rng(0), kernels=False)
+        start_daemons(engine, self.asked.daemons)
+        return reasons_against(rows, self.encoded, engine, where)
 
     def problem(self, price: int | None = None) -> FleetProblem:
         """For `solve_fleet`; `price` replaces all prices, and then limits do not count."""
@@ -135,21 +145,24 @@ class _Market:
             zone = choice.zone if len(alike) == 1 else ANY_ZONE
             lines.append(
                 PlannedInstances(
-                    choice.spec, packed.copies, tasks, choice.instance_type, zone, choice.purchase
+                    choice.spec, packed.copies, tasks, choice.instance_type, zone, choice.purchase,
+                    zones=tuple(self.found[i].zone for i in alike),
+                    daemons=tuple(np.flatnonzero(self.encoded.daemons[:, alike[0]]).tolist()),
                 )
-            )
-        plan = Plan(self.tasks, tuple(lines))
+            )  # fmt: skip
+        plan = Plan(self.tasks, tuple(lines), daemons=self.asked.daemons)
         check_plan(plan)
         return plan
 
 
 def _market(scenario: Scenario, calls: Sequence[Arrival], offers: Sequence[Offer]) -> _Market:
-    tasks = static_tasks(calls, scenario.optimize)
+    wanted = asked(calls, scenario.optimize, scenario.duration)
     found = choices(scenario, offers)
-    encoded = encode(tasks, empty_cluster([choice.spec for choice in found]))
+    cluster = empty_cluster([choice.spec for choice in found])
+    encoded = encode(wanted.tasks, cluster, wanted.daemons)
     encoded, origin = _keep_off_spot(encoded, found, scenario.optimize.spot_percent_max)
     zones = fleet_zones(scenario) if scenario.optimize.spread_zones else ()
-    groups = merged(encoded.capacity, found)
+    groups = merged(np.column_stack([encoded.capacity, encoded.daemons.T]), found)
     heads = [(found[g[0]].offer, found[g[0]].purchase) for g in groups]
     for head, group in zip(heads, groups, strict=True):
         name, choice = offers[head[0]].instance_type, found[group[0]]
@@ -162,7 +175,7 @@ def _market(scenario: Scenario, calls: Sequence[Arrival], offers: Sequence[Offer
                 f"the limit on {name} spans zones that are not the same to all tasks; "
                 "list an offer for each zone"
             )
-    return _Market(tasks, found, encoded, origin, groups, zones)
+    return _Market(wanted, found, encoded, origin, groups, zones)
 
 
 def _keep_off_spot(
@@ -188,6 +201,7 @@ def _keep_off_spot(
         np.column_stack([encoded.capacity, room]),
         encoded.allowed[origin][rows],
         encoded.resources,
+        encoded.daemons,
     )
     return split, origin[rows]
 

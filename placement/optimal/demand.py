@@ -9,35 +9,25 @@ that solvers of packing problems know nothing of ports or constraints, and stay 
 | host port | 1 for each task that wants it | 1 |
 | at most n of a group | 1 for each task of the group with a limit up to n | n |
 | attributes, zones, queries | 1 for each task that must have them | as many as there are, or 0 |
+
+What the tasks of DAEMON services take on an instance is taken off its room before anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from stowplan.placement.callers.client import Arrival
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.constraints import check_of
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import SpecError
-from stowplan.placement.messages import CreateService, RegisterTaskDefinition, RunTask
 from stowplan.placement.model import TaskKind
+from stowplan.placement.optimal.asked import TaskSet
 from stowplan.placement.packing.problem import BoolArray, IntArray
-from stowplan.placement.scenario.scenario import InstanceSpec, OptimizeTable
-from stowplan.placement.scheduler.launches import Launches
-
-
-@dataclass(frozen=True)
-class TaskSet:
-    """`count` tasks of one kind; `owner` is their service or workload, `definition` as in ECS."""
-
-    kind: TaskKind
-    count: int
-    owner: str
-    definition: str
+from stowplan.placement.scenario.scenario import InstanceSpec
 
 
 @dataclass(frozen=True)
@@ -48,6 +38,7 @@ class Encoded:
         demand: (task sets, dimensions); counts: (task sets,); capacity: (instances, dimensions).
         allowed: (task sets, instances) attributes, zones and constraints leave the instance open.
         resources: names of the first dimensions; those after them are rules.
+        daemons: (daemons, instances) a task of the daemon is there, and its room is taken off.
     """
 
     demand: IntArray
@@ -55,33 +46,12 @@ class Encoded:
     capacity: IntArray
     allowed: BoolArray
     resources: tuple[str, ...] = ()
+    daemons: BoolArray = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
 
     def fits(self) -> BoolArray:
         """(task sets, instances) one task alone may run on the empty instance."""
         result: BoolArray = np.all(self.demand[:, None] <= self.capacity[None], axis=2)
         return result
-
-
-def static_tasks(calls: Iterable[Arrival], options: OptimizeTable) -> tuple[TaskSet, ...]:
-    """All tasks that the calls ask for, as if they were to run at the same time.
-
-    Services count with the desired count that they are created with.
-    """
-    launches = Launches()
-    counts: dict[tuple[TaskKind, str, str], int] = {}
-    for arrival in calls:
-        call = arrival.call
-        if isinstance(call, RegisterTaskDefinition):
-            launches.register(call.document)
-        elif isinstance(call, CreateService):
-            launch = launches.of_service(call)
-            key = (launch.kind, call.service, launch.task_definition)
-            counts[key] = counts.get(key, 0) + call.desired_count
-        elif isinstance(call, RunTask) and options.tasks == "all":
-            launch = launches.of_run_task(call)
-            key = (launch.kind, call.started_by, launch.task_definition)
-            counts[key] = counts.get(key, 0) + call.count
-    return tuple(TaskSet(kind, n, *names) for (kind, *names), n in counts.items() if n)
 
 
 def empty_cluster(specs: Sequence[InstanceSpec]) -> Cluster:
@@ -93,8 +63,31 @@ def empty_cluster(specs: Sequence[InstanceSpec]) -> Cluster:
     return cluster
 
 
-def encode(tasks: Sequence[TaskSet], cluster: Cluster, *, given: bool = False) -> Encoded:
+def start_daemons(engine: Engine, daemons: Sequence[TaskSet]) -> BoolArray:
+    """Book a task of each daemon on every instance that may hold it, in their order, as ECS does.
+
+    On an instance where it finds no room ECS goes on without it.
+
+    Returns: (daemons, instances) whether it is there.
+    """
+    held = np.zeros((len(daemons), engine.cluster.size), np.bool_)
+    for index, daemon in enumerate(daemons):
+        held[index] = engine.allowed(daemon.kind)
+        for row in np.flatnonzero(held[index]).tolist():
+            engine.cluster.reserve(daemon.kind, row)
+    return held
+
+
+def encode(
+    tasks: Sequence[TaskSet],
+    cluster: Cluster,
+    daemons: Sequence[TaskSet] = (),
+    *,
+    given: bool = False,
+) -> Encoded:
     """Tasks and the instances of an empty cluster over common dimensions.
+
+    The daemons are booked on the cluster, and stay so.
 
     Args:
         given: the instances are those that there are; else they stand for any number like them.
@@ -102,31 +95,38 @@ def encode(tasks: Sequence[TaskSet], cluster: Cluster, *, given: bool = False) -
         SpecError: as `refuse_volatile` does.
     """
     engine = Engine(cluster, np.random.default_rng(0), kernels=False)
-    kinds = [each.kind for each in tasks]
+    refuse_volatile([*tasks, *daemons], given=given)
+    held = start_daemons(engine, daemons)
+    kinds = [each.kind for each in [*tasks, *daemons]]
     counts = np.array([each.count for each in tasks], np.int64)
-    refuse_volatile(tasks, given=given)
-    size = cluster.size
+    wanted, size = len(tasks), cluster.size
     for kind in kinds:
         cluster.demand(kind)  # adds a column for each resource that no instance has
-    resources = np.zeros((len(kinds), len(cluster.resources)), np.int64)
-    allowed = np.zeros((len(kinds), size), np.bool_)
-    for index, kind in enumerate(kinds):
-        resources[index], allowed[index] = cluster.demand(kind), engine.fixed_mask(kind)
-    used = resources.any(axis=0)
+    resources = np.array([cluster.demand(kind) for kind in kinds], np.int64)
+    resources = resources.reshape(len(kinds), len(cluster.resources))
+    allowed = np.array([engine.fixed_mask(kind) for kind in kinds[:wanted]], np.bool_)
+    allowed = allowed.reshape(wanted, size)
+    used = resources[:wanted].any(axis=0)
     columns = [*resources[:, used].T]
     rooms = [*cluster.registered[:, used].T]
     for members, most in limits_together(engine, kinds):
-        columns.append(np.isin(np.arange(len(kinds)), list(members)).astype(np.int64))
-        rooms.append(np.full(size, most, np.int64))
+        if min(members) < wanted:
+            columns.append(np.isin(np.arange(len(kinds)), list(members)).astype(np.int64))
+            rooms.append(np.full(size, most, np.int64))
     for row in np.unique(allowed[~allowed.all(axis=1)], axis=0):
-        columns.append((allowed == row).all(axis=1).astype(np.int64))
+        mine = np.zeros(len(kinds), np.int64)
+        mine[:wanted] = (allowed == row).all(axis=1)
+        columns.append(mine)
         rooms.append(np.where(row, counts.sum(), 0).astype(np.int64))
+    demand = np.column_stack(columns) if columns else np.zeros((len(kinds), 1), np.int64)
+    capacity = np.column_stack(rooms) if rooms else np.zeros((size, 1), np.int64)
     return Encoded(
-        np.column_stack(columns) if columns else np.zeros((len(kinds), 1), np.int64),
+        demand[:wanted],
         counts,
-        np.column_stack(rooms) if rooms else np.zeros((size, 1), np.int64),
+        capacity - held.T.astype(np.int64) @ demand[wanted:],
         allowed,
         tuple(cluster.resources[column] for column in np.flatnonzero(used)),
+        held,
     )
 
 

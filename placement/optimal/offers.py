@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stowplan.placement.cluster.cluster import Cluster
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
-from stowplan.placement.optimal.demand import Encoded, TaskSet
+from stowplan.placement.optimal.asked import TaskSet
+from stowplan.placement.optimal.demand import Encoded
 from stowplan.placement.packing.problem import IntArray
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.offers import offer_group
@@ -59,8 +59,9 @@ def choices(scenario: Scenario, offers: Sequence[Offer]) -> list[Choice]:
             price = offer.price_microusd_hour
             price = spec.price_microusd_hour if price is None else price
             spec = replace(spec, price_microusd_hour=price)
-            found.append(Choice(spec, offer.limit, "on-demand", number))
             spot = _spot_price(offer, price)
+            if spot is None or offer.limit != 0:
+                found.append(Choice(spec, offer.limit, "on-demand", number))
             if spot is not None:
                 spec = replace(spec, price_microusd_hour=spot)
                 found.append(Choice(spec, offer.spot_limit, "spot", number))
@@ -81,25 +82,36 @@ def offers_of(scenario: Scenario) -> tuple[Offer, ...]:
     return tuple(offers)
 
 
-def offer_of_type(scenario: Scenario, instance_type: str | None) -> Offer:
-    """An offer of one type: like the first group of the fleet that has it, else as it is."""
+def offers_of_type(scenario: Scenario, instance_type: str | None) -> tuple[Offer, ...]:
+    """Offers of one type, any number of it: like the first group of the fleet that has it.
+
+    Groups of further capacity providers are offers of their own. Without any such group as the
+    capacity providers launch it, then as it is on offer, else as it is.
+    """
     wanted = instance_type
     if wanted is None:
-        groups = [group.instance_type for group in scenario.fleet]
-        groups += [group.instance_types[0] for group in scenario.capacity_provider]
-        groups += [offer.instance_type for offer in scenario.optimize.offer]
-        wanted = groups[0]
-    for group in scenario.fleet:
-        if group.instance_type == wanted:
-            return _offer_of(group)
-    return Offer(instance_type=wanted)
+        types = [group.instance_type for group in scenario.fleet]
+        types += [group.instance_types[0] for group in scenario.capacity_provider]
+        types += [offer.instance_type for offer in scenario.optimize.offer]
+        wanted = types[0]
+    groups = [group for group in scenario.fleet if group.instance_type == wanted]
+    if groups:
+        by_provider = {group.capacity_provider: _offer_of(group) for group in reversed(groups)}
+        return tuple(reversed(by_provider.values()))
+    found = [each for table in scenario.capacity_provider for each in _offers_of_provider(table)]
+    for offers in (found, scenario.optimize.offer):
+        if mine := tuple(offer for offer in offers if offer.instance_type == wanted):
+            return mine
+    return (Offer(instance_type=wanted),)
 
 
 def reasons_against(
-    tasks: Sequence[TaskSet], encoded: Encoded, cluster: Cluster, where: str
+    tasks: Sequence[TaskSet], encoded: Encoded, engine: Engine, where: str
 ) -> tuple[str, ...]:
-    """Why tasks fit on no instance of an empty cluster, a sentence each; `where` names them."""
-    engine = Engine(cluster, np.random.default_rng(0), kernels=False)
+    """Why tasks fit on no instance, a sentence each; `where` names them.
+
+    The engine's cluster holds the tasks of daemons, and nothing else.
+    """
     misfits = np.flatnonzero(~encoded.fits().any(axis=1)).tolist()
     return tuple(dict.fromkeys(_reason(tasks[i], engine, where) for i in misfits))
 
@@ -155,21 +167,26 @@ def merged(capacity: IntArray, found: Sequence[Choice]) -> list[list[int]]:
 def _reason(task: TaskSet, engine: Engine, where: str) -> str:
     """`task definition cache:1 (cache) needs 40,000 of MEMORY; the largest ... has 31,040`."""
     name = f"task definition {task.definition} ({task.owner})"
+    if engine.allowed(task.kind).any():
+        return f"{name}: only a share of its tasks may be on spot, and {where} is on spot alone"
     failure = engine.explain(task.kind)
     cluster = engine.cluster
     step, _, resource = failure.reason.partition(":")
     if step == "RESOURCE" and resource in cluster.resources:
         column = cluster.resources.index(resource)
         needs = int(cluster.demand(task.kind)[column])
-        most = cluster.registered[:, column]
+        most = cluster.remaining[:, column]
         codes, values = cluster.column(f"attribute:{INSTANCE_TYPE}")
         largest = values[codes[int(most.argmax())]]
-        fewer = f"the most that {where} registers is {int(most.max()):,} ({largest})"
+        does = "leaves beside its daemons" if engine.cluster.booked else "registers"
+        fewer = f"the most that {where} {does} is {int(most.max()):,} ({largest})"
         if needs <= most.max():
             fewer = f"{where} has that much only where something else is short"
         return f"{name} needs {needs:,} {_unit(resource)}; {fewer}"
     conditions = [check.words for check in engine.checks(task.kind)]
     conditions += [*task.kind.required_attributes, *task.kind.zones]
+    provider = task.kind.capacity_provider
+    conditions += [] if provider is None else [f"capacity provider {provider}"]
     return f"{name} fits nothing of {where}: {failure.reason}, of {', '.join(conditions)}"
 
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.keys import check_keys
+from stowplan.placement.optimal.plan import Plan
+from stowplan.placement.optimal.trial import try_over_time, try_plan
+from stowplan.placement.packing.over_time.plan import OverTimePlan
 from stowplan.placement.packing.problem import Limits, ProgressCallback
 from stowplan.placement.scenario.scenario import Scenario
+from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.strategies.protocol import StrategyFactory
 
 Goal = Callable[[Scenario, Sequence[Arrival], Limits, ProgressCallback | None], Answer[Any]]
 
@@ -49,6 +56,7 @@ def optimize(
     goal: str = "fleet",
     limits: Limits | None = None,
     progress: ProgressCallback | None = None,
+    strategies: Mapping[str, StrategyFactory] = STRATEGIES,
 ) -> Answer[Any]:
     """The best plan for a goal, with a proven bound on how much better any other could be.
 
@@ -58,11 +66,31 @@ def optimize(
             (`experiments.workloads.arrivals`).
         limits: when to stop with the best found so far; default: at the proof.
         progress: called with every improvement of bound or plan.
+        strategies: by name, for the trial of the plan.
     Raises:
+        SpecError: the scenario says something that the goal cannot keep; see `keys`.
         PlacementError: the goal is not known, or the scenario asks for what it cannot express.
     """
     if goal not in GOALS:
         raise PlacementError(f"unknown goal {goal!r}; known: {', '.join(GOALS)}")
     module, name, _ = GOALS[goal]
     function: Goal = getattr(importlib.import_module(module), name)
-    return function(scenario, calls, limits or Limits(), progress)
+    check_keys(scenario, goal)
+    answer = function(scenario, calls, limits or Limits(), progress)
+    return tried(answer, scenario, calls, strategies)
+
+
+def tried(
+    answer: Answer[Any],
+    scenario: Scenario,
+    calls: Sequence[Arrival],
+    strategies: Mapping[str, StrategyFactory],
+) -> Answer[Any]:
+    """The answer with what came of trying its plan out on the engine."""
+    if isinstance(answer.plan, Plan):
+        given = answer.goal == "placement"
+        trial = try_plan(answer.plan, scenario, calls, strategies, given=given)
+        return replace(answer, trial=trial)
+    if isinstance(answer.plan, OverTimePlan):
+        return replace(answer, trial=try_over_time(answer.plan, scenario, calls, strategies))
+    return answer

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from stowplan.placement import messages as m
 from stowplan.placement.callers.client import Arrival
-from stowplan.placement.cluster.cluster import Cluster, instance_strings
-from stowplan.placement.model import TaskKind
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.demand import TaskSet, refuse_volatile
-from stowplan.placement.optimal.over_time_demand import Ran, problem_over_time
+from stowplan.placement.optimal.asked import TaskSet
+from stowplan.placement.optimal.asked_over_time import asked_over_time
+from stowplan.placement.optimal.demand import empty_cluster, refuse_volatile
+from stowplan.placement.optimal.over_time_demand import problem_and_rows
 from stowplan.placement.packing.over_time.bound import Bounds
 from stowplan.placement.packing.over_time.plan import OverTimePlan, plans
 from stowplan.placement.packing.over_time.problem import UNIT, OverTimeProblem
 from stowplan.placement.packing.over_time.verify import check_over_time
 from stowplan.placement.packing.problem import Limits, Progress, ProgressCallback
 from stowplan.placement.scenario.scenario import Scenario, instance_specs
-from stowplan.placement.scheduler.launches import Launches
 
 GOAL = "hours"
 PATTERN_SOLVES = 64  # moments at which columns are generated, at most
@@ -151,67 +148,27 @@ def least_hours(
 ) -> Answer[OverTimePlan]:
     """The same for what a scenario's calls ask for, were every task to start when it is asked for.
 
-    Instances are of the fleet's types, any number of each: nothing waits, as it may in a run.
-    Services keep their count until it changes; when a service shrinks its newest tasks stop.
+    Instances are of the fleet's types, any number of each: nothing waits, as it may in a run. A
+    task of each daemon is on every instance, and keeps none busy by itself.
     """
-    cluster, prices = Cluster(), []
-    for row, spec in enumerate(instance_specs(scenario)):
-        strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
-        cluster.register(row, spec.resources, strings)
-        prices.append(spec.price_microusd_hour)
-    kinds, ran = _asked(calls, scenario.duration)
-    refuse_volatile([TaskSet(kind, 1, kind.group, "") for kind in kinds])
-    if not ran:
-        return Answer(
-            GOAL, UNIT, "optimal", 0, 0, OverTimePlan(np.zeros(0, np.int64), np.zeros(0, np.int64))
-        )
-    problem = problem_over_time(cluster, prices, kinds, ran, limited=False)
+    asked = asked_over_time(calls, scenario.duration, scenario.optimize.tasks)
+    specs = instance_specs(scenario)
+    refuse_volatile([TaskSet(kind, 1, kind.group, "") for kind in asked.kinds])
+    refuse_volatile(asked.daemons)
+    if not asked.ran:
+        nothing = OverTimePlan(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return Answer(GOAL, UNIT, "optimal", 0, 0, nothing)
+    problem, _ = problem_and_rows(
+        empty_cluster(specs),
+        [spec.price_microusd_hour for spec in specs],
+        asked.kinds,
+        asked.ran,
+        limited=False,
+        daemons=asked.daemons,
+    )
     answer = least_over_time(problem, limits, progress)
     if answer.plan is None:
         return answer
-    groups = tuple(kinds[number].group for number, _, _ in ran)
-    return replace(answer, plan=replace(answer.plan, groups=groups))
-
-
-def _asked(calls: Sequence[Arrival], until_ms: int) -> tuple[list[TaskKind], list[Ran]]:
-    """The kinds asked for, and every task of them."""
-    launches = Launches()
-    kinds: dict[TaskKind, int] = {}
-    ran: list[Ran] = []
-    services: dict[str, tuple[int, list[int]]] = {}  # kind, starts of the tasks it has now
-
-    def scale(name: str, desired_count: int, at_ms: int) -> None:
-        number, starts = services[name]
-        while len(starts) > desired_count:
-            ran.append((number, starts.pop(), at_ms))
-        starts += [at_ms] * (desired_count - len(starts))
-
-    handlers: dict[type, Any] = {
-        m.RunTask: launches.of_run_task,
-        m.StartTask: launches.of_start_task,
-    }
-    for arrival in calls:
-        call, at_ms = arrival.call, arrival.at_ms
-        if at_ms >= until_ms:
-            continue
-        if isinstance(call, m.RegisterTaskDefinition):
-            launches.register(call.document)
-        elif isinstance(call, m.RunTask | m.StartTask):
-            kind = handlers[type(call)](call).kind
-            number = kinds.setdefault(kind, len(kinds))
-            count = call.count if isinstance(call, m.RunTask) else len(call.instances)
-            end_ms = until_ms if arrival.run_ms is None else min(until_ms, at_ms + arrival.run_ms)
-            ran += [(number, at_ms, end_ms)] * count
-        elif isinstance(call, m.CreateService) and call.scheduling_strategy == "REPLICA":
-            kind = launches.of_service(call).kind
-            services[call.service] = kinds.setdefault(kind, len(kinds)), []
-            scale(call.service, call.desired_count, at_ms)
-        elif (
-            isinstance(call, m.UpdateService)
-            and call.service in services
-            and call.desired_count is not None
-        ):
-            scale(call.service, call.desired_count, at_ms)
-    for name in services:
-        scale(name, 0, until_ms)
-    return list(kinds), ran
+    groups = tuple(asked.kinds[number].group for number, _, _ in asked.ran)
+    plan = replace(answer.plan, groups=groups, daemons=tuple(d.owner for d in asked.daemons))
+    return replace(answer, plan=plan)

@@ -17,7 +17,8 @@ from stowplan.placement.callers.client import Arrival
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE, PlacementStrategy
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
+from stowplan.placement.optimal.asked import Asked, TaskSet, asked
+from stowplan.placement.optimal.demand import Encoded, empty_cluster, encode, start_daemons
 from stowplan.placement.optimal.offers import reasons_against, reasons_short
 from stowplan.placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
 from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
@@ -49,7 +50,7 @@ class Ground:
         spread: what one task too many in a zone costs.
     """
 
-    tasks: tuple[TaskSet, ...]
+    asked: Asked
     specs: list[InstanceSpec]
     encoded: Encoded
     owners: IntArray
@@ -59,6 +60,11 @@ class Ground:
     prices: IntArray
     penalty: IntArray | None
     spread: int
+
+    @property
+    def tasks(self) -> tuple[TaskSet, ...]:
+        """The task sets."""
+        return self.asked.tasks
 
     def open_zones(self, owner: int) -> list[int]:
         """Zones in which some instance is open to the owner's tasks."""
@@ -129,12 +135,11 @@ def best_placement(
     progress: ProgressCallback | None = None,
 ) -> Answer[Plan]:
     """The placement of all tasks at once that costs least by `optimize.objective`."""
-    ground = _ground(scenario, static_tasks(calls, scenario.optimize))
+    ground = _ground(scenario, asked(calls, scenario.optimize, scenario.duration))
     best = _Best(ground, Budget(limits), progress)
     reasons: tuple[str, ...] = ()
     if ground.penalty is None:
-        cluster = empty_cluster(ground.specs)
-        reasons = reasons_against(ground.tasks, ground.encoded, cluster, "the fleet")
+        reasons = reasons_against(ground.tasks, ground.encoded, _staffed(ground), "the fleet")
     if not reasons:
         reasons = _solve(best, limits)
     if reasons:
@@ -151,11 +156,19 @@ def best_placement(
     )  # fmt: skip
 
 
-def _ground(scenario: Scenario, tasks: tuple[TaskSet, ...]) -> Ground:
+def _staffed(ground: Ground) -> Engine:
+    """The fleet with the tasks of daemons, and nothing else."""
+    engine = Engine(empty_cluster(ground.specs), np.random.default_rng(0))
+    start_daemons(engine, ground.asked.daemons)
+    return engine
+
+
+def _ground(scenario: Scenario, wanted: Asked) -> Ground:
     options = scenario.optimize
     objective = options.objective
     specs = instance_specs(scenario)
-    encoded = encode(tasks, empty_cluster(specs), given=True)
+    tasks = wanted.tasks
+    encoded = encode(tasks, empty_cluster(specs), wanted.daemons, given=True)
     names = tuple(dict.fromkeys(each.owner for each in tasks))
     prices = np.array([spec.price_microusd_hour for spec in specs], np.int64)
     prices = prices * objective.get("cost", 0) + objective.get("instances", 0)
@@ -167,7 +180,7 @@ def _ground(scenario: Scenario, tasks: tuple[TaskSet, ...]) -> Ground:
         values = [objective["placed"] * options.weights.get(each.owner, 1) for each in tasks]
         penalty = np.array(values, np.int64)
     return Ground(
-        tasks, specs, encoded,
+        wanted, specs, encoded,
         np.array([names.index(each.owner) for each in tasks], np.int64), names,
         zones[1].reshape(-1), classes, prices, penalty, objective.get("spread", 0),
     )  # fmt: skip
@@ -299,7 +312,7 @@ def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
 
 def _packed(ground: Ground) -> Content:
     """What the engine's binpack makes of the tasks, the dearest and largest first: a first plan."""
-    engine = Engine(empty_cluster(ground.specs), np.random.default_rng(0))
+    engine = _staffed(ground)
     size = (ground.encoded.demand / np.maximum(ground.encoded.capacity.max(axis=0), 1)).sum(axis=1)
     worth = np.zeros(len(size)) if ground.penalty is None else ground.penalty
     content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
@@ -323,9 +336,13 @@ def _first_fit(ground: Ground, bins: Sequence[Bins], rows: BoolArray) -> Content
 
 def _plan(ground: Ground, content: Content) -> Plan:
     """Equal instances with equal content on a line."""
-    rows: dict[tuple[int, int, bytes], list[int]] = {}
+    rows: dict[tuple[int, int, bytes, bytes], list[int]] = {}
+    daemons = ground.encoded.daemons
     for row in np.flatnonzero(content.any(axis=1)).tolist():
-        key = (int(ground.classes[row]), int(ground.zones[row]), content[row].tobytes())
+        key = (
+            int(ground.classes[row]), int(ground.zones[row]),
+            content[row].tobytes(), daemons[:, row].tobytes(),
+        )  # fmt: skip
         rows.setdefault(key, []).append(row)
     lines = []
     for members in rows.values():
@@ -336,7 +353,9 @@ def _plan(ground: Ground, content: Content) -> Plan:
                 tuple((int(i), int(held[i])) for i in np.flatnonzero(held)),
                 spec.attributes[INSTANCE_TYPE], spec.attributes[AVAILABILITY_ZONE],
                 "given", tuple(ground.specs[row].name for row in members),
+                daemons=tuple(np.flatnonzero(daemons[:, members[0]]).tolist()),
             )
         )  # fmt: skip
     left = ground.encoded.counts - content.sum(axis=0)
-    return Plan(ground.tasks, tuple(lines), {int(i): int(left[i]) for i in np.flatnonzero(left)})
+    left_out = {int(i): int(left[i]) for i in np.flatnonzero(left)}
+    return Plan(ground.tasks, tuple(lines), left_out, ground.asked.daemons)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from stowplan.placement.engine.engine import Engine
-from stowplan.placement.optimal.demand import TaskSet, empty_cluster, limit_per_instance
+from stowplan.placement.optimal.asked import TaskSet
+from stowplan.placement.optimal.demand import empty_cluster, limit_per_instance
 from stowplan.placement.packing.verify import BrokenPackingError
 from stowplan.placement.scenario.scenario import InstanceSpec
 
@@ -21,6 +22,8 @@ class PlannedInstances:
         spec: one of them, as it would register; its price is the one that was asked for.
         copies: how many; `names` has their names where they are given instances.
         tasks: (index into the plan's task sets, tasks of it on each copy), by index.
+        zones: in any of which a copy may stand, where they are alike; empty: as `spec` says.
+        daemons: indices into the plan's daemons, of those with a task on each copy.
     """
 
     spec: InstanceSpec
@@ -30,15 +33,30 @@ class PlannedInstances:
     zone: str
     purchase: str = "on-demand"
     names: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    daemons: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which tasks go where; `left_out` has the number of tasks without a place by task set."""
+    """Which tasks go where; `left_out` has the number of tasks without a place by task set.
+
+    `daemons`, in the order in which ECS starts them, come on top of `tasks`.
+    """
 
     tasks: tuple[TaskSet, ...]
     instances: tuple[PlannedInstances, ...]
     left_out: Mapping[int, int] = field(default_factory=dict)
+    daemons: tuple[TaskSet, ...] = ()
+
+    def without(self, daemon: int) -> int:
+        """Instances of the plan that a daemon may use, as far as attributes go, but lacks room."""
+        copies = 0
+        for line in self.instances:
+            engine = Engine(empty_cluster([line.spec]), np.random.default_rng(0), kernels=False)
+            meant = engine.fixed_mask(self.daemons[daemon].kind)[0]
+            copies += line.copies * bool(meant and daemon not in line.daemons)
+        return copies
 
     @property
     def price_microusd_hour(self) -> int:
@@ -72,6 +90,7 @@ def check_plan(plan: Plan, given: Sequence[InstanceSpec] = ()) -> None:
         rows = [row_of[name] for name in (line.names if given else (f"line-{number}",))]
         if line.copies < 1 or (line.names and len(line.names) != line.copies):
             raise BrokenPackingError(f"{line.copies} copies of {line.names}")
+        _check_daemons(plan, line, engine, rows[0])
         # as ECS looks at a limit when a task starts, those with the lowest start first
         for index, n in sorted(line.tasks, key=lambda each: _first(order[each[0]])):
             placed[index] += n * line.copies
@@ -89,6 +108,17 @@ def check_plan(plan: Plan, given: Sequence[InstanceSpec] = ()) -> None:
         total = placed[index] + plan.left_out.get(index, 0)
         if total != each.count or placed[index] > each.count:
             raise BrokenPackingError(f"{each.owner}: {total} of {each.count} tasks in the plan")
+
+
+def _check_daemons(plan: Plan, line: PlannedInstances, engine: Engine, row: int) -> None:
+    """ECS starts daemons before all else, one after the other, where there is room."""
+    started = [
+        index
+        for index, daemon in enumerate(plan.daemons)
+        if engine.place_on(daemon.kind, row).failure is None
+    ]
+    if tuple(started) != line.daemons:
+        raise BrokenPackingError(f"daemons {line.daemons} planned, ECS would start {started}")
 
 
 def _first(limit: int | None) -> tuple[bool, int]:

@@ -7,6 +7,7 @@ whatever its order. Tasks that `RepackState` does not move stay in every plan th
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,9 +15,17 @@ import numpy as np
 
 from stowplan.placement.cluster.arrays import names
 from stowplan.placement.cluster.cluster import IntArray
+from stowplan.placement.model import AVAILABILITY_ZONE, TaskKind
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.demand import TaskSet, refuse_volatile
-from stowplan.placement.optimal.repack_order import Move, Order, check_moves, order_moves
+from stowplan.placement.optimal.asked import TaskSet
+from stowplan.placement.optimal.demand import refuse_volatile
+from stowplan.placement.optimal.repack_order import (
+    Move,
+    Order,
+    check_homes,
+    check_moves,
+    order_moves,
+)
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.packing.problem import Limits, Progress, ProgressCallback, Status
 from stowplan.placement.packing.repack.problem import RepackProblem
@@ -29,6 +38,7 @@ from stowplan.placement.packing.repack.rounding import (
 )
 from stowplan.placement.packing.state import Budget
 
+SpreadBy = Callable[[TaskKind], str | None]
 FIRST_SHARE = 0.6  # of what is left of the budget, for the best that may be possible
 
 
@@ -41,7 +51,7 @@ class RepackPlan:
         used: instances that hold a task in the end.
         used_at_least: no moves whatever lead to fewer instances (proven);
             None where that was not asked.
-        names: of all instances, by row.
+        names, zones: of all instances, by row.
     """
 
     moves: tuple[Move, ...]
@@ -49,6 +59,66 @@ class RepackPlan:
     used: int
     used_at_least: int | None
     names: tuple[str, ...]
+    zones: tuple[str, ...] = ()
+
+
+def spread_field(kind: TaskKind) -> str | None:
+    """The attribute over which the first strategy of a kind spreads it, as `attribute:NAME`."""
+    first = kind.strategies[0] if kind.strategies else None
+    if first is None or first.type != "spread" or not first.field:
+        return None
+    return first.field if first.field.startswith("attribute:") else None
+
+
+def keep_spread(
+    made: Callable[[SpreadBy], RepackState],
+    solve: Callable[[RepackState], Answer[RepackPlan]],
+    spread_by: SpreadBy = spread_field,
+) -> Answer[RepackPlan]:
+    """A plan after which every service has as many tasks in each zone as before.
+
+    Where there is none, one that gives this up, and says whose spread changes and why.
+
+    Args:
+        made: the state where kinds are spread by what a function says.
+        solve: one of the goals of this module.
+        spread_by: the attribute over which a kind is spread; zones, or any other.
+    """
+    state = made(spread_by)
+    spread = {t.kind.group for t in state.movable if spread_by(t.kind) is not None}
+    answer = solve(state)
+    if not spread:
+        return answer
+    if answer.status != "infeasible":
+        many = "1 service" if len(spread) == 1 else f"{len(spread)} services or groups"
+        note = f"spread kept: {many} that are spread keep as many tasks in each zone as now"
+        return replace(answer, notes=(note,)) if answer.plan else answer
+    given_up = solve(made(lambda _: None))
+    if given_up.plan is None:
+        return given_up
+    notes = [f"spread given up: were it kept, {', '.join(answer.reasons)}"]
+    notes += _spread_changes(state, given_up.plan.moves)
+    return replace(given_up, notes=tuple(notes))
+
+
+def _spread_changes(state: RepackState, moves: tuple[Move, ...]) -> list[str]:
+    """`service:web: a 1, b 1 becomes a 2, b 0`, of each group of which that changes."""
+    where = {t.task: (t.kind, t.row) for t in state.running}
+    after = where | {m.task: (m.kind, m.target) for m in moves if m.task is not None}
+    counts: list[dict[str, Counter[str]]] = [defaultdict(Counter), defaultdict(Counter)]
+    for tasks, by_group in zip((where, after), counts, strict=True):
+        for kind, row in tasks.values():
+            home = state.home(kind, row)
+            if home is not None:
+                by_group[kind.group][home] += 1
+    lines = []
+    for group, old in counts[0].items():
+        new = counts[1][group]
+        if new != old:
+            values = sorted({*old, *new})
+            texts = [", ".join(f"{v} {c[v]}" for v in values) for c in (old, new)]
+            lines.append(f"{group}: {texts[0]} becomes {texts[1]}")
+    return lines
 
 
 def free_instances(
@@ -194,9 +264,11 @@ class _Run:
         freed = tuple(sorted(set(np.flatnonzero(self.used).tolist()) - used))
         state = self.state
         check_moves(state.engine, state.running, state.waiting, order.moves, freed)
+        check_homes(state, order.moves)
         cluster = state.engine.cluster
         ids = tuple(names(cluster.column("ec2InstanceId"), range(cluster.size)))
-        plan = RepackPlan(order.moves, freed, len(used), self.used_at_least, ids)
+        zones = tuple(names(cluster.column(f"attribute:{AVAILABILITY_ZONE}"), range(cluster.size)))
+        plan = RepackPlan(order.moves, freed, len(used), self.used_at_least, ids, zones)
         self._note(bound, cost)
         status: Status = "optimal" if cost <= bound else "feasible"
         return self._answer(status, cost, bound, plan)

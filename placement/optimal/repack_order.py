@@ -91,12 +91,12 @@ class _Walk:
         ]
         self._travellers: list[_Traveller] = []
         for t in sorted(state.movable, key=lambda t: -t.task):  # the newest goes, as in scale-in
-            shape = state.shape_of[t.kind]
+            shape = state.shape(t.kind, t.row)
             if surplus[t.row, shape]:
                 surplus[t.row, shape] -= 1
                 self._travellers.append(_Traveller(t.task, t.kind, shape, t.row))
         for kind in state.waiting:
-            self._travellers.append(_Traveller(None, kind, state.shape_of[kind], None))
+            self._travellers.append(_Traveller(None, kind, state.shape(kind, None), None))
         if rng is not None:
             rng.shuffle(self._travellers)
         # Those that run make room, so they go first.
@@ -110,16 +110,17 @@ class _Walk:
     def _step(self) -> bool:
         """One task to its place, if any can go; first from where others wait to come in."""
         wanted = {row for missing in self._missing for row in missing}
-        tried: set[TaskKind] = set()
+        tried: set[tuple[TaskKind, int]] = set()
         for urgent in (True, False):
             for traveller in self._travellers:
-                if (traveller.row in wanted) is not urgent or traveller.kind in tried:
+                like = traveller.kind, traveller.shape
+                if (traveller.row in wanted) is not urgent or like in tried:
                     continue
                 rows = self._open_rows(traveller)
                 if rows:
                     self._go(traveller, self._pick(rows), parking=False)
                     return True
-                tried.add(traveller.kind)
+                tried.add(like)
         return False
 
     def _open_rows(self, traveller: _Traveller) -> list[int]:
@@ -214,3 +215,18 @@ def check_moves(
     if used & set(freed):
         raise BrokenPlanError(f"instances {sorted(used & set(freed))} are not free in the end")
     engine.cluster.check()
+
+
+def check_homes(state: RepackState, moves: tuple[Move, ...]) -> None:
+    """Count the tasks of each kind by the values over which it is spread, before and after.
+
+    Raises:
+        BrokenPlanError: a plan changes them.
+    """
+    where = {t.task: (t.kind, t.row) for t in state.running}
+    before = Counter((kind, state.home(kind, row)) for kind, row in where.values())
+    where |= {move.task: (move.kind, move.target) for move in moves if move.task is not None}
+    after = Counter((kind, state.home(kind, row)) for kind, row in where.values())
+    changed = {kind.group for kind, _ in (before - after)}
+    if changed:
+        raise BrokenPlanError(f"{', '.join(sorted(changed))}: the plan changes the spread")

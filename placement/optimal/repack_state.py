@@ -7,11 +7,11 @@ hold shares of divisible devices, or have a constraint that depends on other tas
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from stowplan.placement.cluster.cluster import IntArray
+from stowplan.placement.cluster.cluster import BoolArray, IntArray
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import TaskKind
 from stowplan.placement.outlook import Running
@@ -25,33 +25,42 @@ class RepackState:
         engine: with the cluster on which `running` are booked; it is read, not changed.
         running: every task that is booked.
         waiting: kinds that ask for room, one entry a task.
+        spread_by: the attribute over whose values a kind is spread, as `attribute:NAME`; of each
+            kind as many tasks stay with each value as are there now. None: it is not spread.
     """
 
     def __init__(
-        self, engine: Engine, running: Sequence[Running], waiting: Sequence[TaskKind] = ()
+        self,
+        engine: Engine,
+        running: Sequence[Running],
+        waiting: Sequence[TaskKind] = (),
+        spread_by: Callable[[TaskKind], str | None] = lambda _: None,
     ) -> None:
         self.engine, self.running, self.waiting = engine, tuple(running), tuple(waiting)
+        self.spread_by = spread_by
         self.movable = [t for t in running if not t.daemon and _may_move(engine, t.kind)]
-        kinds = list(dict.fromkeys([*(t.kind for t in self.movable), *waiting]))
-        for kind in kinds:
-            engine.cluster.demand(kind)  # a name that is new to the cluster adds a column
         cluster = engine.cluster
+        for kind in dict.fromkeys([*(t.kind for t in self.movable), *waiting]):
+            cluster.demand(kind)  # a name that is new to the cluster adds a column
+        homes = [*((t.kind, self.home(t.kind, t.row)) for t in self.movable)]
+        homes = list(dict.fromkeys([*homes, *((kind, None) for kind in waiting)]))
+        kinds = [kind for kind, _ in homes]
         moving = set(self.movable)
         staying = [t for t in running if t not in moving]
-        here = self._counted(self.movable, kinds)
+        here = self._counted(self.movable, homes)
         demand, capacity = self._dimensions(kinds, here)
         usable = cluster.active & cluster.agent_connected
-        masks = [usable & engine.fixed_mask(kind) for kind in kinds]
+        masks = [usable & engine.fixed_mask(home[0]) & self._at_home(*home) for home in homes]
         allowed = np.array(masks, np.bool_).reshape(len(kinds), cluster.size)
         table = np.column_stack([demand, allowed]).astype(np.int64)
         _, first, shape = np.unique(table, axis=0, return_index=True, return_inverse=True)
         shape = shape.reshape(-1)
-        self.shape_of = dict(zip(kinds, shape.tolist(), strict=True))
+        self.shape_of = dict(zip(homes, shape.tolist(), strict=True))
         held = np.zeros((cluster.size, len(first)), np.int64)
         np.add.at(held.T, shape, here.T)
         counts = held.sum(axis=0)
         for kind in waiting:
-            counts[self.shape_of[kind]] += 1
+            counts[self.shape(kind, None)] += 1
         demand = demand[first]
         self._base = (
             demand,
@@ -63,6 +72,28 @@ class RepackState:
         self.releasable = cluster.present.copy()
         self.releasable[[t.row for t in staying if not t.daemon]] = False
 
+    def home(self, kind: TaskKind, row: int | None) -> str | None:
+        """The value of the attribute over which a kind is spread, on this instance."""
+        field = self.spread_by(kind)
+        if field is None or row is None:
+            return None
+        codes, values = self.engine.cluster.column(field)
+        return values[codes[row]] if codes[row] >= 0 else ""
+
+    def shape(self, kind: TaskKind, row: int | None) -> int:
+        """The shape of a task of this kind on this instance; None: of one that waits."""
+        return self.shape_of[kind, self.home(kind, row)]
+
+    def _at_home(self, kind: TaskKind, home: str | None) -> BoolArray:
+        """(instances,) those with this value of the attribute over which a kind is spread."""
+        cluster = self.engine.cluster
+        field = self.spread_by(kind)
+        if field is None or home is None:
+            return np.ones(cluster.size, np.bool_)
+        codes, values = cluster.column(field)
+        here: BoolArray = codes == (values.index(home) if home in values else -1)
+        return here
+
     def problem(
         self, *, free: int = 0, price: IntArray | None = None, move_cost: int = 1
     ) -> RepackProblem:
@@ -71,13 +102,14 @@ class RepackState:
         price = np.zeros(size, np.int64) if price is None else price
         return RepackProblem(*self._base, price, self.releasable, free, move_cost)
 
-    def _counted(self, tasks: Iterable[Running], kinds: Sequence[TaskKind]) -> IntArray:
-        """(instances, kinds) tasks of each kind on each instance."""
-        index = {kind: k for k, kind in enumerate(kinds)}
-        counts = np.zeros((self.engine.cluster.size, len(kinds)), np.int64)
+    def _counted(
+        self, tasks: Iterable[Running], homes: Sequence[tuple[TaskKind, str | None]]
+    ) -> IntArray:
+        """(instances, kinds) tasks of each kind and home on each instance."""
+        index = {home: k for k, home in enumerate(homes)}
+        counts = np.zeros((self.engine.cluster.size, len(homes)), np.int64)
         for t in tasks:
-            if t.kind in index:
-                counts[t.row, index[t.kind]] += 1
+            counts[t.row, index[t.kind, self.home(t.kind, t.row)]] += 1
         return counts
 
     def _dimensions(self, kinds: list[TaskKind], here: IntArray) -> tuple[IntArray, IntArray]:

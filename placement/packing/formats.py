@@ -32,7 +32,7 @@ def parse_bpp(text: str) -> PackingProblem:
         rows.append(row)
     if len(rows) < 2:
         raise FormatError("line 1: number of items and capacity expected")
-    (_, (n,)), (_, (capacity,)) = rows[:2]
+    (n,), (capacity,) = _exactly(rows[0], 1), _exactly(rows[1], 1)
     sizes = rows[2:]
     _check_amount(sizes, n, "sizes" if columns == 1 else "item kinds", rows[-1][0])
     table = np.array([row for _, row in sizes], dtype=np.int64).reshape(-1, columns)

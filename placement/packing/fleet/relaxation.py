@@ -126,7 +126,8 @@ class FleetRelaxation:
             if found and not late and (enough or not exact):
                 continue
             if not exact:
-                return solution
+                # late with new columns: the amounts of the old solution know nothing of them
+                return self._master.solve() if found else solution
             new = self._prove(solution, self._smooth, counts is None)
             if not new:
                 new = self._prove(solution, self._scaled(solution), counts is None)

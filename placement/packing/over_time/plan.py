@@ -26,6 +26,7 @@ class OverTimePlan:
         instance: (tasks,) int64, the number of the instance; -1 for a task without length.
         types: (instances,) int64, the type of each.
         type_names: of those types; groups: of each task; times_ms: starts and ends of the tasks.
+        daemons: names of those of which a task is on every instance that has room for it.
             Empty where nobody named them.
     """
 
@@ -34,6 +35,7 @@ class OverTimePlan:
     type_names: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     times_ms: tuple[IntArray, ...] = ()
+    daemons: tuple[str, ...] = ()
 
     def type_name(self, instance: int) -> str:
         """The type of an instance by name, or its number."""

@@ -146,3 +146,13 @@ def test_items_by_the_hundred_thousand_are_quick_and_too_many_are_an_error(tmp_p
     (tmp_path / "many.vbp").write_text("2\n10 10\n2\n5 4 1000000000\n3 3 1\n")
     assert main(["optimize", "--bpp", str(tmp_path / "many.vbp")]) == 2
     assert "500,000,001 bins of 2 kinds are too many" in capsys.readouterr().err
+
+
+def test_bars_to_be_cut_are_read_with_their_counts(tmp_path, capsys):
+    """Wikipedia's example of cutting stock: 13 widths of paper, of rolls of 5600 mm."""
+    widths = [1380, 1520, 1560, 1710, 1820, 1880, 1930, 2000, 2050, 2100, 2140, 2150, 2200]
+    counts = [22, 25, 12, 14, 18, 18, 20, 10, 12, 14, 16, 18, 20]
+    lines = [f"{width} {count}" for width, count in zip(widths, counts, strict=True)]
+    (tmp_path / "rolls.txt").write_text("\n".join(["13", "5600", *lines]))
+    found = solved(tmp_path / "rolls.txt", capsys)
+    assert (found["status"], found["bins"], found["lower_bound"]) == ("optimal", 73, 73)

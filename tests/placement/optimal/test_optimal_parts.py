@@ -14,7 +14,8 @@ from stowplan.placement.packing.fleet.problem import BinType, FleetBins, FleetPr
 from stowplan.placement.packing.formats import FormatError, parse_bpp, parse_vbp
 from stowplan.placement.packing.master import Master
 from stowplan.placement.packing.pricing import Pricer
-from stowplan.placement.packing.problem import PackedBins, PackingProblem
+from stowplan.placement.packing.problem import Limits, PackedBins, PackingProblem
+from stowplan.placement.packing.solve import solve_packing
 from stowplan.placement.packing.subproblem import Subproblem
 from stowplan.placement.packing.verify import BrokenPackingError, check_fleet, check_packing
 
@@ -91,6 +92,17 @@ def test_the_vbp_format_is_read():
     assert problem.capacity.tolist() == [10, 20]
 
 
+def test_a_cutting_stock_file_has_a_size_and_its_count_a_line():
+    problem = parse_bpp("3\n5600\n1380 22\n1520 25\n\n2200 20\n")
+    assert problem.demand.reshape(-1).tolist() == [1380, 1520, 2200]
+    assert problem.counts.tolist() == [22, 25, 20]
+    assert problem.capacity.tolist() == [5600]
+    classic = parse_bpp("4\n10\n6\n6\n4\n4\n")
+    stock = parse_bpp("2\n10\n6 2\n4 2\n")
+    answers = [solve_packing(each, Limits(work=500)) for each in (classic, stock)]
+    assert [(a.status, a.bins) for a in answers] == [("optimal", 2), ("optimal", 2)]
+
+
 @pytest.mark.parametrize(
     ("parse", "text", "complaint"),
     [
@@ -98,6 +110,10 @@ def test_the_vbp_format_is_read():
         (parse_bpp, "2\n10\n5\n", "line 3: file ends after 1 of 2 sizes"),
         (parse_bpp, "1\n10\n5\n\n6\n", "line 5: more sizes than the 1 of the file's head"),
         (parse_bpp, "2\n10\n5\n6 1\n", "line 4: 1 number expected, got 2"),
+        (parse_bpp, "2\n10\n5 1\n6\n", "line 4: 2 numbers expected, got 1"),
+        (parse_bpp, "1\n10\n5 6 7\n", "line 3: 1 number expected, got 3"),
+        (parse_bpp, "1 2\n10\n5\n", "line 1: 1 number expected, got 2"),
+        (parse_bpp, "3\n10\n5 6\n", "line 3: file ends after 1 of 3 item kinds"),
         (parse_bpp, "1\n10\n-5\n", "line 3: whole numbers"),
         (parse_bpp, "1\n1e1\n5\n", "line 2: whole numbers"),
         (parse_vbp, "2\n10 20\n", "line 1"),

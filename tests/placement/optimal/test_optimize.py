@@ -14,7 +14,8 @@ from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.messages import CreateService, RegisterTaskDefinition, RunTask
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
-from stowplan.placement.optimal.demand import empty_cluster, static_tasks
+from stowplan.placement.optimal.asked import static_tasks
+from stowplan.placement.optimal.demand import empty_cluster
 from stowplan.placement.optimal.offers import choices, offers_of
 from stowplan.placement.optimal.optimize import GOALS, optimize
 from stowplan.placement.packing.problem import Limits
