@@ -2,8 +2,9 @@
 
 Instances that are alike are one type of `solve_fleet`, as many as there are; a task that is left
 out stands in a bin of its own, at the price of leaving it out. Its bound holds for every placement,
-since evenness over zones only adds to the cost. Which zone each bin goes to is decided next, and
-what is small and still open as a whole last, both by CP-SAT.
+since evenness over zones only adds to the cost. Which zone each bin goes to is decided next, by
+CP-SAT. What is small is tried as a whole by CP-SAT, before that for a short time and after it with
+all that is left: no way may use up the time of the others.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE, Placement
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
 from stowplan.placement.optimal.offers import reasons_against, reasons_short
-from stowplan.placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
+from stowplan.placement.optimal.place_exact import (
+    EXACT_WORK,
+    Bins,
+    Content,
+    deal_over_zones,
+    is_small,
+    place_exactly,
+)
 from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem, FleetResult
 from stowplan.placement.packing.fleet.solve import solve_fleet, split_evenly
@@ -34,6 +42,9 @@ from stowplan.placement.packing.state import Budget
 from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
 
 UNIT = "points"
+FIRST_SHARE, FIRST_WORK = 0.25, 4_000.0  # of the budget, and work units, for a first exact try
+COLUMNS_SHARE = 0.6  # of what is then left, for bins by columns; the rest is for what follows
+DEALING_SHARE = 0.3  # again of what is left, for the zone of each bin
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def best_placement(
         cluster = empty_cluster(ground.specs)
         reasons = reasons_against(ground.tasks, ground.encoded, cluster, "the fleet")
     if not reasons:
-        reasons = _solve(best, limits)
+        reasons = _solve(best)
     if reasons:
         return Answer("placement", UNIT, "infeasible", None, 0, None, reasons)
     plan = None
@@ -173,7 +184,7 @@ def _ground(scenario: Scenario, tasks: tuple[TaskSet, ...]) -> Ground:
     )  # fmt: skip
 
 
-def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
+def _solve(best: _Best) -> tuple[str, ...]:
     """Improve `best` until proven or out of time; returns why there can be no placement."""
     ground = best.ground
     # One task left out takes at most one point of spread away, so with that much off the penalty
@@ -186,43 +197,75 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
         else:
             forced = 0
 
-    def report(entry: Progress) -> None:
-        best.raise_bound(entry.lower_bound + forced)
-
     packed = _packed(ground)
     if ground.penalty is not None or (packed.sum(axis=0) == ground.encoded.counts).all():
         best.offer(packed)
+    try:
+        # CP-SAT may take a second for what the fleet's columns do not prove in an hour.
+        reasons = _exactly(best, FIRST_SHARE, FIRST_WORK)
+        if not reasons and not best.proven:
+            reasons = _by_columns(best, penalty, forced)
+        if not reasons and not best.proven and not best.interrupted:
+            reasons = _exactly(best)
+    except KeyboardInterrupt:
+        best.interrupted = True
+        return ()
+    return reasons
+
+
+def _exactly(best: _Best, share: float = 1.0, most: float = EXACT_WORK) -> tuple[str, ...]:
+    """Try every instance by itself, within a share of what is left; returns why there is none."""
+    budget = best.budget.part(share, most)
+    found = place_exactly(best.ground, best.content, best.points, best.bound, budget)
+    best.budget.spend(1e6 * budget.work)
+    if found.infeasible:
+        return _too_little_room(best.ground, range(len(best.ground.tasks)))
+    if found.content is not None:
+        best.offer(found.content)
+    best.raise_bound(found.bound)
+    return ()
+
+
+def _by_columns(best: _Best, penalty: IntArray | None, forced: int) -> tuple[str, ...]:
+    """Bins of `solve_fleet`, dealt over the zones; returns why there can be no placement.
+
+    Args:
+        forced: points that evenness costs at least, of which `penalty` allows for one task's.
+    """
+    ground = best.ground
+
+    def report(entry: Progress) -> None:
+        best.raise_bound(entry.lower_bound + forced)
+
     everywhere = np.ones(len(ground.specs), np.bool_)
     problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
-    limits = replace(limits, seconds=best.budget.left_seconds()) if limits.seconds else limits
-    result = solve_fleet(problem, limits, report)
+    budget = best.budget.part(COLUMNS_SHARE if ground.spread or is_small(ground) else 1.0)
+    result = solve_fleet(problem, budget.limits, report)
     best.interrupted = result.interrupted
     best.budget.spend(result.work * 1e6)
     if result.status == "infeasible":
-        ones = [1] * len(ground.specs)
-        encoded = ground.encoded
-        short = reasons_short(ground.tasks, encoded, encoded.capacity, ones, result.unplaceable)
-        return tuple(f"the fleet: {why}" for why in short)
+        return _too_little_room(ground, result.unplaceable)
     if result.cost is None:
         return ()
     bins = _bins(ground, result)
     best.offer(_first_fit(ground, bins, everywhere))
-    try:
-        if not best.proven and ground.spread:
-            best.offer(deal_over_zones(ground, bins, best.budget))
-        if not best.proven and ground.spread:
-            _place_evenly(best, penalty, limits)
-        if not best.proven and not best.interrupted:
-            found = place_exactly(ground, best.content, best.points, best.bound, best.budget)
-            if found.content is not None:
-                best.offer(found.content)
-            best.raise_bound(found.bound)
-    except KeyboardInterrupt:
-        best.interrupted = True
+    if not best.proven and ground.spread:
+        dealing = best.budget.part(DEALING_SHARE)
+        best.offer(deal_over_zones(ground, bins, dealing))
+        best.budget.spend(1e6 * dealing.work)
+    if not best.proven and ground.spread:
+        _place_evenly(best, penalty)
     return ()
 
 
-def _place_evenly(best: _Best, penalty: IntArray | None, limits: Limits) -> None:
+def _too_little_room(ground: Ground, short: Sequence[int]) -> tuple[str, ...]:
+    encoded = ground.encoded
+    ones = [1] * len(ground.specs)
+    found = reasons_short(ground.tasks, encoded, encoded.capacity, ones, short)
+    return tuple(f"the fleet: {why}" for why in found)
+
+
+def _place_evenly(best: _Best, penalty: IntArray | None) -> None:
     """Deal every task set evenly over its zones, and place the tasks of each zone by themselves."""
     ground, budget = best.ground, best.budget
     content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
@@ -230,12 +273,8 @@ def _place_evenly(best: _Best, penalty: IntArray | None, limits: Limits) -> None
     for zone, counts in enumerate(shares):
         rows = ground.zones == zone
         part = 1 / (len(shares) - zone + 1)  # the last share is left to what comes after
-        mine = replace(
-            limits,
-            seconds=None if limits.seconds is None else part * budget.left_seconds(),
-            work=None if limits.work is None else part * max(0.0, budget.left_work()),
-        )
-        result = solve_fleet(_problem(ground, penalty, rows, counts), mine)
+        problem = _problem(ground, penalty, rows, counts)
+        result = solve_fleet(problem, budget.part(part).limits)
         budget.spend(result.work * 1e6)
         if result.interrupted:
             raise KeyboardInterrupt

@@ -32,10 +32,15 @@ class Bins:
 
 @dataclass(frozen=True)
 class Found:
-    """A better placement, if there was one, and a bound on all."""
+    """A better placement, if there was one, and a bound on all.
+
+    Args:
+        infeasible: proven that there is no placement at all.
+    """
 
     content: Content | None
     bound: int
+    infeasible: bool = False
 
 
 def deal_over_zones(ground: Ground, bins: Sequence[Bins], budget: Budget) -> Content:
@@ -76,6 +81,11 @@ def deal_over_zones(ground: Ground, bins: Sequence[Bins], budget: Budget) -> Con
     return content
 
 
+def is_small(ground: Ground) -> bool:
+    """CP-SAT may decide on every single instance."""
+    return int(ground.encoded.fits().sum()) <= VARIABLES_MOST
+
+
 def place_exactly(
     ground: Ground, content: Content | None, points: int | None, bound: int, budget: Budget
 ) -> Found:
@@ -87,11 +97,10 @@ def place_exactly(
     """
     from ortools.sat.python import cp_model
 
-    fits = ground.encoded.fits()
-    if fits.sum() > VARIABLES_MOST or budget.exhausted():
+    if not is_small(ground) or budget.exhausted():
         return Found(None, bound)
     model = cp_model.CpModel()
-    x = _amounts(model, ground, fits)
+    x = _amounts(model, ground, ground.encoded.fits())
     used = [model.new_bool_var("") for _ in ground.specs]
     _fill(model, ground, x, used)
     _break_symmetry(model, ground, x, used)
@@ -113,7 +122,7 @@ def place_exactly(
     solver = cp_model.CpSolver()
     status = run_cp_sat(solver, model, budget, EXACT_WORK)
     if status == cp_model.INFEASIBLE:
-        return Found(None, bound if points is None else points)
+        return Found(None, bound if points is None else points, points is None)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Found(None, bound)
     better = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
