@@ -9,8 +9,9 @@ all that is left: no way may use up the time of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -42,7 +43,10 @@ from stowplan.placement.packing.state import Budget
 from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
 
 UNIT = "points"
-FIRST_SHARE, FIRST_WORK = 0.25, 4_000.0  # of the budget, and work units, for a first exact try
+# Exact ways: share of what is left of the budget, work units, `linked` (see `place_exactly`). What
+# the first do not prove in a second or two may well be easy by columns.
+FIRST_EXACT = ((0.1, 500.0, True), (0.1, 500.0, False), (0.1, 2_000.0, True), (0.1, 2_000.0, False))
+LAST_EXACT = ((0.4, EXACT_WORK, False), (1.0, EXACT_WORK, True))
 COLUMNS_SHARE = 0.6  # of what is then left, for bins by columns; the rest is for what follows
 DEALING_SHARE = 0.3  # again of what is left, for the zone of each bin
 
@@ -200,23 +204,28 @@ def _solve(best: _Best) -> tuple[str, ...]:
     packed = _packed(ground)
     if ground.penalty is not None or (packed.sum(axis=0) == ground.encoded.counts).all():
         best.offer(packed)
+    # Each gets its share of what the ones before it left: no way uses up the time of the others.
+    ways: list[Callable[[], tuple[str, ...]]] = [
+        partial(_exactly, best, share, work, linked=linked) for share, work, linked in FIRST_EXACT
+    ]
+    ways.append(partial(_by_columns, best, penalty, forced))
+    ways += [
+        partial(_exactly, best, share, work, linked=linked) for share, work, linked in LAST_EXACT
+    ]
     try:
-        # CP-SAT may take a second for what the fleet's columns do not prove in an hour.
-        reasons = _exactly(best, FIRST_SHARE, FIRST_WORK)
-        if not reasons and not best.proven:
-            reasons = _by_columns(best, penalty, forced)
-        if not reasons and not best.proven and not best.interrupted:
-            reasons = _exactly(best)
+        for way in ways:
+            reasons = way()
+            if reasons or best.proven:
+                return reasons
     except KeyboardInterrupt:
         best.interrupted = True
-        return ()
-    return reasons
+    return ()
 
 
-def _exactly(best: _Best, share: float = 1.0, most: float = EXACT_WORK) -> tuple[str, ...]:
-    """Try every instance by itself, within a share of what is left; returns why there is none."""
-    budget = best.budget.part(share, most)
-    found = place_exactly(best.ground, best.content, best.points, best.bound, budget)
+def _exactly(best: _Best, part: float, most: float, *, linked: bool) -> tuple[str, ...]:
+    """Try every instance by itself, within a part of what is left; returns why there is none."""
+    budget = best.budget.part(part, most)
+    found = place_exactly(best.ground, best.content, best.bound, budget, linked=linked)
     best.budget.spend(1e6 * budget.work)
     if found.infeasible:
         return _too_little_room(best.ground, range(len(best.ground.tasks)))
@@ -241,14 +250,16 @@ def _by_columns(best: _Best, penalty: IntArray | None, forced: int) -> tuple[str
     problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
     budget = best.budget.part(COLUMNS_SHARE if ground.spread or is_small(ground) else 1.0)
     result = solve_fleet(problem, budget.limits, report)
-    best.interrupted = result.interrupted
     best.budget.spend(result.work * 1e6)
     if result.status == "infeasible":
         return _too_little_room(ground, result.unplaceable)
+    bins = _bins(ground, result)
+    if result.cost is not None:
+        best.offer(_first_fit(ground, bins, everywhere))
+    if result.interrupted:
+        raise KeyboardInterrupt
     if result.cost is None:
         return ()
-    bins = _bins(ground, result)
-    best.offer(_first_fit(ground, bins, everywhere))
     if not best.proven and ground.spread:
         dealing = best.budget.part(DEALING_SHARE)
         best.offer(deal_over_zones(ground, bins, dealing))
