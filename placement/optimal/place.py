@@ -9,9 +9,8 @@ all that is left: no way may use up the time of the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -22,9 +21,11 @@ from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.demand import Encoded, TaskSet, empty_cluster, encode, static_tasks
 from stowplan.placement.optimal.offers import reasons_against, reasons_short
 from stowplan.placement.optimal.place_exact import (
-    EXACT_WORK,
+    FIRST_WAYS,
+    LAST_WAYS,
     Bins,
     Content,
+    Way,
     deal_over_zones,
     is_small,
     place_exactly,
@@ -43,10 +44,6 @@ from stowplan.placement.packing.state import Budget
 from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
 
 UNIT = "points"
-# Exact ways: share of what is left of the budget, work units, `linked` (see `place_exactly`). What
-# the first do not prove in a second or two may well be easy by columns.
-FIRST_EXACT = ((0.1, 500.0, True), (0.1, 500.0, False), (0.1, 2_000.0, True), (0.1, 2_000.0, False))
-LAST_EXACT = ((0.4, EXACT_WORK, False), (1.0, EXACT_WORK, True))
 COLUMNS_SHARE = 0.6  # of what is then left, for bins by columns; the rest is for what follows
 DEALING_SHARE = 0.3  # again of what is left, for the zone of each bin
 
@@ -204,34 +201,29 @@ def _solve(best: _Best) -> tuple[str, ...]:
     packed = _packed(ground)
     if ground.penalty is not None or (packed.sum(axis=0) == ground.encoded.counts).all():
         best.offer(packed)
-    # Each gets its share of what the ones before it left: no way uses up the time of the others.
-    ways: list[Callable[[], tuple[str, ...]]] = [
-        partial(_exactly, best, share, work, linked=linked) for share, work, linked in FIRST_EXACT
-    ]
-    ways.append(partial(_by_columns, best, penalty, forced))
-    ways += [
-        partial(_exactly, best, share, work, linked=linked) for share, work, linked in LAST_EXACT
-    ]
     try:
-        for way in ways:
-            reasons = way()
-            if reasons or best.proven:
-                return reasons
+        reasons = _exactly(best, FIRST_WAYS)
+        if not reasons and not best.proven:
+            reasons = _by_columns(best, penalty, forced)
+        return reasons or _exactly(best, LAST_WAYS)
     except KeyboardInterrupt:
         best.interrupted = True
     return ()
 
 
-def _exactly(best: _Best, part: float, most: float, *, linked: bool) -> tuple[str, ...]:
-    """Try every instance by itself, within a part of what is left; returns why there is none."""
-    budget = best.budget.part(part, most)
-    found = place_exactly(best.ground, best.content, best.bound, budget, linked=linked)
-    best.budget.spend(1e6 * budget.work)
-    if found.infeasible:
-        return _too_little_room(best.ground, range(len(best.ground.tasks)))
-    if found.content is not None:
-        best.offer(found.content)
-    best.raise_bound(found.bound)
+def _exactly(best: _Best, ways: Sequence[Way]) -> tuple[str, ...]:
+    """Every instance by itself, in these ways until one proves; returns why there is no plan."""
+    for way in ways if is_small(best.ground) else ():
+        if best.proven or best.budget.exhausted():
+            break
+        budget = best.budget.part(way.share, way.work)
+        found = place_exactly(best.ground, best.content, best.bound, budget, way)
+        best.budget.spend(1e6 * budget.work)
+        if found.infeasible:
+            return _too_little_room(best.ground, range(len(best.ground.tasks)))
+        if found.content is not None:
+            best.offer(found.content)
+        best.raise_bound(found.bound)
     return ()
 
 
