@@ -4,7 +4,8 @@
 
 Problems are made from a seed. A tight one is cut from its instances, so all of it fits; one that is
 over has a task more than was cut. Plain CP-SAT gets the textbook model, on one thread, in the same
-run: what it proves in a second must not take the optimizer much longer. Seconds are the processor's.
+run: what it proves in a second must not take the optimizer much longer. Seconds are those of the
+processor.
 """
 
 from __future__ import annotations
@@ -234,8 +235,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"CP-SAT's deterministic time for the plain model ({PLAIN_WORK}: about a second)",
     )  # fmt: skip
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for the optimizer")
+    parser.add_argument("--work", type=float, help="units of work for it: then runs repeat")
     arguments = parser.parse_args(argv)
-    limits = Limits(seconds=arguments.limit, clock=time.monotonic)
+    limits = Limits(seconds=arguments.limit, work=arguments.work, clock=time.monotonic)
     ours(make_uneven(0, 6, 2, 2, "snug"), limits)  # compiles, loads
     both, lost, by_plain, by_us = 0, [], 0, 0
     for name, problem in problems(_sizes(arguments.sizes), parse_seeds(arguments.seeds)):
