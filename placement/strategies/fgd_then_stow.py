@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stowplan.placement.strategies.fragmentation import FloatArray
 
 FULL_TENTHS = 9
+WHOLE_LAST = 2.0**50  # above any score, and sums stay exact
 
 
 class FgdThenStow:
@@ -24,8 +25,9 @@ class FgdThenStow:
 
     Stow GPU strands the fewest GPUs in the end, but pays with instances that are free as a whole:
     it refuses tasks of eight GPUs in a cluster that is all but empty. Up to the switch this
-    places what FGD places, where FGD does, so it refuses nothing that FGD does not refuse. By then
-    few instances are free as a whole, whichever way the rest goes.
+    places what FGD places, where FGD does, so it refuses nothing that FGD does not refuse. After it
+    the few instances of the most devices that are still free as a whole come last, for tasks that
+    want fewer: else those that want them all may be refused a little before FGD refuses any.
 
     Args: as of `Fgd`.
     """
@@ -41,8 +43,18 @@ class FgdThenStow:
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
     ) -> FloatArray:
-        """Minus the score of the strategy whose turn it is."""
-        return self._turn(cluster).keys(task, cluster, candidates, rng)
+        """Minus the score of the strategy whose turn it is; whole instances last after FGD's."""
+        turn = self._turn(cluster)
+        keys = turn.keys(task, cluster, candidates, rng).astype(float)
+        if turn is self._fgd:
+            return keys
+        capacity = cluster.device_capacity
+        devices = (capacity > 0).sum(axis=1)
+        most = int(devices.max(initial=0))
+        if task.devices >= most:
+            return keys
+        whole = (devices == most) & (cluster.device_left == capacity).all(axis=1)
+        return keys + np.where(whole[candidates], WHOLE_LAST, 0.0)
 
     def devices(
         self, task: TaskKind, cluster: Cluster, row: int, rng: Generator

@@ -13,7 +13,7 @@ from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.dot_product import DotProduct
 from stowplan.placement.strategies.fgd import Fgd
-from stowplan.placement.strategies.fgd_then_stow import FgdThenStow
+from stowplan.placement.strategies.fgd_then_stow import WHOLE_LAST, FgdThenStow
 from stowplan.placement.strategies.fragmentation import (
     NA,
     Q1,
@@ -265,7 +265,11 @@ def test_fgd_then_stow_is_fgd_until_nine_tenths_of_the_gpus_are_in_use():
         rows = np.flatnonzero((cluster.device_left >= 300).any(axis=1))
         for kind in (plain, part):
             mine = both.keys(kind, cluster, rows, default_rng(0))
-            assert mine.tolist() == turn.keys(kind, cluster, rows, default_rng(0)).tolist()
+            theirs = turn.keys(kind, cluster, rows, default_rng(0)).astype(float)
+            if number >= 18:
+                whole = (cluster.device_left[rows] == 1000).all(axis=1)
+                theirs[whole] += WHOLE_LAST
+            assert mine.tolist() == theirs.tolist()
         chosen = both.devices(part, cluster, int(rows[0]), default_rng(0))
         assert chosen == turn.devices(part, cluster, int(rows[0]), default_rng(0))
         cluster.reserve(filler, row, (device,))
