@@ -28,7 +28,7 @@ from stowplan.placement.packing.repack.rounding import (
 )
 from stowplan.placement.packing.state import Budget
 
-FEWEST_SHARE = 0.3  # of the budget, for how few can be in use at all
+FEWEST_SHARE = 0.5  # of the budget, for how few can be in use at all
 FIRST_SHARE = 0.6  # of what is left of the budget, for the best that may be possible
 
 

@@ -16,10 +16,11 @@ from stowplan.placement.packing.state import Budget
 
 MIP_COLUMNS = 3_000  # the most promising, of which whole contents are chosen
 MIP_NODES = 2_000
-# Of the budget that is left each; the last exact way has the rest, so none uses up all of it.
-FIRST_SHARE, FIRST_WORK = 0.1, 300.0  # for a first exact try, of a small problem
+# Of the budget that is left each, in a small problem; the last exact way, which gets nowhere in a
+# large one, has the rest.
+FIRST_SHARE, FIRST_WORK = 0.1, 300.0  # for a first exact try
 RELAXATION_SHARE, CHOICE_SHARE = 0.5, 0.5
-SMALL = 4_000  # instances times shapes
+SMALL = 1_000  # instances times shapes
 
 
 @dataclass
@@ -59,11 +60,12 @@ def improve(solved: Solved, problem: RepackProblem, budget: Budget) -> None:
     solved.offer(problem, quick)
     if solved.proven(problem):
         return
-    if problem.held.size <= SMALL:
+    small = problem.held.size <= SMALL
+    if small:
         _decide(solved, problem, budget, FIRST_SHARE, FIRST_WORK)
         if solved.infeasible or solved.proven(problem):
             return
-    part = budget.part(RELAXATION_SHARE)
+    part = budget.part(RELAXATION_SHARE if small else 1.0)
     relaxation = RepackRelaxation(problem, part)
     relaxation.add_all(quick)
     solution = relaxation.solve()
@@ -73,7 +75,7 @@ def improve(solved: Solved, problem: RepackProblem, budget: Budget) -> None:
     solved.infeasible = solved.bound > most
     if solution is None or solved.infeasible or solved.proven(problem):
         return
-    part = budget.part(CHOICE_SHARE)
+    part = budget.part(CHOICE_SHARE if small else 1.0)
     solved.offer(problem, choose(relaxation, solution, part))
     budget.spend(1e6 * part.work)
     if not solved.proven(problem):
