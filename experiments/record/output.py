@@ -11,6 +11,8 @@ from pathlib import Path
 
 from stowplan.placement.errors import SpecError
 
+RESULTS = ("results.parquet", "answer.json", "refused.json")  # what tells a folder of ours
+
 
 @contextmanager
 def output_folder(target: Path) -> Iterator[Path]:
@@ -43,7 +45,7 @@ def _refuse_foreign(target: Path) -> None:
         return
     if not target.is_dir():
         raise SpecError([(f"--out {target}", "is not a folder")])
-    ours = any((target / name).is_file() for name in ("results.parquet", "answer.json"))
+    ours = any((target / name).is_file() for name in RESULTS)
     if any(target.iterdir()) and not ours:
         what = "holds files that are not a result of stowplan; name another folder"
         raise SpecError([(f"--out {target}", what)])

@@ -29,6 +29,13 @@ from stowplan.experiments.studies.openb_data import (
     read_nodes,
     read_pods,
 )
+from stowplan.experiments.studies.openb_refused import (
+    RefusedRow,
+    print_refused,
+    refused_rows,
+    size_of,
+    write_refused,
+)
 from stowplan.experiments.studies.openb_series import Events, series
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.engine.engine import Engine
@@ -36,6 +43,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.model import CPU, MEMORY, PlacementConstraint, PlacementStrategy, TaskKind
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.fgd import Fgd
+from stowplan.placement.strategies.fgd_then_stow import FgdThenStow
 from stowplan.placement.strategies.fragmentation import Typical, typical
 from stowplan.placement.strategies.gpu_clustering import GpuClustering
 from stowplan.placement.strategies.protocol import Strategy
@@ -74,6 +82,7 @@ POLICIES: Mapping[str, Callable[[Workload], Strategy]] = {
     "bestfit": lambda workload: STRATEGIES["openb_best_fit"](None),
     "fgd": lambda workload: Fgd(tasks=workload.tasks),
     "stow_gpu": lambda workload: StowGpu(tasks=workload.tasks),
+    "fgd_then_stow": lambda workload: FgdThenStow(tasks=workload.tasks),
 }
 
 
@@ -95,9 +104,13 @@ def replay(
     rows: list[Row] = []
     for seed in seeds:
         events, _ = run(nodes, pods, arrivals[seed], policy, default_rng(seed))
-        capacity = DEVICE_MILLI * sum(node.gpus for node in nodes)
-        rows += [(trace, policy, seed, *point) for point in series(events, capacity)]
+        rows += _series_rows(events, nodes, (trace, policy, seed))
     return rows
+
+
+def _series_rows(events: Events, nodes: Sequence[Node], of: tuple[str, str, int]) -> list[Row]:
+    capacity = DEVICE_MILLI * sum(node.gpus for node in nodes)
+    return [(*of, *point) for point in series(events, capacity)]
 
 
 def run(
@@ -122,7 +135,7 @@ def run(
         if not decision.failures:
             used += gpu
             state.update(int(decision.instances[0]))
-        events.note(index, arrived, used, state.total())
+        events.note(index, arrived, used, state.total(), bool(decision.failures))
     return events, cluster
 
 
@@ -148,10 +161,9 @@ def kind_of(pod: Pod) -> TaskKind:
         listed = ", ".join(f"'{model}'" for model in pod.models)
         expression = f"attribute:{MODEL} in [{listed}]"
         constraints = (PlacementConstraint("memberOf", expression),)
-    group = "cpu" if not pod.gpus else f"{pod.gpus}-gpu"
     return TaskKind(
         tuple((name, amount) for name, amount in amounts if amount),
-        "share" if pod.gpus == 1 and pod.milli < DEVICE_MILLI else group,
+        size_of(pod),
         constraints=constraints,
         strategies=_CHAIN,
         devices=pod.gpus,
@@ -216,27 +228,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arrivals", type=Path, required=True, help="orders and ranks (NPZ)")
     parser.add_argument("--trace", required=True, help="name of the trace in the NPZ")
     names = ", ".join(POLICIES)
-    parser.add_argument("--policy", required=True, help=f"{names}, or a strategy without field")
+    parser.add_argument(
+        "--policy",
+        required=True,
+        help=f"{names}, or a strategy without field; several with commas, or all",
+    )
     parser.add_argument("--seeds", required=True, help="such as 42-51 or 42,44")
     parser.add_argument("--out", type=Path, required=True, help="the series (CSV)")
+    parser.add_argument(
+        "--refused",
+        type=Path,
+        metavar="FOLDER",
+        help="refused pods by size over load: refused.csv, refused.json, refused.svg; replaced if "
+        "such a one is there",
+    )
     parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """`stowplan openb`: replays the runs and writes their series."""
     seeds = parse_seeds(arguments.seeds)
-    if arguments.policy not in POLICIES:
-        _check_strategy(arguments.policy)
+    policies = parse_policies(arguments.policy)
     nodes, pods = read_nodes(arguments.nodes), read_pods(arguments.pods)
-    sizes = len(pods), len(nodes)
-    arrivals = {s: read_arrivals(arguments.arrivals, arguments.trace, s, *sizes) for s in seeds}
-    rows = []
-    for seed in seeds:
-        rows += replay(nodes, pods, arrivals, arguments.trace, arguments.policy, [seed])
-        print(f"{arguments.trace} {arguments.policy} seed {seed}: done", file=sys.stderr)
+    sizes, trace = (len(pods), len(nodes)), arguments.trace
+    arrivals = {s: read_arrivals(arguments.arrivals, trace, s, *sizes) for s in seeds}
+    rows: list[Row] = []
+    refused: list[RefusedRow] = []
+    for policy in policies:
+        for seed in seeds:
+            events, _ = run(nodes, pods, arrivals[seed], policy, default_rng(seed))
+            of = trace, policy, seed
+            rows += _series_rows(events, nodes, of)
+            capacity = DEVICE_MILLI * sum(node.gpus for node in nodes)
+            refused += refused_rows(events, [pods[i] for i in arrivals[seed].order], capacity, of)
+            print(f"{trace} {policy} seed {seed}: done", file=sys.stderr)
     write_rows(arguments.out, rows)
+    if arguments.refused is not None:
+        write_refused(arguments.refused, refused)
+    print_refused(refused)
     print(f"{arguments.out}: {len(rows)} rows")
     return 0
+
+
+def parse_policies(text: str) -> list[str]:
+    """Names out of `fgd,stow_gpu` or `all`. Raises SpecError where one is not known."""
+    names = [*POLICIES] if text == "all" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in POLICIES:
+            _check_strategy(name)
+    return list(dict.fromkeys(names))
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -17,11 +17,14 @@ class Events:
         self.arrived = np.zeros(count, np.int64)
         self.used = np.zeros(count, np.int64)
         self.fragments = np.zeros(count)
+        self.refused = np.zeros(count, np.bool_)
 
-    def note(self, index: int, arrived: int, used: int, fragments: float) -> None:
-        """Record the state after arrival `index`."""
+    def note(
+        self, index: int, arrived: int, used: int, fragments: float, refused: bool = False
+    ) -> None:
+        """Record the state after arrival `index`, and whether it found no room."""
         self.arrived[index], self.used[index] = arrived, used
-        self.fragments[index] = fragments
+        self.fragments[index], self.refused[index] = fragments, refused
 
 
 def series(events: Events, capacity: int) -> Iterator[Point]:

@@ -2,25 +2,33 @@
 
 Instances that are alike are one type of `solve_fleet`, as many as there are; a task that is left
 out stands in a bin of its own, at the price of leaving it out. Its bound holds for every placement,
-since evenness over zones only adds to the cost. Which zone each bin goes to is decided next, and
-what is small and still open as a whole last, both by CP-SAT.
+since evenness over zones only adds to the cost. Which zone each bin goes to is decided next, by
+CP-SAT. What is small is tried as a whole by CP-SAT, before that for a short time and after it with
+all that is left: no way may use up the time of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from stowplan.placement.callers.client import Arrival
-from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE, PlacementStrategy
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.asked import Asked, TaskSet, asked
-from stowplan.placement.optimal.demand import Encoded, empty_cluster, encode, start_daemons
+from stowplan.placement.optimal.asked import asked
+from stowplan.placement.optimal.ground import Content, Ground, ground_of, staffed
 from stowplan.placement.optimal.offers import reasons_against, reasons_short
-from stowplan.placement.optimal.place_exact import Bins, Content, deal_over_zones, place_exactly
+from stowplan.placement.optimal.place_exact import (
+    FIRST_WAYS,
+    LAST_WAYS,
+    Bins,
+    Way,
+    deal_over_zones,
+    is_small,
+    place_exactly,
+)
 from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem, FleetResult
 from stowplan.placement.packing.fleet.solve import solve_fleet, split_evenly
@@ -32,63 +40,11 @@ from stowplan.placement.packing.problem import (
     ProgressCallback,
 )
 from stowplan.placement.packing.state import Budget
-from stowplan.placement.scenario.scenario import InstanceSpec, Scenario, instance_specs
+from stowplan.placement.scenario.scenario import Scenario
 
 UNIT = "points"
-
-
-@dataclass(frozen=True)
-class Ground:
-    """Tasks, the given instances, and what is preferred.
-
-    Args:
-        owners: (task sets,) index of the service or workload; `owner_names` by that index.
-        zones: (instances,) index of the zone of each instance.
-        classes: (instances,) index of those that are alike but for their zone.
-        prices: (instances,) what using one costs, in points.
-        penalty: (task sets,) what leaving one task out costs; None: all must be placed.
-        spread: what one task too many in a zone costs.
-    """
-
-    asked: Asked
-    specs: list[InstanceSpec]
-    encoded: Encoded
-    owners: IntArray
-    owner_names: tuple[str, ...]
-    zones: IntArray
-    classes: IntArray
-    prices: IntArray
-    penalty: IntArray | None
-    spread: int
-
-    @property
-    def tasks(self) -> tuple[TaskSet, ...]:
-        """The task sets."""
-        return self.asked.tasks
-
-    def open_zones(self, owner: int) -> list[int]:
-        """Zones in which some instance is open to the owner's tasks."""
-        rows = self.encoded.allowed[self.owners == owner].any(axis=0)
-        return np.unique(self.zones[rows]).tolist()  # type: ignore[no-any-return]
-
-    def points(self, content: Content) -> int:
-        """What a placement costs, in the terms of the objective."""
-        used = content.any(axis=1)
-        cost = int(self.prices[used].sum())
-        left = self.encoded.counts - content.sum(axis=0)
-        if self.penalty is not None:
-            cost += int(left @ self.penalty)
-        for owner in range(len(self.owner_names) if self.spread else 0):
-            mine = content[:, self.owners == owner].sum(axis=1)
-            by_zone = [int(mine[self.zones == z].sum()) for z in self.open_zones(owner)]
-            cost += self.spread * (max(by_zone, default=0) - min(by_zone, default=0))
-        return cost
-
-    def forced_spread(self) -> int:
-        """Tasks too many in some zone in every placement of all tasks."""
-        counts = np.bincount(self.owners, self.encoded.counts).astype(np.int64)
-        zones = [len(self.open_zones(owner)) for owner in range(len(counts))]
-        return sum(int(n) % z > 0 for n, z in zip(counts, zones, strict=True) if z)
+COLUMNS_SHARE = 0.6  # of what is then left, for bins by columns; the rest is for what follows
+DEALING_SHARE = 0.3  # again of what is left, for the zone of each bin
 
 
 class _Best:
@@ -135,13 +91,13 @@ def best_placement(
     progress: ProgressCallback | None = None,
 ) -> Answer[Plan]:
     """The placement of all tasks at once that costs least by `optimize.objective`."""
-    ground = _ground(scenario, asked(calls, scenario.optimize, scenario.duration))
+    ground = ground_of(scenario, asked(calls, scenario.optimize, scenario.duration))
     best = _Best(ground, Budget(limits), progress)
     reasons: tuple[str, ...] = ()
     if ground.penalty is None:
-        reasons = reasons_against(ground.tasks, ground.encoded, _staffed(ground), "the fleet")
+        reasons = reasons_against(ground.tasks, ground.encoded, staffed(ground), "the fleet")
     if not reasons:
-        reasons = _solve(best, limits)
+        reasons = _solve(best)
     if reasons:
         return Answer("placement", UNIT, "infeasible", None, 0, None, reasons)
     plan = None
@@ -156,37 +112,7 @@ def best_placement(
     )  # fmt: skip
 
 
-def _staffed(ground: Ground) -> Engine:
-    """The fleet with the tasks of daemons, and nothing else."""
-    engine = Engine(empty_cluster(ground.specs), np.random.default_rng(0))
-    start_daemons(engine, ground.asked.daemons)
-    return engine
-
-
-def _ground(scenario: Scenario, wanted: Asked) -> Ground:
-    options = scenario.optimize
-    objective = options.objective
-    specs = instance_specs(scenario)
-    tasks = wanted.tasks
-    encoded = encode(tasks, empty_cluster(specs), wanted.daemons, given=True)
-    names = tuple(dict.fromkeys(each.owner for each in tasks))
-    prices = np.array([spec.price_microusd_hour for spec in specs], np.int64)
-    prices = prices * objective.get("cost", 0) + objective.get("instances", 0)
-    table = np.column_stack([encoded.capacity, prices])
-    classes = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1)
-    zones = np.unique([spec.attributes[AVAILABILITY_ZONE] for spec in specs], return_inverse=True)
-    penalty = None
-    if "placed" in objective:
-        values = [objective["placed"] * options.weights.get(each.owner, 1) for each in tasks]
-        penalty = np.array(values, np.int64)
-    return Ground(
-        wanted, specs, encoded,
-        np.array([names.index(each.owner) for each in tasks], np.int64), names,
-        zones[1].reshape(-1), classes, prices, penalty, objective.get("spread", 0),
-    )  # fmt: skip
-
-
-def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
+def _solve(best: _Best) -> tuple[str, ...]:
     """Improve `best` until proven or out of time; returns why there can be no placement."""
     ground = best.ground
     # One task left out takes at most one point of spread away, so with that much off the penalty
@@ -199,43 +125,77 @@ def _solve(best: _Best, limits: Limits) -> tuple[str, ...]:
         else:
             forced = 0
 
-    def report(entry: Progress) -> None:
-        best.raise_bound(entry.lower_bound + forced)
-
     packed = _packed(ground)
     if ground.penalty is not None or (packed.sum(axis=0) == ground.encoded.counts).all():
         best.offer(packed)
-    everywhere = np.ones(len(ground.specs), np.bool_)
-    problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
-    limits = replace(limits, seconds=best.budget.left_seconds()) if limits.seconds else limits
-    result = solve_fleet(problem, limits, report)
-    best.interrupted = result.interrupted
-    best.budget.spend(result.work * 1e6)
-    if result.status == "infeasible":
-        ones = [1] * len(ground.specs)
-        encoded = ground.encoded
-        short = reasons_short(ground.tasks, encoded, encoded.capacity, ones, result.unplaceable)
-        return tuple(f"the fleet: {why}" for why in short)
-    if result.cost is None:
-        return ()
-    bins = _bins(ground, result)
-    best.offer(_first_fit(ground, bins, everywhere))
     try:
-        if not best.proven and ground.spread:
-            best.offer(deal_over_zones(ground, bins, best.budget))
-        if not best.proven and ground.spread:
-            _place_evenly(best, penalty, limits)
-        if not best.proven and not best.interrupted:
-            found = place_exactly(ground, best.content, best.points, best.bound, best.budget)
-            if found.content is not None:
-                best.offer(found.content)
-            best.raise_bound(found.bound)
+        reasons = _exactly(best, FIRST_WAYS)
+        if not reasons and not best.proven:
+            reasons = _by_columns(best, penalty, forced)
+        return reasons or _exactly(best, LAST_WAYS)
     except KeyboardInterrupt:
         best.interrupted = True
     return ()
 
 
-def _place_evenly(best: _Best, penalty: IntArray | None, limits: Limits) -> None:
+def _exactly(best: _Best, ways: Sequence[Way]) -> tuple[str, ...]:
+    """Every instance by itself, in these ways until one proves; returns why there is no plan."""
+    for way in ways if is_small(best.ground) else ():
+        if best.proven or best.budget.exhausted():
+            break
+        budget = best.budget.part(way.share, way.work)
+        found = place_exactly(best.ground, best.content, best.bound, budget, way)
+        best.budget.spend(1e6 * budget.work)
+        if found.infeasible:
+            return _too_little_room(best.ground, range(len(best.ground.tasks)))
+        if found.content is not None:
+            best.offer(found.content)
+        best.raise_bound(found.bound)
+    return ()
+
+
+def _by_columns(best: _Best, penalty: IntArray | None, forced: int) -> tuple[str, ...]:
+    """Bins of `solve_fleet`, dealt over the zones; returns why there can be no placement.
+
+    Args:
+        forced: points that evenness costs at least, of which `penalty` allows for one task's.
+    """
+    ground = best.ground
+
+    def report(entry: Progress) -> None:
+        best.raise_bound(entry.lower_bound + forced)
+
+    everywhere = np.ones(len(ground.specs), np.bool_)
+    problem = _problem(ground, penalty, everywhere, ground.encoded.counts)
+    budget = best.budget.part(COLUMNS_SHARE if ground.spread or is_small(ground) else 1.0)
+    result = solve_fleet(problem, budget.limits, report)
+    best.budget.spend(result.work * 1e6)
+    if result.status == "infeasible":
+        return _too_little_room(ground, result.unplaceable)
+    bins = _bins(ground, result)
+    if result.cost is not None:
+        best.offer(_first_fit(ground, bins, everywhere))
+    if result.interrupted:
+        raise KeyboardInterrupt
+    if result.cost is None:
+        return ()
+    if not best.proven and ground.spread:
+        dealing = best.budget.part(DEALING_SHARE)
+        best.offer(deal_over_zones(ground, bins, dealing))
+        best.budget.spend(1e6 * dealing.work)
+    if not best.proven and ground.spread:
+        _place_evenly(best, penalty)
+    return ()
+
+
+def _too_little_room(ground: Ground, short: Sequence[int]) -> tuple[str, ...]:
+    encoded = ground.encoded
+    ones = [1] * len(ground.specs)
+    found = reasons_short(ground.tasks, encoded, encoded.capacity, ones, short)
+    return tuple(f"the fleet: {why}" for why in found)
+
+
+def _place_evenly(best: _Best, penalty: IntArray | None) -> None:
     """Deal every task set evenly over its zones, and place the tasks of each zone by themselves."""
     ground, budget = best.ground, best.budget
     content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
@@ -243,12 +203,8 @@ def _place_evenly(best: _Best, penalty: IntArray | None, limits: Limits) -> None
     for zone, counts in enumerate(shares):
         rows = ground.zones == zone
         part = 1 / (len(shares) - zone + 1)  # the last share is left to what comes after
-        mine = replace(
-            limits,
-            seconds=None if limits.seconds is None else part * budget.left_seconds(),
-            work=None if limits.work is None else part * max(0.0, budget.left_work()),
-        )
-        result = solve_fleet(_problem(ground, penalty, rows, counts), mine)
+        problem = _problem(ground, penalty, rows, counts)
+        result = solve_fleet(problem, budget.part(part).limits)
         budget.spend(result.work * 1e6)
         if result.interrupted:
             raise KeyboardInterrupt
@@ -312,7 +268,7 @@ def _bins(ground: Ground, result: FleetResult) -> list[Bins]:
 
 def _packed(ground: Ground) -> Content:
     """What the engine's binpack makes of the tasks, the dearest and largest first: a first plan."""
-    engine = _staffed(ground)
+    engine = staffed(ground)
     size = (ground.encoded.demand / np.maximum(ground.encoded.capacity.max(axis=0), 1)).sum(axis=1)
     worth = np.zeros(len(size)) if ground.penalty is None else ground.penalty
     content = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from stowplan.placement.optimal.ground import Content, Ground
 from stowplan.placement.packing.cpsat import run_cp_sat
 from stowplan.placement.packing.problem import IntArray
 from stowplan.placement.packing.state import Budget
 
-if TYPE_CHECKING:
-    from stowplan.placement.optimal.place import Ground
-
-Content = IntArray  # (instances, task sets): tasks of each set on each instance
 DEALING_WORK = 20_000.0
 EXACT_WORK = 200_000.0
 VARIABLES_MOST = 4_000  # beyond, CP-SAT gets nowhere with single instances
+
+
+class Way(NamedTuple):
+    """How to try. Each way is at times a hundred times as fast as the others.
+
+    Args:
+        share: of the budget that is left; work: units at most.
+        everything: only placements of all tasks, which is much easier to settle.
+        linked: say of each task set alone, too, that it uses the instance, and begin with the best
+            placement known.
+    """
+
+    share: float
+    work: float
+    everything: bool
+    linked: bool
+
+
+_EACH = ((True, True), (False, False), (False, True))
+# Before anything else, for a few seconds; what they do not settle may be easy by columns.
+FIRST_WAYS = tuple(Way(0.1, work, *each) for work in (50.0, 300.0) for each in _EACH)
+LAST_WAYS = tuple(
+    Way(share, EXACT_WORK, *each) for share, each in zip((0.3, 0.5, 1.0), _EACH, strict=True)
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +53,15 @@ class Bins:
 
 @dataclass(frozen=True)
 class Found:
-    """A better placement, if there was one, and a bound on all."""
+    """A better placement, if there was one, and a bound on all.
+
+    Args:
+        infeasible: proven that there is no placement at all.
+    """
 
     content: Content | None
     bound: int
+    infeasible: bool = False
 
 
 def deal_over_zones(ground: Ground, bins: Sequence[Bins], budget: Budget) -> Content:
@@ -76,50 +102,60 @@ def deal_over_zones(ground: Ground, bins: Sequence[Bins], budget: Budget) -> Con
     return content
 
 
+def is_small(ground: Ground) -> bool:
+    """CP-SAT may decide on every single instance."""
+    return int(ground.encoded.fits().sum()) <= VARIABLES_MOST
+
+
 def place_exactly(
-    ground: Ground, content: Content | None, points: int | None, bound: int, budget: Budget
+    ground: Ground, content: Content | None, bound: int, budget: Budget, way: Way
 ) -> Found:
-    """The best placement with a variable for each instance, where there are not too many.
+    """The best placement with a variable for each instance.
 
     Args:
-        content, points: the best so far, to begin with and to beat.
+        content: the best so far, to begin with.
         bound: proven already.
     """
+    if not way.everything or ground.penalty is None:
+        return _search(ground, content, bound, budget, way.linked)
+    missing = int(ground.penalty.min(initial=0))  # at least, wherever a task is left out
+    if bound >= missing:
+        return Found(None, bound)
+    found = _search(replace(ground, penalty=None), content, bound, budget, way.linked)
+    return Found(found.content, missing if found.infeasible else min(found.bound, missing))
+
+
+def _search(
+    ground: Ground, content: Content | None, bound: int, budget: Budget, linked: bool
+) -> Found:
+    """By CP-SAT."""
     from ortools.sat.python import cp_model
 
-    fits = ground.encoded.fits()
-    if fits.sum() > VARIABLES_MOST or budget.exhausted():
-        return Found(None, bound)
     model = cp_model.CpModel()
-    x = _amounts(model, ground, fits)
+    x = _amounts(model, ground, ground.encoded.fits())
     used = [model.new_bool_var("") for _ in ground.specs]
-    _fill(model, ground, x, used)
+    _fill(model, ground, x, used, linked)
     _break_symmetry(model, ground, x, used)
     cost = sum(int(p) * u for p, u in zip(ground.prices, used, strict=True))
-    cost += _left_out(model, ground, x)
-    total = int(ground.encoded.counts.sum())
-    for owner in range(len(ground.owner_names) if ground.spread else 0):
-        sets = np.flatnonzero(ground.owners == owner).tolist()
-        by_zone = [
-            sum(x[i, row] for i in sets for row in np.flatnonzero(ground.zones == zone).tolist()
-                if (i, row) in x)
-            for zone in ground.open_zones(owner)
-        ]  # fmt: skip
-        cost += ground.spread * _spread(model, by_zone, total)
-    model.add(cost >= bound)
-    if points is not None:
-        model.add(cost <= points - 1)
+    cost += _left_out(model, ground, x) + _unevenness(model, ground, x)
+    if bound:
+        model.add(cost >= bound)
+    if linked and content is not None:
+        for (i, row), amount in x.items():
+            model.add_hint(amount, int(content[row, i]))
     model.minimize(cost)
     solver = cp_model.CpSolver()
     status = run_cp_sat(solver, model, budget, EXACT_WORK)
     if status == cp_model.INFEASIBLE:
-        return Found(None, bound if points is None else points)
+        return Found(None, bound, infeasible=True)
+    # A whole number, handed over as a float.
+    bound = max(bound, int(np.ceil(solver.best_objective_bound - 1e-6)))
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Found(None, bound)
     better = np.zeros((len(ground.specs), len(ground.tasks)), np.int64)
     for (i, row), amount in x.items():
         better[row, i] = solver.value(amount)
-    return Found(better, max(bound, int(np.ceil(solver.best_objective_bound))))
+    return Found(better, bound)
 
 
 def _amounts(model: Any, ground: Ground, fits: Any) -> dict[tuple[int, int], Any]:
@@ -134,16 +170,19 @@ def _amounts(model: Any, ground: Ground, fits: Any) -> dict[tuple[int, int], Any
     return x
 
 
-def _fill(model: Any, ground: Ground, x: dict[tuple[int, int], Any], used: Sequence[Any]) -> None:
+def _fill(
+    model: Any, ground: Ground, x: dict[tuple[int, int], Any], used: Sequence[Any], linked: bool
+) -> None:
     """No instance over its room, and none in use that is not counted as used."""
     demand, capacity = ground.encoded.demand, ground.encoded.capacity
     for row in range(len(ground.specs)):
         mine = [(i, x[i, row]) for i in range(len(ground.tasks)) if (i, row) in x]
         for k in range(demand.shape[1]):
             load = sum(int(demand[i, k]) * amount for i, amount in mine if demand[i, k])
-            model.add(load <= int(capacity[row, k]))
+            model.add(load <= int(capacity[row, k]) * used[row])
         for i, amount in mine:
-            model.add(amount <= int(ground.encoded.counts[i]) * used[row])
+            if linked or not demand[i].any():
+                model.add(amount <= int(ground.encoded.counts[i]) * used[row])
 
 
 def _break_symmetry(
@@ -169,9 +208,23 @@ def _left_out(model: Any, ground: Ground, x: dict[tuple[int, int], Any]) -> Any:
         if ground.penalty is None:
             model.add(placed == count)
         else:
-            left = model.new_int_var(0, count, "")
-            model.add(placed + left == count)
-            cost += int(ground.penalty[i]) * left
+            model.add(placed <= count)
+            cost += int(ground.penalty[i]) * (count - placed)
+    return cost
+
+
+def _unevenness(model: Any, ground: Ground, x: dict[tuple[int, int], Any]) -> Any:
+    """What tasks too many in a zone cost, over all owners."""
+    cost: Any = 0
+    for owner in range(len(ground.owner_names) if ground.spread else 0):
+        sets = np.flatnonzero(ground.owners == owner).tolist()
+        by_zone = [
+            sum(x[i, row] for i in sets for row in np.flatnonzero(ground.zones == zone).tolist()
+                if (i, row) in x)
+            for zone in ground.open_zones(owner)
+        ]  # fmt: skip
+        most = int(ground.encoded.counts[sets].sum())
+        cost += ground.spread * _spread(model, by_zone, most)
     return cost
 
 

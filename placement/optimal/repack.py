@@ -39,6 +39,7 @@ from stowplan.placement.packing.repack.rounding import (
 from stowplan.placement.packing.state import Budget
 
 SpreadBy = Callable[[TaskKind], str | None]
+FEWEST_SHARE = 0.5  # of the budget, for how few can be in use at all
 FIRST_SHARE = 0.6  # of what is left of the budget, for the best that may be possible
 
 
@@ -204,7 +205,9 @@ class _Run:
         """See `free_instances`."""
         state = self.state
         free_now = int((state.releasable & ~self.used).sum())
-        fewest = fewest_used(state.problem(), self.budget)
+        part = self.budget.part(FEWEST_SHARE)
+        fewest = fewest_used(state.problem(), part)
+        self.budget.spend(1e6 * part.work)
         self.used_at_least = self.kept + fewest
         most = int(state.releasable.sum()) - fewest
         wanted = most if count is None else free_now + count

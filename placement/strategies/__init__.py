@@ -13,6 +13,7 @@ from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.dot_product import DotProduct
 from stowplan.placement.strategies.fgd import Fgd
+from stowplan.placement.strategies.fgd_then_stow import FgdThenStow
 from stowplan.placement.strategies.first_fit import FirstFit
 from stowplan.placement.strategies.gpu_clustering import GpuClustering
 from stowplan.placement.strategies.gpu_packing import GpuPacking
@@ -52,6 +53,7 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "gpu_clustering": GpuClustering,
     "fgd": Fgd,
     "stow_gpu": StowGpu,
+    "fgd_then_stow": FgdThenStow,
     "optimal": _above("stowplan.placement.optimal.strategy", "Optimal"),
     "openb_random": OpenbRandom,
     "openb_dot_product": OpenbDotProduct,

@@ -156,14 +156,15 @@ class FleetRelaxation:
         return proof
 
     def columns(self, solution: MasterSolution) -> FleetColumns:
-        """The columns of real types, with their amounts in `solution`."""
-        types = np.array(self._types)
-        real = types < self._shortage
+        """The columns of real types, with their amounts in `solution`, which may know fewer."""
+        types = np.array(self._types[: len(solution.amounts)])
+        real = np.flatnonzero(types < self._shortage)
         return FleetColumns(self._master.patterns[real], types[real], solution.amounts[real])
 
     def shortage(self, solution: MasterSolution) -> float:
         """Items left out in `solution`."""
-        left_out: float = solution.amounts[np.array(self._types) == self._shortage].sum()
+        known = np.array(self._types[: len(solution.amounts)])
+        left_out: float = solution.amounts[known == self._shortage].sum()
         return left_out
 
     def _quick(self, solution: MasterSolution) -> int:

@@ -16,6 +16,11 @@ from stowplan.placement.packing.state import Budget
 
 MIP_COLUMNS = 3_000  # the most promising, of which whole contents are chosen
 MIP_NODES = 2_000
+# Of the budget that is left each, in a small problem; the last exact way, which gets nowhere in a
+# large one, has the rest.
+FIRST_SHARE, FIRST_WORK = 0.1, 300.0  # for a first exact try
+RELAXATION_SHARE, CHOICE_SHARE = 0.5, 0.5
+SMALL = 1_000  # instances times shapes
 
 
 @dataclass
@@ -55,20 +60,46 @@ def improve(solved: Solved, problem: RepackProblem, budget: Budget) -> None:
     solved.offer(problem, quick)
     if solved.proven(problem):
         return
-    relaxation = RepackRelaxation(problem, budget)
+    small = problem.held.size <= SMALL
+    if small:
+        _decide(solved, problem, budget, FIRST_SHARE, FIRST_WORK)
+        if solved.infeasible or solved.proven(problem):
+            return
+    part = budget.part(RELAXATION_SHARE if small else 1.0)
+    relaxation = RepackRelaxation(problem, part)
     relaxation.add_all(quick)
     solution = relaxation.solve()
+    budget.spend(1e6 * part.work)
     solved.bound = max(solved.bound, relaxation.bound)
     most = problem.move_cost * int(problem.counts.sum()) + int(problem.price.sum())
     solved.infeasible = solved.bound > most
     if solution is None or solved.infeasible or solved.proven(problem):
         return
-    solved.offer(problem, choose(relaxation, solution, budget))
-    if not solved.proven(problem) and not budget.exhausted():
-        best = solved.found[-1] if solved.found else None
-        solved.bound, better, none = solve_exactly(problem, solved.bound, best, budget)
-        solved.infeasible = none
-        solved.offer(problem, better)
+    part = budget.part(CHOICE_SHARE if small else 1.0)
+    solved.offer(problem, choose(relaxation, solution, part))
+    budget.spend(1e6 * part.work)
+    if not solved.proven(problem):
+        _decide(solved, problem, budget)
+
+
+def _decide(
+    solved: Solved,
+    problem: RepackProblem,
+    budget: Budget,
+    share: float = 1.0,
+    most: float = float("inf"),
+) -> None:
+    """By CP-SAT, within a share of what is left and so many units of work."""
+    if budget.exhausted():
+        return
+    part = budget.part(share, most)
+    best = solved.found[-1] if solved.found else None
+    try:
+        solved.bound, better, none = solve_exactly(problem, solved.bound, best, part)
+    finally:
+        budget.spend(1e6 * part.work)
+    solved.infeasible = none
+    solved.offer(problem, better)
 
 
 def fewest_used(problem: RepackProblem, budget: Budget) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from stowplan.experiments.studies.openb_data import (
     read_nodes,
     read_pods,
 )
+from stowplan.experiments.studies.openb_refused import RefusedRow, refused_rows, summary
 from stowplan.experiments.studies.openb_series import Events, series
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import CPU, MEMORY
@@ -103,6 +105,21 @@ def test_our_own_policy_beats_fgd_and_stays_below_the_bound(nodes, pods):
     offered = arrived_until(pods, arrivals(42).order, 100, 6_212_000)
     most = upper_bound(nodes, pods, offered) / 62_120
     assert 95.23 + 0.3 < rows[100][4] < most < 97.5
+
+
+@pytest.mark.long
+def test_fgd_then_stow_refuses_nothing_before_fgd_does_and_ends_fuller(nodes, pods):
+    order = arrivals(42).order
+    fgd, ours = (
+        openb.run(nodes, pods, arrivals(42), policy, default_rng(42))[0]
+        for policy in ("fgd", "fgd_then_stow")
+    )
+    assert np.argmax(ours.refused) >= np.argmax(fgd.refused) > 0
+    load = np.round(100 * ours.arrived / 6_212_000)
+    assert ours.used[load == 100].mean() > fgd.used[load == 100].mean() + 0.001 * 6_212_000
+    assert ours.used[-1] > fgd.used[-1]
+    large = np.array([pods[index].gpus == 8 for index in order]) & (load <= 95)
+    assert (ours.refused & large).sum() <= (fgd.refused & large).sum()
 
 
 def test_the_typical_pods_are_those_of_the_artefact(pods):
@@ -213,6 +230,46 @@ def test_the_command_writes_the_series(tmp_path, capsys):
     assert [row["arrived_pct"] for row in rows] == [str(load) for load in range(131)]
     assert rows[100]["gpu_alloc_pct"] == "100.0"
     assert rows[50]["gpu_alloc_pct"] == "50.0"
+
+
+def test_refused_pods_are_told_by_size_over_load_for_every_policy(tmp_path, capsys):
+    options = world(tmp_path) | {"policy": "all", "refused": tmp_path / "refused"}
+    assert main(arguments(tmp_path / "o.csv", **options)) == 0
+    said = capsys.readouterr().out
+    with (tmp_path / "refused" / "refused.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == RefusedRow._fields
+    assert {row["policy"] for row in rows} == set(openb.POLICIES)
+    # Three pods of a GPU each on two GPUs: the last, at 150 % of the load, is out of the series.
+    at = {int(row["arrived_pct"]): row for row in rows if row["policy"] == "fgd"}
+    assert [(at[n]["arrived"], at[n]["refused"]) for n in (0, 50, 130)] == [
+        ("0", "0"),
+        ("1", "0"),
+        ("2", "0"),
+    ]
+    found = json.loads((tmp_path / "refused" / "refused.json").read_text())
+    assert [run["policy"] for run in found] == list(openb.POLICIES)
+    assert (tmp_path / "refused" / "refused.svg").stat().st_size > 1000
+    assert "fgd: refused pods of arrived ones, none" in said
+    assert main(arguments(tmp_path / "o.csv", **options)) == 0  # its own folder is replaced
+
+
+def test_refusals_count_from_the_load_at_which_they_came():
+    pods = [Pod("a", 1, 1, 8, 1000), Pod("b", 1, 1, 1, 300), Pod("c", 1, 1, 0, 0)]
+    order = [pods[0], pods[1], pods[0], pods[2]]
+    events, arrived = Events(4), 0
+    for index, pod in enumerate(order):
+        arrived += pod.gpus * pod.milli
+        events.note(index, arrived, 0, 0.0, refused=index in (2, 3))
+    rows = refused_rows(events, order, 20_000, ("t", "p", 1))
+    last = {row.size: row for row in rows if row.arrived_pct == 130}
+    assert [(n, r.arrived, r.refused) for n, r in last.items()] == [
+        ("cpu", 1, 1),
+        ("share", 1, 0),
+        ("8-gpu", 2, 1),
+    ]
+    assert [row.refused for row in rows if row.size == "8-gpu"][80:83] == [0, 0, 1]
+    assert summary(rows)[0]["first_refusal_pct"] == 82
 
 
 @pytest.mark.parametrize(

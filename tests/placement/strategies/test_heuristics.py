@@ -13,6 +13,7 @@ from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.dot_product import DotProduct
 from stowplan.placement.strategies.fgd import Fgd
+from stowplan.placement.strategies.fgd_then_stow import WHOLE_LAST, FgdThenStow
 from stowplan.placement.strategies.fragmentation import (
     NA,
     Q1,
@@ -206,7 +207,7 @@ def test_fgd_mends_a_broken_device_before_it_breaks_a_whole_one():
     assert (decision.instances.tolist(), decision.devices) == ([1], {0: (1,)})
 
 
-@pytest.mark.parametrize("make", [Fgd, StowGpu])
+@pytest.mark.parametrize("make", [Fgd, StowGpu, FgdThenStow])
 def test_without_a_workload_the_tasks_that_run_are_typical(make):
     cluster = make_cluster()
     add_instance(cluster, cpu=200, devices=[1000] * 4)
@@ -223,7 +224,7 @@ def test_without_a_workload_the_tasks_that_run_are_typical(make):
     assert keys(make(), plain, cluster) == nobody
 
 
-@pytest.mark.parametrize("make", [Fgd, StowGpu])
+@pytest.mark.parametrize("make", [Fgd, StowGpu, FgdThenStow])
 def test_keys_that_are_kept_equal_keys_made_anew(make):
     rng = default_rng(3)
     tasks = [(make_kind(cpu=c, devices=1, device_milli=m), 0.5) for c, m in ((3, 400), (8, 1000))]
@@ -249,6 +250,29 @@ def test_stow_gpu_sees_gpus_without_cpu_where_one_more_task_would_fit():
     fgd, ours = Fgd(tasks=[(typical, 1.0)]), StowGpu(tasks=[(typical, 1.0)])
     assert keys(fgd, plain, cluster) == [-50, -50]
     assert keys(ours, plain, cluster)[1] == 0 < keys(ours, plain, cluster)[0]
+
+
+def test_fgd_then_stow_is_fgd_until_nine_tenths_of_the_gpus_are_in_use():
+    typical = make_kind(cpu=10, devices=1, device_milli=1000)
+    cluster = make_cluster(5, cpu=40, devices=[1000] * 4)
+    cluster.reserve(make_kind(cpu=10), 0)
+    filler = make_kind(devices=1, device_milli=1000)
+    plain, part = make_kind(cpu=15), make_kind(cpu=1, devices=1, device_milli=300)
+    both = FgdThenStow(tasks=[(typical, 1.0)])
+    used = [(row, device) for row in (4, 3, 2, 1, 0) for device in range(4)][:19]
+    for number, (row, device) in enumerate(used):
+        turn = (StowGpu if number >= 18 else Fgd)(tasks=[(typical, 1.0)])
+        rows = np.flatnonzero((cluster.device_left >= 300).any(axis=1))
+        for kind in (plain, part):
+            mine = both.keys(kind, cluster, rows, default_rng(0))
+            theirs = turn.keys(kind, cluster, rows, default_rng(0)).astype(float)
+            if number >= 18:
+                whole = (cluster.device_left[rows] == 1000).all(axis=1)
+                theirs[whole] += WHOLE_LAST
+            assert mine.tolist() == theirs.tolist()
+        chosen = both.devices(part, cluster, int(rows[0]), default_rng(0))
+        assert chosen == turn.devices(part, cluster, int(rows[0]), default_rng(0))
+        cluster.reserve(filler, row, (device,))
 
 
 # --- kernels against the readable form ------------------------------------------------------------
