@@ -109,7 +109,11 @@ def replay(
 
 def _series_rows(events: Events, nodes: Sequence[Node], of: tuple[str, str, int]) -> list[Row]:
     capacity = DEVICE_MILLI * sum(node.gpus for node in nodes)
-    return [(*of, load, *values) for load, *values in series(events, capacity)]
+    trace, policy, seed = of
+    rows: list[Row] = []
+    for load, *values in series(events, capacity):
+        rows.append((trace, policy, seed, load, *values))
+    return rows
 
 
 def run(

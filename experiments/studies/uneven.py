@@ -126,7 +126,8 @@ def _copies(rng: np.random.Generator, tasks: int) -> IntArray:
 def _cut(rng: np.random.Generator, amount: int, copies: IntArray) -> IntArray:
     """Sizes of a task of each service that together take `amount`, less what does not divide."""
     weights = rng.uniform(0.3, 2.0, len(copies)) * copies
-    return np.maximum(1, (amount * weights / weights.sum()).astype(np.int64) // copies)
+    sizes: IntArray = np.maximum(1, (amount * weights / weights.sum()).astype(np.int64) // copies)
+    return sizes
 
 
 def _dealt(rng: np.random.Generator, amount: int, copies: IntArray) -> IntArray:
