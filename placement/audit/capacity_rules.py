@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from stowplan.placement import messages as m
 from stowplan.placement.audit.history import History
 from stowplan.placement.audit.history_groups import GroupFacts
+from stowplan.placement.audit.seen import Seen, sees
 from stowplan.placement.messages import Round
 
-Seen = m.Event | m.Command | Round
 SCALE_IN = "scale-in"  # the reason of a group that terminates because it is to be smaller
 
 
+@sees(m.InstancesLaunched, m.InstancesTerminated, m.InstanceRegistered, Round)
 def money_adds_up(history: History, seen: Seen) -> Iterator[str]:
     """An instance of a group is launched once, ends once, and is there only in between."""
     groups = history.groups
@@ -35,12 +36,13 @@ def money_adds_up(history: History, seen: Seen) -> Iterator[str]:
         if seen.capacity_provider in groups.by_name and seen.ec2_instance_id not in groups.paid:
             yield f"{seen.ec2_instance_id} registered, which is not up"
     elif isinstance(seen, Round):
-        for name in groups.paid:
-            number = groups.numbers.get(name)
-            if number is not None and history.hosts[number].status == "INACTIVE":
+        for number in sorted(history.left):
+            name = history.hosts[number].said.ec2_instance_id
+            if name in groups.paid and history.hosts[number].status == "INACTIVE":
                 yield f"{name} is gone and still paid for"
 
 
+@sees(m.CapacityProviderReservation)
 def the_metric_is_true(history: History, seen: Seen) -> Iterator[str]:
     """CapacityProviderReservation counts what is there; what waits moves it by the step sizes."""
     if not isinstance(seen, m.CapacityProviderReservation):
@@ -75,6 +77,7 @@ def _busy(history: History, group: GroupFacts) -> int:
     )
 
 
+@sees(m.SetDesiredCapacity)
 def scaling_follows_the_metric(history: History, seen: Seen) -> Iterator[str]:
     """A group grows on a point above the target, not while one of it warms up; and shrinks after
     fifteen below (or as many as its settings say), by half at most; always within its bounds."""
@@ -102,6 +105,7 @@ def scaling_follows_the_metric(history: History, seen: Seen) -> Iterator[str]:
         yield f"{name} shrinks from {len(group.running)} to {wanted}, more than by half"
 
 
+@sees(m.InstancesTerminating, m.InstancesGone)
 def protected_instances_stay(history: History, seen: Seen) -> Iterator[str]:
     """With managed termination protection no scale-in takes an instance that has tasks."""
     names: tuple[str, ...] = ()

@@ -151,6 +151,10 @@ class History:
         self.stopped_on: set[int] = set()
         # Of this round: tasks that were PLACED until an event said that they had stopped.
         self.ended: set[int] = set()
+        # Of this round: services of which something changed, and instances that went.
+        self.touched: set[str] = set()
+        self.left: set[int] = set()
+        self._asked_by: tuple[m.StartTasks, Needs] | None = None
         self._on: dict[int, dict[int, None]] = {}
         self._families: dict[str, list[TaskDefinition]] = {}
         self._requests: dict[tuple[int, str], Needs] = {}
@@ -159,6 +163,7 @@ class History:
     def begin(self, now_ms: int) -> None:
         """A new round."""
         self.now_ms, self.freed, self.stopped_on, self.ended = now_ms, set(), set(), set()
+        self.touched, self.left, self._asked_by = set(), set(), None
 
     def take(self, message: m.Event | m.Command) -> None:
         """Take one message in."""
@@ -172,7 +177,15 @@ class History:
         return self._latest.get(request)
 
     def needs_of_start(self, command: m.StartTasks) -> Needs:
-        """What the tasks that a command starts ask for, by the call that asked for them."""
+        """What the tasks that a command starts ask for, by the call that asked for them.
+
+        Several rules ask for the same command: the last answer of a round is kept.
+        """
+        if self._asked_by is None or self._asked_by[0] is not command:
+            self._asked_by = command, self._needs_of_start(command)
+        return self._asked_by[1]
+
+    def _needs_of_start(self, command: m.StartTasks) -> Needs:
         if command.service is not None:
             call = self.services[command.service].call
             needs = self._service_needs(call, command.task_definition)
@@ -180,6 +193,13 @@ class History:
             assert command.request is not None, "a StartTasks for nobody"
             needs = self._requests[command.request, command.task_definition]
         return on_provider(needs, command.capacity_provider)
+
+    def counts(self, service: str) -> tuple[int, int]:
+        """Tasks of a service that are not on draining instances, and all of them."""
+        tasks, hosts = self.services[service].tasks, self.hosts
+        on = (hosts.get(number) for t in tasks if (number := self.tasks[t].host) is not None)
+        draining = sum(host is not None and host.status == "DRAINING" for host in on)
+        return len(tasks) - draining, len(tasks)
 
     # --- what was asked for ---------------------------------------------------------------------
 
@@ -206,12 +226,14 @@ class History:
         if call.capacity_provider_strategy is None and self._default:
             call = replace_struct(call, capacity_provider_strategy=self._default)
         self.services[call.service] = ServiceFacts(call, self._service_needs(call))
+        self.touched.add(call.service)
 
     def _update_service(self, call: m.UpdateService) -> None:
         facts = self.services[call.service]
         facts.call = call.applied_to(facts.call)
         facts.needs = self._service_needs(facts.call)
         facts.plain &= call.task_definition is None and not call.force_new_deployment
+        self.touched.add(call.service)
 
     def _service_needs(self, call: m.CreateService, task_definition: str | None = None) -> Needs:
         definition = self._definition(task_definition or call.task_definition)
@@ -227,26 +249,33 @@ class History:
         if self.groups.is_terminating(event.ec2_instance_id):
             host.status = "DRAINING"
         self.hosts[event.instance] = host
-        self.freed.add(event.instance)
+        self._host_changed(event.instance)
 
     def _set_status(self, call: m.UpdateContainerInstancesState) -> None:
         for number in call.instances:
             self.hosts[number].status = call.status
-            self.freed.add(number)
+            self._host_changed(number)
 
     def _terminating(self, event: m.InstancesTerminating) -> None:
         for name in event.ec2_instance_ids:
             number = self.groups.numbers.get(name)
             if number is not None and self.hosts[number].status == "ACTIVE":
                 self.hosts[number].status = "DRAINING"
-                self.freed.add(number)
+                self._host_changed(number)
 
     def _connection(self, event: m.AgentConnectionChanged) -> None:
         for number in event.instances:
             self.hosts[number].connected = event.connected
             self.freed.add(number)
 
+    def _host_changed(self, number: int) -> None:
+        """It may have room now that it had not, and its tasks may count where they did not."""
+        self.freed.add(number)
+        services = (self.tasks[task].service for task in self._on.get(number, ()))
+        self.touched.update(name for name in services if name is not None)
+
     def _gone(self, event: m.InstancesGone) -> None:
+        self.left.update(event.instances)
         for number in event.instances:
             self.hosts[number].status = "INACTIVE"
             for task in list(self._on.get(number, ())):
@@ -261,13 +290,14 @@ class History:
         for task, number in zip(command.tasks, command.instances, strict=True):
             known = self.tasks.get(task)
             if known is not None and known.life is Life.WAITING:
-                self.waiting[known.needs] -= 1
+                self._waits_less(known.needs)
             self.tasks[task] = TaskFacts(
                 needs, Life.PLACED, command.service, number, command.deployment, checked
             )
             self._on.setdefault(number, {})[task] = None
             if command.service is not None:
                 self.services[command.service].tasks[task] = None
+                self.touched.add(command.service)
             if number in self.hosts:
                 self.hosts[number].book(needs, 1)
 
@@ -324,15 +354,22 @@ class History:
         if facts is None or facts.life.value >= life.value:
             return
         if facts.life is Life.WAITING:
-            self.waiting[facts.needs] -= 1
+            self._waits_less(facts.needs)
         if facts.life is Life.PLACED:
             if facts.host in self.hosts:
                 self.hosts[facts.host].book(facts.needs, -1)
             if facts.service is not None:
                 self.services[facts.service].tasks.pop(task, None)
+                self.touched.add(facts.service)
         if life is Life.STOPPED and facts.host is not None:
             self._on[facts.host].pop(task, None)
         facts.life = life
+
+    def _waits_less(self, needs: Needs) -> None:
+        """One of these waits no longer; what nobody waits for is not kept."""
+        self.waiting[needs] -= 1
+        if not self.waiting[needs]:
+            del self.waiting[needs]
 
 
 _HANDLERS: dict[type, Any] = {

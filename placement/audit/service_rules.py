@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.history import History, TaskFacts
+from stowplan.placement.audit.seen import sees
 from stowplan.placement.model import StopCode
 
 # RUNNING for so long counts as healthy where there is no health check (ecs-semantics 5.3).
 HEALTHY_AFTER_MS = 40_000
 
 
+@sees(m.StopTasks)
 def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
     """Replacing tasks leaves minimumHealthyPercent of the desired count healthy (ecs 4.6, 5.3).
 
