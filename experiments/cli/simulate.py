@@ -6,7 +6,7 @@ import argparse
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -111,21 +111,35 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def _verify_one(journal: Path, folder: Path) -> bool:
-    """Check one journal; True where it breaks a rule."""
-    from stowplan.placement.audit.checkers import check_rounds
+    """Check one journal, round by round as it is read; True where it breaks a rule."""
+    from stowplan.experiments.report.progress_lines import with_progress
+    from stowplan.experiments.runs.simulate import uncollected
+    from stowplan.placement.audit.checkers import Watch
 
-    header, rounds = read_journal_file(journal)
-    own = load_strategies(header.strategies, folder)
-    try:
-        count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
-    except ReplayError as error:
-        print(f"{journal}: {error}", file=sys.stderr)
-        return True
-    violations = check_rounds(rounds)
-    for violation in violations:
+    watch, differs = Watch(), ""
+    with open_journal(journal) as (header, rounds), uncollected():
+        own = load_strategies(header.strategies, folder)
+        scheduler = Scheduler(header.config, {**STRATEGIES, **own})
+        told = with_progress(rounds, str(journal), lambda: len(watch.violations))
+        try:
+            replay(scheduler, _watched(told, watch))
+        except ReplayError as error:
+            differs = str(error)
+    for violation in watch.violations:
         print(f"{journal}: {violation}", file=sys.stderr)
-    print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
-    return bool(violations)
+    if differs:
+        print(f"{journal}: {differs}", file=sys.stderr)
+        return True
+    count, broken = watch.rounds, len(watch.violations)
+    print(f"{journal}: {count} rounds replay to the same commands, {broken} violations")
+    return bool(broken)
+
+
+def _watched(rounds: Iterable[Round], watch: Callable[[Round], None]) -> Iterator[Round]:
+    """The same rounds, each shown to `watch` before it is passed on."""
+    for entry in rounds:
+        watch(entry)
+        yield entry
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stowplan.placement import messages as m
+from stowplan.placement.audit.capacity_sizes import need_of_waiting
 from stowplan.placement.audit.history import History
 from stowplan.placement.audit.history_groups import GroupFacts
 from stowplan.placement.audit.seen import Seen, sees
@@ -50,20 +51,27 @@ def the_metric_is_true(history: History, seen: Seen) -> Iterator[str]:
     group = history.groups.by_name[seen.capacity_provider]
     scaling = group.call.managed_scaling
     assert scaling is not None, "a metric without managed scaling"
-    if seen.running != len(group.running):
-        yield f"{seen.capacity_provider} has {len(group.running)} running, not {seen.running}"
-    waits = any(
-        count > 0 and needs.capacity_provider == seen.capacity_provider
-        for needs, count in history.waiting.items()
-    )
+    running, target = len(group.running), scaling.target_capacity
+    if seen.running != running:
+        yield f"{seen.capacity_provider} has {running} running, not {seen.running}"
+    waits, need = need_of_waiting(history, group)
     if not waits:
         needed = _busy(history, group)
-        if seen.needed != needed:
-            yield f"{seen.capacity_provider} needs {needed} instances, not {seen.needed}"
-    elif seen.percent != scaling.target_capacity:
-        step = seen.needed - seen.running
-        if not scaling.minimum_scaling_step_size <= step <= scaling.maximum_scaling_step_size:
-            yield f"{seen.capacity_provider} needs {step} more, beyond its step sizes"
+    elif need is None:
+        needed = -(-running * target // 100)
+    else:
+        low, high = scaling.minimum_scaling_step_size, scaling.maximum_scaling_step_size
+        needed = running + max(low, min(need, high))
+    if seen.needed != needed:
+        yield f"{seen.capacity_provider} needs {needed} instances, not {seen.needed}"
+    if waits and need is None:
+        percent = float(target)
+    elif running:
+        percent = round(100 * needed / running, 2)
+    else:
+        percent = 200.0 if needed else 100.0
+    if seen.percent != percent:
+        yield f"{seen.capacity_provider} is at {percent} %, not {seen.percent} %"
 
 
 def _busy(history: History, group: GroupFacts) -> int:

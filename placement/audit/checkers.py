@@ -19,11 +19,17 @@ from stowplan.placement.audit.capacity_rules import (
     scaling_follows_the_metric,
     the_metric_is_true,
 )
-from stowplan.placement.audit.history import History, Host, Life, Needs
+from stowplan.placement.audit.capacity_sizes import sizes_follow_the_metric
+from stowplan.placement.audit.dead_rules import the_dead_do_not_act
+from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import barred, clashing, short, unmet
+from stowplan.placement.audit.hosts import Host, Life, Needs
 from stowplan.placement.audit.room import RoomIsUsed
 from stowplan.placement.audit.seen import Seen, sees
-from stowplan.placement.audit.service_rules import keep_the_healthy_floor
+from stowplan.placement.audit.service_rules import (
+    balances_only_what_is_uneven,
+    keep_the_healthy_floor,
+)
 from stowplan.placement.messages import Round
 from stowplan.placement.model import CPU, MEMORY, TaskStatus
 
@@ -344,9 +350,12 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "requests": _RequestsAnswered,
     "service counts": lambda: _services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
+    "zone balance": lambda: balances_only_what_is_uneven,
+    "dead instances": lambda: the_dead_do_not_act,
     "room": RoomIsUsed,
     "money adds up": lambda: money_adds_up,
     "capacity metric": lambda: the_metric_is_true,
     "managed scaling": lambda: scaling_follows_the_metric,
+    "group sizes": lambda: sizes_follow_the_metric,
     "termination protection": lambda: protected_instances_stay,
 }

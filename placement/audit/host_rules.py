@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from stowplan.placement.audit.history import Host, Needs
-from stowplan.placement.model import AVAILABILITY_ZONE
+from stowplan.placement.audit.hosts import Host, Needs
+from stowplan.placement.model import AVAILABILITY_ZONE, PlacementConstraint
 from stowplan.placement.query import Column, parse_query
 
 
@@ -56,8 +56,8 @@ def unmet(needs: Needs, host: Host) -> Iterator[str]:
     """Placement constraints that one more task of these needs would break."""
     for constraint in needs.constraints:
         kind, expression = constraint.type, constraint.expression or ""
-        if kind == "distinctInstance" or kind == "maxPerInstance":
-            most = 1 if kind == "distinctInstance" else int(expression)
+        most = _copies_max(constraint)
+        if most is not None:
             if host.groups[needs.group] >= most:
                 yield f"has {host.groups[needs.group]} tasks of {needs.group}, {kind} allows {most}"
         elif kind == "memberOf":
@@ -65,6 +65,24 @@ def unmet(needs: Needs, host: Host) -> Iterator[str]:
                 yield f"does not satisfy {expression!r}"
         else:
             raise NotImplementedError(f"no rule to check constraint {kind!r} by")
+
+
+def most_per_host(needs: Needs) -> int | None:
+    """How many of its group constraints allow on one instance; None: they do not say."""
+    limits = [most for c in needs.constraints if (most := _copies_max(c)) is not None]
+    return min(limits, default=None)
+
+
+def is_static_member(needs: Needs, host: Host) -> bool:
+    """Whether the memberOf constraints hold that do not depend on which tasks there are."""
+    asked = [c.expression or "" for c in needs.constraints if c.type == "memberOf"]
+    return all(parse_query(text).volatile or _is_member(text, host) for text in asked)
+
+
+def _copies_max(constraint: PlacementConstraint) -> int | None:
+    if constraint.type == "distinctInstance":
+        return 1
+    return int(constraint.expression or 1) if constraint.type == "maxPerInstance" else None
 
 
 def fits(needs: Needs, host: Host) -> bool:
