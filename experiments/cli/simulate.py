@@ -6,7 +6,7 @@ import argparse
 import gzip
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -115,14 +115,15 @@ def _verify_one(journal: Path, folder: Path) -> bool:
     from stowplan.experiments.report.progress_lines import with_progress
     from stowplan.experiments.runs.simulate import uncollected
     from stowplan.placement.audit.checkers import Watch
+    from stowplan.placement.audit.figures import Figures, differing
 
-    watch, differs = Watch(), ""
+    watch, figures, differs = Watch(), Figures(), ""
     with open_journal(journal) as (header, rounds), uncollected():
         own = load_strategies(header.strategies, folder)
         scheduler = Scheduler(header.config, {**STRATEGIES, **own})
         told = with_progress(rounds, str(journal), lambda: len(watch.violations))
         try:
-            replay(scheduler, _watched(told, watch))
+            replay(scheduler, _watched(told, watch, figures))
         except ReplayError as error:
             differs = str(error)
     for violation in watch.violations:
@@ -132,14 +133,40 @@ def _verify_one(journal: Path, folder: Path) -> bool:
         return True
     count, broken = watch.rounds, len(watch.violations)
     print(f"{journal}: {count} rounds replay to the same commands, {broken} violations")
-    return bool(broken)
+    said = _results_beside(journal, header)
+    wrong = [] if said is None else differing(figures.row(), said)
+    for what in wrong:
+        print(f"{journal}: {what}", file=sys.stderr)
+    if said is not None and not wrong:
+        print(f"{journal}: the numbers of its results are what the journal comes to")
+    return bool(broken or wrong)
 
 
-def _watched(rounds: Iterable[Round], watch: Callable[[Round], None]) -> Iterator[Round]:
-    """The same rounds, each shown to `watch` before it is passed on."""
+def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None:
+    """The row of a run in the results folder that its journal lies in; None: there is none."""
+    table = journal.absolute().parent.parent / "results.parquet"
+    if journal.absolute().parent.name != "journals" or not table.is_file():
+        return None
+    import pandas as pd
+
+    frame = pd.read_parquet(table)
+    for key in ("strategy", "layout", "faults"):
+        frame = frame[frame[key] == header.run.get(key)]
+    numbers = frame.select_dtypes("number")
+    return None if len(frame) != 1 else {str(n): float(v) for n, v in numbers.iloc[0].items()}
+
+
+def _watched(
+    rounds: Iterable[Round], before: Callable[[Round], None], after: Callable[[Round], None]
+) -> Iterator[Round]:
+    """The same rounds, each shown to one before it is replayed, to the other once that went well.
+
+    So what adds up figures meets no round that makes no sense.
+    """
     for entry in rounds:
-        watch(entry)
+        before(entry)
         yield entry
+        after(entry)
 
 
 @contextmanager

@@ -89,6 +89,7 @@ class History:
         self._families: dict[str, list[TaskDefinition]] = {}
         self._requests: dict[tuple[int, str], Needs] = {}
         self._latest: dict[int, Needs] = {}
+        self._known: dict[tuple[object, ...], Needs] = {}
 
     def begin(self, now_ms: int) -> None:
         """A new round."""
@@ -146,7 +147,12 @@ class History:
         definition = self._definition(call.task_definition)
         group = call.group or f"family:{definition.family}"
         provider = call.capacity_provider if isinstance(call, m.RunTask) else None
-        needs = _needs(definition, call, group, provider)
+        # Calls of one workload ask for the same again and again.
+        more = () if isinstance(call, m.StartTask) else (call.resources, call.placement_constraints)
+        key = (definition.name, group, provider, call.cpu, call.memory, call.zones, *more)
+        needs = self._known.get(key)
+        if needs is None:
+            needs = self._known[key] = _needs(definition, call, group, provider)
         self._requests[call.request, definition.name] = self._latest[call.request] = needs
 
     def _put_default(self, call: m.PutClusterCapacityProviders) -> None:

@@ -8,11 +8,11 @@ from tests.mutants.__main__ import (
     PASSED,
     ROOT,
     Planted,
+    catchers_of,
     known,
     main,
     run_tests,
     sample,
-    catchers_of,
 )
 from tests.mutants.mutator import faults_of
 
