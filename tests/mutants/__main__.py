@@ -69,10 +69,13 @@ def known() -> Iterator[Planted]:
         yield Planted(says, each.path, text.replace(each.before, each.after))
 
 
-def sample(count: int, seed: int) -> list[Planted]:
-    """So many of all faults that there could be: the same ones for the same seed and sources."""
+def sample(count: int, seed: int, only: str = "") -> list[Planted]:
+    """So many of all faults in files whose path has the text `only`.
+
+    They are the same ones for the same seed and sources.
+    """
     faults, texts = [], {}
-    for path in (path for room in ROOMS for path in _paths(room)):
+    for path in (path for room in ROOMS for path in _paths(room) if only in path):
         texts[path] = (ROOT / path).read_text()
         faults += faults_of(path, texts[path])
     chosen = random.Random(seed).sample(faults, min(count, len(faults)))
@@ -185,8 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     begin = time.monotonic()
     limit_s, until_s = limits(options.jobs, options.only), begin + 60 * options.minutes
-    faults = [*known(), *sample(options.sample, options.seed)]
-    faults = [fault for fault in faults if options.only in fault.path]
+    faults = [fault for fault in known() if options.only in fault.path]
+    faults += sample(options.sample, options.seed, options.only)
     tried, survivors, late = 0, [], 0
     with ThreadPoolExecutor(options.jobs) as pool:
         for fault, how in pool.map(partial(judged, limit_s, until_s), faults):
