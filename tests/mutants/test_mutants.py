@@ -62,9 +62,8 @@ def test_catchers_of_the_same_name_come_first():
 
 def test_tests_meet_the_fault_that_was_planted():
     path = "placement/scheduler/capacity/strategy.py"
-    tests = [
-        "tests/placement/scheduler/capacity/test_capacity.py::test_tasks_are_dealt_by_base_and_weight"
-    ]
+    file = "tests/placement/scheduler/capacity/test_capacity.py"
+    tests = [f"{file}::test_tasks_are_dealt_by_base_and_weight"]
     assert run_tests(None, tests, 300) == PASSED
     assert run_tests(Planted("", path, "raise ValueError('planted')"), tests, 300) != PASSED
 
