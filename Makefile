@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long check format lock clean
+.PHONY: setup demo test test-long test-mutants check format lock clean
 
 setup: $(READY)
 
@@ -26,6 +26,11 @@ test: $(READY)
 
 test-long: $(READY)
 	$(BIN)/python -m pytest -n 2 -o faulthandler_timeout=4000
+
+# Faults planted one at a time; what the fast tests do not catch is printed. `make test-mutants SEED=7`
+SEED ?= 1
+test-mutants: $(READY)
+	$(BIN)/python -m tests.mutants --seed $(SEED)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -95,6 +95,9 @@ def gone(*instances: int) -> m.InstancesGone:
     return m.InstancesGone(instances)
 
 
+ROUNDS_MOST = 5_000  # a test that drives on for as long as something happens has an end, too
+
+
 class Driven:
     """A scheduler, driven by hand; every round is a second later than the last, and kept."""
 
@@ -105,6 +108,7 @@ class Driven:
 
     def round(self, *events: m.Event, at_ms: int | None = None) -> tuple[m.Command, ...]:
         """Give it the events and let it decide; the books must balance after."""
+        assert len(self.rounds) < ROUNDS_MOST, f"no end after {ROUNDS_MOST} rounds: a livelock"
         self.now_ms = self.now_ms + 1000 if at_ms is None else at_ms
         for event in events:
             self.scheduler.receive(event)

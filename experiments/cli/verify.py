@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from stowplan.experiments.loading.load import load_strategies
-from stowplan.experiments.record.journals import read_journal_file
-from stowplan.placement.journal import ReplayError, replay
+from stowplan.experiments.record.journals import open_journal
+from stowplan.placement.journal import Header, ReplayError, replay
+from stowplan.placement.messages import Round
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies import STRATEGIES
 
@@ -32,29 +34,68 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def _verify_one(journal: Path, folder: Path) -> bool:
-    """Check one journal; True where it breaks a rule."""
+    """Check one journal, round by round as it is read; True where it breaks a rule."""
+    from stowplan.experiments.report.progress_lines import with_progress
     from stowplan.experiments.runs.audit import stated_by_class
-    from stowplan.placement.audit.checkers import check_rounds
-    from stowplan.placement.audit.constraint_rules import not_judged
+    from stowplan.experiments.runs.simulate import uncollected
+    from stowplan.placement.audit.checkers import Watch
+    from stowplan.placement.audit.figures import Figures, differing
 
-    header, rounds = read_journal_file(journal)
-    own = load_strategies(header.strategies, folder)
-    unjudged = not_judged(rounds, stated_by_class)
-    unknown = [name for name, known in unjudged.items() if not known]
+    watch, figures, differs = Watch(stated=stated_by_class), Figures(), ""
+    with open_journal(journal) as (header, rounds), uncollected():
+        own = load_strategies(header.strategies, folder)
+        scheduler = Scheduler(header.config, {**STRATEGIES, **own})
+        told = with_progress(rounds, str(journal), lambda: len(watch.violations))
+        try:
+            replay(scheduler, _watched(told, watch, figures))
+        except ReplayError as error:
+            differs = str(error)
+    unknown = [name for name, known in watch.not_judged.items() if not known]
     if unknown:
         what = f"CONSTRAINTS has no {', '.join(unknown)}, so it can be neither replayed nor judged"
         print(f"{journal}: {what}", file=sys.stderr)
         return True
-    try:
-        count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
-    except ReplayError as error:
-        print(f"{journal}: {error}", file=sys.stderr)
-        return True
-    violations = check_rounds(rounds, stated=stated_by_class)
-    for violation in violations:
+    for violation in watch.violations:
         print(f"{journal}: {violation}", file=sys.stderr)
-    print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
-    for name in unjudged:
+    if differs:
+        print(f"{journal}: {differs}", file=sys.stderr)
+        return True
+    count, broken = watch.rounds, len(watch.violations)
+    print(f"{journal}: {count} rounds replay to the same commands, {broken} violations")
+    for name in watch.not_judged:
         what = "has code of its own, so nothing but the replay speaks for it"
         print(f"{journal}: not judged: constraint {name} {what}")
-    return bool(violations)
+    said = _results_beside(journal, header)
+    wrong = [] if said is None else differing(figures.row(), said)
+    for what in wrong:
+        print(f"{journal}: {what}", file=sys.stderr)
+    if said is not None and not wrong:
+        print(f"{journal}: the numbers of its results are what the journal comes to")
+    return bool(broken or wrong)
+
+
+def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None:
+    """The row of a run in the results folder that its journal lies in; None: there is none."""
+    table = journal.absolute().parent.parent / "results.parquet"
+    if journal.absolute().parent.name != "journals" or not table.is_file():
+        return None
+    import pandas as pd
+
+    frame = pd.read_parquet(table)
+    for key in ("strategy", "layout", "faults"):
+        frame = frame[frame[key] == header.run.get(key)]
+    numbers = frame.select_dtypes("number")
+    return None if len(frame) != 1 else {str(n): float(v) for n, v in numbers.iloc[0].items()}
+
+
+def _watched(
+    rounds: Iterable[Round], before: Callable[[Round], None], after: Callable[[Round], None]
+) -> Iterator[Round]:
+    """The same rounds, each shown to one before it is replayed, to the other once that went well.
+
+    So what adds up figures meets no round that makes no sense.
+    """
+    for entry in rounds:
+        before(entry)
+        yield entry
+        after(entry)

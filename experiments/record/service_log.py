@@ -15,7 +15,7 @@ import numpy as np
 
 from stowplan.experiments.record.availability import ServiceHistory, UpTime, up_times
 from stowplan.placement import messages as m
-from stowplan.placement.model import AVAILABILITY_ZONE, TaskStatus
+from stowplan.placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
 from stowplan.placement.scheduler.services.events import DEPLOYMENT_FAILED
 
 
@@ -188,6 +188,8 @@ class ServiceLog:
         self.failed_deployments[notice.service] += f") {DEPLOYMENT_FAILED}:" in notice.text
 
     def _stop(self, command: m.StopTasks) -> None:
+        if command.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED:
+            return  # a user's stop is not ECS's replacement
         for number in command.tasks:
             task = self._tasks.get(number)
             if task is None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stowplan.placement import messages as m
+from stowplan.placement.audit.capacity_sizes import need_of_waiting
 from stowplan.placement.audit.history import History
 from stowplan.placement.audit.history_groups import GroupFacts
+from stowplan.placement.audit.seen import Seen, sees
 from stowplan.placement.messages import Round
 
-Seen = m.Event | m.Command | Round
 SCALE_IN = "scale-in"  # the reason of a group that terminates because it is to be smaller
 
 
+@sees(m.InstancesLaunched, m.InstancesTerminated, m.InstanceRegistered, Round)
 def money_adds_up(history: History, seen: Seen) -> Iterator[str]:
     """An instance of a group is launched once, ends once, and is there only in between."""
     groups = history.groups
@@ -35,12 +37,13 @@ def money_adds_up(history: History, seen: Seen) -> Iterator[str]:
         if seen.capacity_provider in groups.by_name and seen.ec2_instance_id not in groups.paid:
             yield f"{seen.ec2_instance_id} registered, which is not up"
     elif isinstance(seen, Round):
-        for name in groups.paid:
-            number = groups.numbers.get(name)
-            if number is not None and history.hosts[number].status == "INACTIVE":
+        for number in sorted(history.left):
+            name = history.hosts[number].said.ec2_instance_id
+            if name in groups.paid and history.hosts[number].status == "INACTIVE":
                 yield f"{name} is gone and still paid for"
 
 
+@sees(m.CapacityProviderReservation)
 def the_metric_is_true(history: History, seen: Seen) -> Iterator[str]:
     """CapacityProviderReservation counts what is there; what waits moves it by the step sizes."""
     if not isinstance(seen, m.CapacityProviderReservation):
@@ -48,20 +51,27 @@ def the_metric_is_true(history: History, seen: Seen) -> Iterator[str]:
     group = history.groups.by_name[seen.capacity_provider]
     scaling = group.call.managed_scaling
     assert scaling is not None, "a metric without managed scaling"
-    if seen.running != len(group.running):
-        yield f"{seen.capacity_provider} has {len(group.running)} running, not {seen.running}"
-    waits = any(
-        count > 0 and needs.capacity_provider == seen.capacity_provider
-        for needs, count in history.waiting.items()
-    )
+    running, target = len(group.running), scaling.target_capacity
+    if seen.running != running:
+        yield f"{seen.capacity_provider} has {running} running, not {seen.running}"
+    waits, need = need_of_waiting(history, group)
     if not waits:
         needed = _busy(history, group)
-        if seen.needed != needed:
-            yield f"{seen.capacity_provider} needs {needed} instances, not {seen.needed}"
-    elif seen.percent != scaling.target_capacity:
-        step = seen.needed - seen.running
-        if not scaling.minimum_scaling_step_size <= step <= scaling.maximum_scaling_step_size:
-            yield f"{seen.capacity_provider} needs {step} more, beyond its step sizes"
+    elif need is None:
+        needed = -(-running * target // 100)
+    else:
+        low, high = scaling.minimum_scaling_step_size, scaling.maximum_scaling_step_size
+        needed = running + max(low, min(need, high))
+    if seen.needed != needed:
+        yield f"{seen.capacity_provider} needs {needed} instances, not {seen.needed}"
+    if waits and need is None:
+        percent = float(target)
+    elif running:
+        percent = round(100 * needed / running, 2)
+    else:
+        percent = 200.0 if needed else 100.0
+    if seen.percent != percent:
+        yield f"{seen.capacity_provider} is at {percent} %, not {seen.percent} %"
 
 
 def _busy(history: History, group: GroupFacts) -> int:
@@ -75,6 +85,7 @@ def _busy(history: History, group: GroupFacts) -> int:
     )
 
 
+@sees(m.SetDesiredCapacity)
 def scaling_follows_the_metric(history: History, seen: Seen) -> Iterator[str]:
     """A group grows on a point above the target, not while one of it warms up; and shrinks after
     fifteen below (or as many as its settings say), by half at most; always within its bounds."""
@@ -102,6 +113,7 @@ def scaling_follows_the_metric(history: History, seen: Seen) -> Iterator[str]:
         yield f"{name} shrinks from {len(group.running)} to {wanted}, more than by half"
 
 
+@sees(m.InstancesTerminating, m.InstancesGone)
 def protected_instances_stay(history: History, seen: Seen) -> Iterator[str]:
     """With managed termination protection no scale-in takes an instance that has tasks."""
     names: tuple[str, ...] = ()

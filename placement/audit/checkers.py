@@ -2,7 +2,7 @@
 
 Each checker is shown every message before the history takes it in, and every round at its end. One
 that crashes has proved nothing: it reports `unknown` and is asked no more. To add one: a class with
-`__call__`, and a line in `CHECKERS`.
+`__call__` (and `sees`, the types of what it is shown), and a line in `CHECKERS`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from stowplan.placement.audit.capacity_rules import (
     scaling_follows_the_metric,
     the_metric_is_true,
 )
+from stowplan.placement.audit.capacity_sizes import sizes_follow_the_metric
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated
-from stowplan.placement.audit.history import History, Host, Life, Needs, on_provider
-from stowplan.placement.audit.host_rules import barred, clashing, fits, short, unmet
-from stowplan.placement.audit.service_rules import keep_the_healthy_floor
+from stowplan.placement.audit.dead_rules import the_dead_do_not_act
+from stowplan.placement.audit.history import History
+from stowplan.placement.audit.host_rules import barred, clashing, short, unmet
+from stowplan.placement.audit.hosts import Host, Life, Needs
+from stowplan.placement.audit.room import RoomIsUsed
+from stowplan.placement.audit.seen import Seen, sees
+from stowplan.placement.audit.service_rules import (
+    balances_only_what_is_uneven,
+    keep_the_healthy_floor,
+)
 from stowplan.placement.messages import Round
 from stowplan.placement.model import CPU, MEMORY, TaskStatus
-from stowplan.placement.reasons import PROVISIONING_QUOTA
-
-Seen = m.Event | m.Command | Round
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +68,45 @@ def check_rounds(
 
     Args:
         checkers: name -> factory; None: all of `CHECKERS`.
-        stated: what constraints ask for whose types the audit does not know; of what is not stated
-            `constraint_rules.not_judged` tells.
+        stated: what constraints ask for whose types the audit does not know.
     """
-    watch = _Watch(CHECKERS if checkers is None else checkers, stated)
-    for number, entry in enumerate(rounds):
-        watch.round(number, entry)
+    watch = Watch(checkers, stated)
+    for entry in rounds:
+        watch(entry)
     return watch.violations
 
 
-class _Watch:
-    """The checkers at work, each behind a wall: what one does cannot touch another."""
+class Watch:
+    """The checkers at work, each behind a wall: what one does cannot touch another.
 
-    def __init__(self, checkers: Mapping[str, Callable[[], Checker]], stated: Stated) -> None:
+    Call it with each round, in order; `violations` are those so far. Args: as for `check_rounds`.
+    """
+
+    def __init__(
+        self,
+        checkers: Mapping[str, Callable[[], Checker]] | None = None,
+        stated: Stated = nothing_stated,
+    ) -> None:
         self.violations: list[Violation] = []
+        self.rounds = 0
         self._history = History(stated)
-        self._checkers = {name: make() for name, make in checkers.items()}
+        made = CHECKERS if checkers is None else checkers
+        self._checkers = {name: make() for name, make in made.items()}
+        self._by_kind: dict[type, list[tuple[str, Checker]]] = {}
         self._at = (0, 0)
 
-    def round(self, number: int, entry: Round) -> None:
-        self._at = (number, entry.now_ms)
+    @property
+    def not_judged(self) -> Mapping[str, bool]:
+        """The types of constraints so far that cannot be judged, or not in all that they ask.
+
+        Each with whether anything is known of it.
+        """
+        return self._history.not_judged
+
+    def __call__(self, entry: Round) -> None:
+        """Take in one round."""
+        self._at = (self.rounds, entry.now_ms)
+        self.rounds += 1
         self._history.begin(entry.now_ms)
         for message in (*entry.accepted(), *entry.commands):
             self._show(message)
@@ -95,7 +119,14 @@ class _Watch:
         self._show(entry)
 
     def _show(self, seen: Seen) -> None:
-        for name, checker in list(self._checkers.items()):
+        kind = type(seen)
+        if kind not in self._by_kind:
+            self._by_kind[kind] = [
+                (name, checker)
+                for name, checker in self._checkers.items()
+                if kind in getattr(checker, "sees", (kind,))
+            ]
+        for name, checker in self._by_kind[kind]:
             try:
                 for what in checker(self._history, seen):
                     self.violations.append(Violation(name, *self._at, what))
@@ -104,6 +135,7 @@ class _Watch:
 
     def _give_up(self, name: str, error: Exception) -> None:
         del self._checkers[name]
+        self._by_kind = {}  # what is under way goes on with the list it has
         what = f"{type(error).__name__}: {error}"
         self.violations.append(Violation(name, *self._at, what, "unknown"))
 
@@ -113,6 +145,8 @@ class _Watch:
 
 class _Placing:
     """Asks `rule` about every task that is started, given those that were started before it."""
+
+    sees = (m.StartTasks,)
 
     def __init__(self, rule: Callable[[Needs, Host], Iterable[str]]) -> None:
         self._rule = rule
@@ -124,15 +158,19 @@ class _Placing:
         # A command starts several: what its first take must be seen by the rule for the next. The
         # history has not taken it in yet, so book on copies.
         hosts: dict[int, Host] = {}
+        several = len(set(seen.instances)) < len(seen.instances)
         for task, number in zip(seen.tasks, seen.instances, strict=True):
             if number not in history.hosts:
                 continue
-            host = hosts.setdefault(number, history.hosts[number].copy())
+            host = hosts.get(number) or history.hosts[number]
             for what in self._rule(needs, host):
                 yield f"task {task} started on instance {number}, which {what}"
-            host.book(needs, 1)
+            if several:
+                hosts[number] = host.copy() if number not in hosts else host
+                hosts[number].book(needs, 1)
 
 
+@sees(m.StartTasks, m.InstanceRegistered)
 def _known_hosts(history: History, seen: Seen) -> Iterator[str]:
     """Tasks start on registered instances only, and instances are numbered without gaps."""
     if isinstance(seen, m.StartTasks):
@@ -143,6 +181,7 @@ def _known_hosts(history: History, seen: Seen) -> Iterator[str]:
         yield f"instance {seen.instance} registered, {len(history.hosts)} is the next number"
 
 
+@sees(m.StartTasks)
 def _devices(history: History, seen: Seen) -> Iterator[str]:
     """Each task is given different devices, of those that its instance registered.
 
@@ -159,6 +198,7 @@ def _devices(history: History, seen: Seen) -> Iterator[str]:
 # --- rules for the lives of tasks --------------------------------------------------------------
 
 
+@sees(m.StartTasks, m.TasksProvisioning)
 def _task_numbers(history: History, seen: Seen) -> Iterator[str]:
     """New tasks are numbered in order and without gaps; one that is known is not new again."""
     if not isinstance(seen, m.StartTasks | m.TasksProvisioning):
@@ -181,6 +221,7 @@ _LIVES: Mapping[type, tuple[Life | None, ...]] = {
 }
 
 
+@sees(*_LIVES)
 def _lives_go_forward(history: History, seen: Seen) -> Iterator[str]:
     """Waiting, placed, stopping, stopped: no task goes back, none is started or stopped twice.
 
@@ -204,6 +245,8 @@ def _lives_go_forward(history: History, seen: Seen) -> Iterator[str]:
 class _RequestsAnswered:
     """In every round, what was asked for = started + left waiting + failed, for each request."""
 
+    sees = (m.RunTask, m.StartTask, m.StartTasks, m.TasksProvisioning, m.RunTaskFailed, Round)
+
     def __init__(self) -> None:
         self._asked: Counter[int] = Counter()
         self._answered: Counter[int] = Counter()
@@ -221,8 +264,8 @@ class _RequestsAnswered:
             self._answered[seen.request] += len(seen.tasks)
         elif isinstance(seen, m.RunTaskFailed):
             self._answered[seen.request] += seen.count
-        elif isinstance(seen, Round):
-            for request in self._asked | self._answered:
+        elif isinstance(seen, Round) and (self._asked or self._answered):
+            for request in self._asked.keys() | self._answered.keys():
                 asked, answered = self._asked[request], self._answered[request]
                 if asked != answered:
                     yield f"request {request} asked for {asked} tasks, {answered} were answered for"
@@ -236,6 +279,8 @@ class _ReallyFits:
     hold: a new task is not RUNNING before those whose room it takes are gone (ecs-semantics 2.4).
     The agents account for CPU and memory, and for host ports.
     """
+
+    sees = (m.InstancesGone, m.TasksChanged, Round)
 
     def __init__(self) -> None:
         self._on: dict[int, dict[int, Needs]] = {}
@@ -280,6 +325,7 @@ class _ReallyFits:
 # --- rules for what is not placed --------------------------------------------------------------
 
 
+@sees(m.StartTasks, Round)
 def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
     """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
 
@@ -292,78 +338,19 @@ def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
             yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
     if not isinstance(seen, Round):
         return
-    for name, service in history.services.items():
+    for name in sorted(history.touched):
+        service = history.services[name]
         if service.daemon:
             hosts = Counter(history.tasks[task].host for task in service.tasks)
             crowded = [host for host, count in hosts.items() if count > 1]
             if crowded:
                 yield f"daemon {name} has several tasks on instances {crowded}"
         elif service.plain:
-            settled, total, call = *_counts(history, name), service.call
+            settled, total, call = *history.counts(name), service.call
             want = call.desired_count + call.availability_zone_rebalancing
             if settled > want:
                 rest = total - settled
                 yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
-
-
-def _counts(history: History, name: str) -> tuple[int, int]:
-    """Tasks of a service that are not on draining instances, and all of them."""
-    tasks = history.services[name].tasks
-    numbers = [history.tasks[task].host for task in tasks]
-    draining = sum(n in history.hosts and history.hosts[n].status == "DRAINING" for n in numbers)
-    return len(tasks) - draining, len(tasks)
-
-
-class _RoomIsUsed:
-    """No task waits, no service is short and no request fails where an instance has room.
-
-    Compares with the room at the end of a round. Requests are dealt with last, so that is the room
-    they met. For the others an instance on which the round's commands stopped a task is left out
-    until the next round: its room may have come too late. On all others room only shrank.
-    """
-
-    def __init__(self) -> None:
-        self._open: set[Needs] = set()
-        self._late: set[int] = set()
-        self._failed: list[Needs] = []
-
-    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
-        if isinstance(seen, m.RunTaskFailed):
-            needs = history.needs_of_request(seen.request)
-            # A StartTask fails for the one instance that it named, whatever room others have.
-            tried_all = seen.instance is None and seen.failure.reason != PROVISIONING_QUOTA
-            if needs is not None and tried_all:
-                self._failed.append(on_provider(needs, seen.capacity_provider))
-        elif isinstance(seen, Round):
-            yield from self._end(history)
-
-    def _end(self, history: History) -> Iterator[str]:
-        for needs in self._failed:
-            yield from _room(needs, "a request failed", history, history.hosts)
-        waiting = {needs: "tasks wait" for needs, count in history.waiting.items() if count > 0}
-        for name, service in history.services.items():
-            if service.daemon or not service.plain or service.call.capacity_provider_strategy:
-                continue  # tasks on a capacity provider wait each for itself
-            settled, total = _counts(history, name)
-            if settled < service.call.desired_count and total < service.ceiling:
-                waiting[service.needs] = f"service {name} is short"
-        # Where an instance had no room for it at the end of the last round, only a change helps.
-        changed = (history.freed | self._late) - history.stopped_on
-        everywhere = set(history.hosts) - history.stopped_on
-        for needs, what in waiting.items():
-            look = changed if needs in self._open else everywhere
-            yield from _room(needs, what, history, look)
-        self._open, self._late, self._failed = set(waiting), history.stopped_on, []
-
-
-def _room(needs: Needs, what: str, history: History, look: Iterable[int]) -> Iterator[str]:
-    # With a rule that another task's start can fulfil, room may come as well as go.
-    if not all(rule.lasting for rule in needs.constraints):
-        return
-    for number in sorted(look):
-        if fits(needs, history.hosts[number]):
-            yield f"{what} ({needs.group}), and instance {number} has room"
-            return
 
 
 CHECKERS: Mapping[str, Callable[[], Checker]] = {
@@ -379,9 +366,12 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "requests": _RequestsAnswered,
     "service counts": lambda: _services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
-    "room": _RoomIsUsed,
+    "zone balance": lambda: balances_only_what_is_uneven,
+    "dead instances": lambda: the_dead_do_not_act,
+    "room": RoomIsUsed,
     "money adds up": lambda: money_adds_up,
     "capacity metric": lambda: the_metric_is_true,
     "managed scaling": lambda: scaling_follows_the_metric,
+    "group sizes": lambda: sizes_follow_the_metric,
     "termination protection": lambda: protected_instances_stay,
 }

@@ -3,17 +3,15 @@
 The audit reads the constraints that stowplan comes with by itself, from ecs-semantics 3.3: it may
 not ask the classes that it is evidence for. Of a type that it does not know it takes what others
 say that the type states (`Stated`): a limit, a query. It judges that from its own book. What is
-code of the type's own it cannot judge; it says nothing of that, and `not_judged` says so. A type
-of which nobody says anything makes the verdict of its checker unknown.
+code of the type's own it cannot judge; `History.not_judged` names such types. A type of which
+nothing is known makes the verdict of its checker unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from stowplan.placement import messages as m
-from stowplan.placement.messages import Round
 from stowplan.placement.model import PlacementConstraint
 from stowplan.placement.query import parse_query
 
@@ -56,19 +54,3 @@ def rule_of(constraint: PlacementConstraint, stated: Stated = nothing_stated) ->
     if name == "memberOf":
         return Rule(name, query=expression)
     return stated(constraint) or Rule(name, whole=False, known=False)
-
-
-def not_judged(rounds: Iterable[Round], stated: Stated = nothing_stated) -> dict[str, bool]:
-    """The types of constraints in a journal that cannot be judged, or not in all that they ask.
-
-    Each with whether it is known at all.
-    """
-    found = dict.fromkeys(
-        constraint
-        for entry in rounds
-        for call in entry.accepted()
-        if isinstance(call, m.RunTask | m.CreateService | m.UpdateService)
-        for constraint in call.placement_constraints or ()
-    )
-    rules = [rule_of(constraint, stated) for constraint in found]
-    return {rule.type: rule.known for rule in rules if not rule.whole}

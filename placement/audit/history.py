@@ -9,90 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 from msgspec.structs import replace as replace_struct
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.constraint_rules import Rule, Stated, nothing_stated, rule_of
+from stowplan.placement.audit.constraint_rules import Stated, nothing_stated, rule_of
 from stowplan.placement.audit.history_groups import Groups
-from stowplan.placement.model import (
-    PORTS,
-    RESERVED_PORTS_MAX,
-    TaskDefinition,
-    TaskStatus,
-)
+from stowplan.placement.audit.hosts import Host, Life, Needs
+from stowplan.placement.model import TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
     TaskOverride,
     host_ports,
     parse_task_definition,
     task_resources,
 )
-
-Port = tuple[str, int]
-
-
-class Life(Enum):
-    """How far a task has come; it holds its resources only while PLACED."""
-
-    WAITING = 0
-    PLACED = 1
-    STOPPING = 2
-    STOPPED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a task asks of an instance; tasks with equal needs are interchangeable."""
-
-    amounts: tuple[tuple[str, int], ...]
-    group: str
-    ports: frozenset[Port] = frozenset()
-    attributes: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    constraints: tuple[Rule, ...] = ()
-    capacity_provider: str | None = None
-
-
-@dataclass(slots=True)
-class Host:
-    """An instance: what it registered, and what the tasks that are PLACED on it hold."""
-
-    said: m.InstanceRegistered
-    at_ms: int
-    status: str = "ACTIVE"
-    connected: bool = True
-    used: Counter[str] = field(default_factory=Counter)
-    ports: Counter[Port] = field(default_factory=Counter)
-    groups: Counter[str] = field(default_factory=Counter)
-    member_of: dict[str, bool] = field(default_factory=dict)
-
-    def offers(self, name: str) -> int:
-        """How much of a resource there is in all."""
-        if name != PORTS or PORTS in self.said.resources:
-            return self.said.resources.get(name, 0)
-        return RESERVED_PORTS_MAX - len(self.said.reserved_tcp) - len(self.said.reserved_udp)
-
-    def taken_ports(self) -> set[Port]:
-        """Host ports in use or reserved."""
-        reserved = {("tcp", port) for port in self.said.reserved_tcp}
-        reserved |= {("udp", port) for port in self.said.reserved_udp}
-        return reserved | {port for port, tasks in self.ports.items() if tasks}
-
-    def book(self, needs: Needs, sign: int) -> None:
-        """One task takes (1) or gives back (-1) what it needs."""
-        for name, amount in needs.amounts:
-            self.used[name] += sign * amount
-        for port in needs.ports:
-            self.ports[port] += sign
-        self.groups[needs.group] += sign
-
-    def copy(self) -> Host:
-        """The same, to book on without a trace."""
-        return replace(
-            self, used=self.used.copy(), ports=self.ports.copy(), groups=self.groups.copy()
-        )
 
 
 @dataclass(slots=True)
@@ -139,11 +70,13 @@ class History:
     """Everything up to some message of a journal; `take` moves on by one.
 
     Args:
-        stated: what constraints ask for whose types the audit does not know.
+        stated: what constraints ask for whose types the audit does not know. `not_judged` are those
+            of which that is not all, with whether anything is known of them.
     """
 
     def __init__(self, stated: Stated = nothing_stated) -> None:
         self._stated = stated
+        self.not_judged: dict[str, bool] = {}
         self.now_ms = 0
         self.hosts: dict[int, Host] = {}
         self.tasks: dict[int, TaskFacts] = {}
@@ -156,14 +89,20 @@ class History:
         self.stopped_on: set[int] = set()
         # Of this round: tasks that were PLACED until an event said that they had stopped.
         self.ended: set[int] = set()
+        # Of this round: services of which something changed, and instances that went.
+        self.touched: set[str] = set()
+        self.left: set[int] = set()
+        self._asked_by: tuple[m.StartTasks, Needs] | None = None
         self._on: dict[int, dict[int, None]] = {}
         self._families: dict[str, list[TaskDefinition]] = {}
         self._requests: dict[tuple[int, str], Needs] = {}
         self._latest: dict[int, Needs] = {}
+        self._known: dict[tuple[object, ...], Needs] = {}
 
     def begin(self, now_ms: int) -> None:
         """A new round."""
         self.now_ms, self.freed, self.stopped_on, self.ended = now_ms, set(), set(), set()
+        self.touched, self.left, self._asked_by = set(), set(), None
 
     def take(self, message: m.Event | m.Command) -> None:
         """Take one message in."""
@@ -177,7 +116,15 @@ class History:
         return self._latest.get(request)
 
     def needs_of_start(self, command: m.StartTasks) -> Needs:
-        """What the tasks that a command starts ask for, by the call that asked for them."""
+        """What the tasks that a command starts ask for, by the call that asked for them.
+
+        Several rules ask for the same command: the last answer of a round is kept.
+        """
+        if self._asked_by is None or self._asked_by[0] is not command:
+            self._asked_by = command, self._needs_of_start(command)
+        return self._asked_by[1]
+
+    def _needs_of_start(self, command: m.StartTasks) -> Needs:
         if command.service is not None:
             call = self.services[command.service].call
             needs = self._service_needs(call, command.task_definition)
@@ -185,6 +132,13 @@ class History:
             assert command.request is not None, "a StartTasks for nobody"
             needs = self._requests[command.request, command.task_definition]
         return on_provider(needs, command.capacity_provider)
+
+    def counts(self, service: str) -> tuple[int, int]:
+        """Tasks of a service that are not on draining instances, and all of them."""
+        tasks, hosts = self.services[service].tasks, self.hosts
+        on = (hosts.get(number) for t in tasks if (number := self.tasks[t].host) is not None)
+        draining = sum(host is not None and host.status == "DRAINING" for host in on)
+        return len(tasks) - draining, len(tasks)
 
     # --- what was asked for ---------------------------------------------------------------------
 
@@ -201,7 +155,12 @@ class History:
         definition = self._definition(call.task_definition)
         group = call.group or f"family:{definition.family}"
         provider = call.capacity_provider if isinstance(call, m.RunTask) else None
-        needs = self._needs(definition, call, group, provider)
+        # Calls of one workload ask for the same again and again.
+        more = () if isinstance(call, m.StartTask) else (call.resources, call.placement_constraints)
+        key = (definition.name, group, provider, call.cpu, call.memory, call.zones, *more)
+        needs = self._known.get(key)
+        if needs is None:
+            needs = self._known[key] = self._needs(definition, call, group, provider)
         self._requests[call.request, definition.name] = self._latest[call.request] = needs
 
     def _put_default(self, call: m.PutClusterCapacityProviders) -> None:
@@ -211,12 +170,14 @@ class History:
         if call.capacity_provider_strategy is None and self._default:
             call = replace_struct(call, capacity_provider_strategy=self._default)
         self.services[call.service] = ServiceFacts(call, self._service_needs(call))
+        self.touched.add(call.service)
 
     def _update_service(self, call: m.UpdateService) -> None:
         facts = self.services[call.service]
         facts.call = call.applied_to(facts.call)
         facts.needs = self._service_needs(facts.call)
         facts.plain &= call.task_definition is None and not call.force_new_deployment
+        self.touched.add(call.service)
 
     def _service_needs(self, call: m.CreateService, task_definition: str | None = None) -> Needs:
         definition = self._definition(task_definition or call.task_definition)
@@ -237,6 +198,8 @@ class History:
         constraints = definition.placement_constraints
         if not isinstance(call, m.StartTask):
             constraints += call.placement_constraints
+        rules = tuple(rule_of(constraint, self._stated) for constraint in constraints)
+        self.not_judged.update((rule.type, rule.known) for rule in rules if not rule.whole)
         tcp, udp = host_ports(definition)
         return Needs(
             tuple(task_resources(definition, override).items()),
@@ -244,7 +207,7 @@ class History:
             frozenset([("tcp", port) for port in tcp] + [("udp", port) for port in udp]),
             definition.requires_attributes,
             call.zones if definition.network_mode == "awsvpc" else (),
-            tuple(rule_of(constraint, self._stated) for constraint in constraints),
+            rules,
             capacity_provider,
         )
 
@@ -258,26 +221,33 @@ class History:
         if self.groups.is_terminating(event.ec2_instance_id):
             host.status = "DRAINING"
         self.hosts[event.instance] = host
-        self.freed.add(event.instance)
+        self._host_changed(event.instance)
 
     def _set_status(self, call: m.UpdateContainerInstancesState) -> None:
         for number in call.instances:
             self.hosts[number].status = call.status
-            self.freed.add(number)
+            self._host_changed(number)
 
     def _terminating(self, event: m.InstancesTerminating) -> None:
         for name in event.ec2_instance_ids:
             number = self.groups.numbers.get(name)
             if number is not None and self.hosts[number].status == "ACTIVE":
                 self.hosts[number].status = "DRAINING"
-                self.freed.add(number)
+                self._host_changed(number)
 
     def _connection(self, event: m.AgentConnectionChanged) -> None:
         for number in event.instances:
             self.hosts[number].connected = event.connected
             self.freed.add(number)
 
+    def _host_changed(self, number: int) -> None:
+        """It may have room now that it had not, and its tasks may count where they did not."""
+        self.freed.add(number)
+        services = (self.tasks[task].service for task in self._on.get(number, ()))
+        self.touched.update(name for name in services if name is not None)
+
     def _gone(self, event: m.InstancesGone) -> None:
+        self.left.update(event.instances)
         for number in event.instances:
             self.hosts[number].status = "INACTIVE"
             for task in list(self._on.get(number, ())):
@@ -292,13 +262,14 @@ class History:
         for task, number in zip(command.tasks, command.instances, strict=True):
             known = self.tasks.get(task)
             if known is not None and known.life is Life.WAITING:
-                self.waiting[known.needs] -= 1
+                self._waits_less(known.needs)
             self.tasks[task] = TaskFacts(
                 needs, Life.PLACED, command.service, number, command.deployment, checked
             )
             self._on.setdefault(number, {})[task] = None
             if command.service is not None:
                 self.services[command.service].tasks[task] = None
+                self.touched.add(command.service)
             if number in self.hosts:
                 self.hosts[number].book(needs, 1)
 
@@ -355,15 +326,22 @@ class History:
         if facts is None or facts.life.value >= life.value:
             return
         if facts.life is Life.WAITING:
-            self.waiting[facts.needs] -= 1
+            self._waits_less(facts.needs)
         if facts.life is Life.PLACED:
             if facts.host in self.hosts:
                 self.hosts[facts.host].book(facts.needs, -1)
             if facts.service is not None:
                 self.services[facts.service].tasks.pop(task, None)
+                self.touched.add(facts.service)
         if life is Life.STOPPED and facts.host is not None:
             self._on[facts.host].pop(task, None)
         facts.life = life
+
+    def _waits_less(self, needs: Needs) -> None:
+        """One of these waits no longer; what nobody waits for is not kept."""
+        self.waiting[needs] -= 1
+        if not self.waiting[needs]:
+            del self.waiting[needs]
 
 
 _HANDLERS: dict[type, Any] = {

@@ -13,6 +13,7 @@ class GroupFacts:
     """A capacity provider's group. `running`: EC2 ids that are not being terminated.
 
     `launched_ms`: when an instance was last launched. `points`: the metric, the latest last.
+    `before`: what was desired when the last point was measured; `grown_ms`: when it last grew.
     """
 
     call: m.CreateCapacityProvider
@@ -20,6 +21,8 @@ class GroupFacts:
     running: set[str] = field(default_factory=set)
     unprotected: set[str] = field(default_factory=set)
     launched_ms: int | None = None
+    before: int = 0
+    grown_ms: int | None = None
     points: list[m.CapacityProviderReservation] = field(default_factory=list)
 
 
@@ -48,7 +51,9 @@ class Groups:
         return group is not None and name not in group.running
 
     def _create(self, call: m.CreateCapacityProvider, now_ms: int) -> None:
-        self.by_name[call.capacity_provider] = GroupFacts(call, call.desired_capacity)
+        self.by_name[call.capacity_provider] = GroupFacts(
+            call, call.desired_capacity, before=call.desired_capacity
+        )
 
     def _launched(self, event: m.InstancesLaunched, now_ms: int) -> None:
         group = self.by_name[event.capacity_provider]
@@ -76,7 +81,10 @@ class Groups:
             self.ended.add(name)
 
     def _resized(self, command: m.SetDesiredCapacity, now_ms: int) -> None:
-        self.by_name[command.capacity_provider].desired = command.desired_capacity
+        group = self.by_name[command.capacity_provider]
+        if command.desired_capacity > group.desired:
+            group.grown_ms = now_ms
+        group.desired = command.desired_capacity
 
     def _protected(self, command: m.SetInstanceProtection, now_ms: int) -> None:
         unprotected = self.by_name[command.capacity_provider].unprotected
@@ -88,6 +96,7 @@ class Groups:
     def _measured(self, notice: m.CapacityProviderReservation, now_ms: int) -> None:
         group = self.by_name[notice.capacity_provider]
         group.points.append(notice)
+        group.before = group.desired
         if group.call.managed_scaling is not None:
             del group.points[: -group.call.managed_scaling.scale_in_minutes]
 

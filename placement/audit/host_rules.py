@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stowplan.placement.audit.history import Host, Needs
+from stowplan.placement.audit.hosts import Host, Needs
 from stowplan.placement.model import AVAILABILITY_ZONE
 from stowplan.placement.query import Column, parse_query
 
@@ -56,7 +56,7 @@ def unmet(needs: Needs, host: Host) -> Iterator[str]:
     """Placement constraints that one more task of these needs would break.
 
     Raises:
-        NotImplementedError: nobody said what a constraint of that type asks for.
+        NotImplementedError: nothing is known of what a constraint of that type asks for.
     """
     there = host.groups[needs.group]
     for rule in needs.constraints:
@@ -66,6 +66,17 @@ def unmet(needs: Needs, host: Host) -> Iterator[str]:
             yield f"has {there} tasks of {needs.group}, {rule.type} allows {rule.most}"
         if rule.query is not None and not _is_member(rule.query, host):
             yield f"does not satisfy {rule.query!r}"
+
+
+def most_per_host(needs: Needs) -> int | None:
+    """How many of its group constraints allow on one instance; None: they do not say."""
+    return min((r.most for r in needs.constraints if r.most is not None), default=None)
+
+
+def is_static_member(needs: Needs, host: Host) -> bool:
+    """Whether the queries hold that do not depend on which tasks there are."""
+    asked = [rule.query for rule in needs.constraints if rule.query is not None]
+    return all(parse_query(text).volatile or _is_member(text, host) for text in asked)
 
 
 def fits(needs: Needs, host: Host) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.history import History, TaskFacts
-from stowplan.placement.model import StopCode
+from stowplan.placement.audit.host_rules import barred, is_static_member
+from stowplan.placement.audit.seen import sees
+from stowplan.placement.model import AVAILABILITY_ZONE, StopCode
 
 # RUNNING for so long counts as healthy where there is no health check (ecs-semantics 5.3).
 HEALTHY_AFTER_MS = 40_000
 
 
+@sees(m.StopTasks)
 def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
     """Replacing tasks leaves minimumHealthyPercent of the desired count healthy (ecs 4.6, 5.3).
 
@@ -44,6 +48,45 @@ def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
                 yield f"a deployment leaves service {name} {healthy} healthy tasks of {floor}"
         elif drained and len(up) < floor:
             yield f"a drain leaves service {name} {len(up)} running tasks of {floor}"
+
+
+@sees(m.StartTasks)
+def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str]:
+    """Zone rebalancing starts a task beyond the count only in a zone that is two behind (ecs 5.7).
+
+    With a difference of one the move would make the same difference the other way round, for ever.
+    """
+    if not isinstance(seen, m.StartTasks) or seen.service not in history.services:
+        return
+    service = history.services[seen.service]
+    settled, total = history.counts(seen.service)
+    if service.daemon or not service.call.availability_zone_rebalancing or settled < total:
+        return
+    tasks = [history.tasks[task] for task in service.tasks]
+    if total + len(seen.tasks) <= service.call.desired_count:
+        return  # it fills up what is missing
+    if any(each.deployment != seen.deployment or each.healthy is False for each in tasks):
+        return  # it replaces
+    needs = history.needs_of_start(seen)
+    counts = Counter(_zone(history, each.host) for each in tasks)
+    usable = {
+        _zone(history, number)
+        for number, host in history.hosts.items()
+        if not list(barred(needs, host)) and is_static_member(needs, host)
+    }
+    most = max((counts[zone] for zone in usable if zone), default=0)
+    for task, number in zip(seen.tasks, seen.instances, strict=True):
+        there = counts[_zone(history, number)]
+        if most - there < 2:
+            yield (
+                f"service {seen.service} balances its zones by task {task} where it has {there}, "
+                f"and nowhere more than {most}"
+            )
+
+
+def _zone(history: History, number: int | None) -> str:
+    host = None if number is None else history.hosts.get(number)
+    return "" if host is None else host.said.attributes.get(AVAILABILITY_ZONE, "")
 
 
 def _any_but(tasks: Iterable[TaskFacts], others: list[TaskFacts]) -> bool:

@@ -48,8 +48,10 @@ STRATEGIES = {
     "spread": (PlacementStrategy("spread", "instanceId"), PlacementStrategy("binpack", "cpu")),
 }
 ZONES, STACKS, PROVIDERS = "abc", ("old", "new"), (None, "cp")
-# The agents in this story say what they like, and so also that new tasks run before old ones went.
-OF_THE_SCHEDULER = {name: make for name, make in CHECKERS.items() if name != "really fits"}
+# The agents in this story say what they like: also that new tasks run before old ones went, and
+# that they are there though they are gone.
+OF_THE_WORLD = ("really fits", "dead instances")
+OF_THE_SCHEDULER = {name: make for name, make in CHECKERS.items() if name not in OF_THE_WORLD}
 ALIVE, STOPPING, STOPPED, WAITING = "alive", "stopping", "stopped", "waiting"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stowplan.placement import messages as m
+from stowplan.placement.callers.autoscaling import Autoscaler, LoadCurve, TargetTracking
 from stowplan.placement.callers.client import RESUBMIT, RETRY, Arrival, RetryPolicy
 from stowplan.placement.loop import run_loop
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
@@ -301,3 +302,20 @@ def test_the_loop_runs_a_small_world_to_its_end():
     # One instance for two tasks that need it whole: one after the other, by a retry.
     assert [scheduler.tasks.status[task] for task in range(2)] == [STOPPED, STOPPED]
     assert scheduler.cluster.remaining[0, 0] == 1024
+
+
+# --- auto scaling of services -------------------------------------------------------------------
+
+
+def test_the_autoscaler_is_asked_in_its_time_and_its_calls_are_news():
+    load = LoadCurve(((0, 80.0),))
+    policy = TargetTracking(load, target=10.0, min_capacity=1, max_capacity=100)
+    create = Arrival(0, m.CreateService("web", "app", 4))
+    world = driver(create, autoscaler=Autoscaler({"web": policy}))
+    world.wait(None)
+    world.execute(m.StartTasks("app:1", "g", (0, 1, 2, 3), (0,) * 4, service="web"))
+    done = "(service web) (deployment 1) deployment completed."
+    world.execute(m.ServiceEvent("web", done))
+    calls = [(at, e) for at, e in news(world) if isinstance(e, m.UpdateService)]
+    # Three minutes of twice the target; it asks for the same until tasks come.
+    assert calls[0] == (180_000, m.UpdateService("web", desired_count=8))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, Arrival
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scenario.scenario import Fault
 from tests.driving import definition
-from tests.sim.test_driver import driver, job, news, spec, start
+from tests.sim.test_driver import driver, job, news, spec, start, stop
 
 
 def fault(kind: str, **fields) -> Fault:
@@ -26,6 +28,26 @@ def test_lost_instances_are_those_that_match_and_ecs_hears_of_it_later():
     fleet = [spec(0, rack="1"), spec(1, rack="2"), spec(2, rack="1")]
     told = [(at, e.instances) for at, e in news(driver(fleet=fleet, faults=[lost]))[3:]]
     assert told == [(15_000, (0, 2))]
+
+
+@pytest.mark.parametrize(("at", "run_ms"), [("50ms", 5_000), ("5s", 9_000), ("5s", 10_000_000)])
+def test_nothing_is_heard_of_a_dead_instance_before_ecs_learns_of_the_loss(at, run_ms):
+    """The task is lost before it would run (0.1 s), or before it would end."""
+    lost = fault("zone-loss", zone="a", at=at, detect="60s")
+    told = after_start(driver(job(run_ms=run_ms), faults=[lost]))
+    gone_ms = 60_000 + lost.at
+    assert [(t, e) for t, e in told if t > lost.at] == [(gone_ms, m.InstancesGone((0,)))]
+
+
+def test_a_task_that_is_started_or_stopped_on_a_dead_instance_is_never_heard_of():
+    lost = fault("zone-loss", zone="a", at="50ms", detect="60s")
+    world = driver(job(run_ms=5_000), faults=[lost])
+    world.wait(None)
+    world.execute(start(0))
+    assert world.wait(1_000) == []
+    world.execute(start(1))
+    world.execute(stop(0))
+    assert [type(e) for _, e in news(world)] == [m.InstancesGone]
 
 
 def test_reclaimed_instances_drain_for_two_minutes_and_their_tasks_come_again():

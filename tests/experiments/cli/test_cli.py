@@ -3,6 +3,7 @@
 import argparse
 import gzip
 import importlib
+import io
 import resource
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pandas as pd
 import pytest
 
 from stowplan.experiments.cli.main import COMMANDS, main
+from stowplan.experiments.report.progress_lines import with_progress
 from stowplan.experiments.studies import compare_strategies
+from stowplan.placement import messages as m
 
 ROOT = Path(__file__).parents[3]
 SMALL = ROOT / "experiments" / "scenarios" / "small.toml"
@@ -72,6 +75,31 @@ def test_every_journal_of_a_simulation_verifies(small_out, capsys):
 
     assert main(["verify", *journals]) == 0
     assert capsys.readouterr().out.count(", 0 violations") == 8
+
+
+def test_results_that_are_not_what_the_journal_comes_to_do_not_verify(small_out, tmp_path, capsys):
+    name = "binpack__shared__none.jsonl.gz"
+    (tmp_path / "journals").mkdir()
+    copy = tmp_path / "journals" / name
+    copy.write_bytes((small_out / "journals" / name).read_bytes())
+    runs = pd.read_parquet(small_out / "results.parquet")
+    runs.to_parquet(tmp_path / "results.parquet")
+    assert main(["verify", str(copy)]) == 0
+    assert "are what the journal comes to" in capsys.readouterr().out
+
+    runs["dollars_busy"] += 0.01
+    runs.to_parquet(tmp_path / "results.parquet")
+    assert main(["verify", str(copy)]) == 1
+    assert "dollars_busy is " in capsys.readouterr().err
+
+
+def test_a_long_verification_says_now_and_then_how_far_it_is():
+    said = io.StringIO()
+    rounds = [m.Round(n * 10_000, (), ()) for n in range(600)]
+    assert list(with_progress(rounds, "a.jsonl.gz", lambda: 3, said, every_s=0)) == rounds
+    first, second = said.getvalue().splitlines()
+    assert first == "a.jsonl.gz: 256 rounds, up to 0:42:30 of the run, 3 violations so far"
+    assert "512 rounds, up to 1:25:10" in second
 
 
 def test_a_journal_that_was_tampered_with_does_not_verify(small_out, tmp_path, capsys):

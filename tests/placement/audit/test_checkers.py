@@ -70,6 +70,15 @@ SMALL_CP = instance(0, cpu=256, capacity_provider="cp")
 GROUP, UP = provider(), launched(0)
 
 
+ON_CP = {"capacity_provider": "cp"}
+TIGHT = provider(desired_capacity=1, scaling={"target_capacity": 70, "instance_warmup_ms": 0})
+BALANCED = m.CreateService("web", "app", 3, availability_zone_rebalancing=True)
+
+
+def at(deployment: str, tasks, instances) -> m.StartTasks:
+    return serve(tasks, instances, deployment=deployment)
+
+
 def metric(needed: int, running: int, percent: float) -> m.CapacityProviderReservation:
     return m.CapacityProviderReservation("cp", needed, running, running, percent)
 
@@ -347,13 +356,76 @@ PLANTED = {
     ),
     "a step beyond the step size": (
         "capacity metric",
-        "needs 2 more, beyond its step sizes",
+        "needs 1 instances, not 2",
         [
             (
                 [provider(scaling={"maximum_scaling_step_size": 1}), WAITING],
                 [waits(0), metric(2, 0, 200.0)],
             )
         ],
+    ),
+    "fewer needed than the waiting tasks fill": (
+        "capacity metric",
+        "needs 2 instances, not 1",
+        [
+            (
+                [GROUP, run_task(count=5, capacity_provider="cp")],
+                [waits(*range(5)), metric(1, 0, 200.0)],
+            )
+        ],
+    ),
+    "a metric that is no quotient": (
+        "capacity metric",
+        "is at 0.0 %, not 50.0 %",
+        [([provider(desired_capacity=1), UP, CP], [metric(0, 1, 50.0)])],
+    ),
+    "rounded down": (
+        "group sizes",
+        "shall have 2, by its metric 3; it had 1",
+        [
+            (
+                [TIGHT, UP, CP, run_task(count=8, **ON_CP)],
+                [start((0, 1, 2, 3), (0,) * 4), waits(4, 5, 6, 7), metric(2, 1, 200.0)],
+            ),
+            ([], [m.SetDesiredCapacity("cp", 2), metric(2, 1, 200.0)]),
+        ],
+    ),
+    "a metric above the target that nobody follows": (
+        "group sizes",
+        "shall have 1, by its metric 3; it stays as it was",
+        [
+            (
+                [TIGHT, UP, CP, run_task(count=8, **ON_CP)],
+                [start((0, 1, 2, 3), (0,) * 4), waits(4, 5, 6, 7), metric(2, 1, 200.0)],
+            ),
+            ([], [metric(2, 1, 200.0)]),
+        ],
+    ),
+    "balanced though zones differ by one": (
+        "zone balance",
+        "by task 3 where it has 1, and nowhere more than 2",
+        [
+            ([instance(0), instance(1, zone="b"), BALANCED], [at("1", (0, 1, 2), (0, 0, 1))]),
+            ([running(0, 1, 2)], [at("1", (3,), (1,))]),
+        ],
+    ),
+    "runs on what is gone": (
+        "dead instances",
+        "task 0 is RUNNING on instance 0, which is gone",
+        [([instance(0), run_task()], [start((0,), (0,))]), ([gone(0), running(0)], [])],
+    ),
+    "judged on what is gone": (
+        "dead instances",
+        "task 0 is judged on instance 0, which is gone",
+        [
+            ([instance(0), run_task()], [start((0,), (0,))]),
+            ([gone(0), m.TasksHealthChanged(True, (0,))], []),
+        ],
+    ),
+    "an agent of what is gone": (
+        "dead instances",
+        "the agent of instance 0 connects, which is gone",
+        [([instance(0)], []), ([gone(0), m.AgentConnectionChanged((0,), True)], [])],
     ),
     "beyond its maximum": (
         "managed scaling",
@@ -471,6 +543,16 @@ SOUND = {
         ([instance(0, cpu=512), run_task()], [start((0,), (0,))]),
         ([WEB], [serve((1,), (0,))]),
         ([m.StopTask((0,))], [stop(0)]),
+    ],
+    "zones that differ by two are balanced": [
+        ([instance(0), instance(1, zone="b"), BALANCED], [at("1", (0, 1, 2), (0, 0, 0))]),
+        ([running(0, 1, 2)], [at("1", (3,), (1,))]),
+    ],
+    "an instance that was gone, and is back with a task": [
+        ([instance(0), run_task()], [start((0,), (0,))]),
+        ([gone(0), stopped(0)], []),
+        ([instance(0), run_task(1)], [start((1,), (0,), 1)]),
+        ([running(1)], []),
     ],
     "late and repeated reports": [
         ([instance(0), run_task()], [start((0,), (0,))]),

@@ -139,6 +139,21 @@ def test_a_target_below_100_keeps_a_share_of_instances_empty():
     assert sizes(world.minute(times=20)) == []
 
 
+def test_a_size_that_is_no_whole_number_is_rounded_up():
+    # 3 needed at 70 % are 4.29 instances; 2 at 30 %, from nothing and to stay, 6.67.
+    tight = provider(desired_capacity=1, max_size=20, scaling={"target_capacity": 70})
+    world = Minutes(tight, *up(0), run_task(count=12, **CP))
+    assert world.point() == (3, 1, 300.0)
+    assert [sizes(world.minute()) for _ in range(4)] == [[], [], [], [5]]
+    calm = Minutes(
+        provider(desired_capacity=20, max_size=20, scaling={"target_capacity": 30}),
+        *up(*range(20)),
+        run_task(count=8, **CP),
+    )
+    assert sizes(calm.minute(times=16)) == [10]
+    assert sizes(calm.minute(gone(*range(10, 20)), terminated(*range(10, 20)))) == [7]
+
+
 def test_no_group_grows_beyond_its_maximum_or_shrinks_below_its_minimum():
     world = Minutes(provider(max_size=1), run_task(count=8, **CP))
     assert sizes(world.minute(times=2)) == [1]

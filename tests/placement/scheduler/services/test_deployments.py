@@ -209,11 +209,24 @@ def test_rebalancing_ends_when_zones_differ_by_one():
     world.round(gone(1))
     settled(world, 5, availability_zone_rebalancing=True)
     commands = world.round(instance(2, 2048, zone="b"))
+    moves = 0
     while new := started(commands):
+        moves += 1
+        assert moves <= 2, "with three tasks in one zone and two in the other it is done"
         world.round(running(*new))
         commands = world.round(at_ms=world.scheduler.deadline_ms)
     tasks = world.scheduler.services["web"].tasks
     assert sorted(Counter(world.scheduler.tasks.instance[t] for t in tasks).values()) == [2, 3]
+    assert not world.violations()
+
+
+@pytest.mark.parametrize(("maximum", "moves"), [(124, 0), (125, 1), (200, 1)])
+def test_rebalancing_keeps_within_maximum_percent(maximum, moves):
+    world = driven("ab")
+    world.round(gone(1))
+    settled(world, 4, availability_zone_rebalancing=True, maximum_percent=maximum)
+    commands = world.round(instance(2, 2048, zone="b"))
+    assert len(started(commands)) == moves
     assert not world.violations()
 
 
