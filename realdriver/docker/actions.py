@@ -25,12 +25,12 @@ _KILLED = 137
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An action of the agent of instance `host`, for a task of its.
+    """An action of the agent of instance `instance`, for a task of its.
 
     `seen` is when the container was last known to start. `unsure`: it may have been done before.
     """
 
-    host: int
+    instance: int
     action: r.Action
     task: Placed
     seen: str = ""

@@ -24,7 +24,7 @@ from stowplan.realdriver.docker.actions import Answer, Hands, Order, Undecided
 from stowplan.realdriver.docker.config import EnginesTable, Machine
 from stowplan.realdriver.docker.connection import Connection, Container
 from stowplan.realdriver.docker.events import events_of
-from stowplan.realdriver.docker.instance import Host
+from stowplan.realdriver.docker.instance import Instance
 from stowplan.realdriver.docker.translate import Placed
 from stowplan.realdriver.docker.workers import Crew, Seen, Silent, Snapshot, Vanished
 
@@ -37,7 +37,7 @@ class _Engine:
     connection: Connection
     hands: Hands
     crew: Crew
-    hosts: list[Host] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
     missing: list[Machine] = field(default_factory=list)
     waiting: list[Order] = field(default_factory=list)
     heard: bool = False
@@ -78,7 +78,7 @@ class Fleet:
             cleanup_wait_ms=settings.cleanup_wait,
         )
         self._engines: list[_Engine] = []
-        self._hosts: list[Host] = []
+        self._instances: list[Instance] = []
         self._events: list[m.Event] = []
 
     # --- for the driver ---------------------------------------------------------------------------
@@ -86,8 +86,11 @@ class Fleet:
     def begin(self) -> None:
         """Reach out to the engines, and take up the instances that the book knows."""
         credentials = {
-            host: {"username": table.username, "password": os.environ.get(table.password_env, "")}
-            for host, table in self._settings.registry.items()
+            registry: {
+                "username": table.username,
+                "password": os.environ.get(table.password_env, ""),
+            }
+            for registry, table in self._settings.registry.items()
         }
         labels = {names.CLUSTER: self._cluster, names.RUN: self._run}
         for index, table in enumerate(self._settings.engine):
@@ -97,11 +100,11 @@ class Fleet:
             hands = Hands(connection, credentials)
             self._engines.append(_Engine(index, connection, hands, crew))
         for entry in self._book.instances:
-            host = self._host(self._machines[entry.name])
-            host.connected, host.gone = entry.connected, entry.gone
+            instance = self._instance(self._machines[entry.name])
+            instance.connected, instance.gone = entry.connected, entry.gone
             if not entry.gone:
-                self._engines[host.machine.engine].hosts.append(host)
-        present = {host.machine.spec.name for host in self._hosts if not host.gone}
+                self._engines[instance.machine.engine].instances.append(instance)
+        present = {instance.machine.spec.name for instance in self._instances if not instance.gone}
         for machine in self._machines.values():
             if machine.spec.name not in present:
                 self._engines[machine.engine].missing.append(machine)
@@ -119,42 +122,42 @@ class Fleet:
     def start(self, tasks: Iterable[int], now_ms: int) -> None:
         """Start tasks that the book knows; where an instance sleeps, its waking does it."""
         for entry in self._entries(tasks):
-            host = self._hosts[entry.instance]
-            if host.awake:
-                host.start(entry, self._definition(entry), now_ms)
+            instance = self._instances[entry.instance]
+            if instance.awake:
+                instance.start(entry, self._definition(entry), now_ms)
 
     def stop(self, tasks: Iterable[int], now_ms: int) -> None:
         """Stop tasks as the book says."""
         for entry in self._entries(tasks):
-            host = self._hosts[entry.instance]
-            if host.awake and entry.stop is not None:
-                host.stop(entry.number, *entry.stop, now_ms)
+            instance = self._instances[entry.instance]
+            if instance.awake and entry.stop is not None:
+                instance.stop(entry.number, *entry.stop, now_ms)
 
     def end(self, task: int) -> None:
         """A task's time is over: it is ended as if by itself."""
         for entry in self._entries((task,)):
-            self._hosts[entry.instance].end(task)
+            self._instances[entry.instance].end(task)
 
     def due(self, now_ms: int) -> list[m.Event]:
         """All that is to be told by now."""
         for engine in self._engines:
             self._check(engine, now_ms)
-            for host in engine.hosts:
-                host.due(now_ms)
+            for instance in engine.instances:
+                instance.due(now_ms)
         events, self._events = self._events, []
-        for host in self._hosts:
-            if host.news:
-                self._let_go(host)
-                events += events_of(host.news)
-                host.news = []
+        for instance in self._instances:
+            if instance.news:
+                self._let_go(instance)
+                events += events_of(instance.news)
+                instance.news = []
         return events
 
     @property
     def deadline_ms(self) -> int | None:
         """When `due` has something to do even if nothing is heard."""
-        times = [host.deadline_ms for engine in self._engines for host in engine.hosts]
+        times = [instance.deadline_ms for engine in self._engines for instance in engine.instances]
         for engine in self._engines:
-            if engine.silent_ms is not None and engine.hosts:
+            if engine.silent_ms is not None and engine.instances:
                 times.append(engine.silent_ms + self._settings.lost_after)
             if engine.there and not engine.sweeping:
                 times += [machine.spec.at_ms for machine in engine.missing]
@@ -172,21 +175,21 @@ class Fleet:
         """Take in what a crew put into the inbox."""
         match word:
             case Answer():
-                host = self._hosts[word.order.host]
-                if not host.gone:
-                    host.answered(word, now_ms)
+                instance = self._instances[word.order.instance]
+                if not instance.gone:
+                    instance.answered(word, now_ms)
                     if isinstance(word.order.action, r.StartContainer) and word.container:
                         self._tell_ports(word.container)
             case Undecided():
-                host = self._hosts[word.order.host]
-                if not host.gone:
-                    self._engines[host.machine.engine].waiting.append(word.order)
+                instance = self._instances[word.order.instance]
+                if not instance.gone:
+                    self._engines[instance.machine.engine].waiting.append(word.order)
             case Seen():
                 for entry in self._entries((word.container.task,)):
-                    self._hosts[entry.instance].see(word.container, now_ms)
+                    self._instances[entry.instance].see(word.container, now_ms)
             case Vanished():
                 for entry in self._entries((word.task,)):
-                    self._hosts[entry.instance].vanished(word.task, word.container, now_ms)
+                    self._instances[entry.instance].vanished(word.task, word.container, now_ms)
             case Snapshot():
                 self._look(self._engines[word.engine], word, now_ms)
             case Silent():
@@ -204,11 +207,11 @@ class Fleet:
             self._connect(engine, False)
 
     def _connect(self, engine: _Engine, connected: bool) -> None:
-        changed = [host for host in engine.hosts if host.connected is not connected]
-        for host in changed:
-            host.connected = connected
+        changed = [instance for instance in engine.instances if instance.connected is not connected]
+        for instance in changed:
+            instance.connected = connected
         if changed:
-            numbers = tuple(host.number for host in changed)
+            numbers = tuple(instance.number for instance in changed)
             self._events.append(m.AgentConnectionChanged(numbers, connected))
 
     def _look(self, engine: _Engine, snapshot: Snapshot, now_ms: int) -> None:
@@ -217,35 +220,37 @@ class Fleet:
         was_away = engine.silent_ms is not None
         engine.there = engine.heard = True
         self._sweep(engine, snapshot.containers)
-        for host in engine.hosts:
-            if not host.awake:
-                self._wake(host, found, now_ms)
+        for instance in engine.instances:
+            if not instance.awake:
+                self._wake(instance, found, now_ms)
         waiting, engine.waiting = engine.waiting, []
         for order in waiting:
-            self._hosts[order.host].decide(order, found, now_ms)
+            self._instances[order.instance].decide(order, found, now_ms)
         for container in snapshot.containers:
             for entry in self._entries((container.task,)):
-                self._hosts[entry.instance].see(container, now_ms, cut=was_away)
-        for host in engine.hosts:
-            host.miss(found, snapshot.begun, now_ms)
+                self._instances[entry.instance].see(container, now_ms, cut=was_away)
+        for instance in engine.instances:
+            instance.miss(found, snapshot.begun, now_ms)
         if was_away:
             self._say(f"engine {engine.connection.name} is back")
         engine.silent_ms = None
         self._connect(engine, True)
 
-    def _wake(self, host: Host, found: dict[str, Container], now_ms: int) -> None:
+    def _wake(self, instance: Instance, found: dict[str, Container], now_ms: int) -> None:
         """Begin with the tasks that the book says are there, taking over what already runs."""
-        host.awake = True
-        for entry in self._book.on((host.number,)):
-            host.start(entry, self._definition(entry), now_ms, found)
+        instance.awake = True
+        for entry in self._book.on((instance.number,)):
+            instance.start(entry, self._definition(entry), now_ms, found)
             if entry.stop is not None:
-                host.stop(entry.number, *entry.stop, now_ms)
+                instance.stop(entry.number, *entry.stop, now_ms)
 
     def _sweep(self, engine: _Engine, containers: Iterable[Container]) -> None:
         """Remove what is ours and nobody's: of tasks that were given up, or ended long ago."""
         for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
             task = container.task
-            kept = task in self._book.tasks or any(task in host.placed for host in engine.hosts)
+            kept = task in self._book.tasks or any(
+                task in instance.placed for instance in engine.instances
+            )
             if not kept:
                 engine.sweeping += 1
                 engine.crew.sweep(partial(self._remove, engine, container.full_name))
@@ -260,38 +265,38 @@ class Fleet:
     def _check(self, engine: _Engine, now_ms: int) -> None:
         """Give up an engine that was away for too long; register what it plays when it is there."""
         silent_ms, patience_ms = engine.silent_ms, self._settings.lost_after
-        if engine.hosts and silent_ms is not None and now_ms >= silent_ms + patience_ms:
+        if engine.instances and silent_ms is not None and now_ms >= silent_ms + patience_ms:
             self._give_up(engine)
         if not engine.there or engine.sweeping:
             return
         for machine in [each for each in engine.missing if each.spec.at_ms <= now_ms]:
             engine.missing.remove(machine)
-            host = self._host(machine)
-            host.awake = True
-            engine.hosts.append(host)
-            self._events.append(_registered(host))
+            instance = self._instance(machine)
+            instance.awake = True
+            engine.instances.append(instance)
+            self._events.append(_registered(instance))
 
     def _give_up(self, engine: _Engine) -> None:
-        hosts, engine.hosts, engine.waiting = engine.hosts, [], []
-        for host in hosts:
-            host.gone = True
-            engine.missing.append(host.machine)
-        numbers = tuple(host.number for host in hosts)
+        instances, engine.instances, engine.waiting = engine.instances, [], []
+        for instance in instances:
+            instance.gone = True
+            engine.missing.append(instance.machine)
+        numbers = tuple(instance.number for instance in instances)
         lost = len(self._book.on(numbers))
         self._say(f"engine {engine.connection.name} is given up, and {lost} tasks with it")
         self._events.append(m.InstancesGone(numbers, "unreachable"))
 
-    def _host(self, machine: Machine) -> Host:
+    def _instance(self, machine: Machine) -> Instance:
         engine = self._engines[machine.engine]
-        host = Host(
-            len(self._hosts),
+        instance = Instance(
+            len(self._instances),
             machine,
             self._config,
             partial(self._submit, engine),
             self._placed,
         )
-        self._hosts.append(host)
-        return host
+        self._instances.append(instance)
+        return instance
 
     # --- small things -----------------------------------------------------------------------------
 
@@ -304,18 +309,18 @@ class Fleet:
             r.StopContainer: engine.crew.stop,
             r.RemoveContainer: engine.crew.sweep,
         }.get(type(order.action), engine.crew.call)
-        host = self._hosts[order.host]
+        instance = self._instances[order.instance]
 
         def job() -> None:
-            if not host.gone:  # else it was given up while it waited here
+            if not instance.gone:  # else it was given up while it waited here
                 self._inbox.put(engine.hands.carry_out(order))
 
         workers(job)
 
-    def _let_go(self, host: Host) -> None:
-        engine = self._engines[host.machine.engine]
-        for news in host.news:
-            task = host.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
+    def _let_go(self, instance: Instance) -> None:
+        engine = self._engines[instance.machine.engine]
+        for news in instance.news:
+            task = instance.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
             if task is not None and task.is_held:
                 engine.crew.sweep(partial(engine.hands.let_go, task))
 
@@ -347,10 +352,10 @@ class Fleet:
             self._say(f"task {container.task} {container.name}: {port} is at {where}")
 
 
-def _registered(host: Host) -> m.InstanceRegistered:
-    spec = host.machine.spec
+def _registered(instance: Instance) -> m.InstanceRegistered:
+    spec = instance.machine.spec
     return m.InstanceRegistered(
-        host.number,
+        instance.number,
         spec.name,
         dict(spec.resources),
         dict(spec.attributes),

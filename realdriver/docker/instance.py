@@ -34,7 +34,7 @@ class _Life:
     ended: str = ""
 
 
-class Host:
+class Instance:
     """Passes on between agent and engine; asleep until it is told what is there.
 
     Args:
