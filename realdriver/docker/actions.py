@@ -76,7 +76,7 @@ def exited(container: Container) -> r.Exited:
     return r.Exited(container.task, container.name, container.exit_code, container.oom_killed)
 
 
-class Hands:
+class ActionRunner:
     """What threads do for one engine; any of them may.
 
     Args:

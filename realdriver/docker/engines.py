@@ -20,13 +20,13 @@ from stowplan.placement.driver import DriverError
 from stowplan.placement.model import TaskDefinition
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import Answer, Hands, Order, Undecided
+from stowplan.realdriver.docker.actions import ActionRunner, Answer, Order, Undecided
 from stowplan.realdriver.docker.config import EnginesTable, Machine
 from stowplan.realdriver.docker.connection import Connection, Container
 from stowplan.realdriver.docker.events import events_of
 from stowplan.realdriver.docker.instance import Instance
 from stowplan.realdriver.docker.translate import Placed
-from stowplan.realdriver.docker.workers import Crew, Seen, Silent, Snapshot, Vanished
+from stowplan.realdriver.docker.workers import EngineWorkers, Seen, Silent, Snapshot, Vanished
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class _Engine:
 
     index: int
     connection: Connection
-    hands: Hands
-    crew: Crew
+    runner: ActionRunner
+    workers: EngineWorkers
     instances: list[Instance] = field(default_factory=list)
     missing: list[Machine] = field(default_factory=list)
     waiting: list[Order] = field(default_factory=list)
@@ -96,9 +96,9 @@ class Fleet:
         for index, table in enumerate(self._settings.engine):
             connection = Connection(table, self._settings)
             silence_s = self._settings.silence / 1000
-            crew = Crew(index, connection, labels, self._inbox, silence_s)
-            hands = Hands(connection, credentials)
-            self._engines.append(_Engine(index, connection, hands, crew))
+            workers = EngineWorkers(index, connection, labels, self._inbox, silence_s)
+            runner = ActionRunner(connection, credentials)
+            self._engines.append(_Engine(index, connection, runner, workers))
         for entry in self._book.instances:
             instance = self._instance(self._machines[entry.name])
             instance.connected, instance.gone = entry.connected, entry.gone
@@ -166,13 +166,13 @@ class Fleet:
     def close(self) -> None:
         """Let go of the engines."""
         for engine in self._engines:
-            engine.crew.close()
+            engine.workers.close()
             engine.connection.close()
 
-    # --- what the crews say -----------------------------------------------------------------------
+    # --- what the workers say -----------------------------------------------------------------------
 
     def hear(self, word: object, now_ms: int) -> None:
-        """Take in what a crew put into the inbox."""
+        """Take in what a workers put into the inbox."""
         match word:
             case Answer():
                 instance = self._instances[word.order.instance]
@@ -253,7 +253,7 @@ class Fleet:
             )
             if not kept:
                 engine.sweeping += 1
-                engine.crew.sweep(partial(self._remove, engine, container.full_name))
+                engine.workers.sweep(partial(self._remove, engine, container.full_name))
 
     def _remove(self, engine: _Engine, name: str) -> None:
         with suppress(DriverError):  # else the next look finds it again
@@ -305,15 +305,15 @@ class Fleet:
             engine.waiting.append(order)
             return
         workers = {
-            r.PullImage: engine.crew.pull,
-            r.StopContainer: engine.crew.stop,
-            r.RemoveContainer: engine.crew.sweep,
-        }.get(type(order.action), engine.crew.call)
+            r.PullImage: engine.workers.pull,
+            r.StopContainer: engine.workers.stop,
+            r.RemoveContainer: engine.workers.sweep,
+        }.get(type(order.action), engine.workers.call)
         instance = self._instances[order.instance]
 
         def job() -> None:
             if not instance.gone:  # else it was given up while it waited here
-                self._inbox.put(engine.hands.carry_out(order))
+                self._inbox.put(engine.runner.carry_out(order))
 
         workers(job)
 
@@ -322,7 +322,7 @@ class Fleet:
         for news in instance.news:
             task = instance.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
             if task is not None and task.is_held:
-                engine.crew.sweep(partial(engine.hands.let_go, task))
+                engine.workers.sweep(partial(engine.runner.let_go, task))
 
     def _placed(self, machine: Machine, entry: TaskEntry, definition: TaskDefinition) -> Placed:
         connection = self._engines[machine.engine].connection

@@ -1,6 +1,6 @@
 """Threads around one engine: some make calls, one watches. All that they learn goes to one inbox.
 
-A hung engine holds up its own crew and nobody else. The threads decide nothing.
+A hung engine holds up its own workers and nobody else. The threads decide nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Silent:
     why: str
 
 
-class Crew:
+class EngineWorkers:
     """The threads of one engine; daemons, since nobody should wait for a call that hangs.
 
     Args:
@@ -79,7 +79,7 @@ class Crew:
         self._known: dict[tuple[str, str], Container] = {}
         self._looks = 0
         self.call, self.pull, self.stop, self.sweep = (
-            _Workers(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
+            _Pool(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
         )
         Thread(target=self._watch, daemon=True).start()
 
@@ -154,7 +154,7 @@ class Crew:
         self._inbox.put(Seen(self._engine, container))
 
 
-class _Workers:
+class _Pool:
     """`count` threads that do jobs in the order in which they come; what a job raises goes to the
     inbox, since it is a mistake of ours."""
 
