@@ -1,5 +1,5 @@
 """How long an engine takes to create, start, stop and pull: measured as the driver does it, through
-the same runner, with as many calls at a time as its workers make.
+the same `ActionRunner`, with as many calls at a time as its workers make.
 
 Steps are kept apart (all are created, then all are started, then all are stopped), so that what is
 measured at a level is that step beside others of its kind and nothing else.

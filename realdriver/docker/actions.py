@@ -77,7 +77,7 @@ def exited(container: Container) -> r.Exited:
 
 
 class ActionRunner:
-    """What threads do for one engine; any of them may.
+    """Carries out the actions for one engine; any thread may call it.
 
     Args:
         credentials: user name and password by registry, as images name it.

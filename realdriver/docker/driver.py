@@ -1,10 +1,10 @@
 """The Driver protocol on Docker engines: real instances, real containers, real time.
 
-One thread decides nothing but keeps everything: it passes the scheduler's commands to the agents of
-the instances, the agents' actions to the workers of the engines, and what the workers report back to
-the agents. Everything slow is the workers'.
+One thread keeps all state and decides nothing. It passes the scheduler's commands to the agents of
+the instances, the agents' actions to the workers of the engines, and the workers' reports back to
+the agents. The workers make every slow call.
 
-Time is the run's own: it stands still while nobody drives the run, and no clock can make it jump.
+Time is the run's own: it stands still while no process drives the run, and no clock makes it jump.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class DockerDriver:
         return idle and self.fleet.idle
 
     def _listen(self, deadline_ms: int | None) -> None:
-        """Wait for word from the workers, or until something else is due."""
+        """Wait for a report of a worker, or until something else is due."""
         times = (deadline_ms, self._client.next_ms, self.fleet.deadline_ms, self._until_ms)
         next_ms = min((at_ms for at_ms in times if at_ms is not None), default=self._next_poll_ms)
         if self._lives:

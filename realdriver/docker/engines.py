@@ -169,10 +169,10 @@ class Fleet:
             engine.workers.close()
             engine.connection.close()
 
-    # --- what the workers say -----------------------------------------------------------------------
+    # --- reports of the workers -------------------------------------------------------------------
 
     def hear(self, word: object, now_ms: int) -> None:
-        """Take in what a workers put into the inbox."""
+        """Take in what a worker put into the inbox."""
         match word:
             case Answer():
                 instance = self._instances[word.order.instance]
@@ -304,7 +304,7 @@ class Fleet:
         if not engine.there:
             engine.waiting.append(order)
             return
-        workers = {
+        submit = {
             r.PullImage: engine.workers.pull,
             r.StopContainer: engine.workers.stop,
             r.RemoveContainer: engine.workers.sweep,
@@ -315,7 +315,7 @@ class Fleet:
             if not instance.gone:  # else it was given up while it waited here
                 self._inbox.put(engine.runner.carry_out(order))
 
-        workers(job)
+        submit(job)
 
     def _let_go(self, instance: Instance) -> None:
         engine = self._engines[instance.machine.engine]

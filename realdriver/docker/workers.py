@@ -1,6 +1,6 @@
 """Threads around one engine: some make calls, one watches. All that they learn goes to one inbox.
 
-A hung engine holds up its own workers and nobody else. The threads decide nothing.
+An engine that hangs holds up its own workers only. The threads decide nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Silent:
 
 
 class EngineWorkers:
-    """The threads of one engine; daemons, since nobody should wait for a call that hangs.
+    """The threads of one engine; daemon threads, so that no exit waits for a call that hangs.
 
     Args:
         labels: of what is ours.
