@@ -19,7 +19,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import ActionRunner, Answer, Order
+from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.connection import Connection
 from stowplan.realdriver.docker.leftovers import leftovers
@@ -103,7 +103,7 @@ class Bench:
         def one(where: tuple[int, Placed]) -> Call:
             engine, task = where
             began = time.monotonic()
-            said = self._runners[engine].carry_out(Order(0, action(task.number), task))
+            said = self._runners[engine].carry_out(ActionOrder(0, action(task.number), task))
             ended = time.monotonic()
             _check(said)
             return Call(engine, began, ended)
@@ -125,7 +125,7 @@ _ACTIONS: dict[str, Callable[[int], r.Action]] = {
 
 def _check(said: object) -> None:
     failures = (r.CreateFailed, r.StartFailed)
-    if not isinstance(said, Answer):
+    if not isinstance(said, ActionAnswer):
         raise DriverError(str(getattr(said, "why", said)))
     if isinstance(said.event, failures):
         raise DriverError(said.event.reason)

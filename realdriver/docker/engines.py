@@ -20,7 +20,7 @@ from stowplan.placement.driver import DriverError
 from stowplan.placement.model import TaskDefinition
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import ActionRunner, Answer, Order, Undecided
+from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner, Undecided
 from stowplan.realdriver.docker.config import EnginesTable, Machine
 from stowplan.realdriver.docker.connection import Connection, Container
 from stowplan.realdriver.docker.events import events_of
@@ -39,7 +39,7 @@ class _Engine:
     workers: EngineWorkers
     instances: list[Instance] = field(default_factory=list)
     missing: list[Machine] = field(default_factory=list)
-    waiting: list[Order] = field(default_factory=list)
+    waiting: list[ActionOrder] = field(default_factory=list)
     heard: bool = False
     there: bool = False
     silent_ms: int | None = None
@@ -174,7 +174,7 @@ class Fleet:
     def hear(self, word: object, now_ms: int) -> None:
         """Take in what a worker put into the inbox."""
         match word:
-            case Answer():
+            case ActionAnswer():
                 instance = self._instances[word.order.instance]
                 if not instance.gone:
                     instance.answered(word, now_ms)
@@ -300,7 +300,7 @@ class Fleet:
 
     # --- small things -----------------------------------------------------------------------------
 
-    def _submit(self, engine: _Engine, order: Order) -> None:
+    def _submit(self, engine: _Engine, order: ActionOrder) -> None:
         if not engine.there:
             engine.waiting.append(order)
             return

@@ -13,7 +13,7 @@ from stowplan.placement.model import StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.realdriver.book import TaskEntry
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import Answer, Order, exited, foregone
+from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, exited, foregone
 from stowplan.realdriver.docker.config import Machine
 from stowplan.realdriver.docker.connection import Container
 from stowplan.realdriver.docker.translate import Placed
@@ -48,7 +48,7 @@ class Instance:
         number: int,
         machine: Machine,
         config: AgentConfig,
-        submit: Callable[[Order], None],
+        submit: Callable[[ActionOrder], None],
         task: Callable[[Machine, TaskEntry, TaskDefinition], Placed],
     ) -> None:
         self.number, self.machine = number, machine
@@ -94,19 +94,19 @@ class Instance:
 
     # --- orders and answers -----------------------------------------------------------------------
 
-    def order(self, action: r.Action, found: Found | None) -> Answer | None:
+    def order(self, action: r.Action, found: Found | None) -> ActionAnswer | None:
         """Have an action carried out; returns the answer where `found` gives it already."""
         placed = self.placed.get(action.task)
         if placed is None:
             return None  # its containers are removed, or about to be
         life = self._lives.get((action.task, action.container), _Life())
-        order = Order(self.number, action, placed, life.started_at, unsure=found is not None)
+        order = ActionOrder(self.number, action, placed, life.started_at, unsure=found is not None)
         answer = None if found is None else foregone(order, found)
         if answer is None:
             self._submit(order)
         return answer
 
-    def decide(self, order: Order, found: Found, now_ms: int) -> None:
+    def decide(self, order: ActionOrder, found: Found, now_ms: int) -> None:
         """Settle an order of which nobody knows whether it was carried out."""
         answer = foregone(order, found)
         if answer is None:
@@ -114,7 +114,7 @@ class Instance:
         else:
             self.answered(answer, now_ms, found)
 
-    def answered(self, answer: Answer, now_ms: int, found: Found | None = None) -> None:
+    def answered(self, answer: ActionAnswer, now_ms: int, found: Found | None = None) -> None:
         """Take in what came of an order."""
         action, container = answer.order.action, answer.container
         if isinstance(action, r.RemoveContainer):
