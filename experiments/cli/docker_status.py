@@ -26,7 +26,7 @@ from stowplan.placement.strategies import STRATEGIES
 from stowplan.realdriver.clusters import ID, Cluster, engines_of, find_cluster, state_folder
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.config import EnginesTable
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Unreachable
 from stowplan.realdriver.journal import Busy
 
@@ -152,7 +152,7 @@ def _services(scheduler: Scheduler) -> Table:
     return table
 
 
-def _tasks(scheduler: Scheduler, containers: dict[int, list[Container]]) -> Table:
+def _tasks(scheduler: Scheduler, containers: dict[int, list[EngineContainer]]) -> Table:
     table = _table("task", "group", "status", "instance", "containers")
     names_of = strings(scheduler, "ec2InstanceId")
     for task in range(len(scheduler.tasks)):
@@ -167,7 +167,7 @@ def _tasks(scheduler: Scheduler, containers: dict[int, list[Container]]) -> Tabl
     return table
 
 
-def _container(container: Container) -> str:
+def _container(container: EngineContainer) -> str:
     words = [container.name, container.status]
     if container.status == "exited":
         words.append(f"({container.exit_code})")
@@ -179,9 +179,9 @@ def _container(container: Container) -> str:
 
 def _containers(
     engines: EnginesTable, cluster: str, run: str
-) -> tuple[dict[int, list[Container]], list[str]]:
+) -> tuple[dict[int, list[EngineContainer]], list[str]]:
     """The containers of a run by task, and the engines that could not be asked."""
-    found: dict[int, list[Container]] = {}
+    found: dict[int, list[EngineContainer]] = {}
     silent: list[str] = []
     for table in engines.engine:
         connection = Connection(table, engines)

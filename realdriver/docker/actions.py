@@ -15,7 +15,7 @@ from stowplan.placement.agent import runtime as r
 from stowplan.placement.driver import DriverError, NotFound
 from stowplan.placement.model import ContainerDefinition
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Conflict, Unreachable
 from stowplan.realdriver.docker.translate import Placed, create_call, pause_call, volumes
 
@@ -43,7 +43,7 @@ class ActionAnswer:
 
     order: ActionOrder
     event: r.RuntimeEvent | None = None
-    container: Container | None = None
+    container: EngineContainer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Undecided:
     why: str
 
 
-def foregone(order: ActionOrder, found: Mapping[str, Container]) -> ActionAnswer | None:
+def foregone(order: ActionOrder, found: Mapping[str, EngineContainer]) -> ActionAnswer | None:
     """The answer to an order that the engine's containers (by name) give already, if they do."""
     action = order.action
     there = found.get(order.task.name(action.container))
@@ -71,7 +71,7 @@ def foregone(order: ActionOrder, found: Mapping[str, Container]) -> ActionAnswer
     return None
 
 
-def exited(container: Container) -> r.Exited:
+def exited(container: EngineContainer) -> r.Exited:
     """How a container ended that does not run."""
     return r.Exited(container.task, container.name, container.exit_code, container.oom_killed)
 

@@ -30,7 +30,7 @@ _TUNNEL_MS = 15_000
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
+class EngineContainer:
     """A container of ours, as its engine describes it.
 
     `status` is Docker's: created, running, paused, restarting, exited, dead. `started_at` differs
@@ -157,7 +157,7 @@ class Connection:
         with suppress(NotFound), translated(self.name):
             self._api.remove_container(name, v=True, force=True)
 
-    def inspect(self, name: str) -> Container:
+    def inspect(self, name: str) -> EngineContainer:
         """What the engine says of one container."""
         with translated(self.name):
             return _container(self._api.inspect_container(name))
@@ -362,10 +362,10 @@ def _filter(labels: Mapping[str, str]) -> dict[str, Any]:
     return {"label": [f"{name}={value}" for name, value in labels.items()]}
 
 
-def _container(found: Mapping[str, Any]) -> Container:
+def _container(found: Mapping[str, Any]) -> EngineContainer:
     state, labels = found["State"], found["Config"]["Labels"]
     published = (found.get("NetworkSettings") or {}).get("Ports") or {}
-    return Container(
+    return EngineContainer(
         int(labels[names.TASK]),
         labels[names.CONTAINER],
         found["Id"],

@@ -22,7 +22,7 @@ from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner, Undecided
 from stowplan.realdriver.docker.config import EnginesTable, Machine
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.events import events_of
 from stowplan.realdriver.docker.instance import Instance
 from stowplan.realdriver.docker.translate import Placed
@@ -236,7 +236,7 @@ class Fleet:
         engine.silent_ms = None
         self._connect(engine, True)
 
-    def _wake(self, instance: Instance, found: dict[str, Container], now_ms: int) -> None:
+    def _wake(self, instance: Instance, found: dict[str, EngineContainer], now_ms: int) -> None:
         """Begin with the tasks that the book says are there, taking over what already runs."""
         instance.awake = True
         for entry in self._book.on((instance.number,)):
@@ -244,7 +244,7 @@ class Fleet:
             if entry.stop is not None:
                 instance.stop(entry.number, *entry.stop, now_ms)
 
-    def _sweep(self, engine: _Engine, containers: Iterable[Container]) -> None:
+    def _sweep(self, engine: _Engine, containers: Iterable[EngineContainer]) -> None:
         """Remove what is ours and nobody's: of tasks that were given up, or ended long ago."""
         for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
             task = container.task
@@ -347,7 +347,7 @@ class Fleet:
     def _definition(self, entry: TaskEntry) -> TaskDefinition:
         return self._book.definitions.definition(entry.definition)
 
-    def _tell_ports(self, container: Container) -> None:
+    def _tell_ports(self, container: EngineContainer) -> None:
         for port, where in container.published:
             self._say(f"task {container.task} {container.name}: {port} is at {where}")
 

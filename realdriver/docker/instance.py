@@ -15,10 +15,10 @@ from stowplan.realdriver.book import TaskEntry
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, exited, foregone
 from stowplan.realdriver.docker.config import Machine
-from stowplan.realdriver.docker.connection import Container
+from stowplan.realdriver.docker.connection import EngineContainer
 from stowplan.realdriver.docker.translate import Placed
 
-Found = Mapping[str, Container]
+Found = Mapping[str, EngineContainer]
 
 # The exit code of containers that were there when their machine went down.
 _POWER_CUT = 255
@@ -137,7 +137,12 @@ class Instance:
     # --- what is there ----------------------------------------------------------------------------
 
     def see(
-        self, container: Container, now_ms: int, found: Found | None = None, *, cut: bool = False
+        self,
+        container: EngineContainer,
+        now_ms: int,
+        found: Found | None = None,
+        *,
+        cut: bool = False,
     ) -> None:
         """Hold the agent against a container of its; `cut`: its engine was away until now."""
         if container.name == names.PAUSE or container.task not in self.placed:
@@ -170,7 +175,7 @@ class Instance:
             if placed and life.heard_s < begun_s and placed.name(name) not in found:
                 self.vanished(task, name, now_ms)
 
-    def _life(self, container: Container) -> _Life:
+    def _life(self, container: EngineContainer) -> _Life:
         life = self._lives.setdefault((container.task, container.name), _Life())
         if container.started_at not in ("", life.started_at):
             life.started_at, life.heard_s = container.started_at, time.monotonic()

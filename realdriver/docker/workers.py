@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 from stowplan.placement.driver import NotFound
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 
 Job = Callable[[], None]
 
@@ -28,7 +28,7 @@ class Snapshot:
 
     engine: int
     begun: float
-    containers: tuple[Container, ...]
+    containers: tuple[EngineContainer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Seen:
     """A container as it is now, after something happened to it."""
 
     engine: int
-    container: Container
+    container: EngineContainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class EngineWorkers:
         self._engine, self._connection, self._labels = engine, connection, labels
         self._inbox, self._silence_s = inbox, silence_s
         self._closed = Event()
-        self._known: dict[tuple[str, str], Container] = {}
+        self._known: dict[tuple[str, str], EngineContainer] = {}
         self._looks = 0
         self.call, self.pull, self.stop, self.sweep = (
             _Pool(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
@@ -125,7 +125,7 @@ class EngineWorkers:
             if time.monotonic() - begun > 6 * self._silence_s:
                 return
 
-    def _look(self, listed: Iterable[Mapping[str, str]]) -> Iterable[Container]:
+    def _look(self, listed: Iterable[Mapping[str, str]]) -> Iterable[EngineContainer]:
         """Inspect what may have changed, and now and then all: the list itself lacks exit codes."""
         self._looks += 1
         known, self._known = self._known if self._looks % 6 else {}, {}
