@@ -23,7 +23,7 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.realdriver.book import CALLS, Book, TaskEntry
 from stowplan.realdriver.docker.config import EnginesTable, Machine
-from stowplan.realdriver.docker.engines import Fleet
+from stowplan.realdriver.docker.engines import EngineFleet
 
 Calls = Callable[[], Iterable[m.Event]]
 
@@ -62,7 +62,7 @@ class DockerDriver:
         self._client = Client(arrivals, rng)
         self._until_ms, self._calls = until_ms, calls
         self._inbox: SimpleQueue[object] = SimpleQueue()
-        self.fleet = Fleet(machines, settings, self.book, self._inbox, (cluster, run), say)
+        self.fleet = EngineFleet(machines, settings, self.book, self._inbox, (cluster, run), say)
         self._now_ms = 0
         self._began_s: float | None = None
         self._next_poll_ms = 0

@@ -51,7 +51,7 @@ class _Swept:
     engine: int
 
 
-class Fleet:
+class EngineFleet:
     """Every engine and instance of a run. See `DockerDriver` for the arguments."""
 
     def __init__(
