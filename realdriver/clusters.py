@@ -24,7 +24,7 @@ def state_folder(given: Path | None) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterFolder:
     """The files of one cluster."""
 
     folder: Path
@@ -63,7 +63,7 @@ class Cluster:
         return target
 
 
-def find_cluster(state: Path, name: str | None) -> Cluster:
+def find_cluster(state: Path, name: str | None) -> ClusterFolder:
     """The cluster of this name; without one, the only one that has a journal.
 
     Raises:
@@ -71,9 +71,9 @@ def find_cluster(state: Path, name: str | None) -> Cluster:
     """
     known = sorted(path.parent.name for path in state.glob("*/journal.sqlite"))
     if name is None and len(known) == 1:
-        return Cluster(state / known[0])
+        return ClusterFolder(state / known[0])
     if name is not None and name in known:
-        return Cluster(state / name)
+        return ClusterFolder(state / name)
     what = f"the clusters are {', '.join(known)}" if known else f"no cluster runs (in {state})"
     raise SpecError([(f"--cluster {name}" if name else "--cluster", what)])
 

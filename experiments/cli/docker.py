@@ -14,7 +14,7 @@ from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run, Scenario
-from stowplan.realdriver.clusters import Cluster, engines_of, find_cluster, state_folder
+from stowplan.realdriver.clusters import ClusterFolder, engines_of, find_cluster, state_folder
 from stowplan.realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_scenario(arguments.scenario)
     chosen = _chosen(loaded, arguments.only)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
-    cluster = Cluster(state_folder(arguments.state) / name)
+    cluster = ClusterFolder(state_folder(arguments.state) / name)
     order = Order(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
     try:
         with _mapped(order, arguments.map) as watched:
@@ -149,7 +149,7 @@ def down(arguments: argparse.Namespace) -> int:
 
     state = state_folder(arguments.state)
     if arguments.engines is not None and arguments.cluster is not None:
-        cluster, engines = Cluster(state / arguments.cluster), load_engines(arguments.engines)
+        cluster, engines = ClusterFolder(state / arguments.cluster), load_engines(arguments.engines)
     else:
         cluster = find_cluster(state, arguments.cluster)
         written = cluster.read()
@@ -167,7 +167,7 @@ def down(arguments: argparse.Namespace) -> int:
         lock.close()
 
 
-def _settled(cluster: Cluster, found: Leftovers, *, remove: bool) -> int:
+def _settled(cluster: ClusterFolder, found: Leftovers, *, remove: bool) -> int:
     """Put the journal aside once nothing can be left on any engine; else say what may be."""
     for why in found.silent:
         print(f"does not answer, what it has stays: {why}", file=sys.stderr)

@@ -21,7 +21,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import InstanceStatus
 from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.realdriver.clusters import Cluster
+from stowplan.realdriver.clusters import ClusterFolder
 from stowplan.realdriver.journal import DurableJournal
 
 
@@ -111,7 +111,7 @@ def update_service(arguments: argparse.Namespace) -> int:
     return _leave(cluster, scheduler, *calls, update)
 
 
-def _leave(cluster: Cluster, scheduler: Scheduler, *calls: m.Event) -> int:
+def _leave(cluster: ClusterFolder, scheduler: Scheduler, *calls: m.Event) -> int:
     """Leave calls for the run, unless its scheduler (a copy of it) would reject one."""
     for call in calls:
         scheduler.receive(call)

@@ -23,7 +23,7 @@ from stowplan.placement.model import CPU, MEMORY, InstanceStatus, TaskStatus
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.tasks import NOWHERE
 from stowplan.placement.strategies import STRATEGIES
-from stowplan.realdriver.clusters import ID, Cluster, engines_of, find_cluster, state_folder
+from stowplan.realdriver.clusters import ID, ClusterFolder, engines_of, find_cluster, state_folder
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
@@ -55,7 +55,7 @@ def cluster_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
 
 
-def read_cluster(arguments: argparse.Namespace) -> tuple[Cluster, Header, list[Round]]:
+def read_cluster(arguments: argparse.Namespace) -> tuple[ClusterFolder, Header, list[Round]]:
     """The cluster that is meant, and its journal. Raises SpecError where there is none."""
     cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
     written = cluster.read()
@@ -97,7 +97,7 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def is_driven(cluster: Cluster) -> bool:
+def is_driven(cluster: ClusterFolder) -> bool:
     """Whether a run goes on there."""
     try:
         cluster.lock().close()

@@ -36,7 +36,7 @@ from stowplan.placement.model import StopCode
 from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
-from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, Cluster
+from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, ClusterFolder
 from stowplan.realdriver.docker.config import EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
@@ -50,7 +50,7 @@ class Order:
     loaded: Loaded
     run: Run
     engines: EnginesTable
-    cluster: Cluster
+    cluster: ClusterFolder
     forever: bool = False
     watch: Callable[[Round], None] | None = None
 

@@ -23,7 +23,7 @@ from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import Header, replay
 from stowplan.placement.model import TaskStatus
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
-from stowplan.realdriver.clusters import Cluster
+from stowplan.realdriver.clusters import ClusterFolder
 from stowplan.realdriver.journal import DurableJournal
 from tests.realdriver.engines import IMAGE, Engine
 from tests.realdriver.rig import ours
@@ -90,9 +90,9 @@ class User:
         return self.call("run", scenario, "--driver", "docker", *words, wait=wait, **environ)
 
     @property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> ClusterFolder:
         """The cluster's files."""
-        return Cluster(self.folder / "state" / "stowplan" / "tiny")
+        return ClusterFolder(self.folder / "state" / "stowplan" / "tiny")
 
     def lasts(self, seconds: int) -> None:
         """Let the scenario's duration be this."""
