@@ -19,7 +19,7 @@ from stowplan.realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
     from stowplan.experiments.record.result import RunResult
-    from stowplan.experiments.runs.docker import Order
+    from stowplan.experiments.runs.docker import RunOrder
     from stowplan.realdriver.docker.leftovers import Leftovers
 
 
@@ -52,13 +52,13 @@ def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """`stowplan run`: the scenario on real engines, then table and, if asked for, report."""
     from stowplan.experiments.report.console import print_table
-    from stowplan.experiments.runs.docker import Order, play
+    from stowplan.experiments.runs.docker import RunOrder, play
 
     loaded = load_scenario(arguments.scenario)
     chosen = _chosen(loaded, arguments.only)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = ClusterFolder(state_folder(arguments.state) / name)
-    order = Order(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
+    order = RunOrder(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
     try:
         with _mapped(order, arguments.map) as watched:
             result, journal = play(watched)
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _mapped(order: Order, at: str | None) -> Iterator[Order]:
+def _mapped(order: RunOrder, at: str | None) -> Iterator[RunOrder]:
     """The order, watched by a live map where one is asked for."""
     if at is None:
         yield order

@@ -44,7 +44,7 @@ from stowplan.realdriver.journal import DurableJournal
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """What to run, and where. `watch` is shown every round, those before a crash too."""
 
     loaded: Loaded
@@ -65,7 +65,7 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def play(order: Order) -> tuple[RunResult, Path]:
+def play(order: RunOrder) -> tuple[RunResult, Path]:
     """Run a scenario until it is over, then remove everything that it made.
 
     Returns:
@@ -131,7 +131,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"
 
 
-def warm_up(order: Order) -> None:
+def warm_up(order: RunOrder) -> None:
     """Let a scheduler that nobody needs place one of each task: the first time, kernels are
     compiled, and that would be time of the run."""
     scheduler = Scheduler(SchedulerConfig(), order.loaded.strategies)
@@ -154,7 +154,7 @@ def remove_all(engines: EnginesTable, cluster: str, run: str) -> Leftovers:
     return found
 
 
-def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
+def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round]]:
     """The header and rounds of the journal; a new one gets its header."""
     written = journal.read()
     digest = _digest(order)
@@ -178,14 +178,14 @@ def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
     return written
 
 
-def _digest(order: Order) -> str:
+def _digest(order: RunOrder) -> str:
     """Differs where a replay would; patience with engines may change."""
     engines = [engine.model_dump_json() for engine in order.engines.engine]
     what = [order.loaded.scenario.model_dump_json(), order.run.id, *engines]
     return hashlib.sha256("\n".join(what).encode()).hexdigest()
 
 
-def check_engines(order: Order, run: str) -> None:
+def check_engines(order: RunOrder, run: str) -> None:
     """Refuse a cluster of whose name another run, with a journal elsewhere, has containers; and
     engines of which none is there."""
     found = leftovers(order.engines, order.cluster.name, None, reachable_only=True)
@@ -198,7 +198,7 @@ def check_engines(order: Order, run: str) -> None:
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
 
 
-def _driver(order: Order, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
+def _driver(order: RunOrder, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
     scenario = order.scenario
 
     def calls() -> list[Event]:
