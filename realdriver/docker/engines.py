@@ -26,7 +26,13 @@ from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.events import events_of
 from stowplan.realdriver.docker.instance import Instance
 from stowplan.realdriver.docker.translate import Placed
-from stowplan.realdriver.docker.workers import EngineWorkers, Seen, Silent, Snapshot, Vanished
+from stowplan.realdriver.docker.workers import (
+    ContainerChanged,
+    ContainerVanished,
+    EngineWorkers,
+    Silent,
+    Snapshot,
+)
 
 
 @dataclass(slots=True)
@@ -184,10 +190,10 @@ class EngineFleet:
                 instance = self._instances[word.order.instance]
                 if not instance.gone:
                     self._engines[instance.machine.engine].waiting.append(word.order)
-            case Seen():
+            case ContainerChanged():
                 for entry in self._entries((word.container.task,)):
                     self._instances[entry.instance].see(word.container, now_ms)
-            case Vanished():
+            case ContainerVanished():
                 for entry in self._entries((word.task,)):
                     self._instances[entry.instance].vanished(word.task, word.container, now_ms)
             case Snapshot():

@@ -32,7 +32,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContainerChanged:
     """A container as it is now, after something happened to it."""
 
     engine: int
@@ -40,7 +40,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Vanished:
+class ContainerVanished:
     """A container is not there any more."""
 
     engine: int
@@ -61,7 +61,8 @@ class EngineWorkers:
 
     Args:
         labels: of what is ours.
-        inbox: where Snapshot, Seen, Vanished and Silent go, and what jobs put there themselves.
+        inbox: takes Snapshot, ContainerChanged, ContainerVanished and Silent, and what jobs put
+            there themselves.
         silence_s: how long to listen for events before looking at everything again.
     """
 
@@ -147,11 +148,11 @@ class EngineWorkers:
             container = self._connection.inspect(identity)
         except NotFound:
             task, name = int(attributes[names.TASK]), attributes[names.CONTAINER]
-            self._inbox.put(Vanished(self._engine, task, name))
+            self._inbox.put(ContainerVanished(self._engine, task, name))
             return
         for key in [key for key in self._known if key[0] == identity]:
             del self._known[key]
-        self._inbox.put(Seen(self._engine, container))
+        self._inbox.put(ContainerChanged(self._engine, container))
 
 
 class _Pool:
