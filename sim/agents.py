@@ -28,7 +28,7 @@ class Agents:
     (`Agent.hold`). Args:
         cut_off: instances whose agents neither hear nor are heard.
         dead: instances on which nothing happens any more.
-        hear: takes their news.
+        hear: takes their changes.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Agents:
         containers: Containers,
         cut_off: Collection[int],
         dead: Collection[int],
-        hear: Callable[[r.News], None],
+        hear: Callable[[r.StateChange], None],
     ) -> None:
         self._fleet, self._containers, self._hear = fleet, containers, hear
         self._cut_off, self._dead = cut_off, dead
@@ -46,7 +46,7 @@ class Agents:
         self._wakes: list[tuple[int, int]] = []
         self._wake_ms: dict[int, int] = {}
         self._unheard: dict[int, list[Callable[[int], None]]] = {}
-        self._untold: dict[int, list[r.News]] = {}
+        self._untold: dict[int, list[r.StateChange]] = {}
 
     # --- tasks that are a start and an end --------------------------------------------------------
 
@@ -102,8 +102,8 @@ class Agents:
     def reconnected(self, instances: Iterable[int], now_ms: int) -> None:
         """What could not be said in either direction is said now."""
         for instance in instances:
-            for news in self._untold.pop(instance, ()):
-                self._hear(news)
+            for changes in self._untold.pop(instance, ()):
+                self._hear(changes)
             for call in self._unheard.pop(instance, ()):
                 call(now_ms)
 
@@ -140,14 +140,14 @@ class Agents:
             self._take(instance, ask(agent), now_ms)
 
     def _take(self, instance: int, output: Output, now_ms: int) -> None:
-        """Carry out what an agent wants, and pass on its news."""
+        """Carry out what an agent wants, and pass on its changes."""
         for action in output.actions:
             self._containers.do(instance, action, now_ms)
-        for news in output.news:
-            if instance in self._cut_off and not isinstance(news, r.TaskAdmitted):
-                self._untold.setdefault(instance, []).append(news)
+        for changes in output.changes:
+            if instance in self._cut_off and not isinstance(changes, r.TaskAdmitted):
+                self._untold.setdefault(instance, []).append(changes)
             else:
-                self._hear(news)
+                self._hear(changes)
         deadline_ms = self.by_instance[instance].deadline_ms
         if deadline_ms is not None and deadline_ms < self._wake_ms.get(instance, NEVER):
             self._wake_ms[instance] = deadline_ms

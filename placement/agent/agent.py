@@ -1,7 +1,7 @@
 """The agent of one instance: its tasks, its line of tasks that wait for room, and its timers.
 
 Sans-IO, as the scheduler is: it is told what happens and answers with actions for the container
-runtime and news for ECS; `deadline_ms` says when `due` wants to be called if nothing happens. Late,
+runtime and changes for ECS; `deadline_ms` says when `due` wants to be called if nothing happens. Late,
 repeated and unknown calls and events change nothing.
 """
 
@@ -21,10 +21,10 @@ from stowplan.placement.taskdef.parse import TaskOverride
 
 
 class Output(NamedTuple):
-    """What follows from a call: actions to carry out, then news to tell, each in order."""
+    """What follows from a call: actions to carry out, then changes to tell, each in order."""
 
     actions: list[r.Action]
-    news: list[r.News]
+    changes: list[r.StateChange]
 
 
 class Agent:
@@ -69,7 +69,7 @@ class Agent:
             self._ended.add(task)
             what = f"the instance has not enough {', '.join(lacking)} for this task"
             reason = f"ResourceInitializationError: {what}"
-            self._desk.news.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
+            self._desk.changes.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
             return self._settle(now_ms)
         self._tasks[task] = AgentTask(task, definition, self._desk)
         if self.host.ask(task, share):
@@ -93,7 +93,7 @@ class Agent:
             known.stop(stop_code, reason, now_ms)
         elif task not in self._ended:
             self._ended.add(task)
-            self._desk.news.append(r.TaskStopped(task, stop_code, reason))
+            self._desk.changes.append(r.TaskStopped(task, stop_code, reason))
         return self._settle(now_ms)
 
     def observe(self, event: r.RuntimeEvent, now_ms: int) -> Output:
@@ -154,12 +154,12 @@ class Agent:
 
     def _settle(self, now_ms: int) -> Output:
         """Free what ended tasks held, let those in line move up, and hand out what that makes."""
-        news, seen = self._desk.news, 0
-        while seen < len(news) or self.host.line:
-            for each in news[seen:]:
+        changes, seen = self._desk.changes, 0
+        while seen < len(changes) or self.host.line:
+            for each in changes[seen:]:
                 if isinstance(each, r.TaskStopped) and each.task in self._tasks:
                     self._forget(each.task, now_ms)
-            seen = len(news)
+            seen = len(changes)
             admitted = self.host.admit()
             if not admitted:
                 break
@@ -167,9 +167,9 @@ class Agent:
                 if task in self._tasks:
                     self._tasks[task].begin(now_ms)
                 else:
-                    news.append(r.TaskAdmitted(task))
-        output = Output(self._desk.actions, news)
-        self._desk.actions, self._desk.news = [], []
+                    changes.append(r.TaskAdmitted(task))
+        output = Output(self._desk.actions, changes)
+        self._desk.actions, self._desk.changes = [], []
         return output
 
     def _forget(self, task: int, now_ms: int) -> None:

@@ -41,6 +41,6 @@ class Desk:
 
     config: AgentConfig
     actions: list[r.Action] = field(default_factory=list)
-    news: list[r.News] = field(default_factory=list)
+    changes: list[r.StateChange] = field(default_factory=list)
     timers: list[tuple[int, int, str]] = field(default_factory=list)
     pulled: set[str] = field(default_factory=set)

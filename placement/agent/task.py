@@ -257,7 +257,7 @@ class AgentTask:
             return
         if all(e.ever_started or e.phase is Phase.STOPPED for e in self.containers.values()):
             self._reported_running = True
-            self._desk.news.append(r.TaskRunning(self.task))
+            self._desk.changes.append(r.TaskRunning(self.task))
 
     def _report_health(self) -> None:
         """The worst of the essential containers that have a check; unknown is not told."""
@@ -271,7 +271,7 @@ class AgentTask:
         health = False if False in checked else None if None in checked else bool(checked) or None
         if health is not None and health is not self._health:
             self._health = health
-            self._desk.news.append(r.TaskHealth(self.task, health))
+            self._desk.changes.append(r.TaskHealth(self.task, health))
 
     def _report_stopped(self) -> None:
         assert self._ending is not None, "a task has an essential container, which has stopped"
@@ -280,7 +280,7 @@ class AgentTask:
             r.ContainerEnd(name, each.exit_code, each.reason, each.restarts)
             for name, each in self.containers.items()
         )
-        self._desk.news.append(r.TaskStopped(self.task, *self._ending, ends))
+        self._desk.changes.append(r.TaskStopped(self.task, *self._ending, ends))
 
 
 def _timeout(state: str, limit_ms: int) -> str:

@@ -152,10 +152,10 @@ class EngineFleet:
                 instance.due(now_ms)
         events, self._events = self._events, []
         for instance in self._instances:
-            if instance.news:
+            if instance.changes:
                 self._let_go(instance)
-                events += events_of(instance.news)
-                instance.news = []
+                events += events_of(instance.changes)
+                instance.changes = []
         return events
 
     @property
@@ -325,8 +325,8 @@ class EngineFleet:
 
     def _let_go(self, instance: Instance) -> None:
         engine = self._engines[instance.machine.engine]
-        for news in instance.news:
-            task = instance.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
+        for changes in instance.changes:
+            task = instance.placed.get(changes.task) if isinstance(changes, r.TaskStopped) else None
             if task is not None and task.is_held:
                 engine.workers.sweep(partial(engine.runner.let_go, task))
 

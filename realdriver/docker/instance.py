@@ -54,7 +54,7 @@ class Instance:
         self.number, self.machine = number, machine
         self.connected, self.gone, self.awake = True, False, False
         self.placed: dict[int, Placed] = {}
-        self.news: list[r.News] = []
+        self.changes: list[r.StateChange] = []
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
         self._lives: dict[tuple[int, str], _Life] = {}
@@ -128,7 +128,7 @@ class Instance:
             self.see(container, now_ms, found)
 
     def _do(self, output: Output, now_ms: int, found: Found | None = None) -> None:
-        self.news += output.news
+        self.changes += output.changes
         for action in output.actions:
             answer = self.order(action, found)
             if answer is not None:

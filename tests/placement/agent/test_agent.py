@@ -459,8 +459,8 @@ def test_tasks_that_others_play_stand_in_the_same_line():
     assert agent.start(1, definition(), 0).actions == []
     assert not agent.hold(2, share)
     assert agent.release(0, 0).actions == [r.PullImage(1, "c", "image-c")]
-    assert agent.stop(1, 0).news[1:] == [r.TaskAdmitted(2)]
-    assert agent.release(2, 0).news == []
+    assert agent.stop(1, 0).changes[1:] == [r.TaskAdmitted(2)]
+    assert agent.release(2, 0).changes == []
     assert agent.host.free == {"CPU": 100, "MEMORY": 100}
 
 

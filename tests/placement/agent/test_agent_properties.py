@@ -76,11 +76,11 @@ class World:
     # --- what the agent does ----------------------------------------------------------------------
 
     def take(self, output) -> None:
-        """Check every action and all news against the record, then note them."""
-        gone = {each.task for each in output.news if isinstance(each, r.TaskStopped)}
+        """Check every action and all changes against the record, then note them."""
+        gone = {each.task for each in output.changes if isinstance(each, r.TaskStopped)}
         self.line = [task for task in self.line if task not in gone]
         # What ended first makes room for what begins in the same breath.
-        for each in output.news:
+        for each in output.changes:
             self.tell(each)
         for action in output.actions:
             self.act(action)
@@ -161,22 +161,22 @@ class World:
                 later = (action.task, each.name)
                 assert later not in self.up, f"{later} still runs, and needs {key}"
 
-    def tell(self, news: r.News) -> None:
-        assert news.task not in self.stopped, "news of a task that has stopped"
-        if isinstance(news, r.TaskRunning):
-            assert news.task not in self.running, "RUNNING twice"
-            assert news.task in self.begun
-            self.running.add(news.task)
-            for each in self.definitions[news.task].containers:
-                key = (news.task, each.name)
+    def tell(self, changes: r.StateChange) -> None:
+        assert changes.task not in self.stopped, "changes of a task that has stopped"
+        if isinstance(changes, r.TaskRunning):
+            assert changes.task not in self.running, "RUNNING twice"
+            assert changes.task in self.begun
+            self.running.add(changes.task)
+            for each in self.definitions[changes.task].containers:
+                key = (changes.task, each.name)
                 assert key in self.started or not each.essential
-        elif isinstance(news, r.TaskHealth):
-            assert news.task in self.running
+        elif isinstance(changes, r.TaskHealth):
+            assert changes.task in self.running
         else:
-            self.stopped.add(news.task)
-            assert not any(task == news.task for task, _ in self.up), "a container still runs"
-            for end in news.containers:
-                key = (news.task, end.container)
+            self.stopped.add(changes.task)
+            assert not any(task == changes.task for task, _ in self.up), "a container still runs"
+            for end in changes.containers:
+                key = (changes.task, end.container)
                 assert end.exit_code == self.exits.get(key)
 
     # --- what the world does ----------------------------------------------------------------------
