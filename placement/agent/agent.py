@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.host import Host, Share, share_of
-from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Desk
+from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Shared
 from stowplan.placement.agent.task import AgentTask
 from stowplan.placement.model import StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride
@@ -43,7 +43,7 @@ class Agent:
         host: Host | None = None,
     ) -> None:
         self.host = Host(resources) if host is None else host
-        self._desk = Desk(config)
+        self._shared = Shared(config)
         self._tasks: dict[int, AgentTask] = {}
         # Numbers of tasks that have ended, so that a late start finds nothing to start.
         self._ended: set[int] = set()
@@ -69,9 +69,9 @@ class Agent:
             self._ended.add(task)
             what = f"the instance has not enough {', '.join(lacking)} for this task"
             reason = f"ResourceInitializationError: {what}"
-            self._desk.changes.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
+            self._shared.changes.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
             return self._settle(now_ms)
-        self._tasks[task] = AgentTask(task, definition, self._desk)
+        self._tasks[task] = AgentTask(task, definition, self._shared)
         if self.host.ask(task, share):
             self._tasks[task].begin(now_ms)
         return self._settle(now_ms)
@@ -93,7 +93,7 @@ class Agent:
             known.stop(stop_code, reason, now_ms)
         elif task not in self._ended:
             self._ended.add(task)
-            self._desk.changes.append(r.TaskStopped(task, stop_code, reason))
+            self._shared.changes.append(r.TaskStopped(task, stop_code, reason))
         return self._settle(now_ms)
 
     def observe(self, event: r.RuntimeEvent, now_ms: int) -> Output:
@@ -103,13 +103,13 @@ class Agent:
             known.observe(event, now_ms)
         elif isinstance(event, r.Created):
             # Its creation had been given up; nobody else would remove it.
-            self._desk.actions.append(r.RemoveContainer(event.task, event.container))
+            self._shared.actions.append(r.RemoveContainer(event.task, event.container))
         return self._settle(now_ms)
 
     @property
     def deadline_ms(self) -> int | None:
         """When `due` must be called at the latest; None: only something else can happen."""
-        timers = self._desk.timers
+        timers = self._shared.timers
         while timers and self._stale(timers[0]):
             heappop(timers)
         times = [timers[0][0]] if timers else []
@@ -119,14 +119,14 @@ class Agent:
 
     def due(self, now_ms: int) -> Output:
         """Do what the time has come for: give up what takes too long, remove what is left over."""
-        timers = self._desk.timers
+        timers = self._shared.timers
         while timers and timers[0][0] <= now_ms:
             timer = heappop(timers)
             if not self._stale(timer):
                 self._tasks[timer[1]].expire(timer[2], now_ms)
         while self._remains and self._remains[0][0] <= now_ms:
             _, task, names = self._remains.popleft()
-            self._desk.actions += [r.RemoveContainer(task, name) for name in names]
+            self._shared.actions += [r.RemoveContainer(task, name) for name in names]
         return self._settle(now_ms)
 
     # --- tasks that others play -------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Agent:
 
     def _settle(self, now_ms: int) -> Output:
         """Free what ended tasks held, let those in line move up, and hand out what that makes."""
-        changes, seen = self._desk.changes, 0
+        changes, seen = self._shared.changes, 0
         while seen < len(changes) or self.host.line:
             for each in changes[seen:]:
                 if isinstance(each, r.TaskStopped) and each.task in self._tasks:
@@ -168,15 +168,15 @@ class Agent:
                     self._tasks[task].begin(now_ms)
                 else:
                     changes.append(r.TaskAdmitted(task))
-        output = Output(self._desk.actions, changes)
-        self._desk.actions, self._desk.changes = [], []
+        output = Output(self._shared.actions, changes)
+        self._shared.actions, self._shared.changes = [], []
         return output
 
     def _forget(self, task: int, now_ms: int) -> None:
         containers = self._tasks.pop(task).containers
         self._ended.add(task)
         self.host.leave(task)
-        wait_ms = self._desk.config.cleanup_wait_ms
+        wait_ms = self._shared.config.cleanup_wait_ms
         names = tuple(name for name, each in containers.items() if each.exists)
         if wait_ms is not None and names:
             self._remains.append((now_ms + wait_ms, task, names))

@@ -1,4 +1,4 @@
-"""The agent's settings, and the desk that its tasks share."""
+"""The agent's settings, and the shared that its tasks share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEFAULTS = AgentConfig()
 
 
 @dataclass(slots=True)
-class Desk:
+class Shared:
     """What the tasks of an agent share: its settings, what goes out, and who must be woken when.
 
     `timers` is a heap of (ms, task, container); one is stale when the container's own deadline is
