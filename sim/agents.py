@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.account import Share
 from stowplan.placement.agent.agent import Agent, Output
-from stowplan.placement.agent.host import Share
 from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.model import NEVER, StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import simpy
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.host import Share, share_of
+from stowplan.placement.agent.account import Share, share_of
 from stowplan.placement.agent.task import EXITED
 from stowplan.placement.callers.client import Client
 from stowplan.placement.errors import PlacementError

@@ -13,7 +13,7 @@ from heapq import heappop
 from typing import NamedTuple
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.host import Host, Share, share_of
+from stowplan.placement.agent.account import Account, Share, share_of
 from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Shared
 from stowplan.placement.agent.task import AgentTask
 from stowplan.placement.model import StopCode, TaskDefinition
@@ -40,9 +40,9 @@ class Agent:
         self,
         resources: Mapping[str, int],
         config: AgentConfig = DEFAULTS,
-        host: Host | None = None,
+        host: Account | None = None,
     ) -> None:
-        self.host = Host(resources) if host is None else host
+        self.account = Account(resources) if host is None else host
         self._shared = Shared(config)
         self._tasks: dict[int, AgentTask] = {}
         # Numbers of tasks that have ended, so that a late start finds nothing to start.
@@ -64,7 +64,7 @@ class Agent:
         if task in self._tasks or task in self._ended:
             return self._settle(now_ms)
         share = share_of(definition, override)
-        lacking = self.host.lacking(share)
+        lacking = self.account.lacking(share)
         if lacking:
             self._ended.add(task)
             what = f"the instance has not enough {', '.join(lacking)} for this task"
@@ -72,7 +72,7 @@ class Agent:
             self._shared.changes.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
             return self._settle(now_ms)
         self._tasks[task] = AgentTask(task, definition, self._shared)
-        if self.host.ask(task, share):
+        if self.account.ask(task, share):
             self._tasks[task].begin(now_ms)
         return self._settle(now_ms)
 
@@ -133,17 +133,17 @@ class Agent:
 
     def hold(self, task: int, share: Share) -> bool:
         """A task that somebody else plays takes its share; False: it waits for TaskAdmitted."""
-        return self.host.ask(task, share)
+        return self.account.ask(task, share)
 
     def release(self, task: int, now_ms: int) -> Output:
         """Such a task is gone, or waits no longer."""
-        self.host.leave(task)
+        self.account.leave(task)
         return self._settle(now_ms)
 
     @property
     def idle(self) -> bool:
         """Nothing is played, nobody waits, and nothing need be remembered."""
-        return not (self._tasks or self._ended or self.host.line)
+        return not (self._tasks or self._ended or self.account.line)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -155,12 +155,12 @@ class Agent:
     def _settle(self, now_ms: int) -> Output:
         """Free what ended tasks held, let those in line move up, and hand out what that makes."""
         changes, seen = self._shared.changes, 0
-        while seen < len(changes) or self.host.line:
+        while seen < len(changes) or self.account.line:
             for each in changes[seen:]:
                 if isinstance(each, r.TaskStopped) and each.task in self._tasks:
                     self._forget(each.task, now_ms)
             seen = len(changes)
-            admitted = self.host.admit()
+            admitted = self.account.admit()
             if not admitted:
                 break
             for task in admitted:
@@ -175,7 +175,7 @@ class Agent:
     def _forget(self, task: int, now_ms: int) -> None:
         containers = self._tasks.pop(task).containers
         self._ended.add(task)
-        self.host.leave(task)
+        self.account.leave(task)
         wait_ms = self._shared.config.cleanup_wait_ms
         names = tuple(name for name, each in containers.items() if each.exists)
         if wait_ms is not None and names:
