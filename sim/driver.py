@@ -2,7 +2,7 @@
 
 SimPy carries what is few: instances that boot, faults, and an alarm for the next call and for the
 next change in the life of a task. The lives themselves are in `sim.lives`. `wait` steps SimPy to
-the next instant with news and hands over all of that instant at once, so that what happens together
+the next instant with events and hands over all of that instant at once, so that what happens together
 is decided together.
 """
 
@@ -76,7 +76,7 @@ class SimDriver:
     ) -> None:
         self._env = simpy.Environment()
         self._until_ms = until_ms
-        self._news: list[Event] = []
+        self._events: list[Event] = []
         self._client = Client(arrivals, stream(seed, "client"))
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
         self._fleet = FleetColumns()
@@ -95,7 +95,7 @@ class SimDriver:
         )
         self._groups = AutoScaling(
             *(self._env, capacity_providers, instance_types, self._faults),
-            tell=lambda event: self._news.append(event),
+            tell=lambda event: self._events.append(event),
             register=self._register,
             boot_ms=self._boot_ms,
         )
@@ -113,18 +113,18 @@ class SimDriver:
         return int(self._env.now)
 
     def wait(self, deadline_ms: int | None) -> list[Event] | None:
-        """The news of the next instant that has some; [] at the deadline; None at the end."""
+        """The events of the next instant that has some; [] at the deadline; None at the end."""
         env = self._env
         limit = self._until_ms if deadline_ms is None else min(deadline_ms, self._until_ms)
         while (at := env.peek()) <= limit:
-            if self._news and at > env.now:
+            if self._events and at > env.now:
                 break
             env.step()
-        if self._news:
-            news, self._news = self._news, []
+        if self._events:
+            events, self._events = self._events, []
             if self._autoscaler is not None:
-                self._autoscaler.take(news)
-            return news
+                self._autoscaler.take(events)
+            return events
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
                 env.run(until=deadline_ms)
@@ -171,7 +171,7 @@ class SimDriver:
     def _register(self, spec: InstanceSpec) -> int:
         number = self._fleet.add(spec, self.now_ms())
         self._pulls.cache(number, spec.cached_images)
-        self._news.append(
+        self._events.append(
             InstanceRegistered(
                 number,
                 spec.name,
@@ -184,7 +184,7 @@ class SimDriver:
         return number
 
     def _news_of(self, event: Event) -> None:
-        self._news.append(event)
+        self._events.append(event)
         if isinstance(event, InstancesGone):
             self._groups.lost([self._fleet.specs[number].name for number in event.instances])
 
@@ -194,16 +194,16 @@ class SimDriver:
             if self._client.is_held(call):
                 continue
             if not self._faults.admits(type(call).__name__, calls_of(call)):
-                self._news.append(self._client.throttled(call, now))
+                self._events.append(self._client.throttled(call, now))
                 continue
-            self._news.append(call)
+            self._events.append(call)
             if isinstance(call, RegisterTaskDefinition):
                 self._lives.definitions.register(call.document)
         return self._client.next_ms
 
     def _scale(self) -> int | None:
         assert self._autoscaler is not None
-        self._news += self._autoscaler.due(self.now_ms())
+        self._events += self._autoscaler.due(self.now_ms())
         return self._autoscaler.next_ms
 
     def _tell_lost(self, notice: TasksStopped) -> None:

@@ -33,16 +33,16 @@ class Agent:
     Args:
         resources: as the instance registered (CPU units, MiB, counts by name).
         config: see `AgentConfig`.
-        host: the instance's account, where others book in it too; default: a new one.
+        account: the instance's account, where others book in it too; default: a new one.
     """
 
     def __init__(
         self,
         resources: Mapping[str, int],
         config: AgentConfig = DEFAULTS,
-        host: Account | None = None,
+        account: Account | None = None,
     ) -> None:
-        self.account = Account(resources) if host is None else host
+        self.account = Account(resources) if account is None else account
         self._shared = Shared(config)
         self._tasks: dict[int, AgentTask] = {}
         # Numbers of tasks that have ended, so that a late start finds nothing to start.

@@ -83,10 +83,10 @@ class DockerDriver:
             self._began_s = time.monotonic() - self._now_ms / 1000
         while True:
             self._now_ms = max(self._now_ms, int((time.monotonic() - self._began_s) * 1000))
-            if news := self._news():
-                for event in news:
+            if events := self._events():
+                for event in events:
                     self._note(event)
-                return news
+                return events
             if self._over(deadline_ms):
                 return None
             if deadline_ms is not None and deadline_ms <= self._now_ms:
@@ -163,15 +163,15 @@ class DockerDriver:
 
     # --- the loop ---------------------------------------------------------------------------------
 
-    def _news(self) -> list[m.Event]:
+    def _events(self) -> list[m.Event]:
         now_ms = self._now_ms
         while self._lives and self._lives[0][0] <= now_ms:
             self.fleet.end(heapq.heappop(self._lives)[1])
-        news = self._client.due(now_ms)
+        events = self._client.due(now_ms)
         if self._next_poll_ms <= now_ms:
             self._next_poll_ms = now_ms + _POLL_MS
-            news += self._calls()
-        return news + self.fleet.due(now_ms)
+            events += self._calls()
+        return events + self.fleet.due(now_ms)
 
     def _over(self, deadline_ms: int | None) -> bool:
         if self._until_ms is not None and self._now_ms >= self._until_ms:
