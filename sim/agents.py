@@ -28,7 +28,7 @@ class Agents:
     (`Agent.hold`). Args:
         cut_off: instances whose agents neither hear nor are heard.
         dead: instances on which nothing happens any more.
-        hear: takes their changes.
+        hear: takes their state changes.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class Agents:
     def reconnected(self, instances: Iterable[int], now_ms: int) -> None:
         """What could not be said in either direction is said now."""
         for instance in instances:
-            for changes in self._untold.pop(instance, ()):
-                self._hear(changes)
+            for change in self._untold.pop(instance, ()):
+                self._hear(change)
             for call in self._unheard.pop(instance, ()):
                 call(now_ms)
 
@@ -143,11 +143,11 @@ class Agents:
         """Carry out what an agent wants, and pass on its changes."""
         for action in output.actions:
             self._containers.do(instance, action, now_ms)
-        for changes in output.changes:
-            if instance in self._cut_off and not isinstance(changes, r.TaskAdmitted):
-                self._untold.setdefault(instance, []).append(changes)
+        for change in output.changes:
+            if instance in self._cut_off and not isinstance(change, r.TaskAdmitted):
+                self._untold.setdefault(instance, []).append(change)
             else:
-                self._hear(changes)
+                self._hear(change)
         deadline_ms = self.by_instance[instance].deadline_ms
         if deadline_ms is not None and deadline_ms < self._wake_ms.get(instance, NEVER):
             self._wake_ms[instance] = deadline_ms

@@ -2,8 +2,8 @@
 
 SimPy carries what is few: instances that boot, faults, and an alarm for the next call and for the
 next change in the life of a task. The lives themselves are in `sim.lives`. `wait` steps SimPy to
-the next instant with events and hands over all of that instant at once, so that what happens together
-is decided together.
+the next instant with events and returns all events of that instant at once, so that what happens
+together is decided together.
 """
 
 from __future__ import annotations

@@ -372,24 +372,24 @@ class Lives:
             self._set_own_alarms()
         return following
 
-    def _hear(self, changes: r.StateChange) -> None:
-        """An agent has changes of a task."""
-        task = changes.task
+    def _hear(self, change: r.StateChange) -> None:
+        """An agent tells a state change of a task."""
+        task = change.task
         batch = self._batch[task]
         if batch is None:
             return
-        if isinstance(changes, r.TaskAdmitted):
+        if isinstance(change, r.TaskAdmitted):
             delay = self._in_line.pop(task, None)
             if delay is not None:  # else it is being stopped at this very moment
                 self._begin(task, self._instance[task], delay, int(self._env.now))
                 self.set_alarms()
-        elif isinstance(changes, r.TaskRunning):
+        elif isinstance(change, r.TaskRunning):
             self._reports.running.append(task)
             if self._machines is not None and batch.run_ms is not None:
                 self._lives.add(int(self._env.now) + batch.run_ms, task << _SHIFT | _OVER)
-        elif isinstance(changes, r.TaskHealth):
-            (self._reports.healthy if changes.healthy else self._reports.unhealthy).append(task)
+        elif isinstance(change, r.TaskHealth):
+            (self._reports.healthy if change.healthy else self._reports.unhealthy).append(task)
         else:
-            self._reports.stopped((task,), (changes.stop_code, changes.reason))
+            self._reports.stopped((task,), (change.stop_code, change.reason))
             self._batch[task] = None
             self._containers.dismiss(task)

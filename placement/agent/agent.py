@@ -1,8 +1,8 @@
 """The agent of one instance: its tasks, its line of tasks that wait for room, and its timers.
 
 Sans-IO, as the scheduler is: it is told what happens and answers with actions for the container
-runtime and changes for ECS; `deadline_ms` says when `due` wants to be called if nothing happens. Late,
-repeated and unknown calls and events change nothing.
+runtime and state changes for ECS. `deadline_ms` says when to call `due` if nothing happens before.
+Late, repeated and unknown calls and events change nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stowplan.placement.taskdef.parse import TaskOverride
 
 
 class Output(NamedTuple):
-    """What follows from a call: actions to carry out, then changes to tell, each in order."""
+    """What follows from a call: actions to carry out, then state changes to tell, each in order."""
 
     actions: list[r.Action]
     changes: list[r.StateChange]

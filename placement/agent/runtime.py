@@ -1,4 +1,4 @@
-"""The words between agent, container runtime and ECS: actions, what came of them, task changes.
+"""The words between agent, container runtime and ECS: actions, what came of them, state changes.
 
 Every action but RemoveContainer is answered, once, by one of the events named with it; an answer
 may come late, or after one that says more (Exited before Started). Reasons are the runtime's own
@@ -115,7 +115,7 @@ RuntimeEvent = (
     | HealthChanged
 )
 
-# --- changes: what ECS is told -----------------------------------------------------------------------
+# --- state changes: what ECS is told --------------------------------------------------------------
 
 
 class ContainerEnd(msgspec.Struct, frozen=True):

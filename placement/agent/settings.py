@@ -1,4 +1,4 @@
-"""The agent's settings, and the shared that its tasks share."""
+"""The agent's settings, and what its tasks share."""
 
 from __future__ import annotations
 

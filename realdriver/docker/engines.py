@@ -325,8 +325,8 @@ class EngineFleet:
 
     def _let_go(self, instance: Instance) -> None:
         engine = self._engines[instance.machine.engine]
-        for changes in instance.changes:
-            task = instance.placed.get(changes.task) if isinstance(changes, r.TaskStopped) else None
+        for change in instance.changes:
+            task = instance.placed.get(change.task) if isinstance(change, r.TaskStopped) else None
             if task is not None and task.is_held:
                 engine.workers.sweep(partial(engine.runner.let_go, task))
 

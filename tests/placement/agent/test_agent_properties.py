@@ -161,22 +161,22 @@ class World:
                 later = (action.task, each.name)
                 assert later not in self.up, f"{later} still runs, and needs {key}"
 
-    def tell(self, changes: r.StateChange) -> None:
-        assert changes.task not in self.stopped, "changes of a task that has stopped"
-        if isinstance(changes, r.TaskRunning):
-            assert changes.task not in self.running, "RUNNING twice"
-            assert changes.task in self.begun
-            self.running.add(changes.task)
-            for each in self.definitions[changes.task].containers:
-                key = (changes.task, each.name)
+    def tell(self, change: r.StateChange) -> None:
+        assert change.task not in self.stopped, "a change of a task that has stopped"
+        if isinstance(change, r.TaskRunning):
+            assert change.task not in self.running, "RUNNING twice"
+            assert change.task in self.begun
+            self.running.add(change.task)
+            for each in self.definitions[change.task].containers:
+                key = (change.task, each.name)
                 assert key in self.started or not each.essential
-        elif isinstance(changes, r.TaskHealth):
-            assert changes.task in self.running
+        elif isinstance(change, r.TaskHealth):
+            assert change.task in self.running
         else:
-            self.stopped.add(changes.task)
-            assert not any(task == changes.task for task, _ in self.up), "a container still runs"
-            for end in changes.containers:
-                key = (changes.task, end.container)
+            self.stopped.add(change.task)
+            assert not any(task == change.task for task, _ in self.up), "a container still runs"
+            for end in change.containers:
+                key = (change.task, end.container)
                 assert end.exit_code == self.exits.get(key)
 
     # --- what the world does ----------------------------------------------------------------------
