@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from stowplan.placement.query import Column
 
 _LEAST = 8
-KEPT_MAX = 16_384
+MEMO_MAX = 16_384
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Kept(dict[_Key, _Value]):
+class Memo(dict[_Key, _Value]):
     """What is computed once per key, as long as memory is bounded: forgets all when it is full.
 
     Kinds of task may come by the hundred thousand, a few tasks each; only those of late count.
     """
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
-        if len(self) >= KEPT_MAX and key not in self:
+        if len(self) >= MEMO_MAX and key not in self:
             self.clear()
         super().__setitem__(key, value)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.cluster.arrays import GroupCounts, Kept, StringColumns, grown
+from stowplan.placement.cluster.arrays import GroupCounts, Memo, StringColumns, grown
 from stowplan.placement.cluster.host_ports import HostPorts
 from stowplan.placement.model import PORTS, RESOURCES, InstanceStatus, TaskKind
 from stowplan.placement.query import Column
@@ -53,7 +53,7 @@ class ClusterColumns:
         self.host_ports = HostPorts()
         self._group_counts = GroupCounts()
         self._tracked: dict[str, int] = {}
-        self._demands: Kept[TaskKind, IntArray] = Kept()
+        self._demands: Memo[TaskKind, IntArray] = Memo()
 
     # --- what can be read ---------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import typeof
 from numpy.random import Generator
 
-from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.constraints import devices_free
 from stowplan.placement.engine.batch import UNPLACED
@@ -40,7 +40,7 @@ class Runner:
 
     def __init__(self, engine: Eligibility, rng: Generator) -> None:
         self._engine, self._rng = engine, rng
-        self._links: Kept[TaskKind, tuple[Link, ...] | None] = Kept()
+        self._links: Memo[TaskKind, tuple[Link, ...] | None] = Memo()
         self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
         self._standing: Standing | None = None
         self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
