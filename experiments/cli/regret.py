@@ -31,7 +31,7 @@ MICROUSD_MS = 1_000_000 * MS_PER_HOUR  # a dollar
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class BusyRun:
     """What a run kept busy: price an hour x ms, instance-ms, and the most instances at a time."""
 
     name: str
@@ -154,7 +154,7 @@ def _alike(problems: Sequence[tuple[str, OverTimeProblem]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def read_run(path: Path) -> Kept:
+def read_run(path: Path) -> BusyRun:
     """What the run of a journal kept busy, until its last round.
 
     Raises:
@@ -168,7 +168,7 @@ def read_run(path: Path) -> Kept:
             usage(entry)
             peak, now_ms = max(peak, recorder.totals.busy), entry.now_ms
     recorder.finish(now_ms)
-    return Kept(
+    return BusyRun(
         path.name.removesuffix(".jsonl.gz"),
         header.run.get("layout", ""),
         usage.problem(now_ms),
