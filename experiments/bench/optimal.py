@@ -138,7 +138,7 @@ def made(recipes: tuple[str, ...], instances: int) -> Iterator[Instance]:
             yield Instance(f"{recipe} {n} items seed {seed}", problem)
 
 
-class Optimal:
+class OptimalBench:
     """The benchmark: solves, makes rows, and remembers the outcomes for the rows over all sets.
 
     Args:
@@ -327,7 +327,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.folder and not any(arguments.folder.glob("**/*")):
         raise SpecError([("--folder", f"{arguments.folder}: nothing there")])
     compile_kernels()
-    bench = Optimal(clock, seconds, most, peers=not arguments.no_peers)
+    bench = OptimalBench(clock, seconds, most, peers=not arguments.no_peers)
     rows = bench.rows(arguments.sets or ALL)
     if arguments.folder:
         rows = bench.folder_rows(arguments.folder)
