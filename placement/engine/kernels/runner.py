@@ -20,8 +20,8 @@ from stowplan.placement.engine.kernels.forms import make_forms, no_forms
 from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State
 from stowplan.placement.engine.kernels.plan import (
     COMPILED_CHECKS,
+    KindPlan,
     Link,
-    Plan,
     chain_links,
     make_plan,
 )
@@ -41,7 +41,7 @@ class Runner:
     def __init__(self, engine: Eligibility, rng: Generator) -> None:
         self._engine, self._rng = engine, rng
         self._links: Memo[TaskKind, tuple[Link, ...] | None] = Memo()
-        self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
+        self._plans: dict[tuple[TaskKind, ...], tuple[object, KindPlan]] = {}
         self._standing: Standing | None = None
         self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
         self._misses = 0
@@ -161,7 +161,7 @@ class Runner:
         cluster.settle(kind.group)
         return found
 
-    def _plan(self, kinds: tuple[TaskKind, ...]) -> Plan:
+    def _plan(self, kinds: tuple[TaskKind, ...]) -> KindPlan:
         cluster = self._engine.cluster
         for kind in kinds:
             cluster.demand(kind)
@@ -176,7 +176,7 @@ class Runner:
             known = self._plans[kinds] = holds, plan
         return known[1]
 
-    def _state(self, plan: Plan) -> State:
+    def _state(self, plan: KindPlan) -> State:
         cluster = self._engine.cluster
         if cluster.over_committed:
             allowed = self._allowed(plan) & (cluster.remaining >= 0).all(axis=1)
@@ -188,7 +188,7 @@ class Runner:
         columns: tuple[Any, ...] = (*cluster.columns(plan.groups), allowed, version, self._rows)
         return State(*columns)
 
-    def _allowed(self, plan: Plan) -> Array:
+    def _allowed(self, plan: KindPlan) -> Array:
         """The plan's masks, but for instances that take no task now; kept until one changes."""
         cluster = self._engine.cluster
         version, allowed = plan.allowed
