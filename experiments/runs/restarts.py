@@ -64,7 +64,7 @@ def run_killed(
     """
     journal, missed = _Journal(scheduler, record), list[Event]()
     for kill in (*kills, Kill()):
-        life = _Life(driver, journal, kill, missed)
+        life = _SchedulerLife(driver, journal, kill, missed)
         with suppress(_Killed):
             run_loop(scheduler, life, life.record)
         if life.over or life.sleep():
@@ -104,7 +104,7 @@ class _Journal:
         return scheduler
 
 
-class _Life:
+class _SchedulerLife:
     """The driver, and the journal, as a scheduler meets them from its start to its death.
 
     `missed`: what it, or one before it, was not told. `over`: the run ended first.
