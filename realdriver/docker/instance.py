@@ -26,7 +26,7 @@ _KILLED = 137
 
 
 @dataclass(slots=True)
-class _Life:
+class _ContainerLife:
     """A container's last start, when we heard of it (monotonic s), and the start that has ended."""
 
     started_at: str = ""
@@ -57,7 +57,7 @@ class Instance:
         self.changes: list[r.StateChange] = []
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
-        self._lives: dict[tuple[int, str], _Life] = {}
+        self._lives: dict[tuple[int, str], _ContainerLife] = {}
 
     # --- tasks ------------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Instance:
         placed = self.placed.get(action.task)
         if placed is None:
             return None  # its containers are removed, or about to be
-        life = self._lives.get((action.task, action.container), _Life())
+        life = self._lives.get((action.task, action.container), _ContainerLife())
         order = ActionOrder(self.number, action, placed, life.started_at, unsure=found is not None)
         answer = None if found is None else foregone(order, found)
         if answer is None:
@@ -175,8 +175,8 @@ class Instance:
             if placed and life.heard_s < begun_s and placed.name(name) not in found:
                 self.vanished(task, name, now_ms)
 
-    def _life(self, container: EngineContainer) -> _Life:
-        life = self._lives.setdefault((container.task, container.name), _Life())
+    def _life(self, container: EngineContainer) -> _ContainerLife:
+        life = self._lives.setdefault((container.task, container.name), _ContainerLife())
         if container.started_at not in ("", life.started_at):
             life.started_at, life.heard_s = container.started_at, time.monotonic()
         return life
