@@ -18,7 +18,7 @@ from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.model import NEVER, StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.sim.containers import Containers
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 
 
 class Agents:
@@ -33,7 +33,7 @@ class Agents:
 
     def __init__(
         self,
-        fleet: FleetColumns,
+        fleet: InstanceColumns,
         containers: Containers,
         cut_off: Collection[int],
         dead: Collection[int],

@@ -37,7 +37,7 @@ from stowplan.sim.alarm import Alarm
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.lives import Lives
 from stowplan.sim.throttling import calls_of
 
@@ -79,7 +79,7 @@ class SimDriver:
         self._events: list[Event] = []
         self._client = Client(arrivals, stream(seed, "client"))
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
-        self._fleet = FleetColumns()
+        self._fleet = InstanceColumns()
         runtime = runtime_of(containers, models, seed)
         self._pulls = runtime.pulls
         self._faults = Faults(

@@ -22,7 +22,7 @@ from stowplan.placement.model import StopCode
 from stowplan.placement.query import parse_query
 from stowplan.placement.scenario.scenario import Fault
 from stowplan.sim.containers import Containers
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.throttling import Throttle
 
 Process = Generator[Any, Any, None]
@@ -45,7 +45,7 @@ class Faults:
     def __init__(
         self,
         env: simpy.Environment,
-        fleet: FleetColumns,
+        fleet: InstanceColumns,
         containers: Containers,
         tell: Callable[[Event], None],
         reconnected: Callable[[tuple[int, ...]], None],

@@ -11,7 +11,7 @@ from stowplan.placement.query import Column
 from stowplan.placement.scenario.scenario import InstanceSpec
 
 
-class FleetColumns:
+class InstanceColumns:
     """The instances that have registered, by number; nothing of their tasks."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from stowplan.sim.agents import Agents
 from stowplan.sim.alarm import Alarm
 from stowplan.sim.containers import Containers
 from stowplan.sim.faults import Faults
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.reports import Reports
 from stowplan.sim.timetable import Timetable
 
@@ -73,7 +73,7 @@ class Lives:
     def __init__(
         self,
         env: simpy.Environment,
-        fleet: FleetColumns,
+        fleet: InstanceColumns,
         client: Client,
         containers: Containers,
         faults: Faults,
