@@ -42,7 +42,7 @@ FINE = 1e9  # lacks of value as integers
 
 
 @dataclass
-class State:
+class DiveState:
     """A packing in the making: items left, waste left, patterns still usable, patterns taken.
 
     `amounts` says how often the relaxation uses each pattern of the master, once it is solved;
@@ -126,7 +126,7 @@ class _ListDive:
 
     def run(self, waste: IntArray) -> tuple[int, ...] | None:
         """The patterns of a packing, or None: the budget is used up, or the list has none."""
-        stack = [State(self.counts, waste, np.arange(len(self.rows)), ())]
+        stack = [DiveState(self.counts, waste, np.arange(len(self.rows)), ())]
         while not self.budget.exhausted():
             state = stack[-1]
             dead = False
@@ -143,7 +143,7 @@ class _ListDive:
                 self._back(stack)
         return None
 
-    def _settle(self, state: State) -> tuple[list[int] | None, bool]:
+    def _settle(self, state: DiveState) -> tuple[list[int] | None, bool]:
         """Solve the relaxation of a state and, if that leaves few patterns, search them.
 
         Returns (the patterns that complete the packing, whether it is clear that none do).
@@ -153,7 +153,7 @@ class _ListDive:
             return None, True
         return self._finish(state, *lacks) if len(state.alive) <= FEW_ALIVE else (None, False)
 
-    def _back(self, stack: list[State]) -> None:
+    def _back(self, stack: list[DiveState]) -> None:
         """Drop states until one has enough open bins, and was not tried too often."""
         bins = self._open(stack[-1])
         while True:
@@ -164,10 +164,10 @@ class _ListDive:
             if stack[-1].tries <= TRIES or len(stack) == 1:
                 return
 
-    def _open(self, state: State) -> int:
+    def _open(self, state: DiveState) -> int:
         return self.target - len(state.taken)
 
-    def _finish(self, state: State, lacks: IntArray, gap: int) -> tuple[list[int] | None, bool]:
+    def _finish(self, state: DiveState, lacks: IntArray, gap: int) -> tuple[list[int] | None, bool]:
         """Search the last bins exactly: (the patterns of a packing, whether that is decided)."""
         order = np.argsort(lacks, kind="stable")
         chosen = state.alive[order]
@@ -179,7 +179,7 @@ class _ListDive:
         self.budget.spend(10.0 * nodes * len(chosen))
         return (chosen[last].tolist() if found else None), nodes <= FINISH_NODES
 
-    def _step(self, state: State) -> State | None:
+    def _step(self, state: DiveState) -> DiveState | None:
         """Take what the relaxation uses wholly, or what costs least of what it uses most."""
         assert state.amounts is not None
         columns = np.array(self._columns)
@@ -195,7 +195,7 @@ class _ListDive:
                 best, least = following, value
         return best
 
-    def _take(self, state: State, patterns: IntArray) -> State:
+    def _take(self, state: DiveState, patterns: IntArray) -> DiveState:
         """The state after these patterns, without those that no longer fit."""
         left, room, taken = state.left.copy(), state.room.copy(), list(state.taken)
         for p in patterns.tolist():
@@ -206,15 +206,15 @@ class _ListDive:
                 taken.append(p)
         self.budget.spend(10.0 * len(state.alive))
         alive = usable(self.rows, self.wastes, state.alive, left, room)
-        return State(left, room, alive, tuple(taken))
+        return DiveState(left, room, alive, tuple(taken))
 
-    def _value(self, state: State) -> float | None:
+    def _value(self, state: DiveState) -> float | None:
         """The relaxation of a state over the patterns in the master alone."""
         self._allow(state)
         solution = self._solve()
         return None if solution is None else solution.value
 
-    def _relax(self, state: State) -> tuple[IntArray, int] | None:
+    def _relax(self, state: DiveState) -> tuple[IntArray, int] | None:
         """Solve the relaxation of a state; None if that shows its open bins to be too few.
 
         Notes the amounts, drops the patterns that lack more than the gap, and returns what the
@@ -245,7 +245,7 @@ class _ListDive:
             return lacks, int((gap + TOLERANCE) * FINE) + 1
         return None
 
-    def _allow(self, state: State) -> None:
+    def _allow(self, state: DiveState) -> None:
         """Let the master pack what the state has left, with what is alive in it."""
         alive = np.zeros(len(self.rows), dtype=np.bool_)
         alive[state.alive] = True
