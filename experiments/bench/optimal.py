@@ -36,7 +36,7 @@ from stowplan.placement.packing.master import Master
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import Limits, PackingProblem, PackingResult, group_equal
 from stowplan.placement.packing.solve import solve_packing
-from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.state import PackingState
 from stowplan.placement.packing.subproblem import most_per_bin
 
 SAMPLES = DATA / "packing"
@@ -280,12 +280,12 @@ def compile_kernels() -> None:
 
 def _dive_once(problem: PackingProblem) -> None:
     """A dive in a list, which no small problem comes to by itself."""
-    search = Search(problem, Limits(work=1_000))
+    state = PackingState(problem, Limits(work=1_000))
     pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
     master = Master(problem.counts)
     master.add(np.eye(len(problem.counts), dtype=np.int64))
-    relaxation = generate(master, pricer, problem.counts, search.budget, to_the_end=True)
-    dive_in_list(search, pricer, relaxation, relaxation.bound, search.budget)
+    relaxation = generate(master, pricer, problem.counts, state.budget, to_the_end=True)
+    dive_in_list(state, pricer, relaxation, relaxation.bound, state.budget)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

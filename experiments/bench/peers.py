@@ -43,7 +43,7 @@ class PeerInstance:
 
 
 def object_loop(cluster: Cluster, batch: TaskBatch) -> list[int]:
-    """binpack(memory) by a loop over objects: filter, then the instance with the least. Rows, or -1."""
+    """binpack(memory) by a loop over objects: filter, then the one with the least. Rows, or -1."""
     columns = [cluster.resources.index(resource) for resource in (CPU, MEMORY)]
     instances = [
         PeerInstance(cpu, memory) for cpu, memory in cluster.remaining[:, columns].tolist()

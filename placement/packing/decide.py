@@ -15,7 +15,7 @@ from stowplan.placement.packing.colgen import Relaxation
 from stowplan.placement.packing.cpsat import run_cp_sat
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import BoolArray, IntArray
-from stowplan.placement.packing.state import Budget, Search
+from stowplan.placement.packing.state import Budget, PackingState
 from stowplan.placement.packing.subproblem import Subproblem
 
 COLLECT_NODES = 3_000_000
@@ -30,7 +30,7 @@ class Decision:
 
 
 def decide(
-    search: Search,
+    state: PackingState,
     node: Subproblem,
     pricer: Pricer,
     relaxation: Relaxation,
@@ -38,7 +38,7 @@ def decide(
     most: int,
     work: float,
 ) -> bool:
-    """Decide `target` bins for a node; offers a packing found to `search`.
+    """Decide `target` bins for a node; offers a packing found to `state`.
 
     Args:
         relaxation: converged; its duals select the patterns.
@@ -54,13 +54,13 @@ def decide(
     patterns, complete, steps = pricer.collect(
         relaxation.values, relaxation.best - gap - 1, COLLECT_NODES, most
     )
-    search.budget.spend(steps)
+    state.budget.spend(steps)
     if not complete:
         return False
     tight = relaxation.values > gap  # an item too many of these would cost more than the gap
-    decision = decide_cover(patterns, counts, target, tight, search.budget, work)
+    decision = decide_cover(patterns, counts, target, tight, state.budget, work)
     if decision.bins is not None:
-        search.offer(node.expand(decision.bins))
+        state.offer(node.expand(decision.bins))
     return decision.bins is not None or decision.none_exists
 
 

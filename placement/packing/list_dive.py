@@ -20,7 +20,7 @@ from stowplan.placement.packing.list_kernels import MOST_KINDS, finish, usable, 
 from stowplan.placement.packing.master import Master, MasterSolution
 from stowplan.placement.packing.pricing import SCALE, Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray, ShortArray
-from stowplan.placement.packing.state import Budget, Search
+from stowplan.placement.packing.state import Budget, PackingState
 
 MOST_ITEMS = 8  # in a listed pattern
 MEAN_ITEMS = 5  # in a bin: beyond it most patterns would be longer than that
@@ -58,15 +58,15 @@ class DiveState:
 
 
 def dive_in_list(
-    search: Search, pricer: Pricer, relaxation: Relaxation, target: int, budget: Budget
+    state: PackingState, pricer: Pricer, relaxation: Relaxation, target: int, budget: Budget
 ) -> bool:
-    """Look for a packing into `target` bins; offers it to `search` and says whether there was one.
+    """Look for a packing into `target` bins; offers it to `state` and says whether there was one.
 
     Args:
         relaxation: of the whole problem, converged; its values select the patterns.
         budget: when to give up.
     """
-    problem = search.problem
+    problem = state.problem
     waste = target * problem.capacity - problem.counts @ problem.demand
     kinds, items = len(problem.counts), int(problem.counts.sum())
     if problem.demand.shape[1] == 1:
@@ -78,10 +78,10 @@ def dive_in_list(
     if listed is None:
         return False
     rows, wastes = listed
-    found = _ListDive(search, rows, wastes, target, relaxation.values, budget).run(waste)
+    found = _ListDive(state, rows, wastes, target, relaxation.values, budget).run(waste)
     if found is None:
         return False
-    search.offer(_dense(rows[list(found)], len(problem.counts)))
+    state.offer(_dense(rows[list(found)], len(problem.counts)))
     return True
 
 
@@ -110,11 +110,11 @@ def _listed(
 
 class _ListDive:
     def __init__(
-        self, search: Search, rows: ShortArray, wastes: IntArray, target: int, values: IntArray,
-        budget: Budget,
+        self, state: PackingState, rows: ShortArray, wastes: IntArray, target: int,
+        values: IntArray, budget: Budget,
     ) -> None:  # fmt: skip
         self.rows, self.wastes, self.target, self.budget = rows, wastes, target, budget
-        self.rng, self.counts = search.rng, search.problem.counts
+        self.rng, self.counts = state.rng, state.problem.counts
         kinds = len(self.counts)
         self._kinds = kinds
         self._master = Master(self.counts)
