@@ -12,9 +12,9 @@ import heapq
 import numpy as np
 
 from stowplan.placement.packing.colgen import Relaxation, generate
-from stowplan.placement.packing.decide import decide
+from stowplan.placement.packing.decide import decide_node
 from stowplan.placement.packing.diving import NOISE, dive, round_down
-from stowplan.placement.packing.full_bins import decide_full
+from stowplan.placement.packing.full_bins import decide_full_bins
 from stowplan.placement.packing.list_dive import dive_in_list
 from stowplan.placement.packing.master import Master
 from stowplan.placement.packing.pricing import Pricer
@@ -34,10 +34,10 @@ LIST_SHARE, LIST_WORK = 0.9, 50_000.0  # of the work left, and at most, for dive
 class Tree:
     """The search for `target` bins; `run` ends with a packing, a proof of none, or the budget."""
 
-    def __init__(self, state: PackingState, target: int, pool: IntArray) -> None:
+    def __init__(self, state: PackingState, target: int, known_patterns: IntArray) -> None:
         self.state = state
         self.target = target
-        self.pool = pool
+        self.known_patterns = known_patterns
         self.nodes = 0
         self.unsettled = 0  # nodes dropped without proof
         self._skip_decisions = 0
@@ -112,7 +112,7 @@ class Tree:
         converged = self._converge(node, master, pricer, relaxation)
         if not converged.converged:
             return converged.bound > self.target
-        if decide(self.state, node, pricer, converged, self.target, *NODE_DECISION):
+        if decide_node(self.state, node, pricer, converged, self.target, *NODE_DECISION):
             self._patience = DECIDE_AGAIN
             return True
         self._skip_decisions = self._patience
@@ -133,7 +133,7 @@ class Tree:
         if converged.bound > self.target:
             return True
         if converged.converged:
-            if decide(self.state, node, pricer, converged, self.target, *ROOT_DECISION):
+            if decide_node(self.state, node, pricer, converged, self.target, *ROOT_DECISION):
                 return True
             part = self.state.budget.part(LIST_SHARE, LIST_WORK)
             found = dive_in_list(self.state, pricer, converged, self.target, part)
@@ -161,18 +161,18 @@ class Tree:
         solution = master.solve()
         if solution is None:
             return False
-        return decide_full(self.state, master.patterns, solution.duals, self.target)
+        return decide_full_bins(self.state, master.patterns, solution.duals, self.target)
 
     def _columns(self, node: Subproblem, values: IntArray) -> IntArray:
-        """The patterns of the pool worth most under `values`."""
-        patterns = node.translate(self.pool)
+        """The patterns of `known_patterns` worth most under `values`."""
+        patterns = node.translate(self.known_patterns)
         most = COLUMNS_PER_KIND * patterns.shape[1]
         best = np.argsort(-(patterns @ values), kind="stable")[:most]
         return patterns[best]
 
     def _remember(self, node: Subproblem, master: Master, known: int) -> int:
-        """Add the master's patterns from `known` on to the pool; returns how many it has."""
-        self.pool = np.vstack([self.pool, node.expand(master.patterns[known:])])
+        """Add the master's patterns from `known` on; returns how many it has."""
+        self.known_patterns = np.vstack([self.known_patterns, node.expand(master.patterns[known:])])
         return len(master.patterns)
 
 

@@ -22,14 +22,14 @@ COLLECT_NODES = 3_000_000
 
 
 @dataclass(frozen=True)
-class Decision:
+class CoverDecision:
     """`bins` is a packing (bins, kinds) or None; with `none_exists` it is proven that none is."""
 
     bins: IntArray | None
     none_exists: bool
 
 
-def decide(
+def decide_node(
     state: PackingState,
     node: Subproblem,
     pricer: Pricer,
@@ -71,7 +71,7 @@ def decide_cover(
     tight: BoolArray,
     budget: Budget,
     work: float,
-) -> Decision:
+) -> CoverDecision:
     """Choose at most `target` of `patterns`, with repetition, that cover `counts`.
 
     Args:
@@ -93,5 +93,5 @@ def decide_cover(
     status = run_cp_sat(solver, model, budget, work)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         copies = np.array([solver.value(x) for x in amounts])
-        return Decision(np.repeat(patterns, copies, axis=0), False)
-    return Decision(None, status == cp_model.INFEASIBLE)
+        return CoverDecision(np.repeat(patterns, copies, axis=0), False)
+    return CoverDecision(None, status == cp_model.INFEASIBLE)

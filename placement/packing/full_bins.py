@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from stowplan.placement.packing.decide import decide_cover
-from stowplan.placement.packing.full_patterns import all_worth, best_by_lead, full_table
+from stowplan.placement.packing.full_patterns import best_by_lead, patterns_worth, value_table
 from stowplan.placement.packing.list_kernels import MOST_KINDS, as_rows, finish
 from stowplan.placement.packing.problem import FloatArray, IntArray
 from stowplan.placement.packing.state import PackingState
@@ -36,7 +36,9 @@ DECISION_WORK = 5_000.0
 ORDERS, ORDER_NODES = 30, 3_000  # of the patterns, tried before CP-SAT decides over them
 
 
-def decide_full(state: PackingState, patterns: IntArray, prices: FloatArray, target: int) -> bool:
+def decide_full_bins(
+    state: PackingState, patterns: IntArray, prices: FloatArray, target: int
+) -> bool:
     """Decide whether `target` bins suffice where they leave next to no room.
 
     Args:
@@ -64,12 +66,14 @@ def decide_full(state: PackingState, patterns: IntArray, prices: FloatArray, tar
         if solved is None:
             return False  # the relaxation is below the target
         values = np.floor(solved * SCALE).astype(np.int64)
-        table = full_table(values, sizes, per_bin, room, waste)
+        table = value_table(values, sizes, per_bin, room, waste)
         best = int(table[0, room])
         gap = target * best - int(values @ counts)
         if gap < 0:
             return True  # no fractional packing either
-        left, complete, steps = all_worth(table, values, sizes, per_bin, best - gap, MOST_PATTERNS)
+        left, complete, steps = patterns_worth(
+            table, values, sizes, per_bin, best - gap, MOST_PATTERNS
+        )
         state.budget.spend(table.size + 20.0 * steps)
         if complete:
             break

@@ -81,12 +81,12 @@ def _improve(state: PackingState) -> None:
     master.add(state.best)
     relaxation = _relax(state, master, pricer)
     state.raise_bound(relaxation.bound)
-    pool, values = master.patterns.copy(), relaxation.values
+    known_patterns, values = master.patterns.copy(), relaxation.values
     while not state.finished():
         target = state.lower_bound
-        tree = Tree(state, target, pool)
+        tree = Tree(state, target, known_patterns)
         tree.run(root, values)
-        pool = tree.pool
+        known_patterns = tree.known_patterns
         if state.lower_bound == target:
             return
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stowplan.placement.packing.fleet.coarse import shared_limits, solve_coarsely
-from stowplan.placement.packing.fleet.exact import decide_rest
+from stowplan.placement.packing.fleet.decide import decide_rest
 from stowplan.placement.packing.fleet.problem import FleetBins, FleetProblem, FleetResult
 from stowplan.placement.packing.fleet.relaxation import FleetRelaxation, Market, short_of_room
 from stowplan.placement.packing.fleet.rounding import FleetState, round_fleet

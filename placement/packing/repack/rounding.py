@@ -9,7 +9,7 @@ import numpy as np
 
 from stowplan.placement.packing.master import MasterSolution
 from stowplan.placement.packing.problem import IntArray
-from stowplan.placement.packing.repack.exact import solve_exactly
+from stowplan.placement.packing.repack.cpsat import solve_by_cp_sat
 from stowplan.placement.packing.repack.problem import RepackProblem
 from stowplan.placement.packing.repack.relaxation import RepackRelaxation
 from stowplan.placement.packing.state import Budget
@@ -66,7 +66,7 @@ def improve(solved: Solved, problem: RepackProblem, budget: Budget) -> None:
     solved.offer(problem, choose(relaxation, solution, budget))
     if not solved.proven(problem) and not budget.exhausted():
         best = solved.found[-1] if solved.found else None
-        solved.bound, better, none = solve_exactly(problem, solved.bound, best, budget)
+        solved.bound, better, none = solve_by_cp_sat(problem, solved.bound, best, budget)
         solved.infeasible = none
         solved.offer(problem, better)
 
