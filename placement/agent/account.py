@@ -30,7 +30,7 @@ def share_of(definition: TaskDefinition, override: TaskOverride | None = None) -
     return Share(tuple(amounts.items()), ports)
 
 
-class Account:
+class InstanceAccount:
     """The account of one instance. `resources` as it registered."""
 
     __slots__ = ("_free", "_holds", "_line", "_ports", "_registered")

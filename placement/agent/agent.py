@@ -13,7 +13,7 @@ from heapq import heappop
 from typing import NamedTuple
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.account import Account, Share, share_of
+from stowplan.placement.agent.account import InstanceAccount, Share, share_of
 from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Shared
 from stowplan.placement.agent.task import AgentTask
 from stowplan.placement.model import StopCode, TaskDefinition
@@ -40,9 +40,9 @@ class Agent:
         self,
         resources: Mapping[str, int],
         config: AgentConfig = DEFAULTS,
-        account: Account | None = None,
+        account: InstanceAccount | None = None,
     ) -> None:
-        self.account = Account(resources) if account is None else account
+        self.account = InstanceAccount(resources) if account is None else account
         self._shared = Shared(config)
         self._tasks: dict[int, AgentTask] = {}
         # Numbers of tasks that have ended, so that a late start finds nothing to start.

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.account import Account
+from stowplan.placement.agent.account import InstanceAccount
 from stowplan.placement.agent.agent import Agent
 from stowplan.placement.agent.container import Container, Phase
 from stowplan.placement.agent.settings import AgentConfig
@@ -305,7 +305,7 @@ def _overtakes(ask):
 
 
 PLANTED = {
-    "a later task overtakes": (Account, "ask", _overtakes),
+    "a later task overtakes": (InstanceAccount, "ask", _overtakes),
     "dependencies are not waited for": (Container, "meets", lambda _: lambda self, what: True),
     "all stop at once": (AgentTask, "_wind_down", lambda _: _stop_all),
     "RUNNING is told with every step": (
@@ -313,7 +313,7 @@ PLANTED = {
         "_report_running",
         lambda told: lambda self: (setattr(self, "_reported_running", False), told(self)),
     ),
-    "a share is never given back": (Account, "leave", lambda _: lambda self, task: None),
+    "a share is never given back": (InstanceAccount, "leave", lambda _: lambda self, task: None),
 }
 
 
