@@ -49,7 +49,7 @@ TIMES_VPSOLVER = 20  # bar for the geometric mean
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class ProblemInstance:
     """A problem with its known optimum, None where that is open."""
 
     name: str
@@ -100,7 +100,7 @@ ALL = [*SETS, *PLANS]
 class Outcome:
     """An instance and what became of it."""
 
-    instance: Instance
+    instance: ProblemInstance
     result: PackingResult
 
     @property
@@ -115,7 +115,7 @@ class Outcome:
         return known is not None and not result.lower_bound <= known <= (result.bins or known)
 
 
-def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[Instance]:
+def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[ProblemInstance]:
     """The instances of a folder that match, with the optima of its `known.csv` if it has one."""
     known = {}
     if (folder / "known.csv").exists():
@@ -125,17 +125,17 @@ def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[Instance]:
         row = known.get(path.stem)
         settled = row and row["lower_bound"] and row["lower_bound"] == row["upper_bound"]
         optimum = int(row["upper_bound"]) if row and settled else None
-        yield Instance(path.stem, read_problem(path), optimum)
+        yield ProblemInstance(path.stem, read_problem(path), optimum)
 
 
-def made(recipes: tuple[str, ...], instances: int) -> Iterator[Instance]:
+def made(recipes: tuple[str, ...], instances: int) -> Iterator[ProblemInstance]:
     """Instances by recipe, through its sizes in turn; the same every time."""
     for recipe in recipes:
         make, sizes = KINDS[recipe]
         for seed in range(instances):
             n = sizes[seed % len(sizes)]
             problem = make(np.random.default_rng([seed, n]), n)
-            yield Instance(f"{recipe} {n} items seed {seed}", problem)
+            yield ProblemInstance(f"{recipe} {n} items seed {seed}", problem)
 
 
 class OptimalBench:
@@ -195,7 +195,7 @@ class OptimalBench:
                 yield from self.vpsolver_rows(solved)
 
     def solve(
-        self, name: str, instances: Iterable[Instance]
+        self, name: str, instances: Iterable[ProblemInstance]
     ) -> Generator[str, None, list[Outcome]]:
         """Each within the limit; says which it is at, and returns the outcomes."""
         limits = Limits(self.seconds, clock=self.clock.now)

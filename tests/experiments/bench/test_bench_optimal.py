@@ -10,7 +10,7 @@ import pytest
 
 from stowplan.experiments.bench import optimal as bench_optimal
 from stowplan.experiments.bench import vpsolver as bench_vpsolver
-from stowplan.experiments.bench.optimal import Instance, Outcome, samples
+from stowplan.experiments.bench.optimal import Outcome, ProblemInstance, samples
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.problem import Limits, PackingProblem
 from stowplan.placement.packing.solve import solve_packing
@@ -70,7 +70,7 @@ def test_what_stays_open_is_named_and_misses_the_bar():
 
 @pytest.mark.parametrize(("optimum", "wrong"), [(None, False), (2, False), (1, True), (3, True)])
 def test_an_answer_against_a_known_optimum_is_seen(optimum, wrong):
-    outcome = Outcome(Instance("three twos", THREE_TWOS, optimum), solve_packing(THREE_TWOS))
+    outcome = Outcome(ProblemInstance("three twos", THREE_TWOS, optimum), solve_packing(THREE_TWOS))
     assert outcome.result.bins == 2
     assert outcome.wrong is wrong
 
