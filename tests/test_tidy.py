@@ -164,7 +164,7 @@ def undocumented(file):
     """
     if file.package == "tests" or file.path.startswith("experiments/examples/"):
         return
-    if file.lines and ast.get_docstring(file.tree) is None:
+    if ast.get_docstring(file.tree) is None:
         yield f"{file.path}:1 has no docstring"
     yield from (f"{file.path}:{n.lineno} {n.name} has no docstring" for n in public(file.tree))
 
@@ -381,7 +381,7 @@ LONG = "def f():\n    '''Two\n    lines.'''\n" + "    x = 1\n" * FUNCTION_LINES_
         (undocumented, "sim/a.py", "def f(): pass\nclass C:\n    def g(self): pass", 4),
         (undocumented, "sim/a.py", '"""Doc."""\nclass _C:\n    def g(self): pass', 0),
         (undocumented, "sim/a.py", '"""Doc."""\nclass C:\n    """Doc."""\n    def g(self): ...', 0),
-        (undocumented, "sim/__init__.py", "", 0),
+        (undocumented, "sim/__init__.py", "", 1),
         (undocumented, "experiments/examples/mine.py", "def f(): pass", 0),
     ],
 )
