@@ -85,8 +85,8 @@ class Agent:
     ) -> Output:
         """Stop a task: its containers in reversed order of dependsOn, each with its stopTimeout.
 
-        One that still waits in line is stopped at once. Of one that was never heard of it is told
-        that it is stopped, and it will not start when its start comes late.
+        A task that still waits in line is stopped at once. An unknown task is reported as stopped,
+        and does not start when its start comes late.
         """
         known = self._tasks.get(task)
         if known is not None:
@@ -102,7 +102,7 @@ class Agent:
         if known is not None:
             known.observe(event, now_ms)
         elif isinstance(event, r.Created):
-            # Its creation had been given up; nobody else would remove it.
+            # Its creation had been given up; no other call would remove it.
             self._shared.actions.append(r.RemoveContainer(event.task, event.container))
         return self._settle(now_ms)
 
@@ -118,7 +118,8 @@ class Agent:
         return min(times, default=None)
 
     def due(self, now_ms: int) -> Output:
-        """Do what the time has come for: give up what takes too long, remove what is left over."""
+        """Do what is due: give up actions that take too long, remove containers that are left
+        over."""
         timers = self._shared.timers
         while timers and timers[0][0] <= now_ms:
             timer = heappop(timers)
@@ -132,17 +133,17 @@ class Agent:
     # --- tasks that others play -------------------------------------------------------------------
 
     def hold(self, task: int, share: Share) -> bool:
-        """A task that somebody else plays takes its share; False: it waits for TaskAdmitted."""
+        """A task that the agent does not play takes its share; False: it waits for TaskAdmitted."""
         return self.account.ask(task, share)
 
     def release(self, task: int, now_ms: int) -> Output:
-        """Such a task is gone, or waits no longer."""
+        """A task that the agent does not play is gone, or waits no longer."""
         self.account.leave(task)
         return self._settle(now_ms)
 
     @property
     def idle(self) -> bool:
-        """Nothing is played, nobody waits, and nothing need be remembered."""
+        """No task is played or waits, and no ended one need be remembered."""
         return not (self._tasks or self._ended or self.account.line)
 
     # --- inside -----------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class Agent:
         return known is None or known.containers[name].deadline_ms != at_ms
 
     def _settle(self, now_ms: int) -> Output:
-        """Free what ended tasks held, let those in line move up, and hand out what that makes."""
+        """Free what ended tasks held, admit the tasks in line, and return what follows from it."""
         changes, seen = self._shared.changes, 0
         while seen < len(changes) or self.account.line:
             for each in changes[seen:]:

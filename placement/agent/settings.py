@@ -33,7 +33,7 @@ DEFAULTS = AgentConfig()
 
 @dataclass(slots=True)
 class Shared:
-    """What the tasks of an agent share: its settings, what goes out, and who must be woken when.
+    """What the tasks of an agent share: its settings, what it will return, and its timers.
 
     `timers` is a heap of (ms, task, container); one is stale when the container's own deadline is
     another. `pulled`: images that this instance has pulled before.

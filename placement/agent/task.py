@@ -72,7 +72,7 @@ class AgentTask:
         elif phase is Phase.CREATING:
             self._failed(container, _timeout("created", config.create_timeout_ms))
         elif phase is Phase.STARTING:
-            # It may come up yet: it is stopped, and gone when the runtime says so.
+            # It may still start, so it is stopped; it is gone when the runtime says so.
             container.reason = _timeout("running", config.start_timeout_ms)
             self._stop_container(container)
             self._essential_down(container)
@@ -193,7 +193,8 @@ class AgentTask:
             self._enter(container, Phase.CREATING, now_ms + config.create_timeout_ms)
 
     def _wind_down(self) -> None:
-        """Stop what nothing depends on any more; what is being made is awaited first."""
+        """Stop containers on which no other depends any more; those being created are awaited
+        first."""
         moved = True
         while moved:
             moved = False

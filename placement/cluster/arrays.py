@@ -17,9 +17,9 @@ _Value = TypeVar("_Value")
 
 
 class Memo(dict[_Key, _Value]):
-    """What is computed once per key, as long as memory is bounded: forgets all when it is full.
+    """Values that are computed once per key. It forgets all when it is full, to bound memory.
 
-    Kinds of task may come by the hundred thousand, a few tasks each; only those of late count.
+    Kinds may come by the hundred thousand, with a few tasks each; only the latest matter.
     """
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
@@ -75,7 +75,7 @@ class StringColumns:
         self._codes[: len(codes), row] = codes
 
     def column(self, subject: str, size: int) -> Column:
-        """The column over the first `size` rows; all -1 where nobody has the subject."""
+        """The column over the first `size` rows; all -1 where no row has the subject."""
         number = self._numbers.get(subject)
         if number is None:
             return Column(np.full(size, -1, np.int32), [])
