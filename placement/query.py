@@ -56,7 +56,7 @@ class LastingColumns(Protocol):
 class Columns(LastingColumns, Protocol):
     """What any query reads of a cluster; the arrays are only read.
 
-    `group_count` gives the counted tasks of a group, zeros if nobody has heard of it.
+    `group_count` gives the counted tasks of a group, zeros for an unknown group.
     """
 
     def group_count(self, group: str) -> NDArray[np.int32]: ...

@@ -16,7 +16,7 @@ ID, ENGINES, SCENARIO = "id", "engines", "digest"
 
 
 def state_folder(given: Path | None) -> Path:
-    """The folder of all clusters: as given, else where the user's state belongs."""
+    """The folder of all clusters: as given, else the one of the user's state."""
     if given is not None:
         return given
     home = os.environ.get("XDG_STATE_HOME")
@@ -31,7 +31,7 @@ class ClusterFolder:
 
     @property
     def name(self) -> str:
-        """What its containers are labelled with."""
+        """The label of its containers."""
         return self.folder.name
 
     @property
@@ -54,7 +54,7 @@ class ClusterFolder:
             journal.close()
 
     def retire(self) -> Path:
-        """Put the journal of a run that is over aside; returns where."""
+        """Put the journal of a run that is over aside; returns its new path."""
         numbers = [int(p.stem.split("-")[1]) for p in self.folder.glob("journal-*.sqlite")]
         target = self.folder / f"journal-{max(numbers, default=0) + 1}.sqlite"
         # What the write-ahead log still holds goes into the file first.

@@ -1,8 +1,8 @@
 """The agents of those simulated instances that need one.
 
 Most tasks are a start and an end, which the driver plays by itself. An instance has an agent while
-it plays tasks that are more than that, or while a task that stops still holds its share there, so
-that new ones may have to wait.
+it runs tasks that are more than that. It also has one while a stopping task still holds its share
+there, so that new tasks may have to wait.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from stowplan.sim.fleet import InstanceColumns
 class Agents:
     """Agents, and the container runtime below them.
 
-    `by_instance` holds the agents that there are; a task that nobody plays asks for its share there
-    (`Agent.hold`). Args:
+    `by_instance` holds the agents that there are; a task that no agent plays asks for its share
+    there (`Agent.hold`). Args:
         cut_off: instances whose agents neither hear nor are heard.
         dead: instances on which nothing happens any more.
         hear: takes their state changes.
@@ -100,7 +100,7 @@ class Agents:
         self._call(instance, call, now_ms)
 
     def reconnected(self, instances: Iterable[int], now_ms: int) -> None:
-        """What could not be said in either direction is said now."""
+        """Pass on what could not be said in either direction meanwhile."""
         for instance in instances:
             for change in self._untold.pop(instance, ()):
                 self._hear(change)
@@ -115,7 +115,7 @@ class Agents:
         return min(times, default=None)
 
     def turn(self, now_ms: int) -> int | None:
-        """Let everything happen that happens by now; returns when something does next."""
+        """Play everything until now; returns the time of the next change."""
         while (at_ms := self.next_ms) is not None and at_ms <= now_ms:
             for instance, event in self._containers.due(now_ms):
                 self._with(instance, partial(Agent.observe, event=event, now_ms=now_ms), now_ms)

@@ -55,7 +55,7 @@ class SimDriver:
         containers: what containers do, and what their images weigh.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
-        autoscaler: scales services by their load; None: nobody does.
+        autoscaler: scales services by their load; None: no service is scaled.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
     """
@@ -113,7 +113,7 @@ class SimDriver:
         return int(self._env.now)
 
     def wait(self, deadline_ms: int | None) -> list[Event] | None:
-        """The events of the next instant that has some; [] at the deadline; None at the end."""
+        """The events of the next instant that has any; [] at the deadline; None at the end."""
         env = self._env
         limit = self._until_ms if deadline_ms is None else min(deadline_ms, self._until_ms)
         while (at := env.peek()) <= limit:
@@ -154,7 +154,7 @@ class SimDriver:
 
     def _start_processes(self, fleet: Iterable[InstanceSpec], faults: Iterable[Fault]) -> None:
         env = self._env
-        # All that boots together is one process; 10,000 instances need not be 10,000 of them.
+        # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
             batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)

@@ -1,8 +1,8 @@
 """The lives of simulated tasks, from the command that starts them to the report of their end.
 
 Most are a start and an end and ride in one timetable, an entry for each. A task that is more is
-played by its instance's agent (`sim.agents`). An instance also has one while a task stops there:
-its share is not free before it is gone, and who is to have it must wait in line.
+played by its instance's agent (`sim.agents`). An instance also has an agent while a task stops
+there: its share is not free before it is gone, and the next task must wait in line.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Lives:
     `definitions` are those that were registered. Args:
         client: knows how long the tasks of a request run.
         tell: takes what the agents report.
-        start_ms, stop_ms: how long it takes where nobody plays the task.
+        start_ms, stop_ms: how long it takes where no agent plays the task.
         tick_ms: starts and ends of those are reported at multiples of it.
     """
 
@@ -96,8 +96,8 @@ class Lives:
         # Lists by number: a dict of tuples costs a miss of the processor's cache for each of these.
         self._batch: list[_Batch | None] = []
         self._instance: list[int] = []
-        # Of those that nobody plays: by instance, also such as are gone; in line there, with the
-        # delay of their start; why they are being stopped.
+        # Of tasks that no agent plays: by instance, also those that are gone; in line there, with
+        # the delay of their start; why they are being stopped.
         self._on: defaultdict[int, list[int]] = defaultdict(list)
         self._in_line: dict[int, int] = {}
         self._stopping: dict[int, tuple[StopCode, str]] = {}
@@ -108,7 +108,7 @@ class Lives:
         self._machines_alarm = Alarm(env, self._machines_turn)
 
     def start(self, command: StartTasks) -> None:
-        """Start tasks; those of which it was asked before are left alone."""
+        """Start tasks; a start that was asked for before changes nothing."""
         now = int(self._env.now)
         name, request, rows = command.task_definition, command.request, command.instances
         part = self._parts.get(name) or self._part(name)
@@ -141,7 +141,7 @@ class Lives:
     def _start_in_line(
         self, command: StartTasks, task: int, instance: int, delay_ms: int, now: int
     ) -> None:
-        """Start a task that nobody plays once its instance's agent has a share for it."""
+        """Start a task that no agent plays once its instance's agent has a share for it."""
         slow = self._containers.slow
         if slow:
             delay_ms = round(delay_ms * slow.get(instance, 1))
@@ -174,7 +174,7 @@ class Lives:
         self._report()
 
     def lost(self, tasks: Iterable[int]) -> dict[int, int]:
-        """ECS takes these tasks for lost; returns how many of each request were here."""
+        """ECS counts these tasks as lost; returns how many of each request were here."""
         counts: dict[int, int] = {}
         for task in tasks:
             batch = self._batch[task] if task < len(self._batch) else None
@@ -189,7 +189,7 @@ class Lives:
         return counts
 
     def reconnected(self, instances: tuple[int, ...]) -> None:
-        """The agents tell what became of their tasks meanwhile, and see to what is new."""
+        """The agents report what became of their tasks meanwhile, and carry out new orders."""
         now = int(self._env.now)
         for instance in instances:
             for task, turn in self._held.pop(instance, ()):
@@ -228,7 +228,7 @@ class Lives:
         self._report()
 
     def _news(self, tasks: Sequence[int], order: int) -> list[int]:
-        """Those that get an order for the first time; one may be repeated, even late."""
+        """The tasks that get an order for the first time; an order may be repeated, even late."""
         told, fresh = self._told, []
         missing = max(tasks, default=-1) + 1 - len(told)
         if missing > 0:
@@ -246,7 +246,7 @@ class Lives:
         """What tasks of this definition are to the driver."""
         try:
             definition = self.definitions.definition(name)
-        except PlacementError:  # nobody registered it here: what it does is not known
+        except PlacementError:  # not registered here: what it does is not known
             return _Part(None, False, None)
         checks = [c.health_check for c in definition.containers if c.essential]
         intervals = [check.interval for check in checks if check]
@@ -321,7 +321,7 @@ class Lives:
             reports.stopped(ended, _BY_ITSELF)
 
     def _begin(self, task: int, instance: int, delay_ms: int, now: int) -> None:
-        """A task that nobody plays begins to start."""
+        """A task that no agent plays begins to start."""
         if self._machines is None:
             self._lives.add(now + delay_ms, task << _SHIFT | _RUNNING)
         else:
@@ -330,7 +330,7 @@ class Lives:
             self._machines.start(instance, works, now, partial(self._come, task, _RUNNING))
 
     def _finish(self, task: int, instance: int, delay_ms: int, now: int) -> None:
-        """A task that nobody plays begins to end."""
+        """A task that no agent plays begins to end."""
         if self._machines is None:
             self._lives.add(now + delay_ms, task << _SHIFT | _STOPPED)
         else:
@@ -347,7 +347,7 @@ class Lives:
         return self._machines.next_ms
 
     def _is_silent(self, task: int, turn: int) -> bool:
-        """Whether nothing is heard of a task now: its instance is dead, or tells of it later."""
+        """Whether a task cannot be reported now: its instance is dead, or reports it later."""
         instance = self._instance[task]
         if instance in self._faults.dead:
             return True
@@ -357,7 +357,7 @@ class Lives:
         return False
 
     def _end(self, task: int, now: int) -> None:
-        """A task that nobody plays is gone."""
+        """A task that no agent plays is gone."""
         self._batch[task] = None
         instance = self._instance[task]
         if instance in self._agents.by_instance:

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _mapped(order: RunOrder, at: str | None) -> Iterator[RunOrder]:
-    """The order, watched by a live map where one is asked for."""
+    """The order, with a live map as its watcher where one is asked for."""
     if at is None:
         yield order
         return
@@ -133,7 +133,7 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
 
 
 def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """What a scenario has that no engine can play, with its place."""
+    """The parts of a scenario that no engine can play, each with its place."""
     for index, provider in enumerate(scenario.capacity_provider):
         what = f"{provider.name!r} launches instances, and engines cannot be bought; name those "
         yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
@@ -144,7 +144,7 @@ def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 
 def down(arguments: argparse.Namespace) -> int:
-    """`stowplan down`: removes what a cluster has on its engines, or says what that would be."""
+    """`stowplan down`: removes what a cluster has on its engines, or lists it."""
     from stowplan.realdriver.docker.leftovers import leftovers
 
     state = state_folder(arguments.state)
@@ -168,7 +168,7 @@ def down(arguments: argparse.Namespace) -> int:
 
 
 def _settled(cluster: ClusterFolder, found: Leftovers, *, remove: bool) -> int:
-    """Put the journal aside once nothing can be left on any engine; else say what may be."""
+    """Put the journal aside once nothing can be left on any engine; else say what may be left."""
     for why in found.silent:
         print(f"does not answer, what it has stays: {why}", file=sys.stderr)
     written = cluster.read()

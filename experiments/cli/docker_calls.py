@@ -1,7 +1,7 @@
 """`stowplan drain`, `stop-task` and `update-service`: calls to the run that drives a cluster.
 
-A call is tried on a copy of the run's scheduler, so that what makes no sense is said at once; then
-it is left in the journal, and the run makes it. Nothing here needs the run to go on.
+A call is tried on a copy of the run's scheduler, so that a wrong one is refused at once. Then it is
+left in the journal, and the run makes it. Nothing here needs the run to go on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`stowplan status` and `logs`: a look at a cluster on real engines.
 
-What should be is in the journal, what is with the engines; both are shown. Nothing here needs the
-run to go on, and nothing changes.
+The journal holds what should run, the engines what does; both are shown. Nothing here needs the run
+to go on, and nothing changes.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _named(tasks: Sequence[int]) -> str:
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """`stowplan logs TASK`: what its containers wrote, each line with whose it is."""
+    """`stowplan logs TASK`: what its containers wrote, each line with its container."""
     cluster, header, _ = read_cluster(arguments)
     engines = engines_of(header)
     labels = {names.CLUSTER: cluster.name, names.RUN: header.run[ID]}

@@ -1,7 +1,7 @@
 """The `stowplan` command: which subcommands there are, and what it prints when one fails.
 
-A subcommand is a function that adds its arguments to a parser and sets `command` to what runs
-it. It is imported only when it is asked for, so that help is quick.
+A subcommand is a function that adds its arguments to a parser, and sets `command` to the function
+that runs it. It is imported only when it is called, so that help is quick.
 """
 
 from __future__ import annotations

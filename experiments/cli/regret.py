@@ -1,7 +1,7 @@
 """`stowplan regret`: what the runs of a folder kept busy, against the provable minimum for each.
 
-The minimum is for the tasks as they ran, at the times at which they ran; it lets them move at any
-moment, which ECS does not, so the gap is the most that a strategy may have given away, not what
+The minimum is for the tasks as they ran, at the times at which they ran. It lets them move at any
+moment, which ECS does not. So the gap is the most that a strategy may have given away, not what
 another would have saved.
 """
 
@@ -32,7 +32,7 @@ MICROUSD_MS = 1_000_000 * MS_PER_HOUR  # a dollar
 
 @dataclass(frozen=True, slots=True)
 class BusyRun:
-    """What a run kept busy: price an hour x ms, instance-ms, and the most instances at a time."""
+    """The busy instances of a run: price an hour x ms, instance-ms, and the most at a time."""
 
     name: str
     layout: str

@@ -61,7 +61,7 @@ class RunOrder:
 
 
 def say(text: str) -> None:
-    """A line for whoever looks on."""
+    """Print a line with the time to stderr."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
@@ -107,7 +107,7 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
 
 
 class Failures:
-    """Says why tasks fail to start, each reason once: `stowplan status` has the last ones."""
+    """Prints why tasks fail to start, each reason once; `stowplan status` has the last ones."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -132,8 +132,8 @@ def _counted(count: int, what: str) -> str:
 
 
 def warm_up(order: RunOrder) -> None:
-    """Let a scheduler that nobody needs place one of each task: the first time, kernels are
-    compiled, and that would be time of the run."""
+    """Place one of each task with a scheduler that is thrown away. The first placement compiles
+    kernels, and that would take time of the run."""
     scheduler = Scheduler(SchedulerConfig(), order.loaded.strategies)
     fleet = machines(order.engines, instance_specs(order.scenario))
     for number, machine in enumerate(fleet[:2]):
@@ -179,15 +179,15 @@ def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round
 
 
 def _digest(order: RunOrder) -> str:
-    """Differs where a replay would; patience with engines may change."""
+    """A digest that differs where a replay would; time limits of engines may change."""
     engines = [engine.model_dump_json() for engine in order.engines.engine]
     what = [order.loaded.scenario.model_dump_json(), order.run.id, *engines]
     return hashlib.sha256("\n".join(what).encode()).hexdigest()
 
 
 def check_engines(order: RunOrder, run: str) -> None:
-    """Refuse a cluster of whose name another run, with a journal elsewhere, has containers; and
-    engines of which none is there."""
+    """Refuse a cluster if another run, with a journal elsewhere, has containers of its name;
+    and engines if none of them answers."""
     found = leftovers(order.engines, order.cluster.name, None, reachable_only=True)
     if len(found.silent) == len(order.engines.engine):
         raise SpecError([("--engines", f"no engine answers: {'; '.join(found.silent)}")])
@@ -202,7 +202,7 @@ def _driver(order: RunOrder, run: str, journal: DurableJournal, made: list[int])
     scenario = order.scenario
 
     def calls() -> list[Event]:
-        """What `stowplan drain` and others left for us since we last looked."""
+        """The calls that `stowplan drain` and others left for the run since the last look."""
         found = []
         for number, body in journal.calls(made[0]):
             made[0] = number

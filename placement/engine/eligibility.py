@@ -50,7 +50,7 @@ class Eligibility:
         self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
         self._checks: Memo[TaskKind, tuple[Constraint, ...]] = Memo()
         self._fixed: Memo[object, tuple[int, BoolArray]] = Memo()
-        # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
+        # The last Failure of a kind, and the cluster's version then: at the same version it holds.
         self._failed: Memo[TaskKind, tuple[int, Failure]] = Memo()
 
     def check(self, kind: TaskKind) -> None:

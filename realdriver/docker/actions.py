@@ -1,7 +1,7 @@
 """Carries out the agent's actions on one engine, and answers each with what came of it.
 
-An action whose fate is unknown, because the engine was gone or we were, is decided by looking: what
-is there is not made again, what was started is not started twice.
+The fate of an action is unknown if the engine or the run was gone. Then a look at the engine
+decides: a container that is there is not made again, and one that was started is not started twice.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _KILLED = 137
 
 @dataclass(frozen=True, slots=True)
 class ActionOrder:
-    """An action of the agent of instance `instance`, for a task of its.
+    """An action of an instance's agent, for one of its tasks.
 
-    `seen` is when the container was last known to start. `unsure`: it may have been done before.
+    `instance` is its number. `seen` is the last known start of the container. `unsure`: the action
+    may have been done before.
     """
 
     instance: int
@@ -72,7 +73,7 @@ def foregone(order: ActionOrder, found: Mapping[str, EngineContainer]) -> Action
 
 
 def exited(container: EngineContainer) -> r.Exited:
-    """How a container ended that does not run."""
+    """How a container that does not run ended."""
     return r.Exited(container.task, container.name, container.exit_code, container.oom_killed)
 
 
@@ -118,7 +119,7 @@ class ActionRunner:
     def _pull(self, order: ActionOrder) -> ActionAnswer:
         action = order.action
         assert isinstance(action, r.PullImage)
-        # One pull of an image at a time: the others then find it there, or ask for little.
+        # One pull of an image at a time: the others then find all or most of it there.
         with self._pulling.setdefault(action.image, Lock()):
             if not (action.unless_cached and self._has(action.image)):
                 registry = action.image.split("/")[0] if "/" in action.image else ""
@@ -142,7 +143,7 @@ class ActionRunner:
                 task.name(action.container), create_call(task, definition, holder)
             )
         except NotFound:
-            self._there.discard(definition.image)  # somebody removed it
+            self._there.discard(definition.image)  # it was removed by hand
             raise
         return ActionAnswer(order, r.Created(action.task, action.container))
 

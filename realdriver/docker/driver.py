@@ -41,8 +41,8 @@ class DockerDriver:
         rng: the client's source of chance; the same for the same run, also after a restart.
         cluster, run: the labels of all that is made.
         until_ms: the end of the run; None: none.
-        calls: asked now and then for calls that others make while the run goes on.
-        say: told in a line what happens, for people.
+        calls: asked now and then for calls that other commands left for the run.
+        say: takes a line about each thing that happens, for people.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class DockerDriver:
         return self._now_ms
 
     def wait(self, deadline_ms: int | None) -> list[m.Event] | None:
-        """News of client and engines; [] at the deadline; None at the end of the run."""
+        """Events of client and engines; [] at the deadline; None at the end of the run."""
         if self._began_s is None:
             self.fleet.begin()
             while not self.fleet.heard_all:
@@ -138,7 +138,7 @@ class DockerDriver:
             self._lost(command.stop_code, self.book.lost(command.tasks))
 
     def _note(self, event: m.Event) -> None:
-        """Keep what an event says, before the scheduler hears of it."""
+        """Note an event before the scheduler gets it."""
         if isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
             ended = [self.book.tasks[n] for n in event.tasks if n in self.book.tasks]
             self._lost(event.stop_code, ended)
@@ -154,7 +154,7 @@ class DockerDriver:
                 self._client.lost(request, count, self._now_ms)
 
     def _expect_end(self, number: int) -> None:
-        """A workload says how long its tasks run: what has not ended by then is stopped."""
+        """A workload says how long its tasks run: a task that has not ended by then is stopped."""
         task = self.book.tasks.get(number)
         if task is not None and task.request is not None:
             run_ms = self._client.run_ms(task.request)

@@ -1,7 +1,7 @@
-"""The engines of a run and the instances on them: who is there, who is given up, who comes back.
+"""The engines of a run and the instances on them: there, given up, or back.
 
-The truth is what the engines say. What an agent believes is held against a look at all containers
-whenever an engine was away and every few seconds besides; events only make it quick.
+The truth is what the engines say. What an agent believes is checked by a look at all containers,
+every few seconds and whenever an engine was away. Events only make it quick.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ class EngineFleet:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nobody is awaited."""
+        """Whether no task runs and no instance is awaited."""
         return not self._book.tasks and not any(engine.missing for engine in self._engines)
 
     def start(self, tasks: Iterable[int], now_ms: int) -> None:
-        """Start tasks that the book knows; where an instance sleeps, its waking does it."""
+        """Start tasks that the book knows; an instance that sleeps starts them when it wakes."""
         for entry in self._entries(tasks):
             instance = self._instances[entry.instance]
             if instance.awake:
@@ -140,12 +140,12 @@ class EngineFleet:
                 instance.stop(entry.number, *entry.stop, now_ms)
 
     def end(self, task: int) -> None:
-        """A task's time is over: it is ended as if by itself."""
+        """A task's time is over: it ends as if by itself."""
         for entry in self._entries((task,)):
             self._instances[entry.instance].end(task)
 
     def due(self, now_ms: int) -> list[m.Event]:
-        """All that is to be told by now."""
+        """The events until now."""
         for engine in self._engines:
             self._check(engine, now_ms)
             for instance in engine.instances:
@@ -160,7 +160,7 @@ class EngineFleet:
 
     @property
     def deadline_ms(self) -> int | None:
-        """When `due` has something to do even if nothing is heard."""
+        """When `due` has work even if no report comes."""
         times = [instance.deadline_ms for engine in self._engines for instance in engine.instances]
         for engine in self._engines:
             if engine.silent_ms is not None and engine.instances:
@@ -221,7 +221,7 @@ class EngineFleet:
             self._events.append(m.AgentConnectionChanged(numbers, connected))
 
     def _look(self, engine: _Engine, snapshot: Snapshot, now_ms: int) -> None:
-        """Square everything with what is really on the engine."""
+        """Compare everything with the containers that are really on the engine."""
         found = {container.full_name: container for container in snapshot.containers}
         was_away = engine.silent_ms is not None
         engine.there = engine.heard = True
@@ -251,7 +251,7 @@ class EngineFleet:
                 instance.stop(entry.number, *entry.stop, now_ms)
 
     def _sweep(self, engine: _Engine, containers: Iterable[EngineContainer]) -> None:
-        """Remove what is ours and nobody's: of tasks that were given up, or ended long ago."""
+        """Remove containers of ours without a task: it was given up, or ended long ago."""
         for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
             task = container.task
             kept = task in self._book.tasks or any(
@@ -269,7 +269,7 @@ class EngineFleet:
     # --- registering and giving up ----------------------------------------------------------------
 
     def _check(self, engine: _Engine, now_ms: int) -> None:
-        """Give up an engine that was away for too long; register what it plays when it is there."""
+        """Give up an engine that was away for too long; register its instances when it is there."""
         silent_ms, patience_ms = engine.silent_ms, self._settings.lost_after
         if engine.instances and silent_ms is not None and now_ms >= silent_ms + patience_ms:
             self._give_up(engine)

@@ -1,4 +1,4 @@
-"""One registered instance: its agent, and what is known of the containers that the agent keeps."""
+"""One registered instance: its agent, and what is known of the agent's containers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _ContainerLife:
 
 
 class Instance:
-    """Passes on between agent and engine; asleep until it is told what is there.
+    """Connects agent and engine; asleep until it is told which containers are there.
 
     Args:
         number: of the registration.
@@ -107,7 +107,7 @@ class Instance:
         return answer
 
     def decide(self, order: ActionOrder, found: Found, now_ms: int) -> None:
-        """Settle an order of which nobody knows whether it was carried out."""
+        """Settle an order that may or may not have been carried out."""
         answer = foregone(order, found)
         if answer is None:
             self._submit(replace(order, unsure=True))
@@ -144,7 +144,7 @@ class Instance:
         *,
         cut: bool = False,
     ) -> None:
-        """Hold the agent against a container of its; `cut`: its engine was away until now."""
+        """Tell the agent how a container of its tasks is; `cut`: its engine was away until now."""
         if container.name == names.PAUSE or container.task not in self.placed:
             return
         life = self._life(container)
@@ -162,14 +162,14 @@ class Instance:
             self._do(self._agent.observe(verdict, now_ms), now_ms, found)
 
     def vanished(self, task: int, name: str, now_ms: int) -> None:
-        """Somebody removed a container of ours."""
+        """A container of ours is gone, but not by our call."""
         life = self._lives.get((task, name))
         if life is not None and life.ended != life.started_at:
             life.ended = life.started_at
             self._do(self._agent.observe(r.Exited(task, name, _KILLED), now_ms), now_ms)
 
     def miss(self, found: Found, begun_s: float, now_ms: int) -> None:
-        """What ran before a look began, and was not seen by it, is gone."""
+        """Containers that ran before a look began, and that it did not find, are gone."""
         for (task, name), life in list(self._lives.items()):
             placed = self.placed.get(task)
             if placed and life.heard_s < begun_s and placed.name(name) not in found:

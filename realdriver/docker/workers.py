@@ -1,4 +1,4 @@
-"""Threads around one engine: some make calls, one watches. All that they learn goes to one inbox.
+"""Threads around one engine: some make calls, one watches. They report to one inbox.
 
 An engine that hangs holds up its own workers only. The threads decide nothing.
 """
@@ -17,7 +17,7 @@ from stowplan.realdriver.docker.connection import Connection, EngineContainer
 
 Job = Callable[[], None]
 
-# As many calls at a time: enough for an engine to be busy; more only make each start slower.
+# Calls at a time: enough to keep an engine busy; more only make each start slower.
 CALLERS, _PULLERS, _STOPPERS, _SWEEPERS = 4, 4, 16, 2
 _PATIENCE_S = 5.0
 
@@ -85,7 +85,7 @@ class EngineWorkers:
         Thread(target=self._watch, daemon=True).start()
 
     def close(self) -> None:
-        """No further job is begun. What would make a container is awaited, if not for long: it
+        """No further job is begun. Calls that make a container are awaited for a short time: it
         might appear after everything else was removed."""
         self._closed.set()
         for workers in (self.call, self.pull, self.stop, self.sweep):
@@ -104,7 +104,7 @@ class EngineWorkers:
                     self._connection.prepare(self._labels[names.CLUSTER], self._labels)
                 prepared = True
                 self._follow()
-            except Exception as error:  # whatever it is, the watch must go on, and say so
+            except Exception as error:  # after any error the watch must go on, and report it
                 prepared = False
                 self._known.clear()
                 self._inbox.put(Silent(self._engine, str(error)))
@@ -113,7 +113,7 @@ class EngineWorkers:
     def _follow(self) -> None:
         """Look at everything, then listen until nothing was heard for a while.
 
-        The ear comes first, so that nothing happens unheard between the two.
+        It subscribes first, so that no event is missed between the two.
         """
         events = self._connection.events(self._labels, self._silence_s)
         begun = time.monotonic()
@@ -156,7 +156,7 @@ class EngineWorkers:
 
 
 class _Pool:
-    """`count` threads that do jobs in the order in which they come; what a job raises goes to the
+    """`count` threads that do jobs in the order in which they come. An error of a job goes to the
     inbox, since it is a mistake of ours."""
 
     def __init__(self, count: int, inbox: SimpleQueue[object]) -> None:

@@ -26,7 +26,7 @@ class OverTimePlan:
         instance: (tasks,) int64, the number of the instance; -1 for a task without length.
         types: (instances,) int64, the type of each.
         type_names: of those types; groups: of each task; times_ms: starts and ends of the tasks.
-            Empty where nobody named them.
+            Empty where they have no names.
     """
 
     instance: IntArray
