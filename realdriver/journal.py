@@ -131,7 +131,7 @@ class ClusterLock:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._stream.close()
-            raise Busy(f"cluster {file.parent.name} is in the hands of another run") from None
+            raise Busy(f"cluster {file.parent.name} is driven by another run") from None
 
     def close(self) -> None:
         """Let the next one in."""

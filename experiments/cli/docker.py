@@ -124,7 +124,7 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
         what = f"matches no run; the runs are {', '.join(run.id for run in runs)}"
         problems.append((f"--only {text}", what))
     elif not sound:
-        what = "engines are not ours to break; a run without faults comes of `none = []` beside it"
+        what = "faults cannot be played on real engines; `none = []` beside them adds a run without"
         names = dict.fromkeys(run.faults for run in matching)
         problems += [(f"{path}: faults.{name}", what) for name in names]
     if problems:
@@ -135,11 +135,11 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
 def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """The parts of a scenario that no engine can play, each with its place."""
     for index, provider in enumerate(scenario.capacity_provider):
-        what = f"{provider.name!r} launches instances, and engines cannot be bought; name those "
+        what = f"{provider.name!r} launches instances, which engines cannot do; name instances "
         yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
     for index, service in enumerate(scenario.service):
         if service.autoscaling is not None:
-            what = f"the load of {service.name!r} is simulated; on engines nobody measures it"
+            what = f"the load of {service.name!r} is simulated; on engines it is not measured"
             yield f"service[{index}].autoscaling", what
 
 
@@ -170,13 +170,16 @@ def down(arguments: argparse.Namespace) -> int:
 def _settled(cluster: ClusterFolder, found: Leftovers, *, remove: bool) -> int:
     """Put the journal aside once nothing can be left on any engine; else say what may be left."""
     for why in found.silent:
-        print(f"does not answer, what it has stays: {why}", file=sys.stderr)
+        print(f"does not answer; its containers stay: {why}", file=sys.stderr)
     written = cluster.read()
     # A run that never had a round asked nothing of an engine.
     begun = bool(written[1]) if written else not cluster.journal.exists()
     if found.silent and begun:
-        cure = f"`--cluster {cluster.name} --engines FILE` without it leaves it as it is"
-        print(f"the same command removes the rest later; {cure}", file=sys.stderr)
+        given_up = f"`--cluster {cluster.name} --engines FILE`, with a file that lacks the engine"
+        print(
+            f"the same command removes the rest later; to leave it there: {given_up}",
+            file=sys.stderr,
+        )
         return 1
     if not remove:
         print("--yes does it")

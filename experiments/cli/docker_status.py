@@ -253,7 +253,7 @@ def logs(arguments: argparse.Namespace) -> int:
                 sys.stdout.buffer.write(prefix + line + b"\n")
                 sys.stdout.buffer.flush()
     if not found:
-        what = "no such task has containers: it never got so far, or they are removed by now"
+        what = "this task has no containers: it never got any, or they are removed by now"
         raise SpecError([(f"task {arguments.task}", what)])
     return 0
 

@@ -42,8 +42,8 @@ def jobs_of(
     """The jobs that events amount to, in order of submission.
 
     A task that ended without having started is left out. One that is submitted again after its end
-    is another job. Of one that has not ended `longest_ms` after it was submitted no more is waited
-    for: it runs for good. So at most what is submitted in so long a time is held in memory.
+    is another job. A task that has not ended `longest_ms` after it was submitted runs for good, as
+    far as this goes. So memory holds at most the tasks that are submitted in that time.
 
     Args:
         events: in order of time.

@@ -148,7 +148,7 @@ def test_a_second_run_is_refused_here_and_with_a_journal_elsewhere(user):
         user.until(user.serves)
         second = user.run()
         assert second.returncode == 2
-        assert "in the hands of another run" in second.stderr
+        assert "is driven by another run" in second.stderr
         elsewhere = user.run(XDG_STATE_HOME=str(user.folder / "elsewhere"))
         assert elsewhere.returncode == 2
         assert "another run's" in elsewhere.stderr

@@ -286,6 +286,8 @@ def _check(call: m.CreateCapacityProvider) -> None:
         return
     low, high = scaling.minimum_scaling_step_size, scaling.maximum_scaling_step_size
     if scaling.scale_in_minutes < 1 or scaling.instance_warmup_ms < 0:
-        raise PlacementError("scale-in after a minute at least, and no negative warm-up")
+        raise PlacementError(
+            "expected scale-in after at least a minute, and a warm-up of at least 0"
+        )
     if not 1 <= scaling.target_capacity <= 100 or not 1 <= low <= high <= 10_000:
         raise PlacementError("target capacity 1 to 100, step sizes 1 to 10000 expected")
