@@ -1,8 +1,8 @@
 """Branch and price: decide whether `target` bins suffice, node by node.
 
-A node is cut off when its bound exceeds the target. Else a dive looks for a packing, the exact step
-tries to decide the node over its few good patterns, and failing that the node is branched on a pair
-of kinds that the relaxation puts together only in part.
+A node is cut off when its bound exceeds the target. Otherwise a dive looks for a packing, and the
+exact step tries to decide the node over its few good patterns. If both fail, the node is branched
+on a pair of kinds that the relaxation puts together only in part.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Tree:
     def _try_root(
         self, node: Subproblem, master: Master, pricer: Pricer, relaxation: Relaxation
     ) -> bool:
-        """Everything that may spare the tree; whether something did."""
+        """Every step that may make the tree needless; whether one did."""
         if (self.state.incumbent or 0) > self.target + 1:  # near the target is easy
             dive(self.state, node, master, pricer, self.target + 1, random=False)
         if dive(self.state, node, master, pricer, self.target, random=False):

@@ -1,11 +1,11 @@
 """The exact step for bins that must be full: prices from the middle of all that prove the bound.
 
 Where the relaxation's value is the target itself, a packing into the target uses only patterns that
-no optimal prices find wanting. Prices at a corner, as the simplex method gives them, leave a great
-many such patterns; prices from the inside of the optimal face few, often hardly more than there are
-kinds. Such prices lack as much as can be of every pattern's value, up to a cap: a linear program
-over the known patterns, to which the pricing adds. It is solved by its dual: a master in which one
-bin of each pattern comes at a discount.
+are worth a whole bin under all optimal prices. Prices at a corner, as the simplex method gives
+them, leave a great many such patterns. Prices from the inside of the optimal face leave few, often
+hardly more than there are kinds. Such prices let every pattern lack as much of a bin's value as can
+be, up to a cap: a linear program over the known patterns, to which the pricing adds. It is solved
+by its dual: a master in which one bin of each pattern comes at a discount.
 Source: strict complementarity, Goldman & Tucker (1956), Theory of linear programming.
 """
 
@@ -26,7 +26,7 @@ SCALE = 2**40  # finer than elsewhere: prices near those of the bound tell patte
 MOST_BINS = 2**20  # so that sums of values stay within 64 bits
 MOST_CELLS = 8_000_000
 TOLERANCE = 1e-8
-DISCOUNT = 0.01  # of one bin of each pattern: the cap of what a pattern may lack and be counted
+DISCOUNT = 0.01  # of one bin of each pattern: the cap of the lack that counts
 REACH = 0.01  # how far a price may move from where it was
 ROUNDS = 30
 PATTERNS_PER_KIND = 2  # to begin with
@@ -98,7 +98,7 @@ def _cover(
 ) -> IntArray | None:
     """A packing by these patterns, by short searches in random orders; None says nothing.
 
-    One order in a few leads to a packing at once where there are many, and CP-SAT takes seconds.
+    Where there are many packings, one order in a few leads to one at once; CP-SAT takes seconds.
     """
     if len(counts) > MOST_KINDS or not len(patterns):
         return None

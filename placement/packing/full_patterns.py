@@ -1,4 +1,4 @@
-"""Patterns of one dimension that waste little: their most valuable, and all that are worth enough.
+"""Patterns of one dimension that waste little: the most valuable, and all that are worth enough.
 
 Where `target` bins leave a total waste of w, no bin of such a packing wastes more than w. Values
 may be negative here: a packing holds every item exactly once, so prices need no sign.

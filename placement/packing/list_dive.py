@@ -2,10 +2,10 @@
 
 A packing into `target` bins leaves a known total waste, and its patterns lack at most the gap of
 the bound in value. Where bins hold few items, such patterns make a list of at most a few million.
-On it, pricing is a scan, and patterns die out: as items and waste are used up, and because those
-that lack more than the gap of the bins still open are of no use. So the relaxation of every state
-is solved to the end; where it leaves few patterns, an exact search decides the state, often with
-twenty bins open. A dead end leads back to some more open bins, not to the start.
+On it, pricing is a scan, and patterns die out, for two reasons: items and waste are used up, and
+patterns that lack more than the gap of the bins still open are of no use. So the relaxation of
+every state is solved to the end; where it leaves few patterns, an exact search decides the state,
+often with twenty bins open. A dead end leads back to some more open bins, not to the start.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DiveState:
     """A packing in the making: items left, waste left, patterns still usable, patterns taken.
 
     `amounts` says how often the relaxation uses each pattern of the master, once it is solved;
-    `tries` how often the state was come back to.
+    `tries` how often the dive came back to the state.
     """
 
     left: IntArray

@@ -1,8 +1,8 @@
 """The last step to a cheapest fleet: only few patterns can be part of a cheaper one; decide those.
 
-By the duals a pattern has a reduced cost: what a fleet that uses it costs at least above the bound.
-Patterns above the gap are out, and where the rest can be listed in full, CP-SAT decides over them
-in integers: no cheaper fleet among them means that there is none.
+By the duals a pattern has a reduced cost: a fleet that uses it costs at least that much above the
+bound. Patterns above the gap are out. Where the rest can be listed in full, CP-SAT decides over
+them in integers: if they give no cheaper fleet, there is none.
 Source: Baldacci, Christofides & Mingozzi (2008), An exact algorithm for the vehicle routing problem
 based on the set partitioning formulation with additional cuts, Math. Programming 115:351-385.
 """
