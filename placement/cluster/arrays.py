@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.query import Column
+from stowplan.placement.query import CodedColumn
 
 _LEAST = 8
 MEMO_MAX = 16_384
@@ -74,13 +74,13 @@ class StringColumns:
             codes[number] = code
         self._codes[: len(codes), row] = codes
 
-    def column(self, subject: str, size: int) -> Column:
+    def column(self, subject: str, size: int) -> CodedColumn:
         """The column over the first `size` rows; all -1 where no row has the subject."""
         number = self._numbers.get(subject)
         if number is None:
-            return Column(np.full(size, -1, np.int32), [])
+            return CodedColumn(np.full(size, -1, np.int32), [])
         self._codes = grown(self._codes, size, axis=1, fill=-1)
-        return Column(self._codes[number, :size], self._lists[number])
+        return CodedColumn(self._codes[number, :size], self._lists[number])
 
 
 class GroupCounts:
@@ -170,6 +170,6 @@ def _exactly(array: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
     return np.pad(array, more)
 
 
-def names(column: Column, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+def names(column: CodedColumn, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
     """The values of a string column at `rows`; '' where an instance lacks it."""
     return [column.values[code] if code >= 0 else "" for code in column.codes[list(rows)]]

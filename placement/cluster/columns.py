@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stowplan.placement.cluster.arrays import GroupCounts, Memo, StringColumns, grown
 from stowplan.placement.cluster.host_ports import HostPorts
 from stowplan.placement.model import PORTS, RESOURCES, InstanceStatus, TaskKind
-from stowplan.placement.query import Column
+from stowplan.placement.query import CodedColumn
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -117,7 +117,7 @@ class ClusterColumns:
         """(size, most devices of any instance) thousandths of each device not reserved."""
         return self._device_left[: self.size]
 
-    def column(self, subject: str) -> Column:
+    def column(self, subject: str) -> CodedColumn:
         """The string column `attribute:NAME`, `ec2InstanceId`, `agentVersion` over all rows."""
         return self._strings.column(subject, self.size)
 
