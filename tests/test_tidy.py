@@ -306,10 +306,14 @@ def test_contributing_names_the_limits_that_hold():
     assert limits in text
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "DESIGN.md"])
-def test_documents_import_by_the_one_name(name):
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert not re.findall(rf"(?:from|import|-m) (?:{'|'.join(PACKAGES)})[. ].*", text)
+@pytest.mark.parametrize(
+    "path",
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/**/*.md")],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_documents_import_by_the_one_name(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(rf"(?:from|import|-m) (?:{'|'.join(PACKAGES)})(?:\.| import ).*", text)
 
 
 def test_notebooks_import_by_the_one_name():
