@@ -1,0 +1,1 @@
+"""What a user runs: scenarios, runs, numbers, reports, and the `stowplan` command."""

@@ -1,4 +1,4 @@
-"""The Driver protocol: whoever carries out commands and reports facts. It never decides."""
+"""The Driver protocol: a driver carries out commands and reports facts. It never decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stowplan.placement.messages import Command, Event
 
 
 class Driver(Protocol):
-    """The world, simulated or real, as the scheduler meets it. `check_driver` is its contract."""
+    """The world, simulated or real, as the scheduler meets it."""
 
     def now_ms(self) -> int:
         """The driver's time in ms; never goes back."""
@@ -19,13 +19,13 @@ class Driver(Protocol):
         """Begin to carry out a command; its outcome arrives as events. Returns at once.
 
         Idempotent: the same order again changes nothing, also later (the scheduler may have been
-        restarted from its journal). Notices, of which each is told once, are for the
-        caller on whose behalf the driver speaks (a workload that retries, a client that waits).
+        restarted from its journal). Notices are each told once. They are for the caller for whom
+        the driver speaks (a workload that retries, a client that waits).
         """
         ...
 
     def wait(self, deadline_ms: int | None) -> list[Event] | None:
-        """News, as soon as there is some; [] at the deadline; None when nothing can follow."""
+        """The next events, once there are any; [] at the deadline; None when no more can follow."""
         ...
 
     def close(self) -> None:

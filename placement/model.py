@@ -171,8 +171,8 @@ class TaskDefinition:
 class InstanceType:
     """An EC2 instance type as ECS sees it after registration.
 
-    `cpu` in units (vCPU x 1024), `memory` the MiB that the agent registers (observed where somebody
-    published it, else estimated), `eni_slots` awsvpc tasks it can hold, price on demand.
+    `cpu` in units (vCPU x 1024), `memory` the MiB that the agent registers (observed where
+    that is published, else estimated), `eni_slots` awsvpc tasks it can hold, price on demand.
     """
 
     name: str
@@ -191,8 +191,8 @@ class TaskKind:
     `resources` are (name, amount) pairs with amount > 0. `devices` asks for so many devices with
     at least `device_milli` thousandths of each left: whole ones (1000) or a share. `zones` are
     those of awsvpc subnets; empty means any. `strategies` is the resolved chain: defaults are
-    filled in before a kind is made. `expected_ms` is how long a task is thought to run, by whoever
-    asked for it; None: until it is stopped.
+    filled in before a kind is made. `expected_ms` is how long the caller expects a task to run;
+    None: until it is stopped.
     """
 
     resources: tuple[tuple[str, int], ...]

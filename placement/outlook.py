@@ -1,4 +1,4 @@
-"""What a scheduler knows of its tasks, for those who plan with all of them at once."""
+"""What a scheduler knows of its tasks, for strategies that plan with all of them at once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a scheduler has on its hands now; each answer is worked out when somebody asks.
+    """What a scheduler has to place and what it runs now; each is worked out when it is called.
 
     Args:
-        wanted: what asks for room: services, tasks that wait, new calls; a kind and how many. What
-            was refused to a caller, who may ask again, is not among it.
+        wanted: the tasks that need room, of services, waiting or new calls: a kind and how many.
+            Tasks that were refused to a caller are not among them; the caller may ask again.
         running: all tasks that hold resources, instance by instance, the oldest placement first.
     """
 

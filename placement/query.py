@@ -33,7 +33,7 @@ EXPRESSION_CHARS_MAX = 2000
 NESTING_MAX = 32  # parentheses; ours, so that no expression exhausts the stack
 
 
-class Column(NamedTuple):
+class CodedColumn(NamedTuple):
     """A string per instance: `codes` (n,) index into `values`, -1 where the instance has none."""
 
     codes: NDArray[np.int32]
@@ -48,7 +48,7 @@ class LastingColumns(Protocol):
 
     @property
     def size(self) -> int: ...
-    def column(self, subject: str) -> Column: ...
+    def column(self, subject: str) -> CodedColumn: ...
     @property
     def registered_at_ms(self) -> NDArray[np.int64]: ...
 
@@ -56,7 +56,7 @@ class LastingColumns(Protocol):
 class Columns(LastingColumns, Protocol):
     """What any query reads of a cluster; the arrays are only read.
 
-    `group_count` gives the counted tasks of a group, zeros if nobody has heard of it.
+    `group_count` gives the counted tasks of a group, zeros for an unknown group.
     """
 
     def group_count(self, group: str) -> NDArray[np.int32]: ...

@@ -1,6 +1,6 @@
 """What the journal says of instances and tasks: the state of a real driver that outlives it.
 
-Fed with the same events and commands whether they happen now or are read from a journal, so a
+It takes the same events and commands whether they happen now or are read from a journal. So a
 driver that is started again knows what was asked of it and what it reported.
 """
 
@@ -13,7 +13,7 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scheduler.launches import Launches
 
-# What a client asks for, of all events; the others are facts.
+# The events that are calls of a client; the others are facts.
 CALLS = (
     *(m.RegisterTaskDefinition, m.RunTask, m.StartTask, m.StopTask),
     *(m.CreateService, m.UpdateService, m.UpdateContainerInstancesState, m.UpdateTaskProtection),
@@ -36,7 +36,7 @@ class TaskEntry:
 
 @dataclass(slots=True)
 class InstanceEntry:
-    """A registration: an instance that comes back after it was given up is another one."""
+    """A registration. An instance that comes back after it was given up is a new one."""
 
     name: str
     gone: bool = False

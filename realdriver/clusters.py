@@ -16,7 +16,7 @@ ID, ENGINES, SCENARIO = "id", "engines", "digest"
 
 
 def state_folder(given: Path | None) -> Path:
-    """The folder of all clusters: as given, else where the user's state belongs."""
+    """The folder of all clusters: as given, else the one of the user's state."""
     if given is not None:
         return given
     home = os.environ.get("XDG_STATE_HOME")
@@ -24,14 +24,14 @@ def state_folder(given: Path | None) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterFolder:
     """The files of one cluster."""
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """What its containers are labelled with."""
+        """The label of its containers."""
         return self.folder.name
 
     @property
@@ -54,7 +54,7 @@ class Cluster:
             journal.close()
 
     def retire(self) -> Path:
-        """Put the journal of a run that is over aside; returns where."""
+        """Put the journal of a run that is over aside; returns its new path."""
         numbers = [int(p.stem.split("-")[1]) for p in self.folder.glob("journal-*.sqlite")]
         target = self.folder / f"journal-{max(numbers, default=0) + 1}.sqlite"
         # What the write-ahead log still holds goes into the file first.
@@ -63,7 +63,7 @@ class Cluster:
         return target
 
 
-def find_cluster(state: Path, name: str | None) -> Cluster:
+def find_cluster(state: Path, name: str | None) -> ClusterFolder:
     """The cluster of this name; without one, the only one that has a journal.
 
     Raises:
@@ -71,9 +71,9 @@ def find_cluster(state: Path, name: str | None) -> Cluster:
     """
     known = sorted(path.parent.name for path in state.glob("*/journal.sqlite"))
     if name is None and len(known) == 1:
-        return Cluster(state / known[0])
+        return ClusterFolder(state / known[0])
     if name is not None and name in known:
-        return Cluster(state / name)
+        return ClusterFolder(state / name)
     what = f"the clusters are {', '.join(known)}" if known else f"no cluster runs (in {state})"
     raise SpecError([(f"--cluster {name}" if name else "--cluster", what)])
 

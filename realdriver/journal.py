@@ -1,7 +1,8 @@
 """A durable journal: the same rounds as `placement.journal`, in SQLite, committed one by one.
 
-A round is on disk before its commands are carried out, so whoever starts again knows at least all
-that was asked of the world. One run at a time: a lock that the system lifts when its holder dies.
+A round is on disk before its commands are carried out, so a run that starts again knows at least
+all that was asked of the world. One run at a time: a lock that the system lifts when its holder
+dies.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class ClusterLock:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._stream.close()
-            raise Busy(f"cluster {file.parent.name} is in the hands of another run") from None
+            raise Busy(f"cluster {file.parent.name} is driven by another run") from None
 
     def close(self) -> None:
         """Let the next one in."""

@@ -1,8 +1,8 @@
 """The agents of those simulated instances that need one.
 
 Most tasks are a start and an end, which the driver plays by itself. An instance has an agent while
-it plays tasks that are more than that, or while a task that stops still holds its share there, so
-that new ones may have to wait.
+it runs tasks that are more than that. It also has one while a stopping task still holds its share
+there, so that new tasks may have to wait.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.account import Share
 from stowplan.placement.agent.agent import Agent, Output
-from stowplan.placement.agent.host import Share
 from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.model import NEVER, StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.sim.containers import Containers
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 
 
 class Agents:
     """Agents, and the container runtime below them.
 
-    `by_instance` holds the agents that there are; a task that nobody plays asks for its share there
-    (`Agent.hold`). Args:
+    `by_instance` holds the agents that there are; a task that no agent plays asks for its share
+    there (`Agent.hold`). Args:
         cut_off: instances whose agents neither hear nor are heard.
         dead: instances on which nothing happens any more.
-        hear: takes their news, and since when it is so; None: since now.
+        hear: takes their state changes, and since when each holds; None: since now.
     """
 
     def __init__(
         self,
-        fleet: FleetColumns,
+        fleet: InstanceColumns,
         containers: Containers,
         cut_off: Collection[int],
         dead: Collection[int],
-        hear: Callable[[r.News, int | None], None],
+        hear: Callable[[r.StateChange, int | None], None],
     ) -> None:
         self._fleet, self._containers, self._hear = fleet, containers, hear
         self._cut_off, self._dead = cut_off, dead
@@ -46,7 +46,7 @@ class Agents:
         self._wakes: list[tuple[int, int]] = []
         self._wake_ms: dict[int, int] = {}
         self._unheard: dict[int, list[Callable[[int], None]]] = {}
-        self._untold: dict[int, list[tuple[r.News, int]]] = {}
+        self._untold: dict[int, list[tuple[r.StateChange, int]]] = {}
 
     # --- tasks that are a start and an end --------------------------------------------------------
 
@@ -100,10 +100,10 @@ class Agents:
         self._call(instance, call, now_ms)
 
     def reconnected(self, instances: Iterable[int], now_ms: int) -> None:
-        """What could not be said in either direction is said now."""
+        """Pass on what could not be said in either direction meanwhile."""
         for instance in instances:
-            for news, at_ms in self._untold.pop(instance, ()):
-                self._hear(news, at_ms)
+            for change, at_ms in self._untold.pop(instance, ()):
+                self._hear(change, at_ms)
             for call in self._unheard.pop(instance, ()):
                 call(now_ms)
 
@@ -115,7 +115,7 @@ class Agents:
         return min(times, default=None)
 
     def turn(self, now_ms: int) -> int | None:
-        """Let everything happen that happens by now; returns when something does next."""
+        """Play everything until now; returns the time of the next change."""
         while (at_ms := self.next_ms) is not None and at_ms <= now_ms:
             for instance, event in self._containers.due(now_ms):
                 self._with(instance, partial(Agent.observe, event=event, now_ms=now_ms), now_ms)
@@ -140,14 +140,14 @@ class Agents:
             self._take(instance, ask(agent), now_ms)
 
     def _take(self, instance: int, output: Output, now_ms: int) -> None:
-        """Carry out what an agent wants, and pass on its news."""
+        """Carry out what an agent wants, and pass on its changes."""
         for action in output.actions:
             self._containers.do(instance, action, now_ms)
-        for news in output.news:
-            if instance in self._cut_off and not isinstance(news, r.TaskAdmitted):
-                self._untold.setdefault(instance, []).append((news, now_ms))
+        for change in output.changes:
+            if instance in self._cut_off and not isinstance(change, r.TaskAdmitted):
+                self._untold.setdefault(instance, []).append((change, now_ms))
             else:
-                self._hear(news, None)
+                self._hear(change, None)
         deadline_ms = self.by_instance[instance].deadline_ms
         if deadline_ms is not None and deadline_ms < self._wake_ms.get(instance, NEVER):
             self._wake_ms[instance] = deadline_ms

@@ -1,6 +1,6 @@
 """EC2 Auto Scaling in simulation: a group keeps its desired number of instances, zones even.
 
-It launches and terminates, never decides how many: that is the scheduler's, by capacity provider.
+It launches and terminates. The scheduler decides how many, by capacity provider.
 Launches that fail are tried again by the group itself, in another zone or with another type at
 once, else later.
 """
@@ -105,7 +105,7 @@ class AutoScaling:
         self._balance(group)
 
     def lost(self, names: Iterable[str]) -> None:
-        """Instances died without the group's doing: others take their place."""
+        """Instances died, not by the group: others take their place."""
         gone = tuple(name for name in names if name in self._of)
         groups = [self._forget(name) for name in gone]
         if gone:
@@ -224,7 +224,7 @@ class AutoScaling:
             self._end(victims, f"terminated by {SCALE_IN}")
 
     def _end(self, instances: list[_Instance], reason: str) -> None:
-        """They are gone: for EC2, and for ECS where they had registered."""
+        """These instances are gone: for EC2, and for ECS where they had registered."""
         numbers = tuple(each.number for each in instances if each.number is not None)
         groups = [self._forget(each.spec.name) for each in instances]
         alive = tuple(number for number in numbers if number not in self._faults.dead)

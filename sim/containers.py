@@ -104,9 +104,9 @@ class _Role:
 
 
 class Containers:
-    """Takes actions of the agents, and says in time what came of them.
+    """Takes actions of the agents, and reports in time what came of them.
 
-    `slow`: by instance, how many times longer pulls and starts take there than they would. Starts
+    `slow`: by instance, the factor by which pulls and starts take longer there. Starts
     slow each other down where `machines` are given.
     """
 
@@ -243,7 +243,7 @@ class Containers:
         heapq.heappush(self._events, (at_ms, self._count, instance, turn, event))
 
     def _turn(self, key: Key) -> None:
-        """What was to happen to a container does not."""
+        """Planned events of a container will not happen."""
         self._turns[key] = self._turns.get(key, 0) + 1
         self._exits.pop(key, None)
 
@@ -275,7 +275,7 @@ class Containers:
             self._say(at_ms, instance, r.Exited(*key, _KILLED if killed else _TERMINATED))
 
     def _stopped(self, instance: int, key: Key, turn: int, now_ms: int) -> None:
-        """A stop is done; nothing of it where the container has ended by itself meanwhile."""
+        """A stop is done; it has no effect where the container has ended by itself meanwhile."""
         if turn == self._turns.get(key, 0):
             self._turn(key)
             self._say(now_ms, instance, r.Exited(*key, _TERMINATED))

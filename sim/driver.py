@@ -2,8 +2,8 @@
 
 SimPy carries what is few: instances that boot, faults, and an alarm for the next call and for the
 next change in the life of a task. The lives themselves are in `sim.lives`. `wait` steps SimPy to
-the next instant with news and hands over all of that instant at once, so that what happens together
-is decided together.
+the next instant with events and returns all events of that instant at once, so that what happens
+together is decided together.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from stowplan.sim.alarm import Alarm
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.lives import Lives
 from stowplan.sim.throttling import calls_of
 
@@ -55,7 +55,7 @@ class SimDriver:
         containers: what containers do, and what their images weigh.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
-        autoscaler: scales services by their load; None: nobody does.
+        autoscaler: scales services by their load; None: no service is scaled.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
     """
@@ -76,10 +76,10 @@ class SimDriver:
     ) -> None:
         self._env = simpy.Environment()
         self._until_ms = until_ms
-        self._news: list[Event] = []
+        self._events: list[Event] = []
         self._client = Client(arrivals, stream(seed, "client"))
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
-        self._fleet = FleetColumns()
+        self._fleet = InstanceColumns()
         runtime = runtime_of(containers, models, seed)
         self._pulls = runtime.pulls
         self._faults = Faults(
@@ -95,7 +95,7 @@ class SimDriver:
         )
         self._groups = AutoScaling(
             *(self._env, capacity_providers, instance_types, self._faults),
-            tell=lambda event: self._news.append(event),
+            tell=lambda event: self._events.append(event),
             register=self._register,
             boot_ms=self._boot_ms,
         )
@@ -113,18 +113,18 @@ class SimDriver:
         return int(self._env.now)
 
     def wait(self, deadline_ms: int | None) -> list[Event] | None:
-        """The news of the next instant that has some; [] at the deadline; None at the end."""
+        """The events of the next instant that has any; [] at the deadline; None at the end."""
         env = self._env
         limit = self._until_ms if deadline_ms is None else min(deadline_ms, self._until_ms)
         while (at := env.peek()) <= limit:
-            if self._news and at > env.now:
+            if self._events and at > env.now:
                 break
             env.step()
-        if self._news:
-            news, self._news = self._news, []
+        if self._events:
+            events, self._events = self._events, []
             if self._autoscaler is not None:
-                self._autoscaler.take(news)
-            return news
+                self._autoscaler.take(events)
+            return events
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
                 env.run(until=deadline_ms)
@@ -154,7 +154,7 @@ class SimDriver:
 
     def _start_processes(self, fleet: Iterable[InstanceSpec], faults: Iterable[Fault]) -> None:
         env = self._env
-        # All that boots together is one process; 10,000 instances need not be 10,000 of them.
+        # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
             batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
@@ -171,7 +171,7 @@ class SimDriver:
     def _register(self, spec: InstanceSpec) -> int:
         number = self._fleet.add(spec, self.now_ms())
         self._pulls.cache(number, spec.cached_images)
-        self._news.append(
+        self._events.append(
             InstanceRegistered(
                 number,
                 spec.name,
@@ -184,7 +184,7 @@ class SimDriver:
         return number
 
     def _news_of(self, event: Event) -> None:
-        self._news.append(event)
+        self._events.append(event)
         if isinstance(event, InstancesGone):
             self._groups.lost([self._fleet.specs[number].name for number in event.instances])
 
@@ -194,16 +194,16 @@ class SimDriver:
             if self._client.is_held(call):
                 continue
             if not self._faults.admits(type(call).__name__, calls_of(call)):
-                self._news.append(self._client.throttled(call, now))
+                self._events.append(self._client.throttled(call, now))
                 continue
-            self._news.append(call)
+            self._events.append(call)
             if isinstance(call, RegisterTaskDefinition):
                 self._lives.definitions.register(call.document)
         return self._client.next_ms
 
     def _scale(self) -> int | None:
         assert self._autoscaler is not None
-        self._news += self._autoscaler.due(self.now_ms())
+        self._events += self._autoscaler.due(self.now_ms())
         return self._autoscaler.next_ms
 
     def _tell_lost(self, notice: TasksStopped) -> None:

@@ -22,18 +22,18 @@ from stowplan.placement.model import StopCode
 from stowplan.placement.query import parse_query
 from stowplan.placement.scenario.scenario import Fault
 from stowplan.sim.containers import Containers
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.throttling import Throttle
 
 Process = Generator[Any, Any, None]
 
 
 class Faults:
-    """The state of the world that faults change, and the news that ECS gets of them.
+    """The state of the world that faults change, and what ECS learns of them.
 
     `dead`: instances whose tasks will never be heard of again. `cut_off`: instances whose agent is
-    disconnected, since when; their tasks go on, what happens to them is told when the agent is
-    back.
+    disconnected, since when; their tasks go on, and what happens to them is reported when the
+    agent is back.
     `lost_zones`: zones in which nothing can be launched any more.
 
     Args:
@@ -46,7 +46,7 @@ class Faults:
     def __init__(
         self,
         env: simpy.Environment,
-        fleet: FleetColumns,
+        fleet: InstanceColumns,
         containers: Containers,
         tell: Callable[[Event], None],
         reconnected: Callable[[tuple[int, ...]], None],
@@ -191,7 +191,7 @@ class Faults:
         self._registry(-1, "")
 
     def _registry(self, sign: int, reason: str) -> None:
-        """One more outage, or one less; the last to end ends them all."""
+        """One more outage, or one less; they are over when the last has ended."""
         self._outages += sign
         if sign > 0 or not self._outages:
             self._containers.pulls.fail(reason if sign > 0 else None, int(self._env.now))

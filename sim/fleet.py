@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from stowplan.placement.cluster.arrays import StringColumns
 from stowplan.placement.cluster.cluster import instance_strings
-from stowplan.placement.query import Column
+from stowplan.placement.query import CodedColumn
 from stowplan.placement.scenario.scenario import InstanceSpec
 
 
-class FleetColumns:
+class InstanceColumns:
     """The instances that have registered, by number; nothing of their tasks."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class FleetColumns:
         """How many have registered."""
         return len(self.specs)
 
-    def column(self, subject: str) -> Column:
+    def column(self, subject: str) -> CodedColumn:
         """See `placement.query.LastingColumns`."""
         return self._strings.column(subject, self.size)
 

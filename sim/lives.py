@@ -1,8 +1,8 @@
 """The lives of simulated tasks, from the command that starts them to the report of their end.
 
 Most are a start and an end and ride in one timetable, an entry for each. A task that is more is
-played by its instance's agent (`sim.agents`). An instance also has one while a task stops there:
-its share is not free before it is gone, and who is to have it must wait in line.
+played by its instance's agent (`sim.agents`). An instance also has an agent while a task stops
+there: its share is not free before it is gone, and the next task must wait in line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 import simpy
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.host import Share, share_of
+from stowplan.placement.agent.account import Share, share_of
 from stowplan.placement.agent.task import EXITED
 from stowplan.placement.callers.client import Client
 from stowplan.placement.errors import PlacementError
@@ -28,7 +28,7 @@ from stowplan.sim.alarm import Alarm
 from stowplan.sim.batch import Batch, Part
 from stowplan.sim.containers import Containers
 from stowplan.sim.faults import Faults
-from stowplan.sim.fleet import FleetColumns
+from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.reports import Reports
 from stowplan.sim.timetable import Timetable
 
@@ -44,14 +44,14 @@ class Lives:
     `definitions` are those that were registered. Args:
         client: knows how long the tasks of a request run.
         tell: takes what the agents report.
-        start_ms, stop_ms: how long it takes where nobody plays the task.
+        start_ms, stop_ms: how long it takes where no agent plays the task.
         tick_ms: starts and ends of those are reported at multiples of it.
     """
 
     def __init__(
         self,
         env: simpy.Environment,
-        fleet: FleetColumns,
+        fleet: InstanceColumns,
         client: Client,
         containers: Containers,
         faults: Faults,
@@ -74,8 +74,8 @@ class Lives:
         # Lists by number: a dict of tuples costs a miss of the processor's cache for each of these.
         self._batch: list[Batch | None] = []
         self._instance: list[int] = []
-        # Of those that nobody plays: by instance, also such as are gone; in line there, with the
-        # delay of their start; why they are being stopped.
+        # Of tasks that no agent plays: by instance, also those that are gone; in line there, with
+        # the delay of their start; why they are being stopped.
         self._on: defaultdict[int, list[int]] = defaultdict(list)
         self._in_line: dict[int, int] = {}
         self._stopping: dict[int, tuple[StopCode, str, int]] = {}  # the last: since when
@@ -89,7 +89,7 @@ class Lives:
         self._machines_alarm = Alarm(env, self._machines_turn)
 
     def start(self, command: StartTasks) -> None:
-        """Start tasks; those of which it was asked before are left alone."""
+        """Start tasks; a start that was asked for before changes nothing."""
         now = int(self._env.now)
         name, request, rows = command.task_definition, command.request, command.instances
         part = self._parts.get(name) or self._part(name)
@@ -122,7 +122,7 @@ class Lives:
     def _start_in_line(
         self, command: StartTasks, task: int, instance: int, delay_ms: int, now: int
     ) -> None:
-        """Start a task that nobody plays once its instance's agent has a share for it."""
+        """Start a task that no agent plays once its instance's agent has a share for it."""
         slow = self._containers.slow
         if slow:
             delay_ms = round(delay_ms * slow.get(instance, 1))
@@ -155,7 +155,7 @@ class Lives:
         self._report()
 
     def lost(self, tasks: Iterable[int]) -> dict[int, int]:
-        """ECS takes these tasks for lost; returns how many of each request were here."""
+        """ECS counts these tasks as lost; returns how many of each request were here."""
         counts: dict[int, int] = {}
         for task in tasks:
             batch = self._batch[task] if task < len(self._batch) else None
@@ -170,7 +170,7 @@ class Lives:
         return counts
 
     def reconnected(self, instances: tuple[int, ...]) -> None:
-        """The agents tell what became of their tasks meanwhile, and see to what is new."""
+        """The agents report what became of their tasks meanwhile, and carry out new orders."""
         now = int(self._env.now)
         for instance in instances:
             for entry, since_ms in self._held.pop(instance, ()):
@@ -211,7 +211,7 @@ class Lives:
         self._report()
 
     def _news(self, tasks: Sequence[int], order: int) -> list[int]:
-        """Those that get an order for the first time; one may be repeated, even late."""
+        """The tasks that get an order for the first time; an order may be repeated, even late."""
         told, fresh = self._told, []
         missing = max(tasks, default=-1) + 1 - len(told)
         if missing > 0:
@@ -229,7 +229,7 @@ class Lives:
         """What tasks of this definition are to the driver."""
         try:
             definition = self.definitions.definition(name)
-        except PlacementError:  # nobody registered it here: what it does is not known
+        except PlacementError:  # not registered here: what it does is not known
             return Part(None, False, None)
         checks = [c.health_check for c in definition.containers if c.essential]
         intervals = [check.interval for check in checks if check]
@@ -309,7 +309,7 @@ class Lives:
             reports.stopped(ended, *_BY_ITSELF)
 
     def _begin(self, task: int, instance: int, delay_ms: int, now: int) -> None:
-        """A task that nobody plays begins to start."""
+        """A task that no agent plays begins to start."""
         if self._machines is None:
             self._lives.add(now + delay_ms, task << _SHIFT | _RUNNING)
         else:
@@ -318,7 +318,7 @@ class Lives:
             self._machines.start(instance, works, now, partial(self._come, task, _RUNNING))
 
     def _finish(self, task: int, instance: int, delay_ms: int, now: int) -> None:
-        """A task that nobody plays begins to end."""
+        """A task that no agent plays begins to end."""
         if self._machines is None:
             self._lives.add(now + delay_ms, task << _SHIFT | _STOPPED)
         else:
@@ -349,7 +349,7 @@ class Lives:
         return True
 
     def _end(self, task: int, now: int) -> None:
-        """A task that nobody plays is gone."""
+        """A task that no agent plays is gone."""
         self._batch[task] = None
         instance = self._instance[task]
         if instance in self._agents.by_instance:
@@ -364,25 +364,25 @@ class Lives:
             self._set_own_alarms()
         return following
 
-    def _hear(self, news: r.News, since_ms: int | None) -> None:
-        """An agent has news of a task, which is so since a time; None: since now."""
-        task = news.task
+    def _hear(self, change: r.StateChange, since_ms: int | None) -> None:
+        """An agent tells a state change of a task, which holds since a time; None: since now."""
+        task = change.task
         batch = self._batch[task]
         if batch is None:
             return
-        if isinstance(news, r.TaskAdmitted):
+        if isinstance(change, r.TaskAdmitted):
             delay = self._in_line.pop(task, None)
             if delay is not None:  # else it is being stopped at this very moment
                 self._begin(task, self._instance[task], delay, int(self._env.now))
                 self.set_alarms()
-        elif isinstance(news, r.TaskRunning):
+        elif isinstance(change, r.TaskRunning):
             self._reports.ran(task, since_ms)
             if self._machines is not None and batch.run_ms is not None:
                 self._lives.add(int(self._env.now) + batch.run_ms, task << _SHIFT | _OVER)
-        elif isinstance(news, r.TaskHealth):
-            self._reports.judged(task, news.healthy, since_ms)
+        elif isinstance(change, r.TaskHealth):
+            self._reports.judged(task, change.healthy, since_ms)
         else:
-            why = news.stop_code, news.full_reason
-            self._reports.stopped((task,), why, news.exit_code, since_ms)
+            why = change.stop_code, change.full_reason
+            self._reports.stopped((task,), why, change.exit_code, since_ms)
             self._batch[task] = None
             self._containers.dismiss(task)

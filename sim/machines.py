@@ -70,7 +70,7 @@ class Machines:
         self._begin(instance, call, now_ms)
 
     def stop(self, instance: int, work_ms: float, now_ms: int, done: Done) -> None:
-        """Begin a stop, which waits for nobody."""
+        """Begin a stop, which does not wait in line."""
         self._begin(instance, _Call(work_ms, None, done), now_ms)
 
     @property

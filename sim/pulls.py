@@ -79,7 +79,7 @@ class Pulls(Generic[Who]):
 
     @property
     def next_ms(self) -> int | None:
-        """When `due` has something to say or to do."""
+        """When `due` has something to report or to do."""
         times = [self._asking[0][0]] if self._asking else []
         times += [self._at_ms] if self._failed else []
         while self._ends and self._stale(self._ends[0]):

@@ -1,4 +1,4 @@
-"""What the agents have to report at one instant, put together into as few events as possible."""
+"""The reports of the agents at one instant, in as few events as possible."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Reports:
         self._stopped.setdefault((*why, exit_code, since_ms), []).extend(tasks)
 
     def events(self) -> list[Event]:
-        """Who runs, who was found healthy or not, who stopped and why."""
+        """The tasks that run, those found healthy or not, those that stopped and why."""
         found, self._late = self._late, []
         if self.running:
             found.append(TasksChanged(TaskStatus.RUNNING, tuple(self.running)))

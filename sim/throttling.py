@@ -29,7 +29,7 @@ class Bucket:
     def take(self, count: int, now_ms: int) -> bool:
         """Whether there are so many tokens; then they are taken.
 
-        What asks for more than the bucket ever holds is let through when it is full.
+        A request for more than the bucket ever holds is let through when it is full.
         """
         gained = (now_ms - self._at_ms) * self._rate
         self._tokens, self._at_ms = min(self._burst, self._tokens + gained), now_ms

@@ -1,4 +1,4 @@
-"""What is due when: very many entries, at far fewer different times."""
+"""Entries by the time at which each is due: very many, at far fewer different times."""
 
 from __future__ import annotations
 

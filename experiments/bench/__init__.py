@@ -1,0 +1,1 @@
+"""Figures of speed and of proofs, each beside a named bound or a peer."""

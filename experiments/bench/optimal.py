@@ -36,7 +36,7 @@ from stowplan.placement.packing.master import Master
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import Limits, PackingProblem, PackingResult, group_equal
 from stowplan.placement.packing.solve import solve_packing
-from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.state import PackingState
 from stowplan.placement.packing.subproblem import most_per_bin
 
 SAMPLES = DATA / "packing"
@@ -49,7 +49,7 @@ TIMES_VPSOLVER = 20  # bar for the geometric mean
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class ProblemInstance:
     """A problem with its known optimum, None where that is open."""
 
     name: str
@@ -100,7 +100,7 @@ ALL = [*SETS, *PLANS]
 class Outcome:
     """An instance and what became of it."""
 
-    instance: Instance
+    instance: ProblemInstance
     result: PackingResult
 
     @property
@@ -115,7 +115,7 @@ class Outcome:
         return known is not None and not result.lower_bound <= known <= (result.bins or known)
 
 
-def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[Instance]:
+def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[ProblemInstance]:
     """The instances of a folder that match, with the optima of its `known.csv` if it has one."""
     known = {}
     if (folder / "known.csv").exists():
@@ -125,20 +125,20 @@ def samples(pattern: str, folder: Path = SAMPLES) -> Iterator[Instance]:
         row = known.get(path.stem)
         settled = row and row["lower_bound"] and row["lower_bound"] == row["upper_bound"]
         optimum = int(row["upper_bound"]) if row and settled else None
-        yield Instance(path.stem, read_problem(path), optimum)
+        yield ProblemInstance(path.stem, read_problem(path), optimum)
 
 
-def made(recipes: tuple[str, ...], instances: int) -> Iterator[Instance]:
+def made(recipes: tuple[str, ...], instances: int) -> Iterator[ProblemInstance]:
     """Instances by recipe, through its sizes in turn; the same every time."""
     for recipe in recipes:
         make, sizes = KINDS[recipe]
         for seed in range(instances):
             n = sizes[seed % len(sizes)]
             problem = make(np.random.default_rng([seed, n]), n)
-            yield Instance(f"{recipe} {n} items seed {seed}", problem)
+            yield ProblemInstance(f"{recipe} {n} items seed {seed}", problem)
 
 
-class Optimal:
+class OptimalBench:
     """The benchmark: solves, makes rows, and remembers the outcomes for the rows over all sets.
 
     Args:
@@ -195,7 +195,7 @@ class Optimal:
                 yield from self.vpsolver_rows(solved)
 
     def solve(
-        self, name: str, instances: Iterable[Instance]
+        self, name: str, instances: Iterable[ProblemInstance]
     ) -> Generator[str, None, list[Outcome]]:
         """Each within the limit; says which it is at, and returns the outcomes."""
         limits = Limits(self.seconds, clock=self.clock.now)
@@ -280,12 +280,12 @@ def compile_kernels() -> None:
 
 def _dive_once(problem: PackingProblem) -> None:
     """A dive in a list, which no small problem comes to by itself."""
-    search = Search(problem, Limits(work=1_000))
+    state = PackingState(problem, Limits(work=1_000))
     pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
     master = Master(problem.counts)
     master.add(np.eye(len(problem.counts), dtype=np.int64))
-    relaxation = generate(master, pricer, problem.counts, search.budget, to_the_end=True)
-    dive_in_list(search, pricer, relaxation, relaxation.bound, search.budget)
+    relaxation = generate(master, pricer, problem.counts, state.budget, to_the_end=True)
+    dive_in_list(state, pricer, relaxation, relaxation.bound, state.budget)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -327,7 +327,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.folder and not any(arguments.folder.glob("**/*")):
         raise SpecError([("--folder", f"{arguments.folder}: nothing there")])
     compile_kernels()
-    bench = Optimal(clock, seconds, most, peers=not arguments.no_peers)
+    bench = OptimalBench(clock, seconds, most, peers=not arguments.no_peers)
     rows = bench.rows(arguments.sets or ALL)
     if arguments.folder:
         rows = bench.folder_rows(arguments.folder)

@@ -34,7 +34,7 @@ def numpy_scan(cluster: Cluster, batch: TaskBatch) -> list[int]:
 
 
 @dataclass(slots=True)
-class Host:
+class PeerInstance:
     """An instance as an object, as simulators written in Python have it."""
 
     cpu: int
@@ -43,17 +43,19 @@ class Host:
 
 
 def object_loop(cluster: Cluster, batch: TaskBatch) -> list[int]:
-    """binpack(memory) by a loop over objects: filter, then the host with the least. Rows, or -1."""
+    """binpack(memory) by a loop over objects: filter, then the one with the least. Rows, or -1."""
     columns = [cluster.resources.index(resource) for resource in (CPU, MEMORY)]
-    hosts = [Host(cpu, memory) for cpu, memory in cluster.remaining[:, columns].tolist()]
+    instances = [
+        PeerInstance(cpu, memory) for cpu, memory in cluster.remaining[:, columns].tolist()
+    ]
     chosen = []
     for task, (cpu, memory) in enumerate(demands(batch)):
         best, best_row = None, -1
-        for row, host in enumerate(hosts):
-            if host.cpu < cpu or host.memory < memory:
+        for row, instance in enumerate(instances):
+            if instance.cpu < cpu or instance.memory < memory:
                 continue
-            if best is None or host.memory < best.memory:
-                best, best_row = host, row
+            if best is None or instance.memory < best.memory:
+                best, best_row = instance, row
         if best is not None:
             best.cpu -= cpu
             best.memory -= memory
@@ -79,8 +81,8 @@ def moto_rate(instances: int, tasks: int, now: Callable[[], float]) -> float | N
         ec2, ecs = boto3.resource("ec2", **where), boto3.client("ecs", **where)
         ecs.create_cluster(clusterName="bench")
         image = next(iter(ec2.images.all())).id
-        for host in ec2.create_instances(ImageId=image, MinCount=instances, MaxCount=instances):
-            identity = json.dumps(generate_instance_identity_document(host))
+        for instance in ec2.create_instances(ImageId=image, MinCount=instances, MaxCount=instances):
+            identity = json.dumps(generate_instance_identity_document(instance))
             ecs.register_container_instance(cluster="bench", instanceIdentityDocument=identity)
         container = {"name": "app", "image": "app", "cpu": 1, "memory": 1}
         ecs.register_task_definition(family="app", containerDefinitions=[container])

@@ -29,7 +29,7 @@ WALL = 5  # times the limit of processor time, after which a run is given up
 
 
 @dataclass(frozen=True, slots=True)
-class Solved:
+class VpsolverResult:
     """The optimum, and the processor time of all its programs."""
 
     bins: int
@@ -51,7 +51,7 @@ def start_up_seconds() -> float:
     return min(run.seconds for run in runs if run is not None)
 
 
-def solve(problem: PackingProblem, seconds: float) -> Solved | None:
+def solve(problem: PackingProblem, seconds: float) -> VpsolverResult | None:
     """The optimum proven within `seconds` of processor time, or None."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "instance.vbp"
@@ -76,7 +76,7 @@ def solve(problem: PackingProblem, seconds: float) -> Solved | None:
     found = re.search(r"^Objective: (\d+)", said, re.MULTILINE)
     if found is None or "Optimal solution found" not in said or taken > seconds:
         return None
-    return Solved(int(found[1]), taken)
+    return VpsolverResult(int(found[1]), taken)
 
 
 def as_vbp(problem: PackingProblem) -> str:

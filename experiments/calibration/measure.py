@@ -1,5 +1,5 @@
 """How long an engine takes to create, start, stop and pull: measured as the driver does it, through
-the same hands, with as many calls at a time as its crews make.
+the same `ActionRunner`, with as many calls at a time as its workers make.
 
 Steps are kept apart (all are created, then all are started, then all are stopped), so that what is
 measured at a level is that step beside others of its kind and nothing else.
@@ -19,7 +19,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import Answer, Hands, Order
+from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.connection import Connection
 from stowplan.realdriver.docker.leftovers import leftovers
@@ -38,7 +38,7 @@ class Bench:
         self._settings, self._count = settings, 0
         self._definition = _definition(image)
         self.connections = [Connection(table, settings) for table in settings.engine]
-        self._hands = [Hands(connection, {}) for connection in self.connections]
+        self._runners = [ActionRunner(connection, {}) for connection in self.connections]
 
     def prepare(self, image: str, pulled: Sequence[str]) -> None:
         """See that every engine answers and has the image.
@@ -103,7 +103,7 @@ class Bench:
         def one(where: tuple[int, Placed]) -> Call:
             engine, task = where
             began = time.monotonic()
-            said = self._hands[engine].carry_out(Order(0, action(task.number), task))
+            said = self._runners[engine].carry_out(ActionOrder(0, action(task.number), task))
             ended = time.monotonic()
             _check(said)
             return Call(engine, began, ended)
@@ -125,7 +125,7 @@ _ACTIONS: dict[str, Callable[[int], r.Action]] = {
 
 def _check(said: object) -> None:
     failures = (r.CreateFailed, r.StartFailed)
-    if not isinstance(said, Answer):
+    if not isinstance(said, ActionAnswer):
         raise DriverError(str(getattr(said, "why", said)))
     if isinstance(said.event, failures):
         raise DriverError(said.event.reason)

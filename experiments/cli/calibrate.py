@@ -16,7 +16,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.workers import CALLERS
 
-# The levels take turns, so that a machine that gets busier does so for all of them.
+# The levels take turns, so that a machine that gets busier slows all of them alike.
 _TURNS = 3
 
 

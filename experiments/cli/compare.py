@@ -19,7 +19,7 @@ from stowplan.placement.errors import SpecError
 PREDICTED, MEASURED = 0, 1
 # Number (which sets the colour), name and history of each.
 Runs = Sequence[tuple[int, str, History]]
-# Held to `--within`; the tail is shown, but a few tasks make it.
+# Held to `--within`; the tail is only shown, as a few tasks make it.
 _HELD = ("makespan", "start p50")
 
 
@@ -57,7 +57,7 @@ class Comparison:
     apart: int = 0
 
     def missed(self, percent: float) -> list[str]:
-        """What is not so near: makespan, median start; "choices" where comparable ones differ."""
+        """What missed the limit: makespan, median start; "choices" where comparable ones differ."""
         held = [each for each in self.figures if each.name in _HELD]
         far = [each.name for each in held if abs(each.error_percent) > percent]
         return far + (["choices"] if self.agreeing < self.comparable else [])

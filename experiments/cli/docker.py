@@ -15,12 +15,12 @@ from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run, Scenario
-from stowplan.realdriver.clusters import Cluster, engines_of, find_cluster, state_folder
+from stowplan.realdriver.clusters import ClusterFolder, engines_of, find_cluster, state_folder
 from stowplan.realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
     from stowplan.experiments.record.result import RunResult
-    from stowplan.experiments.runs.docker import Order
+    from stowplan.experiments.runs.docker import RunOrder
     from stowplan.realdriver.docker.leftovers import Leftovers
 
 
@@ -53,14 +53,14 @@ def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """`stowplan run`: the scenario on real engines, then table and, if asked for, report."""
     from stowplan.experiments.report.console import print_table
-    from stowplan.experiments.runs.docker import Order, play
+    from stowplan.experiments.runs.docker import RunOrder, play
 
     loaded = load_scenario(arguments.scenario)
     say_notes(loaded)
     chosen = _chosen(loaded, arguments.only)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
-    cluster = Cluster(state_folder(arguments.state) / name)
-    order = Order(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
+    cluster = ClusterFolder(state_folder(arguments.state) / name)
+    order = RunOrder(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
     try:
         with _mapped(order, arguments.map) as watched:
             result, journal = play(watched)
@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _mapped(order: Order, at: str | None) -> Iterator[Order]:
-    """The order, watched by a live map where one is asked for."""
+def _mapped(order: RunOrder, at: str | None) -> Iterator[RunOrder]:
+    """The order, with a live map as its watcher where one is asked for."""
     if at is None:
         yield order
         return
@@ -126,7 +126,7 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
         what = f"matches no run; the runs are {', '.join(run.id for run in runs)}"
         problems.append((f"--only {text}", what))
     elif not sound:
-        what = "engines are not ours to break; a run without faults comes of `none = []` beside it"
+        what = "faults cannot be played on real engines; `none = []` beside them adds a run without"
         names = dict.fromkeys(run.faults for run in matching)
         problems += [(f"{path}: faults.{name}", what) for name in names]
     if problems:
@@ -135,23 +135,23 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
 
 
 def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """What a scenario has that no engine can play, with its place."""
+    """The parts of a scenario that no engine can play, each with its place."""
     for index, provider in enumerate(scenario.capacity_provider):
-        what = f"{provider.name!r} launches instances, and engines cannot be bought; name those "
+        what = f"{provider.name!r} launches instances, which engines cannot do; name instances "
         yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
     for index, service in enumerate(scenario.service):
         if service.autoscaling is not None:
-            what = f"the load of {service.name!r} is simulated; on engines nobody measures it"
+            what = f"the load of {service.name!r} is simulated; on engines it is not measured"
             yield f"service[{index}].autoscaling", what
 
 
 def down(arguments: argparse.Namespace) -> int:
-    """`stowplan down`: removes what a cluster has on its engines, or says what that would be."""
+    """`stowplan down`: removes what a cluster has on its engines, or lists it."""
     from stowplan.realdriver.docker.leftovers import leftovers
 
     state = state_folder(arguments.state)
     if arguments.engines is not None and arguments.cluster is not None:
-        cluster, engines = Cluster(state / arguments.cluster), load_engines(arguments.engines)
+        cluster, engines = ClusterFolder(state / arguments.cluster), load_engines(arguments.engines)
     else:
         cluster = find_cluster(state, arguments.cluster)
         written = cluster.read()
@@ -169,16 +169,19 @@ def down(arguments: argparse.Namespace) -> int:
         lock.close()
 
 
-def _settled(cluster: Cluster, found: Leftovers, *, remove: bool) -> int:
-    """Put the journal aside once nothing can be left on any engine; else say what may be."""
+def _settled(cluster: ClusterFolder, found: Leftovers, *, remove: bool) -> int:
+    """Put the journal aside once nothing can be left on any engine; else say what may be left."""
     for why in found.silent:
-        print(f"does not answer, what it has stays: {why}", file=sys.stderr)
+        print(f"does not answer; its containers stay: {why}", file=sys.stderr)
     written = cluster.read()
     # A run that never had a round asked nothing of an engine.
     begun = bool(written[1]) if written else not cluster.journal.exists()
     if found.silent and begun:
-        cure = f"`--cluster {cluster.name} --engines FILE` without it leaves it as it is"
-        print(f"the same command removes the rest later; {cure}", file=sys.stderr)
+        given_up = f"`--cluster {cluster.name} --engines FILE`, with a file that lacks the engine"
+        print(
+            f"the same command removes the rest later; to leave it there: {given_up}",
+            file=sys.stderr,
+        )
         return 1
     if not remove:
         print("--yes does it")

@@ -1,7 +1,7 @@
 """`stowplan drain`, `stop-task` and `update-service`: calls to the run that drives a cluster.
 
-A call is tried on a copy of the run's scheduler, so that what makes no sense is said at once; then
-it is left in the journal, and the run makes it. Nothing here needs the run to go on.
+A call is tried on a copy of the run's scheduler, so that a wrong one is refused at once. Then it is
+left in the journal, and the run makes it. Nothing here needs the run to go on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import InstanceStatus
 from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.realdriver.clusters import Cluster
+from stowplan.realdriver.clusters import ClusterFolder
 from stowplan.realdriver.journal import DurableJournal
 
 
@@ -111,7 +111,7 @@ def update_service(arguments: argparse.Namespace) -> int:
     return _leave(cluster, scheduler, *calls, update)
 
 
-def _leave(cluster: Cluster, scheduler: Scheduler, *calls: m.Event) -> int:
+def _leave(cluster: ClusterFolder, scheduler: Scheduler, *calls: m.Event) -> int:
     """Leave calls for the run, unless its scheduler (a copy of it) would reject one."""
     for call in calls:
         scheduler.receive(call)

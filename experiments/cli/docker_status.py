@@ -1,7 +1,7 @@
 """`stowplan status` and `logs`: a look at a cluster on real engines.
 
-What should be is in the journal, what is with the engines; both are shown. Nothing here needs the
-run to go on, and nothing changes.
+The journal holds what should run, the engines what does; both are shown. Nothing here needs the run
+to go on, and nothing changes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from stowplan.placement.model import CPU, MEMORY, InstanceStatus, TaskStatus
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.tasks import NOWHERE
 from stowplan.placement.strategies import STRATEGIES
-from stowplan.realdriver.clusters import ID, Cluster, engines_of, find_cluster, state_folder
+from stowplan.realdriver.clusters import ID, ClusterFolder, engines_of, find_cluster, state_folder
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.config import EnginesTable
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Unreachable
 from stowplan.realdriver.journal import Busy
 
@@ -55,7 +55,7 @@ def cluster_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
 
 
-def read_cluster(arguments: argparse.Namespace) -> tuple[Cluster, Header, list[Round]]:
+def read_cluster(arguments: argparse.Namespace) -> tuple[ClusterFolder, Header, list[Round]]:
     """The cluster that is meant, and its journal. Raises SpecError where there is none."""
     cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
     written = cluster.read()
@@ -97,7 +97,7 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def is_driven(cluster: Cluster) -> bool:
+def is_driven(cluster: ClusterFolder) -> bool:
     """Whether a run goes on there."""
     try:
         cluster.lock().close()
@@ -152,7 +152,7 @@ def _services(scheduler: Scheduler) -> Table:
     return table
 
 
-def _tasks(scheduler: Scheduler, containers: dict[int, list[Container]]) -> Table:
+def _tasks(scheduler: Scheduler, containers: dict[int, list[EngineContainer]]) -> Table:
     table = _table("task", "group", "status", "instance", "containers")
     names_of = strings(scheduler, "ec2InstanceId")
     for task in range(len(scheduler.tasks)):
@@ -167,7 +167,7 @@ def _tasks(scheduler: Scheduler, containers: dict[int, list[Container]]) -> Tabl
     return table
 
 
-def _container(container: Container) -> str:
+def _container(container: EngineContainer) -> str:
     words = [container.name, container.status]
     if container.status == "exited":
         words.append(f"({container.exit_code})")
@@ -179,9 +179,9 @@ def _container(container: Container) -> str:
 
 def _containers(
     engines: EnginesTable, cluster: str, run: str
-) -> tuple[dict[int, list[Container]], list[str]]:
+) -> tuple[dict[int, list[EngineContainer]], list[str]]:
     """The containers of a run by task, and the engines that could not be asked."""
-    found: dict[int, list[Container]] = {}
+    found: dict[int, list[EngineContainer]] = {}
     silent: list[str] = []
     for table in engines.engine:
         connection = Connection(table, engines)
@@ -232,7 +232,7 @@ def _named(tasks: Sequence[int]) -> str:
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """`stowplan logs TASK`: what its containers wrote, each line with whose it is."""
+    """`stowplan logs TASK`: what its containers wrote, each line with its container."""
     cluster, header, _ = read_cluster(arguments)
     engines = engines_of(header)
     labels = {names.CLUSTER: cluster.name, names.RUN: header.run[ID]}
@@ -253,7 +253,7 @@ def logs(arguments: argparse.Namespace) -> int:
                 sys.stdout.buffer.write(prefix + line + b"\n")
                 sys.stdout.buffer.flush()
     if not found:
-        what = "no such task has containers: it never got so far, or they are removed by now"
+        what = "this task has no containers: it never got any, or they are removed by now"
         raise SpecError([(f"task {arguments.task}", what)])
     return 0
 

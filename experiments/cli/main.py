@@ -1,7 +1,7 @@
 """The `stowplan` command: which subcommands there are, and what it prints when one fails.
 
-A subcommand is a function that adds its arguments to a parser and sets `command` to what runs
-it. It is imported only when it is asked for, so that help is quick.
+A subcommand is a function that adds its arguments to a parser, and sets `command` to the function
+that runs it. It is imported only when it is called, so that help is quick.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-class _Version(argparse.Action):
+class _VersionAction(argparse.Action):
     """Looks the version up only when it is asked for, so that help is quick."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
@@ -152,7 +152,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stowplan", description="Decide, in simulation and for real, where containers go."
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--version", action=_VersionAction, nargs=0, help="show the version and exit"
+    )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     wanted = next((word for word in argv if not word.startswith("-")), None)
     for name, (module, function, about) in COMMANDS.items():

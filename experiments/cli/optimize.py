@@ -157,7 +157,7 @@ READ_BY = {
 
 
 def _check_options(arguments: argparse.Namespace, goal: str) -> None:
-    """Raises SpecError naming every option that would be without effect."""
+    """Raises SpecError naming every option that would have no effect."""
     problems = []
     for name, goals in READ_BY.items():
         option = "--" + name.replace("_", "-")
@@ -284,7 +284,7 @@ def _packing_file(arguments: argparse.Namespace) -> int:
 
 
 def packing_summary(problem: PackingProblem, result: PackingResult) -> str:
-    """A line: bins, bound and gap; for what is infeasible a line for each item that fits no bin."""
+    """A line: bins, bound and gap; if infeasible, a line for each item that fits no bin."""
     if result.status == "infeasible":
         lines = ["infeasible: items that are larger than a bin (numbered from 0)"]
         for item in result.unplaceable[:_NAMED_MOST]:

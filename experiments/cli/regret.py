@@ -1,7 +1,7 @@
 """`stowplan regret`: what the runs of a folder kept busy, against the provable minimum for each.
 
-The minimum is for the tasks as they ran, at the times at which they ran; it lets them move at any
-moment, which ECS does not, so the gap is the most that a strategy may have given away, not what
+The minimum is for the tasks as they ran, at the times at which they ran. It lets them move at any
+moment, which ECS does not. So the gap is the most that a strategy may have given away, not what
 another would have saved.
 """
 
@@ -31,9 +31,9 @@ MICROUSD_MS = 1_000_000 * MS_PER_HOUR  # a dollar
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What a run of `length_ms` kept busy: price an hour x ms, instance-ms, and the most instances
-    at a time."""
+class BusyRun:
+    """The busy instances of a run of `length_ms`: price an hour x ms, instance-ms, and the most at
+    a time."""
 
     name: str
     layout: str
@@ -159,7 +159,7 @@ def _alike(problems: Sequence[tuple[str, OverTimeProblem]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def read_run(path: Path) -> Kept:
+def read_run(path: Path) -> BusyRun:
     """What the run of a journal kept busy, until its last round.
 
     Raises:
@@ -173,7 +173,7 @@ def read_run(path: Path) -> Kept:
             usage(entry)
             peak, now_ms = max(peak, recorder.totals.busy), entry.now_ms
     recorder.finish(now_ms)
-    return Kept(
+    return BusyRun(
         path.name.removesuffix(".jsonl.gz"),
         header.run.get("layout", ""),
         usage.problem(now_ms),
@@ -184,7 +184,7 @@ def read_run(path: Path) -> Kept:
     )
 
 
-def _shorter(runs: Sequence[Kept]) -> str:
+def _shorter(runs: Sequence[BusyRun]) -> str:
     """Which runs are not as long as the others, so that their sums do not compare; else ""."""
     longest = max(run.length_ms for run in runs)
     which = [f"{r.name} {duration(r.length_ms / 1000)}" for r in runs if r.length_ms < longest]

@@ -1,4 +1,4 @@
-"""What the subcommands of `stowplan` do, once their arguments are read."""
+"""`stowplan simulate`: runs a scenario, and writes table, report, results and journals."""
 
 from __future__ import annotations
 

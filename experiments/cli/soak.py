@@ -1,7 +1,7 @@
 """`stowplan soak`: random clusters under random faults, each run read by the checkers.
 
-A seed is a world: its fleet, services with deployments, streams of tasks and faults are drawn from
-it, and nothing else is. So a seed that fails, fails again: `stowplan soak --start SEED --seeds 1`.
+A seed is a world: its fleet, services with deployments, streams of tasks and faults are all drawn
+from it. So a seed that fails, fails again: `stowplan soak --start SEED --seeds 1`.
 """
 
 from __future__ import annotations
@@ -296,7 +296,8 @@ def soak(seed: int) -> list[str]:
 def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
     """Jobs whose tasks found no room and were not asked for again, as their client should have.
 
-    It asks again within `retry_max`; what failed later than that before the end has its time yet.
+    It asks again within `retry_max`. A task that failed later than that before the end still has
+    time.
     """
     patience_ms = max((table.retry_max for table in scenario.workload), default=0)
     failed: dict[int, int] = {}
@@ -315,7 +316,7 @@ def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
 
 
 def settled(service: Service) -> bool:
-    """Whether a service is as it wants to be, or has said why it cannot be.
+    """Whether a service is steady at its count, or has said why it cannot be.
 
     No room, a deployment that has failed, and percents under which nothing may move are reasons.
     """

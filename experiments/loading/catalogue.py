@@ -10,7 +10,7 @@ from typing import Literal
 from stowplan.experiments.files.paths import DATA
 from stowplan.placement.scenario.scenario import InstanceTypeTable
 
-# Share of the nominal memory that agents register, where nobody published an observation for the
+# Share of the nominal memory that agents register, where no observation is published for the
 # type: middle of the observations by size (ecs-semantics 2.5). Xen types lose less.
 _SHARE_BY_MIB = ((4096, 0.925), (32768, 0.945), (1 << 62, 0.96))
 _SHARE_XEN = 0.97

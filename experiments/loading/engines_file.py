@@ -1,4 +1,4 @@
-"""Reads the file of `--engines`, or says what one local engine is without any."""
+"""Reads the file of `--engines`; without one, the local engine of the `docker` command."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load_engines(path: Path | None) -> EnginesTable:
 
 
 def _beside(path: Path, engine: EngineTable) -> EngineTable:
-    """The engine with its files named from where we are."""
+    """The engine with the paths of its files relative to the working directory."""
     if engine.tls is None:
         return engine
     files = {name: str(path.parent / file) for name, file in engine.tls.model_dump().items()}

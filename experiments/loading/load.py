@@ -94,7 +94,7 @@ def load_scenario(
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
-    """Of the catalogue only what is used, and plain input where describe's output was given."""
+    """Only the types that are used, and plain input where describe's output was given."""
     used: set[str | None] = {group.instance_type for group in scenario.fleet}
     used |= {offer.instance_type for offer in scenario.optimize.offer}
     used |= {scenario.optimize.instance_type}
@@ -205,7 +205,7 @@ def _tables(document: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str,
 
 
 def _workload_problems(table: WorkloadTable, place: str, whole: bool) -> Problems:
-    """What its kind finds wrong; its options alone where it is not whole, as others lack then."""
+    """What the workload's kind finds wrong; its options alone where other fields are missing."""
     if table.kind not in WORKLOADS:
         return [(f"{place}.kind", unknown("kind", table.kind, WORKLOADS))]
     kind = WORKLOADS[table.kind]

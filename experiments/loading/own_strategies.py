@@ -56,7 +56,7 @@ def strategies_of(
     Args:
         chains: (place, chain) as the file has them, not checked yet.
         folder: what the files are relative to.
-        problems: what does not load is added here, and a stand-in returned.
+        problems: a strategy that does not load is added here, and a stand-in returned.
     """
     own: dict[str, StrategyFactory] = {}
     for place, chain in chains:
@@ -80,7 +80,7 @@ def _load(reference: str, place: str, folder: Path, problems: Problems) -> Strat
         return STRATEGIES["random"]
     try:
         module = _module(file)
-    # Whatever the user's file raises is the user's to see.
+    # The user sees any error that the user's own file raises.
     except Exception as error:
         problems.append((place, f"{_where(error, file)}: {type(error).__name__}: {error}"))
         return STRATEGIES["random"]
@@ -92,7 +92,7 @@ def _load(reference: str, place: str, folder: Path, problems: Problems) -> Strat
 
 
 def _old_imports(file: Path) -> str:
-    """What to say of a file that imports by names of before `stowplan`; "" of any other.
+    """What to say of a file that imports by the names before `stowplan`; "" for any other.
 
     It is looked for before the file runs: beside a checkout the old names would be found, and load
     a second copy of everything.
@@ -137,11 +137,11 @@ def _where(error: Exception, file: Path) -> str:
 
 
 class OwnStrategyError(PlacementError):
-    """A strategy of the user's own raised, or answered with something that is not keys."""
+    """A user's strategy raised an error, or returned something that is not keys."""
 
 
 class _Watched:
-    """A user's strategy; what it raises or answers wrongly becomes one error that says where."""
+    """A user's strategy; its errors and wrong answers become one error that says where."""
 
     def __init__(self, inner: Strategy, reference: str, file: Path) -> None:
         self._inner, self._reference, self._file = inner, reference, file

@@ -1,4 +1,4 @@
-"""From what pydantic says of a file's shape to problems that its writer can act on."""
+"""From pydantic's words on a file's shape to problems that its writer can act on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shape_problems(error: ValidationError, root: type[Table]) -> list[tuple[str,
     Args:
         root: what was validated, to know the fields that could have been meant.
     """
-    # Of `table or false` pydantic reports what is wrong with each; the table is what was meant.
+    # For `table or false` pydantic reports what is wrong with each; the table was meant.
     details = [each for each in error.errors() if "literal[False]" not in each["loc"]]
     problems: list[tuple[str, str]] = []
     meant: set[Place] = set()
@@ -55,7 +55,7 @@ def shape_problems(error: ValidationError, root: type[Table]) -> list[tuple[str,
 
 
 def _follows(detail: Any, details: Sequence[Any]) -> bool:
-    """A list is also called too short where what is in it is wrong."""
+    """A list is also reported as too short where an item of it is wrong."""
     loc = detail["loc"]
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details

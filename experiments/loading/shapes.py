@@ -43,7 +43,7 @@ class Spot(NamedTuple):
 
 
 def spot(root: type[Table], place: Place) -> Spot:
-    """What is known of a place that pydantic names, which has the arms of unions in it as well."""
+    """What is known of a place that pydantic names. Its name also has the arms of unions in it."""
     annotation: Any = root
     found: list[int | str] = []
     fields: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What is left of a scenario file without what has a wrong shape, so that the rest is checked too.
+"""A scenario file without the parts that have a wrong shape, so that the rest is checked too.
 
 A field that is wrong is taken out, and with a required one the table that needs it. A fault is
 taken out whole, since its fields need each other.
@@ -20,13 +20,13 @@ from stowplan.placement.scenario.scenario import Scenario
 _GONE = object()
 # For what a scenario must have; with a duration so long that nothing lies after its end.
 _STAND_INS = {"name": "?", "duration": f"{2**40}ms", "task_definitions": {}}
-# Nothing is asked of their fields by others, so only a table that is gone is missed.
+# Other tables refer to none of their fields, so only a missing table matters.
 _ASKED_BY_NAME = ("service", "workload")
 
 
 @dataclass(frozen=True, slots=True)
 class SoundPart:
-    """A scenario without what has a wrong shape.
+    """A scenario without the parts that have a wrong shape.
 
     `problems` are what was wrong; `incomplete` names the tables of the file that lack something
     which others may refer to; `moved` gives (place here, place in the file) where they differ.
@@ -46,7 +46,7 @@ class SoundPart:
 
 
 def sound_part(document: Mapping[str, Any]) -> SoundPart:
-    """What of a scenario's document has the right shape; all of it if there are no problems."""
+    """The part of a scenario's document that has the right shape; all of it without problems."""
     try:
         return SoundPart(Scenario.model_validate(document))
     except ValidationError as error:
@@ -71,7 +71,7 @@ def sound_part(document: Mapping[str, Any]) -> SoundPart:
 
 
 def _compact(value: Any, place: Place, kept: dict[Place, list[int]]) -> Any:
-    """The value without what is gone; `kept` says of each list which items it has still."""
+    """The value without the parts taken out; `kept` says which items each list still has."""
     if isinstance(value, dict):
         left = {key: each for key, each in value.items() if each is not _GONE}
         return {key: _compact(each, (*place, key), kept) for key, each in left.items()}
@@ -89,7 +89,7 @@ def _in_file(place: Place, kept: Mapping[Place, list[int]]) -> Place:
 
 
 def _take_out(rest: dict[str, Any], place: Place) -> Place:
-    """Take out what is at a place, or what would hold it; which place that was, () for none."""
+    """Take out what is at a place, or the table around it. Returns that place, () for none."""
     value: Any = rest
     for depth, part in enumerate(place):
         there = part in value if isinstance(value, dict) else isinstance(value, list)

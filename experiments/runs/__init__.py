@@ -1,0 +1,1 @@
+"""From a scenario to rounds: simulated, on Docker, in parallel, with restarts."""

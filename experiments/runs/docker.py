@@ -36,7 +36,7 @@ from stowplan.placement.model import StopCode
 from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
-from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, Cluster
+from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, ClusterFolder
 from stowplan.realdriver.docker.config import EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
@@ -44,13 +44,13 @@ from stowplan.realdriver.journal import DurableJournal
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """What to run, and where. `watch` is shown every round, those before a crash too."""
 
     loaded: Loaded
     run: Run
     engines: EnginesTable
-    cluster: Cluster
+    cluster: ClusterFolder
     forever: bool = False
     watch: Callable[[Round], None] | None = None
 
@@ -61,11 +61,11 @@ class Order:
 
 
 def say(text: str) -> None:
-    """A line for whoever looks on."""
+    """Print a line with the time to stderr."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def play(order: Order) -> tuple[RunResult, Path]:
+def play(order: RunOrder) -> tuple[RunResult, Path]:
     """Run a scenario until it is over, then remove everything that it made.
 
     Returns:
@@ -107,7 +107,7 @@ def play(order: Order) -> tuple[RunResult, Path]:
 
 
 class Failures:
-    """Says why tasks fail to start, each reason once: `stowplan status` has the last ones."""
+    """Prints why tasks fail to start, each reason once; `stowplan status` has the last ones."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -131,9 +131,9 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"
 
 
-def warm_up(order: Order) -> None:
-    """Let a scheduler that nobody needs place one of each task: the first time, kernels are
-    compiled, and that would be time of the run."""
+def warm_up(order: RunOrder) -> None:
+    """Place one of each task with a scheduler that is thrown away. The first placement compiles
+    kernels, and that would take time of the run."""
     scheduler = Scheduler(SchedulerConfig(), order.loaded.strategies)
     fleet = machines(order.engines, instance_specs(order.scenario))
     for number, machine in enumerate(fleet[:2]):
@@ -154,7 +154,7 @@ def remove_all(engines: EnginesTable, cluster: str, run: str) -> Leftovers:
     return found
 
 
-def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
+def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round]]:
     """The header and rounds of the journal; a new one gets its header."""
     written = journal.read()
     digest = _digest(order)
@@ -178,16 +178,16 @@ def _begun(order: Order, journal: DurableJournal) -> tuple[Header, list[Round]]:
     return written
 
 
-def _digest(order: Order) -> str:
-    """Differs where a replay would; patience with engines may change."""
+def _digest(order: RunOrder) -> str:
+    """A digest that differs where a replay would; time limits of engines may change."""
     engines = [engine.model_dump_json() for engine in order.engines.engine]
     what = [order.loaded.scenario.model_dump_json(), order.run.id, *engines]
     return hashlib.sha256("\n".join(what).encode()).hexdigest()
 
 
-def check_engines(order: Order, run: str) -> None:
-    """Refuse a cluster of whose name another run, with a journal elsewhere, has containers; and
-    engines of which none is there."""
+def check_engines(order: RunOrder, run: str) -> None:
+    """Refuse a cluster if another run, with a journal elsewhere, has containers of its name;
+    and engines if none of them answers."""
     found = leftovers(order.engines, order.cluster.name, None, reachable_only=True)
     if len(found.silent) == len(order.engines.engine):
         raise SpecError([("--engines", f"no engine answers: {'; '.join(found.silent)}")])
@@ -198,11 +198,11 @@ def check_engines(order: Order, run: str) -> None:
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
 
 
-def _driver(order: Order, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
+def _driver(order: RunOrder, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
     scenario = order.scenario
 
     def calls() -> list[Event]:
-        """What `stowplan drain` and others left for us since we last looked."""
+        """The calls that `stowplan drain` and others left for the run since the last look."""
         found = []
         for number, body in journal.calls(made[0]):
             made[0] = number

@@ -1,6 +1,6 @@
 """A scheduler that is killed in the middle of a run, and comes back from its journal.
 
-The world goes on without it: what happens piles up. A new scheduler reads the journal, the last
+The world goes on without it, and its events are kept. A new scheduler reads the journal, the last
 round's commands are carried out, and the loop goes on as if nothing had been.
 """
 
@@ -39,7 +39,7 @@ class Kill:
     at `at_ms`. It is back at `until_ms`, at once if that has passed.
 
     `carried_out`: the commands of its last round had reached the driver. They are carried out again
-    all the same, since nobody can know; but what callers were told, they are not told twice.
+    in any case, since the journal does not tell. Callers are not told again what they were told.
     """
 
     entry: int | None = None
@@ -70,13 +70,13 @@ def run_killed(
     """`run_loop`, but the scheduler is killed at each of `kills`, in order of time.
 
     Returns:
-        the scheduler that was there last.
+        the last scheduler.
     Raises:
         ReplayError: the journal does not lead a new scheduler to where the old one was.
     """
     journal, missed = _Journal(scheduler, record), list[_Missed]()
     for kill in (*kills, Kill()):
-        life = _Life(driver, journal, kill, missed)
+        life = _SchedulerLife(driver, journal, kill, missed)
         with suppress(_Killed):
             run_loop(scheduler, life, life.record)
         if life.over or life.sleep():
@@ -116,7 +116,7 @@ class _Journal:
         return scheduler
 
 
-class _Life:
+class _SchedulerLife:
     """The driver, and the journal, as a scheduler meets them from its start to its death.
 
     `missed`: what it, or one before it, was not told, and when. `over`: the run ended first.

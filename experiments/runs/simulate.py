@@ -64,7 +64,7 @@ def simulate(
         whole = True
         try:
             drive(loaded, run, scheduler, driver, record)
-            if recorder.now_ms < until_ms:  # who reads the journal is to know how long it went on
+            if recorder.now_ms < until_ms:  # so that readers know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
@@ -81,8 +81,8 @@ def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the collector of cycles: millions of objects that live for long hold none, and to
-    look through them again and again takes a tenth of the time."""
+    """Without the collector of cycles: it would look again and again through millions of objects
+    that live long and hold no cycle, and take a tenth of the time."""
     gc.disable()
     try:
         yield

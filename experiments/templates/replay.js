@@ -328,7 +328,7 @@
       document.body.dataset.ready = data.frames.ms.length;
     } catch (error) {
       get("error").hidden = false;
-      // Where nobody answers, fetch throws a TypeError.
+      // Where no server answers, fetch throws a TypeError.
       const silent = live && error instanceof TypeError, last = data ? " What is shown is the last that it told." : "";
       silentSince = silentSince || new Date().toLocaleTimeString();
       get("error").textContent = silent

@@ -2,10 +2,10 @@
 
 To add one: a file with a `WorkloadKind`, and a line in `WORKLOADS`. It raises
 pydantic's ValidationError for options it cannot use, ValueError for another field of
-the table, and SpecError for a trace, naming file and line of every row that does not parse: nothing
-runs before all of them were made. A trace that streams (those that may be of any size) is looked at
-as far as its first thousand rows then; a bad row further on ends the run that meets it, with a
-SpecError as well.
+the table, and SpecError for a trace, naming file and line of every row that does not parse. All
+workloads are made before anything runs. Of a trace that streams (it may be of any size) only the
+first thousand rows are read then; a bad row further on ends the run that meets it, with a SpecError
+as well.
 """
 
 from __future__ import annotations

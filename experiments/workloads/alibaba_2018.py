@@ -4,7 +4,8 @@
 start_time, end_time (s; 0: before or after the span of 8 days), plan_cpu (100 is a core), plan_mem
 (0 to 100, of the largest machine's memory). As published it is not in order of time:
 `sort -t, -k6,6n batch_task.csv` makes it so. Tasks of a job may depend on each other (their names
-say how); here each is submitted when it started, so that what a task waited for is in its time.
+say how). Here each is submitted at the time at which it started, so its wait for other tasks is
+part of the trace.
 
 `container_meta.csv`, without a header: container_id, machine_id, time_stamp (s; 0: before), app_du
 (containers of one app are one service), status, cpu_request and cpu_limit (100 is a core), mem_size
@@ -71,8 +72,8 @@ class _Alibaba2018:
 
 
 class AlibabaBatchTasks(_Alibaba2018):
-    """`batch_task.csv`, in order of start_time; streams. Of a task that never ended and does not
-    run at the end (it failed, or waits) no more is known, so it is left out."""
+    """`batch_task.csv`, in order of start_time; streams. A task that neither ended nor runs at the
+    end (it failed, or waits) is left out, as no more is known of it."""
 
     kind, columns = "alibaba_2018_batch", 9
 

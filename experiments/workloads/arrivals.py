@@ -123,8 +123,8 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
 
 
 def definition_name(scenario: Scenario, name: str) -> str:
-    """What ECS's calls name a task definition of the scenario by: its family, and where several
-    are revisions of one, which of them."""
+    """The name of a scenario's task definition in ECS's calls: its family, and its revision where
+    the family has several."""
     family = scenario.task_definitions[name]["family"]
     same = [n for n, d in scenario.task_definitions.items() if d["family"] == family]
     return f"{family}:{same.index(name) + 1}" if len(same) > 1 else str(family)

@@ -4,8 +4,8 @@
 `|` at the end of a tenant's batch. Beside it, by the names in the options: `durations`, the same
 with `U` (ended) or `C` (ran at the trace's end) and the index of a bin instead of each flavour;
 `flavours`, a line `<vCPU>,<memory GB> <letter>` for each; `intervals`, which of the bins each
-duration in s is in. A duration is taken to be in the middle of its bin, GB to be GiB, and what had
-not ended to run for good. A batch's neighbours of one flavour and duration are one job.
+duration in s is in. A duration is taken to be in the middle of its bin, and GB to be GiB. What had
+not ended runs for good. A batch's neighbours of one flavour and duration are one job.
 
 Source: Cortez et al. (2017), Resource Central, SOSP; Azure Public Dataset V1, CC-BY 4.0; see the
 README beside the data.

@@ -16,7 +16,7 @@ name or number: 0 SUBMIT, 1 QUEUE, 2 ENABLE, 3 SCHEDULE, 4 EVICT, 5 FAIL, 6 FINI
 9 and 10 updates. Source: Wilkes et al. (2020), Google cluster-usage traces v3, and its
 `clusterdata_trace_format_v3.proto`. CC-BY.
 
-Requests are shares of the largest machine, which neither says the size of: `machine_cpu` (vCPU) and
+Requests are shares of the largest machine. Neither trace says its size: `machine_cpu` (vCPU) and
 `machine_memory_gib` do. A task runs from SCHEDULE to its end; one that was evicted and submitted
 again is another job. Without a request it asks for what its task definition does.
 """

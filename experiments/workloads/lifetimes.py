@@ -10,11 +10,11 @@ from stowplan.experiments.workloads.protocol import Job
 Expect = Callable[[Job], int | None]
 
 
-class History:
+class PastRunTimes:
     """The mean run time of the jobs of the same size that have ended, else of all that have.
 
-    Jobs are taken to start when they are submitted: what a user knows who keeps records, but not
-    how long anything waited. Call it with the jobs in order of time.
+    Jobs are taken to start when they are submitted. A user who keeps records knows that much, but
+    not how long a job waited. Call it with the jobs in order of time.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,6 @@ class History:
 
 EXPECTED: Mapping[str, Callable[[], Expect]] = {
     "nothing": lambda: lambda job: None,
-    "history": History,
+    "history": PastRunTimes,
     "oracle": lambda: lambda job: job.run_ms,
 }

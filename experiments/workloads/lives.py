@@ -29,7 +29,7 @@ class TaskEvent:
 
 
 @dataclass(slots=True)
-class _Life:
+class _TaskLife:
     job: Job
     started_ms: int | None = None
     run_ms: int | None = None
@@ -42,15 +42,15 @@ def jobs_of(
     """The jobs that events amount to, in order of submission.
 
     A task that ended without having started is left out. One that is submitted again after its end
-    is another job. Of one that has not ended `longest_ms` after it was submitted no more is waited
-    for: it runs for good. So at most what is submitted in so long a time is held in memory.
+    is another job. A task that has not ended `longest_ms` after it was submitted runs for good, as
+    far as this goes. So memory holds at most the tasks that are submitted in that time.
 
     Args:
         events: in order of time.
         until_ms: leave out what is submitted then or later.
     """
-    waiting: deque[_Life] = deque()
-    alive: dict[object, _Life] = {}
+    waiting: deque[_TaskLife] = deque()
+    alive: dict[object, _TaskLife] = {}
     for event in events:
         while waiting and (waiting[0].known or event.at_ms - waiting[0].job.at_ms > longest_ms):
             yield from _told(waiting.popleft())
@@ -60,7 +60,7 @@ def jobs_of(
                 if not waiting:
                     return
                 continue
-            alive[event.key] = _Life(event.job)
+            alive[event.key] = _TaskLife(event.job)
             waiting.append(alive[event.key])
         elif event.key in alive:
             life = alive[event.key]
@@ -75,7 +75,7 @@ def jobs_of(
         yield from _told(life)
 
 
-def _told(life: _Life) -> Iterator[Job]:
+def _told(life: _TaskLife) -> Iterator[Job]:
     if not life.known:
         yield replace(life.job, run_ms=None)
     elif life.run_ms is not None:

@@ -1,7 +1,7 @@
 """Traces as rows of a file, plain or gzip, read as they are asked for; a bad row is named.
 
-`read_jobs` reads a CSV whole and sorts it; what is too large for that is in order of time, and
-comes from `parsed`, a row at a time.
+`read_jobs` reads a CSV whole and sorts it. A trace that is too large for that must be in order of
+time, and comes from `parsed`, a row at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stowplan.experiments.files.text import WrappedError, opened
 from stowplan.experiments.workloads.protocol import Job
 from stowplan.placement.errors import SpecError
 
-# No machine, no task and no trace comes near; beyond, sums would leave 64 bits.
+# No machine, task or trace comes near this; beyond it, sums would leave 64 bits.
 _NUMBER_MAX = 1e9
 # A trace that streams is looked at this far when it is opened; the rest when it is read.
 LOOKED_AT_ROWS = 1000
@@ -148,7 +148,7 @@ def parsed(path: Path, rows: Rows, make: Callable[[Any], Made | None]) -> Iterat
 
 
 def look_at(made: Iterator[object]) -> None:
-    """Read the beginning of a trace, so that one that is of no use says so before anything runs."""
+    """Read the beginning of a trace, so that a useless one is refused before anything runs."""
     for _ in islice(made, LOOKED_AT_ROWS):
         pass
 

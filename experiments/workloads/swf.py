@@ -3,8 +3,8 @@
 A job a line, 18 numbers apart by blanks, -1 for what is not known; lines that begin with `;` are
 comments; in order of submission. Read here: 2 submit time (s), 4 run time (s), 5 allocated
 processors, 7 used memory and 10 requested memory (KB a processor), 8 requested processors. A job of
-N processors is N tasks of a vCPU each that are submitted together: that they start together nobody
-sees to. A job without run time or processors never ran, and is left out.
+N processors is N tasks of a vCPU each. They are submitted together, but need not start together. A
+job without run time or processors never ran, and is left out.
 
 Source: Chapin et al. (1999), Benchmarks and Standards for the Evaluation of Parallel Job
 Schedulers, JSSPP; www.cs.huji.ac.il/labs/parallel/workload/swf.html.

@@ -1,8 +1,8 @@
 """The agent of one instance: its tasks, its line of tasks that wait for room, and its timers.
 
 Sans-IO, as the scheduler is: it is told what happens and answers with actions for the container
-runtime and news for ECS; `deadline_ms` says when `due` wants to be called if nothing happens. Late,
-repeated and unknown calls and events change nothing.
+runtime and state changes for ECS. `deadline_ms` says when to call `due` if nothing happens before.
+Late, repeated and unknown calls and events change nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from heapq import heappop
 from typing import NamedTuple
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.host import Host, Share, share_of
-from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Desk
+from stowplan.placement.agent.account import InstanceAccount, Share, share_of
+from stowplan.placement.agent.settings import DEFAULTS, AgentConfig, Shared
 from stowplan.placement.agent.task import AgentTask
 from stowplan.placement.model import StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride
 
 
 class Output(NamedTuple):
-    """What follows from a call: actions to carry out, then news to tell, each in order."""
+    """What follows from a call: actions to carry out, then state changes to tell, each in order."""
 
     actions: list[r.Action]
-    news: list[r.News]
+    changes: list[r.StateChange]
 
 
 class Agent:
@@ -33,17 +33,17 @@ class Agent:
     Args:
         resources: as the instance registered (CPU units, MiB, counts by name).
         config: see `AgentConfig`.
-        host: the instance's account, where others book in it too; default: a new one.
+        account: the instance's account, where others book in it too; default: a new one.
     """
 
     def __init__(
         self,
         resources: Mapping[str, int],
         config: AgentConfig = DEFAULTS,
-        host: Host | None = None,
+        account: InstanceAccount | None = None,
     ) -> None:
-        self.host = Host(resources) if host is None else host
-        self._desk = Desk(config)
+        self.account = InstanceAccount(resources) if account is None else account
+        self._shared = Shared(config)
         self._tasks: dict[int, AgentTask] = {}
         # Numbers of tasks that have ended, so that a late start finds nothing to start.
         self._ended: set[int] = set()
@@ -64,15 +64,15 @@ class Agent:
         if task in self._tasks or task in self._ended:
             return self._settle(now_ms)
         share = share_of(definition, override)
-        lacking = self.host.lacking(share)
+        lacking = self.account.lacking(share)
         if lacking:
             self._ended.add(task)
             what = f"the instance has not enough {', '.join(lacking)} for this task"
             reason = f"ResourceInitializationError: {what}"
-            self._desk.news.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
+            self._shared.changes.append(r.TaskStopped(task, StopCode.TASK_FAILED_TO_START, reason))
             return self._settle(now_ms)
-        self._tasks[task] = AgentTask(task, definition, self._desk)
-        if self.host.ask(task, share):
+        self._tasks[task] = AgentTask(task, definition, self._shared)
+        if self.account.ask(task, share):
             self._tasks[task].begin(now_ms)
         return self._settle(now_ms)
 
@@ -85,15 +85,15 @@ class Agent:
     ) -> Output:
         """Stop a task: its containers in reversed order of dependsOn, each with its stopTimeout.
 
-        One that still waits in line is stopped at once. Of one that was never heard of it is told
-        that it is stopped, and it will not start when its start comes late.
+        A task that still waits in line is stopped at once. An unknown task is reported as stopped,
+        and does not start when its start comes late.
         """
         known = self._tasks.get(task)
         if known is not None:
             known.stop(stop_code, reason, now_ms)
         elif task not in self._ended:
             self._ended.add(task)
-            self._desk.news.append(r.TaskStopped(task, stop_code, reason))
+            self._shared.changes.append(r.TaskStopped(task, stop_code, reason))
         return self._settle(now_ms)
 
     def observe(self, event: r.RuntimeEvent, now_ms: int) -> Output:
@@ -102,14 +102,14 @@ class Agent:
         if known is not None:
             known.observe(event, now_ms)
         elif isinstance(event, r.Created):
-            # Its creation had been given up; nobody else would remove it.
-            self._desk.actions.append(r.RemoveContainer(event.task, event.container))
+            # Its creation had been given up; no other call would remove it.
+            self._shared.actions.append(r.RemoveContainer(event.task, event.container))
         return self._settle(now_ms)
 
     @property
     def deadline_ms(self) -> int | None:
         """When `due` must be called at the latest; None: only something else can happen."""
-        timers = self._desk.timers
+        timers = self._shared.timers
         while timers and self._stale(timers[0]):
             heappop(timers)
         times = [timers[0][0]] if timers else []
@@ -118,32 +118,33 @@ class Agent:
         return min(times, default=None)
 
     def due(self, now_ms: int) -> Output:
-        """Do what the time has come for: give up what takes too long, remove what is left over."""
-        timers = self._desk.timers
+        """Do what is due: give up actions that take too long, remove containers that are left
+        over."""
+        timers = self._shared.timers
         while timers and timers[0][0] <= now_ms:
             timer = heappop(timers)
             if not self._stale(timer):
                 self._tasks[timer[1]].expire(timer[2], now_ms)
         while self._remains and self._remains[0][0] <= now_ms:
             _, task, names = self._remains.popleft()
-            self._desk.actions += [r.RemoveContainer(task, name) for name in names]
+            self._shared.actions += [r.RemoveContainer(task, name) for name in names]
         return self._settle(now_ms)
 
     # --- tasks that others play -------------------------------------------------------------------
 
     def hold(self, task: int, share: Share) -> bool:
-        """A task that somebody else plays takes its share; False: it waits for TaskAdmitted."""
-        return self.host.ask(task, share)
+        """A task that the agent does not play takes its share; False: it waits for TaskAdmitted."""
+        return self.account.ask(task, share)
 
     def release(self, task: int, now_ms: int) -> Output:
-        """Such a task is gone, or waits no longer."""
-        self.host.leave(task)
+        """A task that the agent does not play is gone, or waits no longer."""
+        self.account.leave(task)
         return self._settle(now_ms)
 
     @property
     def idle(self) -> bool:
-        """Nothing is played, nobody waits, and nothing need be remembered."""
-        return not (self._tasks or self._ended or self.host.line)
+        """No task is played or waits, and no ended one need be remembered."""
+        return not (self._tasks or self._ended or self.account.line)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -153,30 +154,30 @@ class Agent:
         return known is None or known.containers[name].deadline_ms != at_ms
 
     def _settle(self, now_ms: int) -> Output:
-        """Free what ended tasks held, let those in line move up, and hand out what that makes."""
-        news, seen = self._desk.news, 0
-        while seen < len(news) or self.host.line:
-            for each in news[seen:]:
+        """Free what ended tasks held, admit the tasks in line, and return what follows from it."""
+        changes, seen = self._shared.changes, 0
+        while seen < len(changes) or self.account.line:
+            for each in changes[seen:]:
                 if isinstance(each, r.TaskStopped) and each.task in self._tasks:
                     self._forget(each.task, now_ms)
-            seen = len(news)
-            admitted = self.host.admit()
+            seen = len(changes)
+            admitted = self.account.admit()
             if not admitted:
                 break
             for task in admitted:
                 if task in self._tasks:
                     self._tasks[task].begin(now_ms)
                 else:
-                    news.append(r.TaskAdmitted(task))
-        output = Output(self._desk.actions, news)
-        self._desk.actions, self._desk.news = [], []
+                    changes.append(r.TaskAdmitted(task))
+        output = Output(self._shared.actions, changes)
+        self._shared.actions, self._shared.changes = [], []
         return output
 
     def _forget(self, task: int, now_ms: int) -> None:
         containers = self._tasks.pop(task).containers
         self._ended.add(task)
-        self.host.leave(task)
-        wait_ms = self._desk.config.cleanup_wait_ms
+        self.account.leave(task)
+        wait_ms = self._shared.config.cleanup_wait_ms
         names = tuple(name for name, each in containers.items() if each.exists)
         if wait_ms is not None and names:
             self._remains.append((now_ms + wait_ms, task, names))

@@ -1,7 +1,7 @@
-"""The words between agent, container runtime and ECS: actions, what came of them, task news.
+"""The words between agent, container runtime and ECS: actions, what came of them, state changes.
 
-Every action but RemoveContainer is answered, once, by one of the events named with it; an answer
-may come late, or after one that says more (Exited before Started). Reasons are the runtime's own
+Every action but RemoveContainer is answered once, by one of the events named with it. An answer may
+come late, or after an event that says more (Exited before Started). Reasons are the runtime's own
 words: the agent puts ECS's name of the error before them.
 """
 
@@ -115,11 +115,11 @@ RuntimeEvent = (
     | HealthChanged
 )
 
-# --- news: what ECS is told -----------------------------------------------------------------------
+# --- state changes: what ECS is told --------------------------------------------------------------
 
 
 class ContainerEnd(msgspec.Struct, frozen=True):
-    """What became of a container of a stopped task; `exit_code` None: it never ran."""
+    """How a container of a stopped task ended; `exit_code` None: it never ran."""
 
     container: str
     exit_code: int | None = None
@@ -174,4 +174,4 @@ class TaskAdmitted(msgspec.Struct, frozen=True):
     task: int
 
 
-News = TaskRunning | TaskStopped | TaskHealth | TaskAdmitted
+StateChange = TaskRunning | TaskStopped | TaskHealth | TaskAdmitted

@@ -1,4 +1,4 @@
-"""The agent's settings, and the desk that its tasks share."""
+"""The agent's settings, and what its tasks share."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ DEFAULTS = AgentConfig()
 
 
 @dataclass(slots=True)
-class Desk:
-    """What the tasks of an agent share: its settings, what goes out, and who must be woken when.
+class Shared:
+    """What the tasks of an agent share: its settings, what it will return, and its timers.
 
     `timers` is a heap of (ms, task, container); one is stale when the container's own deadline is
     another. `pulled`: images that this instance has pulled before.
@@ -41,6 +41,6 @@ class Desk:
 
     config: AgentConfig
     actions: list[r.Action] = field(default_factory=list)
-    news: list[r.News] = field(default_factory=list)
+    changes: list[r.StateChange] = field(default_factory=list)
     timers: list[tuple[int, int, str]] = field(default_factory=list)
     pulled: set[str] = field(default_factory=set)

@@ -13,7 +13,7 @@ from typing import Any
 
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.container import Container, Phase
-from stowplan.placement.agent.settings import Desk
+from stowplan.placement.agent.settings import Shared
 from stowplan.placement.model import StopCode, TaskDefinition
 
 EXITED = "Essential container in task exited"
@@ -24,8 +24,8 @@ _KILLED = 137
 class AgentTask:
     """A task that has its share of the instance. Every method ends with what follows from it."""
 
-    def __init__(self, task: int, definition: TaskDefinition, desk: Desk) -> None:
-        self.task, self._desk = task, desk
+    def __init__(self, task: int, definition: TaskDefinition, shared: Shared) -> None:
+        self.task, self._shared = task, shared
         self.containers = {each.name: Container(each) for each in definition.containers}
         self._dependents: dict[str, list[Container]] = {name: [] for name in self.containers}
         for container in self.containers.values():
@@ -66,14 +66,14 @@ class AgentTask:
         """The deadline of a container has come."""
         container = self.containers[name]
         container.deadline_ms, phase = None, container.phase
-        config = self._desk.config
+        config = self._shared.config
         if phase is Phase.PULLING:
             container.pull_error = _timeout("pulled", config.pull_timeout_ms)
             self._without_pull(container)
         elif phase is Phase.CREATING:
             self._failed(container, _timeout("created", config.create_timeout_ms))
         elif phase is Phase.STARTING:
-            # It may come up yet: it is stopped, and gone when the runtime says so.
+            # It may still start, so it is stopped; it is gone when the runtime says so.
             container.reason = _timeout("running", config.start_timeout_ms)
             self._stop_container(container)
             self._essential_down(container)
@@ -86,7 +86,7 @@ class AgentTask:
     # --- what the runtime says --------------------------------------------------------------------
 
     def _pulled(self, container: Container, event: r.ImagePulled, now_ms: int) -> None:
-        self._desk.pulled.add(container.definition.image)
+        self._shared.pulled.add(container.definition.image)
         if container.phase is Phase.PULLING:
             self._enter(container, Phase.PULLED)
 
@@ -97,7 +97,7 @@ class AgentTask:
 
     def _without_pull(self, container: Container) -> None:
         """No fresh image: where a cached one may do, the creation will tell whether there is."""
-        if self._desk.config.pull_behavior in ("always", "once"):
+        if self._shared.config.pull_behavior in ("always", "once"):
             self._failed(container, container.pull_error)
         else:
             self._enter(container, Phase.PULLED)
@@ -110,7 +110,7 @@ class AgentTask:
             else:
                 self._enter(container, Phase.STOPPED)
         elif container.phase is Phase.STOPPED and not container.exists:
-            self._desk.actions.append(r.RemoveContainer(self.task, event.container))
+            self._shared.actions.append(r.RemoveContainer(self.task, event.container))
 
     def _create_failed(self, container: Container, event: r.CreateFailed, now_ms: int) -> None:
         if container.phase is Phase.CREATING:
@@ -183,19 +183,20 @@ class AgentTask:
                 self._end(StopCode.TASK_FAILED_TO_START, f"TaskDependencyError: {what}")
                 return
             ready = ready and met
-        config = self._desk.config
+        config = self._shared.config
         if container.phase is Phase.WAITING and (ready or config.pull_upfront):
             image = container.definition.image
             cached = config.pull_behavior == "prefer-cached"
-            cached |= config.pull_behavior == "once" and image in self._desk.pulled
-            self._desk.actions.append(r.PullImage(self.task, name, image, cached))
+            cached |= config.pull_behavior == "once" and image in self._shared.pulled
+            self._shared.actions.append(r.PullImage(self.task, name, image, cached))
             self._enter(container, Phase.PULLING, now_ms + config.pull_timeout_ms)
         elif container.phase is Phase.PULLED and ready:
-            self._desk.actions.append(r.CreateContainer(self.task, name))
+            self._shared.actions.append(r.CreateContainer(self.task, name))
             self._enter(container, Phase.CREATING, now_ms + config.create_timeout_ms)
 
     def _wind_down(self) -> None:
-        """Stop what nothing depends on any more; what is being made is awaited first."""
+        """Stop containers on which no other depends any more; those being created are awaited
+        first."""
         moved = True
         while moved:
             moved = False
@@ -209,20 +210,20 @@ class AgentTask:
                     self._stop_container(container)
 
     def _start(self, container: Container, now_ms: int) -> None:
-        self._desk.actions.append(r.StartContainer(self.task, container.definition.name))
-        self._enter(container, Phase.STARTING, now_ms + self._desk.config.start_timeout_ms)
+        self._shared.actions.append(r.StartContainer(self.task, container.definition.name))
+        self._enter(container, Phase.STARTING, now_ms + self._shared.config.start_timeout_ms)
 
     def _stop_container(self, container: Container) -> None:
         own = container.definition.stop_timeout
-        timeout_s = self._desk.config.stop_timeout_s if own is None else own
+        timeout_s = self._shared.config.stop_timeout_s if own is None else own
         name = container.definition.name
-        self._desk.actions.append(r.StopContainer(self.task, name, timeout_s))
+        self._shared.actions.append(r.StopContainer(self.task, name, timeout_s))
         self._enter(container, Phase.STOPPING)
 
     def _enter(self, container: Container, phase: Phase, deadline_ms: int | None = None) -> None:
         container.phase, container.deadline_ms = phase, deadline_ms
         if deadline_ms is not None:
-            heappush(self._desk.timers, (deadline_ms, self.task, container.definition.name))
+            heappush(self._shared.timers, (deadline_ms, self.task, container.definition.name))
 
     def _awaited(self, container: Container) -> bool:
         """Whether another container waits for it to be more than started."""
@@ -259,7 +260,7 @@ class AgentTask:
             return
         if all(e.ever_started or e.phase is Phase.STOPPED for e in self.containers.values()):
             self._reported_running = True
-            self._desk.news.append(r.TaskRunning(self.task))
+            self._shared.changes.append(r.TaskRunning(self.task))
 
     def _report_health(self) -> None:
         """The worst of the essential containers that have a check; unknown is not told."""
@@ -273,7 +274,7 @@ class AgentTask:
         health = False if False in checked else None if None in checked else bool(checked) or None
         if health is not None and health is not self._health:
             self._health = health
-            self._desk.news.append(r.TaskHealth(self.task, health))
+            self._shared.changes.append(r.TaskHealth(self.task, health))
 
     def _report_stopped(self) -> None:
         assert self._ending is not None, "a task has an essential container, which has stopped"
@@ -282,7 +283,7 @@ class AgentTask:
             r.ContainerEnd(name, each.exit_code, each.reason, each.restarts)
             for name, each in self.containers.items()
         )
-        self._desk.news.append(r.TaskStopped(self.task, *self._ending, ends, self._exit_code))
+        self._shared.changes.append(r.TaskStopped(self.task, *self._ending, ends, self._exit_code))
 
 
 def _timeout(state: str, limit_ms: int) -> str:

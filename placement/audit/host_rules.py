@@ -12,7 +12,7 @@ import numpy as np
 
 from stowplan.placement.audit.hosts import Host, Needs
 from stowplan.placement.model import AVAILABILITY_ZONE
-from stowplan.placement.query import Column, parse_query
+from stowplan.placement.query import CodedColumn, parse_query
 
 
 def barred(needs: Needs, host: Host) -> Iterator[str]:
@@ -102,11 +102,11 @@ class _OneHost:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def column(self, subject: str) -> Column:
+    def column(self, subject: str) -> CodedColumn:
         name = subject.removeprefix("attribute:")
         said = self._host.said
         value = said.ec2_instance_id if subject == "ec2InstanceId" else said.attributes.get(name)
-        return Column(np.array([-1 if value is None else 0], np.int32), [value or ""])
+        return CodedColumn(np.array([-1 if value is None else 0], np.int32), [value or ""])
 
     def group_count(self, group: str) -> np.ndarray[Any, np.dtype[np.int32]]:
         return np.array([self._host.groups[group]], np.int32)

@@ -31,8 +31,8 @@ LOW_SHARE = 0.9  # of the target, below which the low alarm counts
 
 @dataclass(frozen=True, slots=True)
 class LoadCurve:
-    """What a service is asked for over time: (ms, load), straight lines between; the first value
-    before, the last after them. With `repeat_ms` it begins anew each time that has passed."""
+    """The load of a service over time: (ms, load), straight lines between; the first value before
+    them, the last after. With `repeat_ms` it begins anew each time that has passed."""
 
     points: tuple[tuple[int, float], ...]
     repeat_ms: int | None = None
@@ -81,7 +81,7 @@ class _Service:
 
 @dataclass
 class Autoscaler:
-    """Scales the services that have a policy. Whoever drives it shows it every event and command.
+    """Scales the services that have a policy. Its driver shows it every event and command.
 
     Args:
         policies: by the name of the service.
@@ -104,7 +104,8 @@ class Autoscaler:
         }
 
     def take(self, messages: Iterable[m.Event | m.Command]) -> None:
-        """What happened, in order; messages that do not matter here are passed over."""
+        """Take in events or commands, in order; messages that do not matter here are passed
+        over."""
         for message in messages:
             handler = self._handlers.get(type(message))
             if handler is not None:
@@ -212,5 +213,5 @@ def _scale_in(service: _Service, ratio: float, now_ms: int) -> int | None:
 
 
 def _proportional(count: int, ratio: float) -> int:
-    """Rounded up, but not for what only floating point has made more of."""
+    """Rounded up, but not for an excess that only floating point made."""
     return math.ceil(count * ratio - 1e-9)

@@ -1,7 +1,7 @@
 """The client of a cluster: makes calls when they are due, retries as its policy says. Sans-IO.
 
 ECS itself neither queues a task that finds no room nor replaces a standalone one that was lost
-(ecs-semantics 3.1, 4.2): whoever called RunTask does. Every driver speaks for one Client.
+(ecs-semantics 3.1, 4.2): the caller of RunTask does. Every driver has one Client.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Client:
 
     def _again(self, job: _Job, count: int, at_ms: int, suffix: str) -> None:
         if isinstance(job.call, StartTask):
-            # Whoever names the instances must name others; to ask for the same again is no help.
+            # A caller of StartTask must name other instances; to name the same again is no help.
             return
         started_by = job.call.started_by + suffix
         call = msgspec.structs.replace(job.call, count=count, started_by=started_by)

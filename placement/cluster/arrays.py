@@ -8,22 +8,22 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.query import Column
+from stowplan.placement.query import CodedColumn
 
 _LEAST = 8
-KEPT_MAX = 16_384
+MEMO_MAX = 16_384
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Kept(dict[_Key, _Value]):
-    """What is computed once per key, as long as memory is bounded: forgets all when it is full.
+class Memo(dict[_Key, _Value]):
+    """Values that are computed once per key. It forgets all when it is full, to bound memory.
 
-    Kinds of task may come by the hundred thousand, a few tasks each; only those of late count.
+    Kinds may come by the hundred thousand, with a few tasks each; only the latest matter.
     """
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
-        if len(self) >= KEPT_MAX and key not in self:
+        if len(self) >= MEMO_MAX and key not in self:
             self.clear()
         super().__setitem__(key, value)
 
@@ -74,13 +74,13 @@ class StringColumns:
             codes[number] = code
         self._codes[: len(codes), row] = codes
 
-    def column(self, subject: str, size: int) -> Column:
-        """The column over the first `size` rows; all -1 where nobody has the subject."""
+    def column(self, subject: str, size: int) -> CodedColumn:
+        """The column over the first `size` rows; all -1 where no row has the subject."""
         number = self._numbers.get(subject)
         if number is None:
-            return Column(np.full(size, -1, np.int32), [])
+            return CodedColumn(np.full(size, -1, np.int32), [])
         self._codes = grown(self._codes, size, axis=1, fill=-1)
-        return Column(self._codes[number, :size], self._lists[number])
+        return CodedColumn(self._codes[number, :size], self._lists[number])
 
 
 class GroupCounts:
@@ -170,6 +170,6 @@ def _exactly(array: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
     return np.pad(array, more)
 
 
-def names(column: Column, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+def names(column: CodedColumn, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
     """The values of a string column at `rows`; '' where an instance lacks it."""
     return [column.values[code] if code >= 0 else "" for code in column.codes[list(rows)]]

@@ -1,4 +1,4 @@
-"""The one mutable state: which instances there are and what of them is reserved. Columnar, integer.
+"""The one mutable state: the instances, and what is reserved on each. Columnar, integer.
 
 A row is an instance, in the order of registration; rows are never reused, an instance that is gone
 stays as INACTIVE. The cluster knows nothing of single tasks: it books and frees demands, and counts
@@ -36,7 +36,7 @@ class Cluster(ClusterColumns):
     could make room for a task; `attributes_version` whenever an attribute or a row was added,
     `status_version` whenever an instance was, or changed its status or its agent's connection.
     `last_reserved` is the row of the latest booking, -1 before any; `booked` counts tasks by kind.
-    `now_ms` is the time of the round, which whoever books sets first.
+    `now_ms` is the time of the round; set it before booking.
     `over_committed` if ever an instance registered again with less than was booked on it.
     """
 

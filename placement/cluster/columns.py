@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.cluster.arrays import GroupCounts, Kept, StringColumns, grown
+from stowplan.placement.cluster.arrays import GroupCounts, Memo, StringColumns, grown
 from stowplan.placement.cluster.host_ports import HostPorts
 from stowplan.placement.model import PORTS, RESOURCES, InstanceStatus, TaskKind
-from stowplan.placement.query import Column
+from stowplan.placement.query import CodedColumn
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -53,7 +53,7 @@ class ClusterColumns:
         self.host_ports = HostPorts()
         self._group_counts = GroupCounts()
         self._tracked: dict[str, int] = {}
-        self._demands: Kept[TaskKind, IntArray] = Kept()
+        self._demands: Memo[TaskKind, IntArray] = Memo()
 
     # --- what can be read ---------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class ClusterColumns:
         """(size, most devices of any instance) thousandths of each device not reserved."""
         return self._device_left[: self.size]
 
-    def column(self, subject: str) -> Column:
+    def column(self, subject: str) -> CodedColumn:
         """The string column `attribute:NAME`, `ec2InstanceId`, `agentVersion` over all rows."""
         return self._strings.column(subject, self.size)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.cluster.arrays import Kept, grown
+from stowplan.placement.cluster.arrays import Memo, grown
 from stowplan.placement.model import TaskKind
 
 Words = NDArray[np.uint64]
@@ -24,7 +24,7 @@ class HostPorts:
         self.used = np.zeros((0, 1), np.uint64)
         self.reserved = np.zeros((0, 1), np.uint64)
         self._bits: dict[tuple[str, int], int] = {}
-        self._masks: Kept[TaskKind, Words] = Kept()
+        self._masks: Memo[TaskKind, Words] = Memo()
 
     @property
     def words(self) -> int:

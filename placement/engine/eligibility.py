@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
 from stowplan.placement.constraints import (
     CONSTRAINTS,
@@ -46,12 +46,12 @@ class Eligibility:
     ) -> None:
         self.cluster = cluster
         self._strategies, self._constraints = strategies, constraints
-        self._chains: Kept[TaskKind, tuple[Strategy, ...]] = Kept()
+        self._chains: Memo[TaskKind, tuple[Strategy, ...]] = Memo()
         self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
-        self._checks: Kept[TaskKind, tuple[Check, ...]] = Kept()
-        self._fixed: Kept[object, tuple[int, BoolArray]] = Kept()
+        self._checks: Memo[TaskKind, tuple[Check, ...]] = Memo()
+        self._fixed: Memo[object, tuple[int, BoolArray]] = Memo()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
-        self._failed: Kept[TaskKind, tuple[int, Failure]] = Kept()
+        self._failed: Memo[TaskKind, tuple[int, Failure]] = Memo()
 
     def check(self, kind: TaskKind) -> None:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""

@@ -155,7 +155,7 @@ class Engine(Eligibility):
     @property
     def _runner(self) -> Runner:
         if self._made_runner is None:
-            # Imported here: numba takes its time, and who only describes a cluster needs none.
+            # Imported here: numba takes its time, and many callers only describe a cluster.
             from stowplan.placement.engine.kernels.runner import Runner
 
             self._made_runner = Runner(self, self.rng)
@@ -241,7 +241,7 @@ class Engine(Eligibility):
         return keys
 
     def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
-        """By the first strategy of the chain that cares, else the fullest that fit."""
+        """By the first strategy of the chain that chooses devices, else the fullest that fit."""
         for strategy in self.chain(kind):
             if isinstance(strategy, DeviceChooser):
                 return strategy.devices(kind, self.cluster, row, self.rng)

@@ -26,7 +26,7 @@ class ManagedScaling(msgspec.Struct, frozen=True, omit_defaults=True):
     """ECS's `managedScaling`, enabled; step sizes bound scale-out (ecs-semantics 6.1).
 
     `scale_in_minutes` is ours: how long the metric must be low, and how long after a scale-out it
-    is not looked at. ECS has 15 for both, and nobody can change it.
+    is not looked at. ECS has 15 for both, as a fixed value.
     """
 
     target_capacity: int = 100
@@ -49,7 +49,7 @@ class LaunchTemplate(msgspec.Struct, frozen=True):
 class CreateCapacityProvider(Message, frozen=True):
     """A capacity provider and the Auto Scaling group that it wraps, as it is when it is wrapped.
 
-    Without `managed_scaling` tasks do not wait for it, and nobody changes its size.
+    Without `managed_scaling` tasks do not wait for it, and ECS does not change its size.
     """
 
     capacity_provider: str

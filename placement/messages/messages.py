@@ -322,8 +322,8 @@ class TasksStopped(Message, frozen=True):
 
 
 class CallRejected(Message, frozen=True):
-    """A call made no sense (ECS's ClientException) and changed nothing; or a fact, where it names
-    tasks or instances that nobody knows.
+    """A call made no sense (ECS's ClientException), or a report named unknown tasks or
+    instances. It changed nothing.
 
     `position` is its place among the events of the round.
     """

@@ -1,6 +1,5 @@
-"""Exact packing: fewest bins and cheapest fleets, with proofs.
+"""The goals of `stowplan optimize`, and the strategy that plans: ECS's rules as packing problems.
 
-Import from the modules, so that nobody pays for compiled code and solvers unasked:
-`problem` and `solve` (fewest identical bins), `fleet_problem` and `fleet` (cheapest fleet),
-`verify` (independent checks), `formats` (benchmark files).
+It proves nothing by itself: the mathematics is in `placement.packing`, and each plan is booked
+through the engine before it is an answer. Import from its modules, as some load solvers.
 """

@@ -1,8 +1,8 @@
 """Branch and price: decide whether `target` bins suffice, node by node.
 
-A node is cut off when its bound exceeds the target. Else a dive looks for a packing, the exact step
-tries to decide the node over its few good patterns, and failing that the node is branched on a pair
-of kinds that the relaxation puts together only in part.
+A node is cut off when its bound exceeds the target. Otherwise a dive looks for a packing, and the
+exact step tries to decide the node over its few good patterns. If both fail, the node is branched
+on a pair of kinds that the relaxation puts together only in part.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import heapq
 import numpy as np
 
 from stowplan.placement.packing.colgen import Relaxation, generate
-from stowplan.placement.packing.decide import decide
+from stowplan.placement.packing.decide import decide_node
 from stowplan.placement.packing.diving import NOISE, dive, round_down
-from stowplan.placement.packing.full_bins import decide_full
+from stowplan.placement.packing.full_bins import decide_full_bins
 from stowplan.placement.packing.list_dive import dive_in_list
 from stowplan.placement.packing.master import Master
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray
-from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.state import PackingState
 from stowplan.placement.packing.subproblem import Subproblem
 
 COLUMNS_PER_KIND = 8  # patterns a new node starts with
@@ -34,10 +34,10 @@ LIST_SHARE, LIST_WORK = 0.9, 50_000.0  # of the work left, and at most, for dive
 class Tree:
     """The search for `target` bins; `run` ends with a packing, a proof of none, or the budget."""
 
-    def __init__(self, search: Search, target: int, pool: IntArray) -> None:
-        self.search = search
+    def __init__(self, state: PackingState, target: int, known_patterns: IntArray) -> None:
+        self.state = state
         self.target = target
-        self.pool = pool
+        self.known_patterns = known_patterns
         self.nodes = 0
         self.unsettled = 0  # nodes dropped without proof
         self._skip_decisions = 0
@@ -47,10 +47,10 @@ class Tree:
         """Explore from `root`, whose scaled duals are about `values`."""
         queue: list[tuple[int, int, int, Subproblem, IntArray]] = [(0, 0, 0, root, values)]
         order = 0
-        while queue and not self.search.budget.exhausted():
+        while queue and not self.state.budget.exhausted():
             _, _, _, node, values = heapq.heappop(queue)
             pair, values = self._process(node, values)
-            if self.search.incumbent is not None and self.search.incumbent <= self.target:
+            if self.state.incumbent is not None and self.state.incumbent <= self.target:
                 return
             if pair is None:
                 continue
@@ -63,8 +63,8 @@ class Tree:
                 order += 1
                 key = (child.right_turns, -len(child.joins), order)
                 heapq.heappush(queue, (*key, child, hint))
-        if not queue and not self.unsettled and not self.search.budget.exhausted():
-            self.search.raise_bound(self.target + 1)
+        if not queue and not self.unsettled and not self.state.budget.exhausted():
+            self.state.raise_bound(self.target + 1)
 
     def _process(self, node: Subproblem, hint: IntArray) -> tuple[tuple[int, int] | None, IntArray]:
         """Settle the node (None) or name the pair to branch on; also the duals for children."""
@@ -78,7 +78,7 @@ class Tree:
         master.add(self._columns(node, hint))
         known = len(master.patterns)
         relaxation = generate(
-            master, pricer, counts, self.search.budget,
+            master, pricer, counts, self.state.budget,
             start=hint, stop_at=float(self.target), prune_above=self.target,
         )  # fmt: skip
         known = self._remember(node, master, known)
@@ -87,7 +87,7 @@ class Tree:
         if relaxation.solution is None or relaxation.solution.value > self.target + NOISE:
             self.unsettled += 1  # neither a proof nor a relaxation to branch on
             return None, hint
-        if round_down(self.search, node, master.patterns, relaxation.solution.amounts, self.target):
+        if round_down(self.state, node, master.patterns, relaxation.solution.amounts, self.target):
             return None, hint
         pair = choose_pair(master.patterns, relaxation.solution.amounts, node)
         if self._try_harder(node, master, pricer, relaxation):
@@ -103,7 +103,7 @@ class Tree:
         if self.nodes == 1:
             return self._try_root(node, master, pricer, relaxation)
         if self.nodes % DIVE_EVERY == 0 and dive(
-            self.search, node, master, pricer, self.target, random=True
+            self.state, node, master, pricer, self.target, random=True
         ):
             return True
         if self._skip_decisions > 0:
@@ -112,7 +112,7 @@ class Tree:
         converged = self._converge(node, master, pricer, relaxation)
         if not converged.converged:
             return converged.bound > self.target
-        if decide(self.search, node, pricer, converged, self.target, *NODE_DECISION):
+        if decide_node(self.state, node, pricer, converged, self.target, *NODE_DECISION):
             self._patience = DECIDE_AGAIN
             return True
         self._skip_decisions = self._patience
@@ -122,10 +122,10 @@ class Tree:
     def _try_root(
         self, node: Subproblem, master: Master, pricer: Pricer, relaxation: Relaxation
     ) -> bool:
-        """Everything that may spare the tree; whether something did."""
-        if (self.search.incumbent or 0) > self.target + 1:  # near the target is easy
-            dive(self.search, node, master, pricer, self.target + 1, random=False)
-        if dive(self.search, node, master, pricer, self.target, random=False):
+        """Every step that may make the tree needless; whether one did."""
+        if (self.state.incumbent or 0) > self.target + 1:  # near the target is easy
+            dive(self.state, node, master, pricer, self.target + 1, random=False)
+        if dive(self.state, node, master, pricer, self.target, random=False):
             return True
         if self._full(master):
             return True
@@ -133,17 +133,17 @@ class Tree:
         if converged.bound > self.target:
             return True
         if converged.converged:
-            if decide(self.search, node, pricer, converged, self.target, *ROOT_DECISION):
+            if decide_node(self.state, node, pricer, converged, self.target, *ROOT_DECISION):
                 return True
-            part = self.search.budget.part(LIST_SHARE, LIST_WORK)
-            found = dive_in_list(self.search, pricer, converged, self.target, part)
-            self.search.budget.spend(1e6 * part.work)
+            part = self.state.budget.part(LIST_SHARE, LIST_WORK)
+            found = dive_in_list(self.state, pricer, converged, self.target, part)
+            self.state.budget.spend(1e6 * part.work)
             if found:
                 return True
             self._skip_decisions = self._patience
             self._patience *= 2
         return any(
-            dive(self.search, node, master, pricer, self.target, random=True)
+            dive(self.state, node, master, pricer, self.target, random=True)
             for _ in range(RANDOM_DIVES)
         )
 
@@ -152,7 +152,7 @@ class Tree:
     ) -> Relaxation:
         """The node's relaxation, to the end."""
         return generate(
-            master, pricer, node.problem.counts, self.search.budget,
+            master, pricer, node.problem.counts, self.state.budget,
             start=relaxation.values, to_the_end=True,
         )  # fmt: skip
 
@@ -161,18 +161,18 @@ class Tree:
         solution = master.solve()
         if solution is None:
             return False
-        return decide_full(self.search, master.patterns, solution.duals, self.target)
+        return decide_full_bins(self.state, master.patterns, solution.duals, self.target)
 
     def _columns(self, node: Subproblem, values: IntArray) -> IntArray:
-        """The patterns of the pool worth most under `values`."""
-        patterns = node.translate(self.pool)
+        """The patterns of `known_patterns` worth most under `values`."""
+        patterns = node.translate(self.known_patterns)
         most = COLUMNS_PER_KIND * patterns.shape[1]
         best = np.argsort(-(patterns @ values), kind="stable")[:most]
         return patterns[best]
 
     def _remember(self, node: Subproblem, master: Master, known: int) -> int:
-        """Add the master's patterns from `known` on to the pool; returns how many it has."""
-        self.pool = np.vstack([self.pool, node.expand(master.patterns[known:])])
+        """Add the master's patterns from `known` on; returns how many it has."""
+        self.known_patterns = np.vstack([self.known_patterns, node.expand(master.patterns[known:])])
         return len(master.patterns)
 
 

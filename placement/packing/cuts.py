@@ -1,4 +1,5 @@
-"""Proofs that hold whatever the counts: prices per item that no bin's content is worth more than.
+"""Proofs that hold for any counts: prices per item under which no content is worth more than its
+bin.
 
 Dual values that were found for one demand prove a bound for every other over the same kinds and
 types, so a few solves bound the cost at thousands of moments.

@@ -15,22 +15,22 @@ from stowplan.placement.packing.colgen import Relaxation
 from stowplan.placement.packing.cpsat import run_cp_sat
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import BoolArray, IntArray
-from stowplan.placement.packing.state import Budget, Search
+from stowplan.placement.packing.state import Budget, PackingState
 from stowplan.placement.packing.subproblem import Subproblem
 
 COLLECT_NODES = 3_000_000
 
 
 @dataclass(frozen=True)
-class Decision:
+class CoverDecision:
     """`bins` is a packing (bins, kinds) or None; with `none_exists` it is proven that none is."""
 
     bins: IntArray | None
     none_exists: bool
 
 
-def decide(
-    search: Search,
+def decide_node(
+    state: PackingState,
     node: Subproblem,
     pricer: Pricer,
     relaxation: Relaxation,
@@ -38,7 +38,7 @@ def decide(
     most: int,
     work: float,
 ) -> bool:
-    """Decide `target` bins for a node; offers a packing found to `search`.
+    """Decide `target` bins for a node; offers a packing found to `state`.
 
     Args:
         relaxation: converged; its duals select the patterns.
@@ -54,13 +54,13 @@ def decide(
     patterns, complete, steps = pricer.collect(
         relaxation.values, relaxation.best - gap - 1, COLLECT_NODES, most
     )
-    search.budget.spend(steps)
+    state.budget.spend(steps)
     if not complete:
         return False
     tight = relaxation.values > gap  # an item too many of these would cost more than the gap
-    decision = decide_cover(patterns, counts, target, tight, search.budget, work)
+    decision = decide_cover(patterns, counts, target, tight, state.budget, work)
     if decision.bins is not None:
-        search.offer(node.expand(decision.bins))
+        state.offer(node.expand(decision.bins))
     return decision.bins is not None or decision.none_exists
 
 
@@ -71,7 +71,7 @@ def decide_cover(
     tight: BoolArray,
     budget: Budget,
     work: float,
-) -> Decision:
+) -> CoverDecision:
     """Choose at most `target` of `patterns`, with repetition, that cover `counts`.
 
     Args:
@@ -93,5 +93,5 @@ def decide_cover(
     status = run_cp_sat(solver, model, budget, work)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         copies = np.array([solver.value(x) for x in amounts])
-        return Decision(np.repeat(patterns, copies, axis=0), False)
-    return Decision(None, status == cp_model.INFEASIBLE)
+        return CoverDecision(np.repeat(patterns, copies, axis=0), False)
+    return CoverDecision(None, status == cp_model.INFEASIBLE)

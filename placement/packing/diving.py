@@ -9,7 +9,7 @@ from stowplan.placement.packing.colgen import generate
 from stowplan.placement.packing.master import Master
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray
-from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.state import PackingState
 from stowplan.placement.packing.subproblem import Subproblem
 
 CHOICES = 4  # a random dive picks among this many of the most used patterns
@@ -17,7 +17,7 @@ NOISE = 1e-4  # of a value above a target that the bound does not exceed
 
 
 def dive(
-    search: Search,
+    state: PackingState,
     node: Subproblem,
     master: Master,
     pricer: Pricer,
@@ -25,7 +25,7 @@ def dive(
     *,
     random: bool,
 ) -> bool:
-    """One dive for a packing into `target` bins; True if it found one (it is offered to `search`).
+    """One dive for a packing into `target` bins; True if it found one (it is offered to `state`).
 
     Every step fixes the whole parts of the relaxation, or else its most used pattern (a random one
     of the `CHOICES` most used in a random dive), and improves the relaxation of what is left.
@@ -34,19 +34,19 @@ def dive(
     left = problem.counts.copy()
     fixed: list[IntArray] = []
     found = False
-    while not search.budget.exhausted():
+    while not state.budget.exhausted():
         room = target - len(fixed)
         master.demand(left)
         master.allow(np.all(master.patterns <= left, axis=1))
         relaxation = generate(
-            master, pricer, left, search.budget, stop_at=float(room), prune_above=room
+            master, pricer, left, state.budget, stop_at=float(room), prune_above=room
         )
         if relaxation.solution is None or relaxation.solution.value > room + NOISE:
             break
-        bins = _fix(search, master.patterns, relaxation.solution.amounts, left, random)
+        bins = _fix(state, master.patterns, relaxation.solution.amounts, left, random)
         fixed += bins
         left = left - np.sum(bins, axis=0)
-        if _complete(search, node, fixed, left, target):
+        if _complete(state, node, fixed, left, target):
             found = True
             break
     master.demand(problem.counts)
@@ -55,12 +55,12 @@ def dive(
 
 
 def round_down(
-    search: Search, node: Subproblem, patterns: IntArray, amounts: FloatArray, target: int
+    state: PackingState, node: Subproblem, patterns: IntArray, amounts: FloatArray, target: int
 ) -> bool:
     """Keep the whole parts of a relaxation and pack the rest by rule; True if `target` is met."""
     left = node.problem.counts.copy()
     fixed = _whole(patterns, amounts, left)
-    return len(fixed) > 0 and _complete(search, node, fixed, left, target)
+    return len(fixed) > 0 and _complete(state, node, fixed, left, target)
 
 
 def _whole(patterns: IntArray, amounts: FloatArray, left: IntArray) -> list[IntArray]:
@@ -77,7 +77,7 @@ def _whole(patterns: IntArray, amounts: FloatArray, left: IntArray) -> list[IntA
 
 
 def _fix(
-    search: Search, patterns: IntArray, amounts: FloatArray, left: IntArray, random: bool
+    state: PackingState, patterns: IntArray, amounts: FloatArray, left: IntArray, random: bool
 ) -> list[IntArray]:
     """The patterns to fix next, each within what is left after the ones before."""
     bins = _whole(patterns, amounts, left.copy())
@@ -88,17 +88,17 @@ def _fix(
     if not random:
         return [patterns[top[0]]]
     weights = amounts[top] / amounts[top].sum()
-    return [patterns[search.rng.choice(top, p=weights)]]
+    return [patterns[state.rng.choice(top, p=weights)]]
 
 
 def _complete(
-    search: Search, node: Subproblem, fixed: list[IntArray], left: IntArray, target: int
+    state: PackingState, node: Subproblem, fixed: list[IntArray], left: IntArray, target: int
 ) -> bool:
     """Pack what is left by rule; offer and report if that reaches `target` bins."""
     problem = node.problem
     for rest in heuristics.packings(problem.demand, left, problem.capacity, effort=1):
-        search.budget.spend(rest.size)
+        state.budget.spend(rest.size)
         if len(fixed) + len(rest) <= target:
-            search.offer(node.expand(np.vstack([np.array(fixed), rest])))
+            state.offer(node.expand(np.vstack([np.array(fixed), rest])))
             return True
     return False

@@ -1,11 +1,11 @@
 """The exact step for bins that must be full: prices from the middle of all that prove the bound.
 
 Where the relaxation's value is the target itself, a packing into the target uses only patterns that
-no optimal prices find wanting. Prices at a corner, as the simplex method gives them, leave a great
-many such patterns; prices from the inside of the optimal face few, often hardly more than there are
-kinds. Such prices lack as much as can be of every pattern's value, up to a cap: a linear program
-over the known patterns, to which the pricing adds. It is solved by its dual: a master in which one
-bin of each pattern comes at a discount.
+are worth a whole bin under all optimal prices. Prices at a corner, as the simplex method gives
+them, leave a great many such patterns. Prices from the inside of the optimal face leave few, often
+hardly more than there are kinds. Such prices let every pattern lack as much of a bin's value as can
+be, up to a cap: a linear program over the known patterns, to which the pricing adds. It is solved
+by its dual: a master in which one bin of each pattern comes at a discount.
 Source: strict complementarity, Goldman & Tucker (1956), Theory of linear programming.
 """
 
@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 
 from stowplan.placement.packing.decide import decide_cover
-from stowplan.placement.packing.full_patterns import all_worth, best_by_lead, full_table
+from stowplan.placement.packing.full_patterns import best_by_lead, patterns_worth, value_table
 from stowplan.placement.packing.list_kernels import MOST_KINDS, as_rows, finish
 from stowplan.placement.packing.problem import FloatArray, IntArray
-from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.state import PackingState
 from stowplan.placement.packing.subproblem import most_per_bin
 
 SCALE = 2**40  # finer than elsewhere: prices near those of the bound tell patterns apart
 MOST_BINS = 2**20  # so that sums of values stay within 64 bits
 MOST_CELLS = 8_000_000
 TOLERANCE = 1e-8
-DISCOUNT = 0.01  # of one bin of each pattern: the cap of what a pattern may lack and be counted
+DISCOUNT = 0.01  # of one bin of each pattern: the cap of the lack that counts
 REACH = 0.01  # how far a price may move from where it was
 ROUNDS = 30
 PATTERNS_PER_KIND = 2  # to begin with
@@ -36,7 +36,9 @@ DECISION_WORK = 5_000.0
 ORDERS, ORDER_NODES = 30, 3_000  # of the patterns, tried before CP-SAT decides over them
 
 
-def decide_full(search: Search, patterns: IntArray, prices: FloatArray, target: int) -> bool:
+def decide_full_bins(
+    state: PackingState, patterns: IntArray, prices: FloatArray, target: int
+) -> bool:
     """Decide whether `target` bins suffice where they leave next to no room.
 
     Args:
@@ -44,7 +46,7 @@ def decide_full(search: Search, patterns: IntArray, prices: FloatArray, target: 
     Returns:
         Whether that is settled: a packing was offered, or it is proven that none exists.
     """
-    problem = search.problem
+    problem = state.problem
     if problem.demand.shape[1] != 1 or target > MOST_BINS:
         return False
     sizes, counts, room = problem.demand[:, 0], problem.counts, int(problem.capacity[0])
@@ -57,51 +59,55 @@ def decide_full(search: Search, patterns: IntArray, prices: FloatArray, target: 
     master.add(full[nearest])
     per_bin = most_per_bin(problem)
     for _ in range(ROUNDS):
-        if search.budget.exhausted():
+        if state.budget.exhausted():
             return False
-        search.budget.spend(60.0 * master.size)
+        state.budget.spend(60.0 * master.size)
         solved = master.solve()
         if solved is None:
             return False  # the relaxation is below the target
         values = np.floor(solved * SCALE).astype(np.int64)
-        table = full_table(values, sizes, per_bin, room, waste)
+        table = value_table(values, sizes, per_bin, room, waste)
         best = int(table[0, room])
         gap = target * best - int(values @ counts)
         if gap < 0:
             return True  # no fractional packing either
-        left, complete, steps = all_worth(table, values, sizes, per_bin, best - gap, MOST_PATTERNS)
-        search.budget.spend(table.size + 20.0 * steps)
+        left, complete, steps = patterns_worth(
+            table, values, sizes, per_bin, best - gap, MOST_PATTERNS
+        )
+        state.budget.spend(table.size + 20.0 * steps)
         if complete:
             break
         better = best_by_lead(table, values, sizes, per_bin, int(SCALE * (1 + TOLERANCE)))
         if not master.add(better):
-            master.add(search.rng.permutation(left)[:NEW_PATTERNS])
+            master.add(state.rng.permutation(left)[:NEW_PATTERNS])
     else:
         return False
-    cover = _cover(search, left, counts, target)
+    cover = _cover(state, left, counts, target)
     if cover is not None:
-        search.offer(cover)
+        state.offer(cover)
         return True
     everything = np.ones(len(counts), dtype=np.bool_)
-    decision = decide_cover(left, counts, target, everything, search.budget, DECISION_WORK)
+    decision = decide_cover(left, counts, target, everything, state.budget, DECISION_WORK)
     if decision.bins is not None:
-        search.offer(decision.bins)
+        state.offer(decision.bins)
     return decision.bins is not None or decision.none_exists
 
 
-def _cover(search: Search, patterns: IntArray, counts: IntArray, target: int) -> IntArray | None:
+def _cover(
+    state: PackingState, patterns: IntArray, counts: IntArray, target: int
+) -> IntArray | None:
     """A packing by these patterns, by short searches in random orders; None says nothing.
 
-    One order in a few leads to a packing at once where there are many, and CP-SAT takes seconds.
+    Where there are many packings, one order in a few leads to one at once; CP-SAT takes seconds.
     """
     if len(counts) > MOST_KINDS or not len(patterns):
         return None
     rows = as_rows(patterns)
     wastes, room = np.zeros((len(rows), 1), dtype=np.int64), np.zeros(1, dtype=np.int64)
     for _ in range(ORDERS):
-        order = search.rng.permutation(len(rows))
+        order = state.rng.permutation(len(rows))
         chosen, found, nodes = finish(rows, wastes, order, counts, room, target, ORDER_NODES)
-        search.budget.spend(10.0 * nodes * target)
+        state.budget.spend(10.0 * nodes * target)
         if found:
             return patterns[chosen]
     return None

@@ -1,4 +1,4 @@
-"""Patterns of one dimension that waste little: their most valuable, and all that are worth enough.
+"""Patterns of one dimension that waste little: the most valuable, and all that are worth enough.
 
 Where `target` bins leave a total waste of w, no bin of such a packing wastes more than w. Values
 may be negative here: a packing holds every item exactly once, so prices need no sign.
@@ -16,7 +16,7 @@ LEAST_WORTH = NOTHING // 2  # whatever can be filled is worth more
 
 
 @njit(cache=True)
-def full_table(
+def value_table(
     values: IntArray, sizes: IntArray, per_bin: IntArray, room: int, waste: int
 ) -> IntArray:
     """(kinds + 1, room + 1): most value of kinds i.. that leave at most `waste` of room c."""
@@ -63,7 +63,7 @@ def best_by_lead(
 
 
 @njit(cache=True)
-def all_worth(
+def patterns_worth(
     table: IntArray, values: IntArray, sizes: IntArray, per_bin: IntArray, least: int, most: int
 ) -> tuple[IntArray, bool, int]:
     """Patterns worth `least` or more, `most` at most: (patterns, whether all, steps).

@@ -2,10 +2,10 @@
 
 A packing into `target` bins leaves a known total waste, and its patterns lack at most the gap of
 the bound in value. Where bins hold few items, such patterns make a list of at most a few million.
-On it, pricing is a scan, and patterns die out: as items and waste are used up, and because those
-that lack more than the gap of the bins still open are of no use. So the relaxation of every state
-is solved to the end; where it leaves few patterns, an exact search decides the state, often with
-twenty bins open. A dead end leads back to some more open bins, not to the start.
+On it, pricing is a scan, and patterns die out, for two reasons: items and waste are used up, and
+patterns that lack more than the gap of the bins still open are of no use. So the relaxation of
+every state is solved to the end; where it leaves few patterns, an exact search decides the state,
+often with twenty bins open. A dead end leads back to some more open bins, not to the start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stowplan.placement.packing.list_kernels import MOST_KINDS, finish, usable, 
 from stowplan.placement.packing.master import Master, MasterSolution
 from stowplan.placement.packing.pricing import SCALE, Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray, ShortArray
-from stowplan.placement.packing.state import Budget, Search
+from stowplan.placement.packing.state import Budget, PackingState
 
 MOST_ITEMS = 8  # in a listed pattern
 MEAN_ITEMS = 5  # in a bin: beyond it most patterns would be longer than that
@@ -42,11 +42,11 @@ FINE = 1e9  # lacks of value as integers
 
 
 @dataclass
-class State:
+class DiveState:
     """A packing in the making: items left, waste left, patterns still usable, patterns taken.
 
     `amounts` says how often the relaxation uses each pattern of the master, once it is solved;
-    `tries` how often the state was come back to.
+    `tries` how often the dive came back to the state.
     """
 
     left: IntArray
@@ -58,15 +58,15 @@ class State:
 
 
 def dive_in_list(
-    search: Search, pricer: Pricer, relaxation: Relaxation, target: int, budget: Budget
+    state: PackingState, pricer: Pricer, relaxation: Relaxation, target: int, budget: Budget
 ) -> bool:
-    """Look for a packing into `target` bins; offers it to `search` and says whether there was one.
+    """Look for a packing into `target` bins; offers it to `state` and says whether there was one.
 
     Args:
         relaxation: of the whole problem, converged; its values select the patterns.
         budget: when to give up.
     """
-    problem = search.problem
+    problem = state.problem
     waste = target * problem.capacity - problem.counts @ problem.demand
     kinds, items = len(problem.counts), int(problem.counts.sum())
     if problem.demand.shape[1] == 1:
@@ -78,10 +78,10 @@ def dive_in_list(
     if listed is None:
         return False
     rows, wastes = listed
-    found = _ListDive(search, rows, wastes, target, relaxation.values, budget).run(waste)
+    found = _ListDive(state, rows, wastes, target, relaxation.values, budget).run(waste)
     if found is None:
         return False
-    search.offer(_dense(rows[list(found)], len(problem.counts)))
+    state.offer(_dense(rows[list(found)], len(problem.counts)))
     return True
 
 
@@ -110,11 +110,11 @@ def _listed(
 
 class _ListDive:
     def __init__(
-        self, search: Search, rows: ShortArray, wastes: IntArray, target: int, values: IntArray,
-        budget: Budget,
+        self, state: PackingState, rows: ShortArray, wastes: IntArray, target: int,
+        values: IntArray, budget: Budget,
     ) -> None:  # fmt: skip
         self.rows, self.wastes, self.target, self.budget = rows, wastes, target, budget
-        self.rng, self.counts = search.rng, search.problem.counts
+        self.rng, self.counts = state.rng, state.problem.counts
         kinds = len(self.counts)
         self._kinds = kinds
         self._master = Master(self.counts)
@@ -126,7 +126,7 @@ class _ListDive:
 
     def run(self, waste: IntArray) -> tuple[int, ...] | None:
         """The patterns of a packing, or None: the budget is used up, or the list has none."""
-        stack = [State(self.counts, waste, np.arange(len(self.rows)), ())]
+        stack = [DiveState(self.counts, waste, np.arange(len(self.rows)), ())]
         while not self.budget.exhausted():
             state = stack[-1]
             dead = False
@@ -143,7 +143,7 @@ class _ListDive:
                 self._back(stack)
         return None
 
-    def _settle(self, state: State) -> tuple[list[int] | None, bool]:
+    def _settle(self, state: DiveState) -> tuple[list[int] | None, bool]:
         """Solve the relaxation of a state and, if that leaves few patterns, search them.
 
         Returns (the patterns that complete the packing, whether it is clear that none do).
@@ -153,7 +153,7 @@ class _ListDive:
             return None, True
         return self._finish(state, *lacks) if len(state.alive) <= FEW_ALIVE else (None, False)
 
-    def _back(self, stack: list[State]) -> None:
+    def _back(self, stack: list[DiveState]) -> None:
         """Drop states until one has enough open bins, and was not tried too often."""
         bins = self._open(stack[-1])
         while True:
@@ -164,10 +164,10 @@ class _ListDive:
             if stack[-1].tries <= TRIES or len(stack) == 1:
                 return
 
-    def _open(self, state: State) -> int:
+    def _open(self, state: DiveState) -> int:
         return self.target - len(state.taken)
 
-    def _finish(self, state: State, lacks: IntArray, gap: int) -> tuple[list[int] | None, bool]:
+    def _finish(self, state: DiveState, lacks: IntArray, gap: int) -> tuple[list[int] | None, bool]:
         """Search the last bins exactly: (the patterns of a packing, whether that is decided)."""
         order = np.argsort(lacks, kind="stable")
         chosen = state.alive[order]
@@ -179,7 +179,7 @@ class _ListDive:
         self.budget.spend(10.0 * nodes * len(chosen))
         return (chosen[last].tolist() if found else None), nodes <= FINISH_NODES
 
-    def _step(self, state: State) -> State | None:
+    def _step(self, state: DiveState) -> DiveState | None:
         """Take what the relaxation uses wholly, or what costs least of what it uses most."""
         assert state.amounts is not None
         columns = np.array(self._columns)
@@ -195,7 +195,7 @@ class _ListDive:
                 best, least = following, value
         return best
 
-    def _take(self, state: State, patterns: IntArray) -> State:
+    def _take(self, state: DiveState, patterns: IntArray) -> DiveState:
         """The state after these patterns, without those that no longer fit."""
         left, room, taken = state.left.copy(), state.room.copy(), list(state.taken)
         for p in patterns.tolist():
@@ -206,15 +206,15 @@ class _ListDive:
                 taken.append(p)
         self.budget.spend(10.0 * len(state.alive))
         alive = usable(self.rows, self.wastes, state.alive, left, room)
-        return State(left, room, alive, tuple(taken))
+        return DiveState(left, room, alive, tuple(taken))
 
-    def _value(self, state: State) -> float | None:
+    def _value(self, state: DiveState) -> float | None:
         """The relaxation of a state over the patterns in the master alone."""
         self._allow(state)
         solution = self._solve()
         return None if solution is None else solution.value
 
-    def _relax(self, state: State) -> tuple[IntArray, int] | None:
+    def _relax(self, state: DiveState) -> tuple[IntArray, int] | None:
         """Solve the relaxation of a state; None if that shows its open bins to be too few.
 
         Notes the amounts, drops the patterns that lack more than the gap, and returns what the
@@ -245,7 +245,7 @@ class _ListDive:
             return lacks, int((gap + TOLERANCE) * FINE) + 1
         return None
 
-    def _allow(self, state: State) -> None:
+    def _allow(self, state: DiveState) -> None:
         """Let the master pack what the state has left, with what is alive in it."""
         alive = np.zeros(len(self.rows), dtype=np.bool_)
         alive[state.alive] = True

@@ -1,4 +1,4 @@
-"""The compiled inner loops of `pool`: listing patterns, pricing by a scan, and an exact finish.
+"""The compiled inner loops of `list_dive`: listing patterns, pricing by a scan, and an exact end.
 
 A listed pattern is a row of kinds, one entry an item, filled up with the number of kinds; `wastes`
 (patterns, dimensions) is the room it leaves. Rows keep equal kinds side by side.

@@ -1,7 +1,7 @@
 """The packing problem, its limits and its result: plain values, no solving.
 
 Quantities are integers throughout, so "fits" and "costs the same" are exact. Nothing here reads a
-clock: whoever wants a time limit passes the clock in with the `Limits`.
+clock: a caller that wants a time limit passes the clock in with the `Limits`.
 """
 
 from __future__ import annotations

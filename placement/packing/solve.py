@@ -19,7 +19,7 @@ from stowplan.placement.packing.problem import (
     group_equal,
     spread_contents,
 )
-from stowplan.placement.packing.state import Search
+from stowplan.placement.packing.state import PackingState
 from stowplan.placement.packing.subproblem import Subproblem
 from stowplan.placement.packing.verify import check_packing
 
@@ -39,75 +39,75 @@ def solve_packing(
         progress: called with every improvement of the bound or the packing.
     """
     grouped = group_equal(problem)
-    search = Search(grouped.problem, limits or Limits(), progress)
+    state = PackingState(grouped.problem, limits or Limits(), progress)
     misfits = (grouped.problem.demand > grouped.problem.capacity).any(axis=1)
     if misfits.any():
         kinds = [k for g in np.flatnonzero(misfits).tolist() for k in grouped.members[g]]
-        return _infeasible(search, tuple(sorted(kinds)))
+        return _infeasible(state, tuple(sorted(kinds)))
     interrupted = False
     try:
-        _run(search)
+        _run(state)
     except KeyboardInterrupt:
         interrupted = True
-    bins = [] if search.best is None else _collapse(search.best)
+    bins = [] if state.best is None else _collapse(state.best)
     packing = spread_contents(bins, grouped.members, problem.counts)
-    if search.best is not None:
+    if state.best is not None:
         check_packing(problem, packing)
-    return _result(search, packing, interrupted)
+    return _result(state, packing, interrupted)
 
 
-def _run(search: Search) -> None:
-    problem = search.problem
+def _run(state: PackingState) -> None:
+    problem = state.problem
     for bins in heuristics.packings(problem.demand, problem.counts, problem.capacity):
-        search.budget.spend(10.0 * bins.size)
-        search.offer(bins)
-        search.raise_bound(bounds.continuous_bound(problem))
-        if search.finished():
+        state.budget.spend(10.0 * bins.size)
+        state.offer(bins)
+        state.raise_bound(bounds.continuous_bound(problem))
+        if state.finished():
             return
-    assert search.incumbent is not None
-    search.raise_bound(bounds.dual_feasible_bound(problem, search.incumbent))
-    if search.finished():
+    assert state.incumbent is not None
+    state.raise_bound(bounds.dual_feasible_bound(problem, state.incumbent))
+    if state.finished():
         return
-    _improve(search)
+    _improve(state)
 
 
-def _improve(search: Search) -> None:
+def _improve(state: PackingState) -> None:
     """Linear relaxation, then branch and price at the bound, and at the next as often as needed."""
-    root = Subproblem.root(search.problem)
-    pricer = Pricer(search.problem.demand, root.per_bin(), search.problem.capacity)
-    master = Master(search.problem.counts)
-    assert search.best is not None
+    root = Subproblem.root(state.problem)
+    pricer = Pricer(state.problem.demand, root.per_bin(), state.problem.capacity)
+    master = Master(state.problem.counts)
+    assert state.best is not None
     master.add(np.diag(root.per_bin()))
-    master.add(search.best)
-    relaxation = _relax(search, master, pricer)
-    search.raise_bound(relaxation.bound)
-    pool, values = master.patterns.copy(), relaxation.values
-    while not search.finished():
-        target = search.lower_bound
-        tree = Tree(search, target, pool)
+    master.add(state.best)
+    relaxation = _relax(state, master, pricer)
+    state.raise_bound(relaxation.bound)
+    known_patterns, values = master.patterns.copy(), relaxation.values
+    while not state.finished():
+        target = state.lower_bound
+        tree = Tree(state, target, known_patterns)
         tree.run(root, values)
-        pool = tree.pool
-        if search.lower_bound == target:
+        known_patterns = tree.known_patterns
+        if state.lower_bound == target:
             return
 
 
-def _relax(search: Search, master: Master, pricer: Pricer) -> Relaxation:
+def _relax(state: PackingState, master: Master, pricer: Pricer) -> Relaxation:
     """The root relaxation: first with exchanges between dominating kinds, then without."""
-    problem = search.problem
+    problem = state.problem
     relative = problem.demand / np.maximum(problem.capacity, 1)
     scarce = int(np.argmax(problem.counts @ relative))
     start = np.floor(relative[:, scarce] * SCALE).astype(np.int64)
     master.add_exchanges(dominations(problem.demand))
-    first = generate(master, pricer, problem.counts, search.budget, start=start)
-    search.raise_bound(first.bound)
+    first = generate(master, pricer, problem.counts, state.budget, start=start)
+    state.raise_bound(first.bound)
     master.allow_exchanges(False)
     return generate(
         master,
         pricer,
         problem.counts,
-        search.budget,
+        state.budget,
         start=first.values,
-        stop_at=float(search.lower_bound),
+        stop_at=float(state.lower_bound),
     )
 
 
@@ -126,23 +126,25 @@ def _collapse(bins: IntArray) -> list[PackedBins]:
     return [PackedBins(row, int(n)) for row, n in zip(contents[::-1], copies[::-1], strict=True)]
 
 
-def _infeasible(search: Search, unplaceable: tuple[int, ...]) -> PackingResult:
+def _infeasible(state: PackingState, unplaceable: tuple[int, ...]) -> PackingResult:
     return PackingResult(
-        "infeasible", None, 0, None, (), search.budget.seconds(), 0.0, unplaceable=unplaceable
+        "infeasible", None, 0, None, (), state.budget.seconds(), 0.0, unplaceable=unplaceable
     )
 
 
-def _result(search: Search, packing: tuple[PackedBins, ...], interrupted: bool) -> PackingResult:
-    bins = search.incumbent
-    gap = None if bins is None else (bins - search.lower_bound) / max(bins, 1)
+def _result(
+    state: PackingState, packing: tuple[PackedBins, ...], interrupted: bool
+) -> PackingResult:
+    bins = state.incumbent
+    gap = None if bins is None else (bins - state.lower_bound) / max(bins, 1)
     return PackingResult(
-        status="unknown" if bins is None else "optimal" if search.proven() else "feasible",
+        status="unknown" if bins is None else "optimal" if state.proven() else "feasible",
         bins=bins,
-        lower_bound=search.lower_bound,
+        lower_bound=state.lower_bound,
         gap=gap,
         packing=packing,
-        seconds=search.budget.seconds(),
-        work=search.budget.work,
+        seconds=state.budget.seconds(),
+        work=state.budget.work,
         interrupted=interrupted,
-        log=tuple(search.log),
+        log=tuple(state.log),
     )

@@ -55,7 +55,7 @@ class Budget:
         return Budget(Limits(seconds, work, limits.seed, limits.clock))
 
 
-class Search:
+class PackingState:
     """Best packing and bound of one grouped problem; every stage reads and improves it."""
 
     def __init__(

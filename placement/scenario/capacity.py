@@ -1,4 +1,4 @@
-"""Capacity providers in a scenario: Auto Scaling groups, how they are scaled, who uses them."""
+"""Capacity providers in a scenario: Auto Scaling groups, their scaling, strategies over them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CapacityProviderTable(Table):
     """A capacity provider and its Auto Scaling group.
 
     Args:
-        instance_types: the group launches the first of these that is to be had.
+        instance_types: the group launches the first of these that EC2 has.
         zones: the group keeps them even.
         desired_size: what it begins with; default: `min_size`.
         market: spot instances cost `discount_percent` less than the type's price.

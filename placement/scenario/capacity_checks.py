@@ -1,4 +1,4 @@
-"""What is wrong with the capacity providers of a scenario, and with those who use them."""
+"""What is wrong with the capacity providers of a scenario, and with the tables that use them."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ def scenario_problems(
     Args:
         strategies: the registry for its chains.
         definitions: its task definitions by their names there, without those that do not parse.
-        incomplete: fields of the scenario that lack something, since that had a wrong shape; what
-            may refer to it is not checked.
+        incomplete: fields of the scenario that lack a part, since it had a wrong shape; references
+            to it are not checked.
         buys: instances are to be bought, so what is on offer will do for a fleet.
     """
     tables: _Tables = [(f"service[{i}]", table) for i, table in enumerate(scenario.service)]
@@ -77,7 +77,7 @@ def scenario_problems(
             what += ', or optimize.offer, each with its zones: zones = ["a"]'
         problems.append(("fleet", what))
     fleet = Fleet(there, whole)
-    # What each refers to, beside what knows by itself that it is incomplete: the fleet.
+    # The fields that each check refers to. The fleet knows by itself that it is incomplete.
     checks: tuple[tuple[Set[str], Iterator[Problem]], ...] = (
         ({"instance_types"}, _instance_types(scenario)),
         (_FLEET, capacity_problems(scenario)),
@@ -113,7 +113,7 @@ def _instance_types(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _optimize(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
-    """Types on offer exist, a spot price is given once, and weights are for somebody."""
+    """Types on offer exist, a spot price is given once, and weights name a service or workload."""
     table, types = scenario.optimize, scenario.instance_types
     named = [
         (f"offer[{i}].instance_type", each.instance_type) for i, each in enumerate(table.offer)
@@ -149,7 +149,7 @@ def _taken(named: list[tuple[str, str]]) -> Iterator[Problem]:
 
 
 def _task_definitions(scenario: Scenario, tables: _Tables) -> Iterator[Problem]:
-    """Those that others refer to exist."""
+    """Names that others refer to exist."""
     named: list[tuple[str, str | None]] = [
         (place, table.task_definition) for place, table in tables
     ]
@@ -184,7 +184,7 @@ def _updates(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _too_late(scenario: Scenario) -> Iterator[Problem]:
-    """What would begin when the run is over, and so do nothing without a word of it."""
+    """Things that would begin after the run is over, and so would silently do nothing."""
     times = [(f"fleet[{i}]", group.at) for i, group in enumerate(scenario.fleet)]
     for index, service in enumerate(scenario.service):
         place = f"service[{index}]"
@@ -237,7 +237,7 @@ def _strategy_problem(
         made = strategies[strategy.type](strategy.field)
     except (ValueError, TypeError) as error:
         return f"{strategy.type}: {error}"
-    # Both would tie all instances, and so have no say, without a word of it.
+    # Either would tie all instances, and so would silently have no effect.
     if isinstance(made, Spread) and made.attribute is not None:
         return fleet.lacks(made.attribute.removeprefix("attribute:"))
     return fleet.lacks_resource(made.resource) if isinstance(made, Binpack) else None

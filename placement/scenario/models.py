@@ -29,8 +29,8 @@ class Models(Table):
         servers: beside n - 1 other starts and stops on its machine, one takes 1 + (n - 1) / servers
             times as long; none: they do not slow each other down. `callers`: starts at a time on an
             instance, the others wait. `servers_shared`: all instances are on one machine.
-        create: with `servers`, the call before a start, which all that starts at the same moment
-            makes first; none: it is part of the start.
+        create: with `servers`, the call before a start. Tasks that start at the same moment all
+            make it first; none: it is part of the start.
         tick: starts and ends of tasks are reported at multiples of it: a coarse one makes long runs
             faster, since what is reported together is decided together.
     """

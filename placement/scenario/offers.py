@@ -1,4 +1,4 @@
-"""What a scenario's fleet offers, to hold its tasks and the names it uses against."""
+"""What a scenario's fleet offers, to check tasks and names against."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _ECS_ATTRIBUTES = {
 class Fleet:
     """An empty instance of each kind in the fleet, and the names that a scenario may use.
 
-    Groups of unknown types are left out. Of a fleet that is not `complete` nobody knows what it
-    lacks, so nothing is said of that.
+    Groups of unknown types are left out. A fleet that is not `complete` may have what seems to
+    lack, so that is not reported.
     """
 
     def __init__(self, scenario: Scenario, complete: bool = True) -> None:
         self._complete = complete
-        # One for each zone of a group: all others are like these.
+        # One for each zone of a group: the other instances equal these.
         kinds = tuple(
             group.model_copy(update={"count": min(group.count, len(group.zones))})
             for group in scenario.fleet

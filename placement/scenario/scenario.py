@@ -1,7 +1,7 @@
 """The one scenario type: fleet, tasks, strategies, faults and seed of a run, simulated or real.
 
-Pure: whoever reads a file (`experiments.loading.load`) hands over its content with the files that
-it names already read. Shapes are checked here, meaning in `placement.scenario.checks`. Times are in
+Pure: `experiments.loading.load` reads a file and hands over its content, with the files that it
+names already read. Shapes are checked here, meaning in `placement.scenario.checks`. Times are in
 ms; in a file they are written as `"250ms"`, `"90s"`, `"15m"`, `"1.5h"`, `"2d"` or a number of
 seconds.
 """
@@ -134,7 +134,7 @@ class WorkloadTable(Table):
     `retry_max`, with jitter); with a `capacity_provider` it waits inside ECS instead. A task that
     dies with its instance is submitted again after `resubmit` unless that is false. `expected` says
     what the scheduler is told of run times: nothing, the mean of earlier jobs of the same size that
-    would have ended by then (`history`), or the truth, which nobody knows (`oracle`).
+    would have ended by then (`history`), or the truth, which no caller knows (`oracle`).
     """
 
     name: str

@@ -15,7 +15,7 @@ _TABLES = ("capacity_provider", "service", "workload")
 
 
 def with_settings(scenario: Scenario, strategy: str) -> Scenario:
-    """The scenario as runs of a strategy have it; its settings were found sound."""
+    """The scenario as runs of a strategy have it; its settings must have been checked."""
     changes = scenario.settings.get(strategy)
     if not changes:
         return scenario

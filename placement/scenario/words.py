@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that may have been meant, if one is near."""
+    """The known name that is nearest, if one is near."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 

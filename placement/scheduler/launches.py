@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stowplan.placement import messages as m
-from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import (
     CONSTRAINTS_MAX,
@@ -32,7 +32,7 @@ class Launches:
 
     def __init__(self) -> None:
         self._families: dict[str, list[TaskDefinition]] = {}
-        self._kinds: Kept[object, TaskKind] = Kept()
+        self._kinds: Memo[object, TaskKind] = Memo()
 
     def register(self, document: Mapping[str, Any]) -> TaskDefinition:
         """Add the next revision of a family.

@@ -13,7 +13,7 @@ Demand = list[tuple[TaskKind, int]]
 
 
 def wanted(lacks: Demand, waiting: Demand, requests: Iterable[tuple[Launch, int]]) -> Demand:
-    """What services lack, what waits for capacity, and what was asked for in this round."""
+    """Tasks that services lack, that wait for capacity, and that this round's calls ask for."""
     asked = [(launch.kind, count) for launch, count in requests]
     return [pair for pair in lacks + waiting + asked if pair[1]]
 

@@ -3,8 +3,8 @@
 `receive` only records; `decide(now_ms)` works through everything recorded since the last round and
 returns commands; `deadline_ms` says when to call again if nothing happens. It never blocks, sleeps
 or reads a clock, so the same code runs in simulated and in real time, and a journal of its rounds
-replays to the same commands. A task is taken to be placed with the command that starts it, and to
-run with the event that says so.
+replays to the same commands. A task counts as placed with the command that starts it, and as
+RUNNING with the event that says so.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ class Scheduler:
         Args:
             now_ms: the time of this round; never less than that of the last.
         Returns:
-            commands in the order in which to carry them out, notices among them; a call or a fact
-            that names something unknown changes nothing and is answered with CallRejected.
+            commands in the order in which to carry them out, notices among them. A call or a report
+            that names an unknown thing changes nothing and is answered with CallRejected.
         """
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
         self.now_ms = self.cluster.now_ms = now_ms
@@ -156,7 +156,7 @@ class Scheduler:
 
     @property
     def deadline_ms(self) -> int | None:
-        """When `decide` has something to do even if no event comes; None: never."""
+        """When `decide` has work even if no event comes; None: never."""
         earliest = None
         for member in (self.waiting, self._services, self.providers):
             at_ms = member.deadline_ms
@@ -313,7 +313,7 @@ class Scheduler:
     # --- single tasks ---------------------------------------------------------------------------
 
     def _place_starts(self) -> None:
-        """StartTask: where the caller says, or not at all (ecs-semantics 9.1)."""
+        """StartTask: on the instance that the caller names, or not at all (ecs-semantics 9.1)."""
         starts, self._starts = self._starts, []
         for launch, rows in starts:
             for row in rows:

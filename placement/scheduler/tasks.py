@@ -1,4 +1,4 @@
-"""The scheduler's book of tasks: who asked for each, where it is, and what state it is in."""
+"""The scheduler's book of tasks: the call that asked for each, its instance, and its state."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class TaskTable:
     *on* its instance until its lastStatus is STOPPED.
     """
 
-    # `_on` holds every task that was put on an instance, oldest first; who has STOPPED is taken
-    # out when somebody asks, which is rare: instances register, drain and die far less often.
+    # `_on` holds every task that was put on an instance, oldest first. STOPPED tasks are taken out
+    # when a caller asks, which is rare: instances register, drain and die far less often.
 
     def __init__(self) -> None:
         self.launch: list[Launch] = []
@@ -107,13 +107,13 @@ class TaskTable:
             alive[task] = 0
 
     def check_known(self, tasks: Sequence[int]) -> None:
-        """Raises PlacementError where one of these numbers was given to no task."""
+        """Raises PlacementError where one of these numbers belongs to no task."""
         if tasks and (min(tasks) < 0 or max(tasks) >= len(self)):
             unknown = [task for task in tasks if not 0 <= task < len(self)]
             raise PlacementError(f"unknown tasks {unknown}")
 
     def advance(self, tasks: Iterable[int], status: TaskStatus) -> list[int]:
-        """Take over a reported lastStatus; returns the tasks for which it is no report of the past.
+        """Take over a reported lastStatus; returns the tasks for which the report is not outdated.
 
         STOPPED is for `stopped`.
         """

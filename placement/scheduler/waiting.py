@@ -71,8 +71,8 @@ class WaitingTasks:
     def place(self, engine: Engine, tasks: TaskTable) -> list[int]:
         """Place what fits now; returns the tasks placed, in order, noted in `tasks`.
 
-        Nothing is tried where nothing changed. A further pass follows where a constraint may ask
-        for the neighbour that the last one placed.
+        A kind is not tried where nothing changed. Another pass follows where a constraint may need
+        the neighbour that the last pass placed.
         """
         placed: list[int] = []
         while self._waiting and self._tried_version != engine.cluster.version:

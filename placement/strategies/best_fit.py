@@ -32,7 +32,7 @@ class BestFit:
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
     ) -> FloatArray:
-        """What would be left; 0 everywhere for a resource that nobody registered."""
+        """What would be left; 0 everywhere for a resource that no instance registered."""
         if self.resource is not None and self.resource not in cluster.resources:
             return np.zeros(len(candidates))
         of = vectors(task, cluster, candidates, self.resource)

@@ -27,7 +27,7 @@ class Binpack:
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
     ) -> IntArray:
-        """Remaining amount of the resource; 0 everywhere for one that nobody registered."""
+        """Remaining amount of the resource; 0 everywhere for one that no instance registered."""
         if self.resource not in cluster.resources:
             return np.zeros(len(candidates), np.int64)
         keys: IntArray = cluster.remaining[candidates, cluster.resources.index(self.resource)]

@@ -28,7 +28,7 @@ class KeptKeys:
     def get(
         self, cluster: Cluster, rows: IntArray, score: Callable[[IntArray], NDArray[Any]]
     ) -> NDArray[Any]:
-        """(n,) keys of `rows`; `score(stale)` gives those of the rows that have none that holds."""
+        """(n,) keys of `rows`; `score(stale)` works out those that do not hold any more."""
         known = self._cluster() if self._cluster is not None else None
         if known is not cluster or self._attributes_version != cluster.attributes_version:
             self._cluster, self._attributes_version = ref(cluster), cluster.attributes_version

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class NextFit:
     """Prefer the instance that got the latest task, then those after it, round and round.
 
-    Which one that was the cluster knows (`last_reserved`), so the strategy keeps nothing. Where
+    The cluster knows which one that was (`last_reserved`), so the strategy keeps nothing. Where
     instances are a given set, the last is followed by the first (Knuth's "roving pointer").
 
     Source: Johnson (1973), Near-optimal bin packing algorithms, MIT, ch. 2; Knuth, TAOCP 1, 2.5.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stowplan.placement.cluster.cluster import Cluster, IntArray
     from stowplan.placement.model import TaskKind
 
-SHORTEST_MS = 1_000  # an instance that is kept on for less is as good as one that is not
+SHORTEST_MS = 1_000  # to keep an instance on for less than this is as good as not to
 
 
 class Nilas:

@@ -1,7 +1,7 @@
 """Carries out the agent's actions on one engine, and answers each with what came of it.
 
-An action whose fate is unknown, because the engine was gone or we were, is decided by looking: what
-is there is not made again, what was started is not started twice.
+The fate of an action is unknown if the engine or the run was gone. Then a look at the engine
+decides: a container that is there is not made again, and one that was started is not started twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stowplan.placement.agent import runtime as r
 from stowplan.placement.driver import DriverError, NotFound
 from stowplan.placement.model import ContainerDefinition
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Conflict, Unreachable
 from stowplan.realdriver.docker.translate import (
     Placed,
@@ -30,13 +30,14 @@ _KILLED = 137
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An action of the agent of instance `host`, for a task of its.
+class ActionOrder:
+    """An action of an instance's agent, for one of its tasks.
 
-    `seen` is when the container was last known to start. `unsure`: it may have been done before.
+    `instance` is its number. `seen` is the last known start of the container. `unsure`: the action
+    may have been done before.
     """
 
-    host: int
+    instance: int
     action: r.Action
     task: Placed
     seen: str = ""
@@ -44,46 +45,46 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ActionAnswer:
     """What came of an order; `container` as it is then, where that says more."""
 
-    order: Order
+    order: ActionOrder
     event: r.RuntimeEvent | None = None
-    container: Container | None = None
+    container: EngineContainer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
     """The engine was gone before it said what came of an order."""
 
-    order: Order
+    order: ActionOrder
     why: str
 
 
-def foregone(order: Order, found: Mapping[str, Container]) -> Answer | None:
+def foregone(order: ActionOrder, found: Mapping[str, EngineContainer]) -> ActionAnswer | None:
     """The answer to an order that the engine's containers (by name) give already, if they do."""
     action = order.action
     there = found.get(order.task.name(action.container))
     if there is None:
         return None
     if isinstance(action, r.PullImage):
-        return Answer(order, r.ImagePulled(action.task, action.container))
+        return ActionAnswer(order, r.ImagePulled(action.task, action.container))
     if isinstance(action, r.CreateContainer):
-        return Answer(order, r.Created(action.task, action.container))
+        return ActionAnswer(order, r.Created(action.task, action.container))
     if isinstance(action, r.StartContainer) and there.started_at not in ("", order.seen):
-        return Answer(order, r.Started(action.task, action.container), there)
+        return ActionAnswer(order, r.Started(action.task, action.container), there)
     if isinstance(action, r.StopContainer) and there.status in (*_OVER, "created"):
-        return Answer(order, exited(there), there)
+        return ActionAnswer(order, exited(there), there)
     return None
 
 
-def exited(container: Container) -> r.Exited:
-    """How a container ended that does not run."""
+def exited(container: EngineContainer) -> r.Exited:
+    """How a container that does not run ended."""
     return r.Exited(container.task, container.name, container.exit_code, container.oom_killed)
 
 
-class Hands:
-    """What threads do for one engine; any of them may.
+class ActionRunner:
+    """Carries out the actions for one engine; any thread may call it.
 
     Args:
         credentials: user name and password by registry, as images name it.
@@ -95,7 +96,7 @@ class Hands:
         self._connection, self._credentials = connection, credentials
         self._pulling: dict[str, Lock] = {}
         self._there: set[str] = set()
-        self._doing: dict[type, Callable[[Order], Answer]] = {
+        self._doing: dict[type, Callable[[ActionOrder], ActionAnswer]] = {
             r.PullImage: self._pull,
             r.CreateContainer: self._create,
             r.StartContainer: self._start,
@@ -103,7 +104,7 @@ class Hands:
             r.RemoveContainer: self._remove,
         }
 
-    def carry_out(self, order: Order) -> Answer | Undecided:
+    def carry_out(self, order: ActionOrder) -> ActionAnswer | Undecided:
         """Do it. Errors are answers, too."""
         try:
             return (order.unsure and self._decided(order)) or self._doing[type(order.action)](order)
@@ -112,32 +113,32 @@ class Hands:
         except DriverError as error:
             if isinstance(order.action, r.StopContainer):
                 return Undecided(order, str(error))  # it must stop: it is tried again
-            return Answer(order, _failed(order.action, str(error)))
+            return ActionAnswer(order, _failed(order.action, str(error)))
 
-    def _decided(self, order: Order) -> Answer | None:
+    def _decided(self, order: ActionOrder) -> ActionAnswer | None:
         try:
             name = order.task.name(order.action.container)
             return foregone(order, {name: self._connection.inspect(name)})
         except NotFound:
             return None
 
-    def _pull(self, order: Order) -> Answer:
+    def _pull(self, order: ActionOrder) -> ActionAnswer:
         action = order.action
         assert isinstance(action, r.PullImage)
-        # One pull of an image at a time: the others then find it there, or ask for little.
+        # One pull of an image at a time: the others then find all or most of it there.
         with self._pulling.setdefault(action.image, Lock()):
             if not (action.unless_cached and self._has(action.image)):
                 registry = action.image.split("/")[0] if "/" in action.image else ""
                 self._connection.pull(action.image, self._credentials.get(registry))
                 self._there.add(action.image)
-        return Answer(order, r.ImagePulled(action.task, action.container))
+        return ActionAnswer(order, r.ImagePulled(action.task, action.container))
 
     def _has(self, image: str) -> bool:
         if image not in self._there and self._connection.has_image(image):
             self._there.add(image)
         return image in self._there
 
-    def _create(self, order: Order) -> Answer:
+    def _create(self, order: ActionOrder) -> ActionAnswer:
         action, task = order.action, order.task
         holder = self._hold(task) if task.is_held else None
         for call in volume_calls(task):
@@ -148,9 +149,9 @@ class Hands:
                 task.name(action.container), create_call(task, definition, holder)
             )
         except NotFound:
-            self._there.discard(definition.image)  # somebody removed it
+            self._there.discard(definition.image)  # it was removed by hand
             raise
-        return Answer(order, r.Created(action.task, action.container))
+        return ActionAnswer(order, r.Created(action.task, action.container))
 
     def _hold(self, task: Placed) -> str:
         """See that the container that holds the task runs; returns its id."""
@@ -161,19 +162,19 @@ class Hands:
             self._connection.start(name)
         return holder
 
-    def _start(self, order: Order) -> Answer:
+    def _start(self, order: ActionOrder) -> ActionAnswer:
         action = order.action
         name = order.task.name(action.container)
         self._connection.start(name)
         started = r.Started(action.task, action.container)
         if not _definition(order.task, action.container).port_mappings:
-            return Answer(order, started)  # an inspection would say nothing new
+            return ActionAnswer(order, started)  # an inspection would say nothing new
         try:
-            return Answer(order, started, self._connection.inspect(name))
+            return ActionAnswer(order, started, self._connection.inspect(name))
         except NotFound:
-            return Answer(order, r.Exited(action.task, action.container, _KILLED))
+            return ActionAnswer(order, r.Exited(action.task, action.container, _KILLED))
 
-    def _stop(self, order: Order) -> Answer:
+    def _stop(self, order: ActionOrder) -> ActionAnswer:
         action = order.action
         assert isinstance(action, r.StopContainer)
         name = order.task.name(action.container)
@@ -181,15 +182,15 @@ class Hands:
             self._connection.stop(name, action.timeout_s)
             there = self._connection.inspect(name)
         except NotFound:
-            return Answer(order, r.Exited(action.task, action.container, _KILLED))
-        return Answer(order, exited(there), there)
+            return ActionAnswer(order, r.Exited(action.task, action.container, _KILLED))
+        return ActionAnswer(order, exited(there), there)
 
-    def _remove(self, order: Order) -> Answer:
+    def _remove(self, order: ActionOrder) -> ActionAnswer:
         self._connection.remove(order.task.name(order.action.container))
         for name in volumes(order.task).values():
             with suppress(Conflict):  # another container of the task still has it
                 self._connection.remove_volume(name)
-        return Answer(order)
+        return ActionAnswer(order)
 
     def let_go(self, task: Placed) -> None:
         """Remove the container that held a task that has stopped."""

@@ -1,4 +1,4 @@
-"""Which engines there are, and which of them plays which instance of a scenario. Pure.
+"""The engines file, and which engine plays which instance of a scenario. Pure.
 
 Capacity is what is said here or in the scenario, never what an engine says of itself: an engine in
 a container or under a limit still reports the whole machine.
@@ -23,7 +23,7 @@ DEFAULT_URL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
 # Instances that share an engine share its ports, unless each has an address of its own; on Linux
 # all of 127/8 is the machine's own.
-# Task networks cost next to nothing on an engine; EC2's interfaces are what is scarce.
+# Task networks cost next to nothing on an engine; only EC2's interfaces are scarce.
 _NETWORKS = 1000
 _FIRST_OWN_ADDRESS = IPv4Address("127.0.1.1")
 
@@ -89,11 +89,11 @@ class EnginesTable(Table):
         pull: ECS_IMAGE_PULL_BEHAVIOR; unlike ECS's agent, but as `docker run`, an engine asks a
             registry only for what it lacks unless this says otherwise.
         stop_timeout: for containers without a stopTimeout of their own; whole seconds.
-        silence: an engine that says nothing for so long is asked whether it is there; if it does
-            not answer in as long again, it gets no new tasks.
-        lost_after: after so long without it, its tasks are given up and started elsewhere.
+        silence: after so long without a word an engine is asked whether it is there. Without an
+            answer in as long again, it gets no new tasks.
+        lost_after: after so long without an answer, its tasks are given up and started elsewhere.
         call_timeout: for one call to an engine, pulls apart.
-        cleanup_wait: for so long stopped tasks stay for `stowplan logs`.
+        cleanup_wait: how long the containers of stopped tasks stay for `stowplan logs`.
         registry: by host, as images name it. Other registries: what `docker login` stored.
         secrets: what `secrets` in task definitions name -> the environment variable with the value.
     """

@@ -1,4 +1,4 @@
-"""One engine: the calls that we make to it, each with a deadline, each with our errors."""
+"""The calls to one engine, each with a deadline, each with our errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stowplan.realdriver.docker import names, pause
 from stowplan.realdriver.docker.config import EnginesTable, EngineTable
 from stowplan.realdriver.docker.errors import Conflict, Unreachable, translated
 
-# What nobody tells us otherwise; health probes alone would be three times as many. One that is
+# Events that no answer to our calls tells; health probes would be three times as many. One that is
 # removed by force dies first.
 _ACTIONS = ("die", "health_status")
 _OLDEST_API = "1.41"
@@ -30,7 +30,7 @@ _TUNNEL_MS = 15_000
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
+class EngineContainer:
     """A container of ours, as its engine describes it.
 
     `status` is Docker's: created, running, paused, restarting, exited, dead. `started_at` differs
@@ -123,10 +123,11 @@ class Connection:
     # --- containers -------------------------------------------------------------------------------
 
     def create(self, name: str, call: Mapping[str, Any]) -> str:
-        """Create a container; returns its id. Ours of that name that is there is taken for it.
+        """Create a container; returns its id. If ours is there already under that name, it is
+        taken.
 
         Raises:
-            Conflict: somebody else's has that name.
+            Conflict: a container that is not ours has that name.
         """
         try:
             with translated(self.name):
@@ -147,7 +148,7 @@ class Connection:
     def stop(self, name: str, timeout_s: int | None = None) -> None:
         """SIGTERM (or the image's STOPSIGNAL), and SIGKILL after `timeout_s`.
 
-        None: after what the container was created with.
+        None: after the timeout that the container was created with.
         """
         with translated(self.name):
             self._api.stop(name, timeout_s)
@@ -157,7 +158,7 @@ class Connection:
         with suppress(NotFound), translated(self.name):
             self._api.remove_container(name, v=True, force=True)
 
-    def inspect(self, name: str) -> Container:
+    def inspect(self, name: str) -> EngineContainer:
         """What the engine says of one container."""
         with translated(self.name):
             return _container(self._api.inspect_container(name))
@@ -176,8 +177,8 @@ class Connection:
     def events(self, labels: Mapping[str, str], silence_s: float) -> Iterator[tuple[str, Any]]:
         """(id, labels) of containers of ours to which something happens.
 
-        What happens after this returns is told. Ends after `silence_s` without any, and when the
-        engine goes away: in both cases look at all of it.
+        All that happens after this returns is told. It ends after `silence_s` without an event, and
+        when the engine goes away. In both cases look at all containers then.
         """
         client = self._open(_OLDEST_API, silence_s)
         filters = {"type": ["container"], "event": list(_ACTIONS), **_filter(labels)}
@@ -283,12 +284,12 @@ class Connection:
         return ((each["Name"], each["Labels"].get(names.RUN, "")) for each in found)
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume that nobody uses any more."""
+        """Remove a volume that no container uses any more."""
         with suppress(NotFound), translated(self.name):
             self._api.remove_volume(name, force=True)
 
     def remove_network(self, name: str) -> None:
-        """Remove a network that nobody is in any more."""
+        """Remove a network that no container is in any more."""
         with translated(self.name):
             self._api.remove_network(name)
 
@@ -364,10 +365,10 @@ def _filter(labels: Mapping[str, str]) -> dict[str, Any]:
     return {"label": [f"{name}={value}" for name, value in labels.items()]}
 
 
-def _container(found: Mapping[str, Any]) -> Container:
+def _container(found: Mapping[str, Any]) -> EngineContainer:
     state, labels = found["State"], found["Config"]["Labels"]
     published = (found.get("NetworkSettings") or {}).get("Ports") or {}
-    return Container(
+    return EngineContainer(
         int(labels[names.TASK]),
         labels[names.CONTAINER],
         found["Id"],

@@ -1,10 +1,10 @@
 """The Driver protocol on Docker engines: real instances, real containers, real time.
 
-One thread decides nothing but keeps everything: it passes the scheduler's commands to the agents of
-the instances, the agents' actions to the crews of the engines, and what the crews report back to
-the agents. Everything slow is the crews'.
+One thread keeps all state and decides nothing. It passes the scheduler's commands to the agents of
+the instances, the agents' actions to the workers of the engines, and the workers' reports back to
+the agents. The workers make every slow call.
 
-Time is the run's own: it stands still while nobody drives the run, and no clock can make it jump.
+Time is the run's own: it stands still while no process drives the run, and no clock makes it jump.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.realdriver.book import CALLS, Book, TaskEntry
 from stowplan.realdriver.docker.config import EnginesTable, Machine
-from stowplan.realdriver.docker.engines import Fleet
+from stowplan.realdriver.docker.engines import EngineFleet
 
 Calls = Callable[[], Iterable[m.Event]]
 
@@ -41,8 +41,8 @@ class DockerDriver:
         rng: the client's source of chance; the same for the same run, also after a restart.
         cluster, run: the labels of all that is made.
         until_ms: the end of the run; None: none.
-        calls: asked now and then for calls that others make while the run goes on.
-        say: told in a line what happens, for people.
+        calls: asked now and then for calls that other commands left for the run.
+        say: takes a line about each thing that happens, for people.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DockerDriver:
         self._client = Client(arrivals, rng)
         self._until_ms, self._calls = until_ms, calls
         self._inbox: SimpleQueue[object] = SimpleQueue()
-        self.fleet = Fleet(machines, settings, self.book, self._inbox, (cluster, run), say)
+        self.fleet = EngineFleet(machines, settings, self.book, self._inbox, (cluster, run), say)
         self._now_ms = 0
         self._began_s: float | None = None
         self._next_poll_ms = 0
@@ -75,7 +75,7 @@ class DockerDriver:
         return self._now_ms
 
     def wait(self, deadline_ms: int | None) -> list[m.Event] | None:
-        """News of client and engines; [] at the deadline; None at the end of the run."""
+        """Events of client and engines; [] at the deadline; None at the end of the run."""
         if self._began_s is None:
             self.fleet.begin()
             while not self.fleet.heard_all:
@@ -83,10 +83,10 @@ class DockerDriver:
             self._began_s = time.monotonic() - self._now_ms / 1000
         while True:
             self._now_ms = max(self._now_ms, int((time.monotonic() - self._began_s) * 1000))
-            if news := self._news():
-                for event in news:
+            if events := self._events():
+                for event in events:
                     self._note(event)
-                return news
+                return events
             if self._over(deadline_ms):
                 return None
             if deadline_ms is not None and deadline_ms <= self._now_ms:
@@ -138,7 +138,7 @@ class DockerDriver:
             self._lost(command.stop_code, self.book.lost(command.tasks))
 
     def _note(self, event: m.Event) -> None:
-        """Keep what an event says, before the scheduler hears of it."""
+        """Note an event before the scheduler gets it."""
         if isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
             ended = [self.book.tasks[n] for n in event.tasks if n in self.book.tasks]
             self._lost(event.stop_code, ended)
@@ -154,7 +154,7 @@ class DockerDriver:
                 self._client.lost(request, count, self._now_ms)
 
     def _expect_end(self, number: int) -> None:
-        """A workload says how long its tasks run: what has not ended by then is stopped."""
+        """A workload says how long its tasks run: a task that has not ended by then is stopped."""
         task = self.book.tasks.get(number)
         if task is not None and task.request is not None:
             run_ms = self._client.run_ms(task.request)
@@ -163,15 +163,15 @@ class DockerDriver:
 
     # --- the loop ---------------------------------------------------------------------------------
 
-    def _news(self) -> list[m.Event]:
+    def _events(self) -> list[m.Event]:
         now_ms = self._now_ms
         while self._lives and self._lives[0][0] <= now_ms:
             self.fleet.end(heapq.heappop(self._lives)[1])
-        news = self._client.due(now_ms)
+        events = self._client.due(now_ms)
         if self._next_poll_ms <= now_ms:
             self._next_poll_ms = now_ms + _POLL_MS
-            news += self._calls()
-        return news + self.fleet.due(now_ms)
+            events += self._calls()
+        return events + self.fleet.due(now_ms)
 
     def _over(self, deadline_ms: int | None) -> bool:
         if self._until_ms is not None and self._now_ms >= self._until_ms:
@@ -180,7 +180,7 @@ class DockerDriver:
         return idle and self.fleet.idle
 
     def _listen(self, deadline_ms: int | None) -> None:
-        """Wait for word from the crews, or until something else is due."""
+        """Wait for a report of a worker, or until something else is due."""
         times = (deadline_ms, self._client.next_ms, self.fleet.deadline_ms, self._until_ms)
         next_ms = min((at_ms for at_ms in times if at_ms is not None), default=self._next_poll_ms)
         if self._lives:

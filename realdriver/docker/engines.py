@@ -1,7 +1,7 @@
-"""The engines of a run and the instances on them: who is there, who is given up, who comes back.
+"""The engines of a run and the instances on them: there, given up, or back.
 
-The truth is what the engines say. What an agent believes is held against a look at all containers
-whenever an engine was away and every few seconds besides; events only make it quick.
+The truth is what the engines say. What an agent believes is checked by a look at all containers,
+every few seconds and whenever an engine was away. Events only make it quick.
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from stowplan.placement.driver import DriverError
 from stowplan.placement.model import TaskDefinition
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import Answer, Hands, Order, Undecided
+from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner, Undecided
 from stowplan.realdriver.docker.config import EnginesTable, Machine
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.events import events_of
-from stowplan.realdriver.docker.instance import Host
+from stowplan.realdriver.docker.instance import Instance
 from stowplan.realdriver.docker.translate import Placed
-from stowplan.realdriver.docker.workers import Crew, Seen, Silent, Snapshot, Vanished
+from stowplan.realdriver.docker.workers import (
+    ContainerChanged,
+    ContainerVanished,
+    EngineWorkers,
+    Silent,
+    Snapshot,
+)
 
 
 @dataclass(slots=True)
@@ -35,11 +41,11 @@ class _Engine:
 
     index: int
     connection: Connection
-    hands: Hands
-    crew: Crew
-    hosts: list[Host] = field(default_factory=list)
+    runner: ActionRunner
+    workers: EngineWorkers
+    instances: list[Instance] = field(default_factory=list)
     missing: list[Machine] = field(default_factory=list)
-    waiting: list[Order] = field(default_factory=list)
+    waiting: list[ActionOrder] = field(default_factory=list)
     heard: bool = False
     there: bool = False
     silent_ms: int | None = None
@@ -51,7 +57,7 @@ class _Swept:
     engine: int
 
 
-class Fleet:
+class EngineFleet:
     """Every engine and instance of a run. See `DockerDriver` for the arguments."""
 
     def __init__(
@@ -78,7 +84,7 @@ class Fleet:
             cleanup_wait_ms=settings.cleanup_wait,
         )
         self._engines: list[_Engine] = []
-        self._hosts: list[Host] = []
+        self._instances: list[Instance] = []
         self._events: list[m.Event] = []
 
     # --- for the driver ---------------------------------------------------------------------------
@@ -86,22 +92,25 @@ class Fleet:
     def begin(self) -> None:
         """Reach out to the engines, and take up the instances that the book knows."""
         credentials = {
-            host: {"username": table.username, "password": os.environ.get(table.password_env, "")}
-            for host, table in self._settings.registry.items()
+            registry: {
+                "username": table.username,
+                "password": os.environ.get(table.password_env, ""),
+            }
+            for registry, table in self._settings.registry.items()
         }
         labels = {names.CLUSTER: self._cluster, names.RUN: self._run}
         for index, table in enumerate(self._settings.engine):
             connection = Connection(table, self._settings)
             silence_s = self._settings.silence / 1000
-            crew = Crew(index, connection, labels, self._inbox, silence_s)
-            hands = Hands(connection, credentials)
-            self._engines.append(_Engine(index, connection, hands, crew))
+            workers = EngineWorkers(index, connection, labels, self._inbox, silence_s)
+            runner = ActionRunner(connection, credentials)
+            self._engines.append(_Engine(index, connection, runner, workers))
         for entry in self._book.instances:
-            host = self._host(self._machines[entry.name])
-            host.connected, host.gone = entry.connected, entry.gone
+            instance = self._instance(self._machines[entry.name])
+            instance.connected, instance.gone = entry.connected, entry.gone
             if not entry.gone:
-                self._engines[host.machine.engine].hosts.append(host)
-        present = {host.machine.spec.name for host in self._hosts if not host.gone}
+                self._engines[instance.machine.engine].instances.append(instance)
+        present = {instance.machine.spec.name for instance in self._instances if not instance.gone}
         for machine in self._machines.values():
             if machine.spec.name not in present:
                 self._engines[machine.engine].missing.append(machine)
@@ -113,48 +122,48 @@ class Fleet:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nobody is awaited."""
+        """Whether no task runs and no instance is awaited."""
         return not self._book.tasks and not any(engine.missing for engine in self._engines)
 
     def start(self, tasks: Iterable[int], now_ms: int) -> None:
-        """Start tasks that the book knows; where an instance sleeps, its waking does it."""
+        """Start tasks that the book knows; an instance that sleeps starts them when it wakes."""
         for entry in self._entries(tasks):
-            host = self._hosts[entry.instance]
-            if host.awake:
-                host.start(entry, self._definition(entry), now_ms)
+            instance = self._instances[entry.instance]
+            if instance.awake:
+                instance.start(entry, self._definition(entry), now_ms)
 
     def stop(self, tasks: Iterable[int], now_ms: int) -> None:
         """Stop tasks as the book says."""
         for entry in self._entries(tasks):
-            host = self._hosts[entry.instance]
-            if host.awake and entry.stop is not None:
-                host.stop(entry.number, *entry.stop, now_ms)
+            instance = self._instances[entry.instance]
+            if instance.awake and entry.stop is not None:
+                instance.stop(entry.number, *entry.stop, now_ms)
 
     def end(self, task: int) -> None:
-        """A task's time is over: it is ended as if by itself."""
+        """A task's time is over: it ends as if by itself."""
         for entry in self._entries((task,)):
-            self._hosts[entry.instance].end(task)
+            self._instances[entry.instance].end(task)
 
     def due(self, now_ms: int) -> list[m.Event]:
-        """All that is to be told by now."""
+        """The events until now."""
         for engine in self._engines:
             self._check(engine, now_ms)
-            for host in engine.hosts:
-                host.due(now_ms)
+            for instance in engine.instances:
+                instance.due(now_ms)
         events, self._events = self._events, []
-        for host in self._hosts:
-            if host.news:
-                self._let_go(host)
-                events += events_of(host.news)
-                host.news = []
+        for instance in self._instances:
+            if instance.changes:
+                self._let_go(instance)
+                events += events_of(instance.changes)
+                instance.changes = []
         return events
 
     @property
     def deadline_ms(self) -> int | None:
-        """When `due` has something to do even if nothing is heard."""
-        times = [host.deadline_ms for engine in self._engines for host in engine.hosts]
+        """When `due` has work even if no report comes."""
+        times = [instance.deadline_ms for engine in self._engines for instance in engine.instances]
         for engine in self._engines:
-            if engine.silent_ms is not None and engine.hosts:
+            if engine.silent_ms is not None and engine.instances:
                 times.append(engine.silent_ms + self._settings.lost_after)
             if engine.there and not engine.sweeping:
                 times += [machine.spec.at_ms for machine in engine.missing]
@@ -163,30 +172,30 @@ class Fleet:
     def close(self) -> None:
         """Let go of the engines."""
         for engine in self._engines:
-            engine.crew.close()
+            engine.workers.close()
             engine.connection.close()
 
-    # --- what the crews say -----------------------------------------------------------------------
+    # --- reports of the workers -------------------------------------------------------------------
 
     def hear(self, word: object, now_ms: int) -> None:
-        """Take in what a crew put into the inbox."""
+        """Take in what a worker put into the inbox."""
         match word:
-            case Answer():
-                host = self._hosts[word.order.host]
-                if not host.gone:
-                    host.answered(word, now_ms)
+            case ActionAnswer():
+                instance = self._instances[word.order.instance]
+                if not instance.gone:
+                    instance.answered(word, now_ms)
                     if isinstance(word.order.action, r.StartContainer) and word.container:
                         self._tell_ports(word.container)
             case Undecided():
-                host = self._hosts[word.order.host]
-                if not host.gone:
-                    self._engines[host.machine.engine].waiting.append(word.order)
-            case Seen():
+                instance = self._instances[word.order.instance]
+                if not instance.gone:
+                    self._engines[instance.machine.engine].waiting.append(word.order)
+            case ContainerChanged():
                 for entry in self._entries((word.container.task,)):
-                    self._hosts[entry.instance].see(word.container, now_ms)
-            case Vanished():
+                    self._instances[entry.instance].see(word.container, now_ms)
+            case ContainerVanished():
                 for entry in self._entries((word.task,)):
-                    self._hosts[entry.instance].vanished(word.task, word.container, now_ms)
+                    self._instances[entry.instance].vanished(word.task, word.container, now_ms)
             case Snapshot():
                 self._look(self._engines[word.engine], word, now_ms)
             case Silent():
@@ -204,51 +213,53 @@ class Fleet:
             self._connect(engine, False)
 
     def _connect(self, engine: _Engine, connected: bool) -> None:
-        changed = [host for host in engine.hosts if host.connected is not connected]
-        for host in changed:
-            host.connected = connected
+        changed = [instance for instance in engine.instances if instance.connected is not connected]
+        for instance in changed:
+            instance.connected = connected
         if changed:
-            numbers = tuple(host.number for host in changed)
+            numbers = tuple(instance.number for instance in changed)
             self._events.append(m.AgentConnectionChanged(numbers, connected))
 
     def _look(self, engine: _Engine, snapshot: Snapshot, now_ms: int) -> None:
-        """Square everything with what is really on the engine."""
+        """Compare everything with the containers that are really on the engine."""
         found = {container.full_name: container for container in snapshot.containers}
         was_away = engine.silent_ms is not None
         engine.there = engine.heard = True
         self._sweep(engine, snapshot.containers)
-        for host in engine.hosts:
-            if not host.awake:
-                self._wake(host, found, now_ms)
+        for instance in engine.instances:
+            if not instance.awake:
+                self._wake(instance, found, now_ms)
         waiting, engine.waiting = engine.waiting, []
         for order in waiting:
-            self._hosts[order.host].decide(order, found, now_ms)
+            self._instances[order.instance].decide(order, found, now_ms)
         for container in snapshot.containers:
             for entry in self._entries((container.task,)):
-                self._hosts[entry.instance].see(container, now_ms, cut=was_away)
-        for host in engine.hosts:
-            host.miss(found, snapshot.begun, now_ms)
+                self._instances[entry.instance].see(container, now_ms, cut=was_away)
+        for instance in engine.instances:
+            instance.miss(found, snapshot.begun, now_ms)
         if was_away:
             self._say(f"engine {engine.connection.name} is back")
         engine.silent_ms = None
         self._connect(engine, True)
 
-    def _wake(self, host: Host, found: dict[str, Container], now_ms: int) -> None:
+    def _wake(self, instance: Instance, found: dict[str, EngineContainer], now_ms: int) -> None:
         """Begin with the tasks that the book says are there, taking over what already runs."""
-        host.awake = True
-        for entry in self._book.on((host.number,)):
-            host.start(entry, self._definition(entry), now_ms, found)
+        instance.awake = True
+        for entry in self._book.on((instance.number,)):
+            instance.start(entry, self._definition(entry), now_ms, found)
             if entry.stop is not None:
-                host.stop(entry.number, *entry.stop, now_ms)
+                instance.stop(entry.number, *entry.stop, now_ms)
 
-    def _sweep(self, engine: _Engine, containers: Iterable[Container]) -> None:
-        """Remove what is ours and nobody's: of tasks that were given up, or ended long ago."""
+    def _sweep(self, engine: _Engine, containers: Iterable[EngineContainer]) -> None:
+        """Remove containers of ours without a task: it was given up, or ended long ago."""
         for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
             task = container.task
-            kept = task in self._book.tasks or any(task in host.placed for host in engine.hosts)
+            kept = task in self._book.tasks or any(
+                task in instance.placed for instance in engine.instances
+            )
             if not kept:
                 engine.sweeping += 1
-                engine.crew.sweep(partial(self._remove, engine, container.full_name))
+                engine.workers.sweep(partial(self._remove, engine, container.full_name))
 
     def _remove(self, engine: _Engine, name: str) -> None:
         with suppress(DriverError):  # else the next look finds it again
@@ -258,66 +269,66 @@ class Fleet:
     # --- registering and giving up ----------------------------------------------------------------
 
     def _check(self, engine: _Engine, now_ms: int) -> None:
-        """Give up an engine that was away for too long; register what it plays when it is there."""
+        """Give up an engine that was away for too long; register its instances when it is there."""
         silent_ms, patience_ms = engine.silent_ms, self._settings.lost_after
-        if engine.hosts and silent_ms is not None and now_ms >= silent_ms + patience_ms:
+        if engine.instances and silent_ms is not None and now_ms >= silent_ms + patience_ms:
             self._give_up(engine)
         if not engine.there or engine.sweeping:
             return
         for machine in [each for each in engine.missing if each.spec.at_ms <= now_ms]:
             engine.missing.remove(machine)
-            host = self._host(machine)
-            host.awake = True
-            engine.hosts.append(host)
-            self._events.append(_registered(host))
+            instance = self._instance(machine)
+            instance.awake = True
+            engine.instances.append(instance)
+            self._events.append(_registered(instance))
 
     def _give_up(self, engine: _Engine) -> None:
-        hosts, engine.hosts, engine.waiting = engine.hosts, [], []
-        for host in hosts:
-            host.gone = True
-            engine.missing.append(host.machine)
-        numbers = tuple(host.number for host in hosts)
+        instances, engine.instances, engine.waiting = engine.instances, [], []
+        for instance in instances:
+            instance.gone = True
+            engine.missing.append(instance.machine)
+        numbers = tuple(instance.number for instance in instances)
         lost = len(self._book.on(numbers))
         self._say(f"engine {engine.connection.name} is given up, and {lost} tasks with it")
         self._events.append(m.InstancesGone(numbers, "unreachable", since_ms=engine.silent_ms))
 
-    def _host(self, machine: Machine) -> Host:
+    def _instance(self, machine: Machine) -> Instance:
         engine = self._engines[machine.engine]
-        host = Host(
-            len(self._hosts),
+        instance = Instance(
+            len(self._instances),
             machine,
             self._config,
             partial(self._submit, engine),
             self._placed,
         )
-        self._hosts.append(host)
-        return host
+        self._instances.append(instance)
+        return instance
 
     # --- small things -----------------------------------------------------------------------------
 
-    def _submit(self, engine: _Engine, order: Order) -> None:
+    def _submit(self, engine: _Engine, order: ActionOrder) -> None:
         if not engine.there:
             engine.waiting.append(order)
             return
-        workers = {
-            r.PullImage: engine.crew.pull,
-            r.StopContainer: engine.crew.stop,
-            r.RemoveContainer: engine.crew.sweep,
-        }.get(type(order.action), engine.crew.call)
-        host = self._hosts[order.host]
+        submit = {
+            r.PullImage: engine.workers.pull,
+            r.StopContainer: engine.workers.stop,
+            r.RemoveContainer: engine.workers.sweep,
+        }.get(type(order.action), engine.workers.call)
+        instance = self._instances[order.instance]
 
         def job() -> None:
-            if not host.gone:  # else it was given up while it waited here
-                self._inbox.put(engine.hands.carry_out(order))
+            if not instance.gone:  # else it was given up while it waited here
+                self._inbox.put(engine.runner.carry_out(order))
 
-        workers(job)
+        submit(job)
 
-    def _let_go(self, host: Host) -> None:
-        engine = self._engines[host.machine.engine]
-        for news in host.news:
-            task = host.placed.get(news.task) if isinstance(news, r.TaskStopped) else None
+    def _let_go(self, instance: Instance) -> None:
+        engine = self._engines[instance.machine.engine]
+        for change in instance.changes:
+            task = instance.placed.get(change.task) if isinstance(change, r.TaskStopped) else None
             if task is not None and task.is_held:
-                engine.crew.sweep(partial(engine.hands.let_go, task))
+                engine.workers.sweep(partial(engine.runner.let_go, task))
 
     def _placed(self, machine: Machine, entry: TaskEntry, definition: TaskDefinition) -> Placed:
         connection = self._engines[machine.engine].connection
@@ -342,15 +353,15 @@ class Fleet:
     def _definition(self, entry: TaskEntry) -> TaskDefinition:
         return self._book.definitions.definition(entry.definition)
 
-    def _tell_ports(self, container: Container) -> None:
+    def _tell_ports(self, container: EngineContainer) -> None:
         for port, where in container.published:
             self._say(f"task {container.task} {container.name}: {port} is at {where}")
 
 
-def _registered(host: Host) -> m.InstanceRegistered:
-    spec = host.machine.spec
+def _registered(instance: Instance) -> m.InstanceRegistered:
+    spec = instance.machine.spec
     return m.InstanceRegistered(
-        host.number,
+        instance.number,
         spec.name,
         dict(spec.resources),
         dict(spec.attributes),

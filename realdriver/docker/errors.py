@@ -1,7 +1,7 @@
 """The one place where errors of the SDK and of the transport become ours.
 
-What matters is who is at fault: `Unreachable` says nothing of the task (the call may even have been
-carried out), all others are the engine's answer to the call.
+The kind tells the cause. `Unreachable` says nothing of the task (the call may even have been
+carried out). All others are the engine's answer to the call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CAUSES = (
 
 
 class Unreachable(DriverError):
-    """The engine did not answer, or not in time: nobody knows what became of the call."""
+    """The engine did not answer, or not in time: the fate of the call is unknown."""
 
 
 class Conflict(DriverError):

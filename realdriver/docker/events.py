@@ -1,4 +1,4 @@
-"""From the agents' news to the events that the scheduler knows, in batches."""
+"""From the agents' state changes to the events that the scheduler knows, in batches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stowplan.placement.agent import runtime as r
 from stowplan.placement.model import TaskStatus
 
 
-def events_of(news: Iterable[r.News]) -> list[m.Event]:
+def events_of(changes: Iterable[r.StateChange]) -> list[m.Event]:
     """What happened, in order; what is alike and adjacent in one message."""
     events: list[m.Event] = []
-    for event in (each for one in news if (each := _event(one)) is not None):
+    for event in (each for change in changes if (each := _event(change)) is not None):
         last = events[-1] if events else None
         if isinstance(event, m.TasksChanged) and isinstance(last, m.TasksChanged):
             together = replace(event, tasks=last.tasks + event.tasks)
@@ -25,12 +25,12 @@ def events_of(news: Iterable[r.News]) -> list[m.Event]:
     return events
 
 
-def _event(news: r.News) -> m.Event | None:
-    match news:
+def _event(change: r.StateChange) -> m.Event | None:
+    match change:
         case r.TaskRunning(task):
             return m.TasksChanged(TaskStatus.RUNNING, (task,))
         case r.TaskStopped(task, code):
-            why = code, news.full_reason, news.exit_code
+            why = code, change.full_reason, change.exit_code
             return m.TasksChanged(TaskStatus.STOPPED, (task,), *why)
         case r.TaskHealth(task, healthy):
             return m.TasksHealthChanged(healthy, (task,))

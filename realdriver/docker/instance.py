@@ -1,4 +1,4 @@
-"""One registered instance: its agent, and what is known of the containers that the agent keeps."""
+"""One registered instance: its agent, and what is known of the agent's containers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stowplan.placement.model import StopCode, TaskDefinition
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.realdriver.book import TaskEntry
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import Answer, Order, exited, foregone
+from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, exited, foregone
 from stowplan.realdriver.docker.config import Machine
-from stowplan.realdriver.docker.connection import Container
+from stowplan.realdriver.docker.connection import EngineContainer
 from stowplan.realdriver.docker.translate import Placed
 
-Found = Mapping[str, Container]
+Found = Mapping[str, EngineContainer]
 
 # The exit code of containers that were there when their machine went down.
 _POWER_CUT = 255
@@ -26,7 +26,7 @@ _KILLED = 137
 
 
 @dataclass(slots=True)
-class _Life:
+class _ContainerLife:
     """A container's last start, when we heard of it (monotonic s), and the start that has ended."""
 
     started_at: str = ""
@@ -34,8 +34,8 @@ class _Life:
     ended: str = ""
 
 
-class Host:
-    """Passes on between agent and engine; asleep until it is told what is there.
+class Instance:
+    """Connects agent and engine; asleep until it is told which containers are there.
 
     Args:
         number: of the registration.
@@ -48,16 +48,16 @@ class Host:
         number: int,
         machine: Machine,
         config: AgentConfig,
-        submit: Callable[[Order], None],
+        submit: Callable[[ActionOrder], None],
         task: Callable[[Machine, TaskEntry, TaskDefinition], Placed],
     ) -> None:
         self.number, self.machine = number, machine
         self.connected, self.gone, self.awake = True, False, False
         self.placed: dict[int, Placed] = {}
-        self.news: list[r.News] = []
+        self.changes: list[r.StateChange] = []
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
-        self._lives: dict[tuple[int, str], _Life] = {}
+        self._lives: dict[tuple[int, str], _ContainerLife] = {}
 
     # --- tasks ------------------------------------------------------------------------------------
 
@@ -94,27 +94,27 @@ class Host:
 
     # --- orders and answers -----------------------------------------------------------------------
 
-    def order(self, action: r.Action, found: Found | None) -> Answer | None:
+    def order(self, action: r.Action, found: Found | None) -> ActionAnswer | None:
         """Have an action carried out; returns the answer where `found` gives it already."""
         placed = self.placed.get(action.task)
         if placed is None:
             return None  # its containers are removed, or about to be
-        life = self._lives.get((action.task, action.container), _Life())
-        order = Order(self.number, action, placed, life.started_at, unsure=found is not None)
+        life = self._lives.get((action.task, action.container), _ContainerLife())
+        order = ActionOrder(self.number, action, placed, life.started_at, unsure=found is not None)
         answer = None if found is None else foregone(order, found)
         if answer is None:
             self._submit(order)
         return answer
 
-    def decide(self, order: Order, found: Found, now_ms: int) -> None:
-        """Settle an order of which nobody knows whether it was carried out."""
+    def decide(self, order: ActionOrder, found: Found, now_ms: int) -> None:
+        """Settle an order that may or may not have been carried out."""
         answer = foregone(order, found)
         if answer is None:
             self._submit(replace(order, unsure=True))
         else:
             self.answered(answer, now_ms, found)
 
-    def answered(self, answer: Answer, now_ms: int, found: Found | None = None) -> None:
+    def answered(self, answer: ActionAnswer, now_ms: int, found: Found | None = None) -> None:
         """Take in what came of an order."""
         action, container = answer.order.action, answer.container
         if isinstance(action, r.RemoveContainer):
@@ -128,7 +128,7 @@ class Host:
             self.see(container, now_ms, found)
 
     def _do(self, output: Output, now_ms: int, found: Found | None = None) -> None:
-        self.news += output.news
+        self.changes += output.changes
         for action in output.actions:
             answer = self.order(action, found)
             if answer is not None:
@@ -137,9 +137,14 @@ class Host:
     # --- what is there ----------------------------------------------------------------------------
 
     def see(
-        self, container: Container, now_ms: int, found: Found | None = None, *, cut: bool = False
+        self,
+        container: EngineContainer,
+        now_ms: int,
+        found: Found | None = None,
+        *,
+        cut: bool = False,
     ) -> None:
-        """Hold the agent against a container of its; `cut`: its engine was away until now."""
+        """Tell the agent how a container of its tasks is; `cut`: its engine was away until now."""
         if container.name == names.PAUSE or container.task not in self.placed:
             return
         life = self._life(container)
@@ -157,21 +162,21 @@ class Host:
             self._do(self._agent.observe(verdict, now_ms), now_ms, found)
 
     def vanished(self, task: int, name: str, now_ms: int) -> None:
-        """Somebody removed a container of ours."""
+        """A container of ours is gone, but not by our call."""
         life = self._lives.get((task, name))
         if life is not None and life.ended != life.started_at:
             life.ended = life.started_at
             self._do(self._agent.observe(r.Exited(task, name, _KILLED), now_ms), now_ms)
 
     def miss(self, found: Found, begun_s: float, now_ms: int) -> None:
-        """What ran before a look began, and was not seen by it, is gone."""
+        """Containers that ran before a look began, and that it did not find, are gone."""
         for (task, name), life in list(self._lives.items()):
             placed = self.placed.get(task)
             if placed and life.heard_s < begun_s and placed.name(name) not in found:
                 self.vanished(task, name, now_ms)
 
-    def _life(self, container: Container) -> _Life:
-        life = self._lives.setdefault((container.task, container.name), _Life())
+    def _life(self, container: EngineContainer) -> _ContainerLife:
+        life = self._lives.setdefault((container.task, container.name), _ContainerLife())
         if container.started_at not in ("", life.started_at):
             life.started_at, life.heard_s = container.started_at, time.monotonic()
         return life

@@ -21,7 +21,8 @@ _AT_ONCE = 8
 class Thing:
     """A container, volume or network of ours on an engine; `run` is the run that made it.
 
-    `runs`: it is not to be killed at once. `holds`: others of its task use what it has.
+    `runs`: it must be asked to stop first. `holds`: other containers of its task use its network
+    or limits.
     """
 
     engine: Connection
@@ -49,7 +50,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """All that carries a cluster's label; `silent` says why engines could not be asked."""
+    """Everything that carries a cluster's label; `silent` says why engines could not be asked."""
 
     things: tuple[Thing, ...]
     silent: tuple[str, ...]

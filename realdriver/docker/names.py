@@ -1,7 +1,7 @@
 """How everything that we make on an engine is called and labelled, so that it is found again.
 
-A name says which container of which task it is, so to make it twice is refused by the engine
-itself. Labels say whose it is: what lacks them is not ours and is never touched.
+A name says which container of which task it is, so the engine itself refuses to make it twice.
+Labels say which cluster and run it belongs to. What lacks them is not ours and is never touched.
 """
 
 from __future__ import annotations

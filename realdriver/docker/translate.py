@@ -45,7 +45,7 @@ class Placed:
 
     @property
     def limits_all(self) -> bool:
-        """Whether a container of its own holds the limits of all the others together."""
+        """Whether a pause container holds the limits of all its containers together."""
         limited = self.task_cpu is not None or self.task_memory is not None
         return bool(self.nests) and limited and len(self.definition.containers) > 1
 
@@ -72,7 +72,7 @@ class Placed:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What every container and volume of the task carries."""
+        """The labels of every container and volume of the task."""
         return {
             names.CLUSTER: self.cluster,
             names.RUN: self.run,
@@ -138,7 +138,8 @@ def pause_call(task: Placed) -> dict[str, Any]:
     the task's own address is known on its engine alone.
     """
     bindings: dict[str, list[dict[str, str]]] = {}
-    network = "host"  # what waits and does nothing needs none, and that is the quickest to make
+    network = "host"  # a program that only waits needs none of its own, and the host's is the
+    # quickest
     if task.definition.network_mode == "awsvpc":
         network = names.network_name(task.cluster)
         for container in task.definition.containers:
@@ -242,8 +243,8 @@ def _limits(task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]
 
 
 def _nano_cpus(task: Placed) -> int | None:
-    """The task-level CPU as Docker counts it; more than the engine has is refused, and would be no
-    limit."""
+    """The task-level CPU as Docker counts it. The engine refuses more than it has, and more would
+    be no limit."""
     if task.task_cpu is None:
         return None
     nano = task.task_cpu * 1_000_000_000 // 1024

@@ -1,6 +1,6 @@
-"""Threads around one engine: some make calls, one watches. All that they learn goes to one inbox.
+"""Threads around one engine: some make calls, one watches. They report to one inbox.
 
-A hung engine holds up its own crew and nobody else. The threads decide nothing.
+An engine that hangs holds up its own workers only. The threads decide nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from threading import Event, Thread
 
 from stowplan.placement.driver import NotFound
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.connection import Connection, Container
+from stowplan.realdriver.docker.connection import Connection, EngineContainer
 
 Job = Callable[[], None]
 
-# As many calls at a time: enough for an engine to be busy; more only make each start slower.
+# Calls at a time: enough to keep an engine busy; more only make each start slower.
 CALLERS, _PULLERS, _STOPPERS, _SWEEPERS = 4, 4, 16, 2
 _PATIENCE_S = 5.0
 
@@ -28,19 +28,19 @@ class Snapshot:
 
     engine: int
     begun: float
-    containers: tuple[Container, ...]
+    containers: tuple[EngineContainer, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContainerChanged:
     """A container as it is now, after something happened to it."""
 
     engine: int
-    container: Container
+    container: EngineContainer
 
 
 @dataclass(frozen=True, slots=True)
-class Vanished:
+class ContainerVanished:
     """A container is not there any more."""
 
     engine: int
@@ -56,12 +56,13 @@ class Silent:
     why: str
 
 
-class Crew:
-    """The threads of one engine; daemons, since nobody should wait for a call that hangs.
+class EngineWorkers:
+    """The threads of one engine; daemon threads, so that no exit waits for a call that hangs.
 
     Args:
         labels: of what is ours.
-        inbox: where Snapshot, Seen, Vanished and Silent go, and what jobs put there themselves.
+        inbox: takes Snapshot, ContainerChanged, ContainerVanished and Silent, and what jobs put
+            there themselves.
         silence_s: how long to listen for events before looking at everything again.
     """
 
@@ -76,15 +77,15 @@ class Crew:
         self._engine, self._connection, self._labels = engine, connection, labels
         self._inbox, self._silence_s = inbox, silence_s
         self._closed = Event()
-        self._known: dict[tuple[str, str], Container] = {}
+        self._known: dict[tuple[str, str], EngineContainer] = {}
         self._looks = 0
         self.call, self.pull, self.stop, self.sweep = (
-            _Workers(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
+            _Pool(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
         )
         Thread(target=self._watch, daemon=True).start()
 
     def close(self) -> None:
-        """No further job is begun. What would make a container is awaited, if not for long: it
+        """No further job is begun. Calls that make a container are awaited for a short time: it
         might appear after everything else was removed."""
         self._closed.set()
         for workers in (self.call, self.pull, self.stop, self.sweep):
@@ -103,7 +104,7 @@ class Crew:
                     self._connection.prepare(self._labels[names.CLUSTER], self._labels)
                 prepared = True
                 self._follow()
-            except Exception as error:  # whatever it is, the watch must go on, and say so
+            except Exception as error:  # after any error the watch must go on, and report it
                 prepared = False
                 self._known.clear()
                 self._inbox.put(Silent(self._engine, str(error)))
@@ -112,7 +113,7 @@ class Crew:
     def _follow(self) -> None:
         """Look at everything, then listen until nothing was heard for a while.
 
-        The ear comes first, so that nothing happens unheard between the two.
+        It subscribes first, so that no event is missed between the two.
         """
         events = self._connection.events(self._labels, self._silence_s)
         begun = time.monotonic()
@@ -125,7 +126,7 @@ class Crew:
             if time.monotonic() - begun > 6 * self._silence_s:
                 return
 
-    def _look(self, listed: Iterable[Mapping[str, str]]) -> Iterable[Container]:
+    def _look(self, listed: Iterable[Mapping[str, str]]) -> Iterable[EngineContainer]:
         """Inspect what may have changed, and now and then all: the list itself lacks exit codes."""
         self._looks += 1
         known, self._known = self._known if self._looks % 6 else {}, {}
@@ -147,15 +148,15 @@ class Crew:
             container = self._connection.inspect(identity)
         except NotFound:
             task, name = int(attributes[names.TASK]), attributes[names.CONTAINER]
-            self._inbox.put(Vanished(self._engine, task, name))
+            self._inbox.put(ContainerVanished(self._engine, task, name))
             return
         for key in [key for key in self._known if key[0] == identity]:
             del self._known[key]
-        self._inbox.put(Seen(self._engine, container))
+        self._inbox.put(ContainerChanged(self._engine, container))
 
 
-class _Workers:
-    """`count` threads that do jobs in the order in which they come; what a job raises goes to the
+class _Pool:
+    """`count` threads that do jobs in the order in which they come. An error of a job goes to the
     inbox, since it is a mistake of ours."""
 
     def __init__(self, count: int, inbox: SimpleQueue[object]) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stowplan.placement.errors import QueryError
-from stowplan.placement.query import EXPRESSION_CHARS_MAX, NESTING_MAX, Column, parse_query
+from stowplan.placement.query import EXPRESSION_CHARS_MAX, NESTING_MAX, CodedColumn, parse_query
 
 
 @dataclass
@@ -45,11 +45,11 @@ class FakeColumns:
         moments = [datetime.fromisoformat(i.registered) for i in instances]
         self.registered_at_ms = np.array([round(m.timestamp() * 1000) for m in moments], np.int64)
 
-    def column(self, subject: str) -> Column:
+    def column(self, subject: str) -> CodedColumn:
         strings = [instance.text(subject) for instance in self.instances]
         values = ["of nobody now", *sorted({s for s in strings if s is not None})]
         codes = [-1 if s is None else values.index(s) for s in strings]
-        return Column(np.array(codes, np.int32), values)
+        return CodedColumn(np.array(codes, np.int32), values)
 
     def group_count(self, group: str) -> np.ndarray:
         return np.array([i.groups.get(group, 0) for i in self.instances], np.int32)
@@ -230,8 +230,8 @@ def test_a_query_is_a_value_equal_by_its_expression() -> None:
 
 def test_a_mask_over_10_000_instances_takes_well_under_5_ms() -> None:
     columns = FakeColumns([Instance()] * 10_000)
-    kinds = Column(np.arange(10_000, dtype=np.int32) % 3, ["t2.small", "g2.large", "m5.large"])
-    ids = Column(np.arange(10_000, dtype=np.int32), [f"i-{row:017x}" for row in range(10_000)])
+    kinds = CodedColumn(np.arange(10_000, dtype=np.int32) % 3, ["t2.small", "g2.large", "m5.large"])
+    ids = CodedColumn(np.arange(10_000, dtype=np.int32), [f"i-{row:017x}" for row in range(10_000)])
     columns.column = lambda subject: ids if subject == "ec2InstanceId" else kinds  # type: ignore[method-assign]
     columns.group_count = lambda group: kinds.codes  # type: ignore[method-assign]
 

@@ -23,7 +23,7 @@ from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import Header, replay
 from stowplan.placement.model import TaskStatus
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
-from stowplan.realdriver.clusters import Cluster
+from stowplan.realdriver.clusters import ClusterFolder
 from stowplan.realdriver.journal import DurableJournal
 from tests.realdriver.engines import IMAGE, Engine
 from tests.realdriver.rig import ours
@@ -90,9 +90,9 @@ class User:
         return self.call("run", scenario, "--driver", "docker", *words, wait=wait, **environ)
 
     @property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> ClusterFolder:
         """The cluster's files."""
-        return Cluster(self.folder / "state" / "stowplan" / "tiny")
+        return ClusterFolder(self.folder / "state" / "stowplan" / "tiny")
 
     def lasts(self, seconds: int) -> None:
         """Let the scenario's duration be this."""
@@ -148,7 +148,7 @@ def test_a_second_run_is_refused_here_and_with_a_journal_elsewhere(user):
         user.until(user.serves)
         second = user.run()
         assert second.returncode == 2
-        assert "in the hands of another run" in second.stderr
+        assert "is driven by another run" in second.stderr
         elsewhere = user.run(XDG_STATE_HOME=str(user.folder / "elsewhere"))
         assert elsewhere.returncode == 2
         assert "another run's" in elsewhere.stderr

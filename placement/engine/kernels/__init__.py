@@ -1,7 +1,7 @@
 """The engine's decisions in machine code: `layout` → `fit` → `order` → `choose` → `batch`.
 
 Those and `explain` are compiled. `plan` and `forms` make their arrays from kinds and clusters,
-`failures` reads what they say of tasks that fit nowhere, `runner` is what the engine talks to. The
+`failures` turns their counts into Failures, and the engine calls `runner`. The
 numpy code of `engine.py`, the strategies and the constraints is the reference:
 tests/placement/engine/test_kernels.py holds the kernels to it in every choice, Failure, state and
 draw. Nothing here is imported before the first decision.

@@ -40,8 +40,8 @@ def place(
 ) -> int:
     """Place tasks[begin:] one by one; returns how far it came.
 
-    That is all of them, unless a kind fits nowhere of which `why` knows nothing yet, or whose
-    reasons it has no room to log: then call again with that seen to.
+    It ends early at a kind that fits nowhere if `why` does not know the kind, or has no room to log
+    its reasons. Mend that and call again.
 
     Args:
         tasks: (m,) int32, the kind of each task.

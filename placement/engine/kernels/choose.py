@@ -46,7 +46,7 @@ def choose_row(
             key = rank(kinds, state, parts, kind, row)
             if best < 0 or key < best_key or (key == best_key and row < best):
                 best, best_key = row, key
-        # Where none of those has room they are dead now, and the next fewest are tried.
+        # Parts without room are dead from now on, and those with the next fewest are tried.
         if best >= 0 or tied == 0:
             break
     if rng is not None and best >= 0 and parts.choice[form] == DRAWN:
@@ -102,8 +102,8 @@ def rank(kinds: Kinds, state: State, parts: Parts, kind: int, row: int) -> int:
 def sweep(kinds: Kinds, state: State, parts: Parts, kind: int, part: int, by_count: bool) -> int:
     """The first instance of a part that has room, of those with the fewest tasks of the group.
 
-    Between two calls counts only rise and room only shrinks, so what was passed over on a level
-    stays passed over: a level costs one walk, however many tasks it takes.
+    Between two calls counts only rise and room only shrinks. So an instance that was passed over on
+    a level stays passed over, and a level costs one walk, however many tasks it takes.
     """
     own = part - parts.first[parts.form[kind]]
     counts = state.counts[state.slots[kinds.group[kind]]]

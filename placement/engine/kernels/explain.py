@@ -1,4 +1,4 @@
-"""Why tasks fit nowhere, kept up to date: a failure costs what has changed, not a look at all.
+"""Why tasks fit nowhere, kept up to date: a failure looks at changed instances only.
 
 Between two failures of a kind only the instances that got a task can reject it at another step.
 """

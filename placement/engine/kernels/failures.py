@@ -59,7 +59,7 @@ class Explainer:
         )
 
     def make_room(self, kind: int) -> None:
-        """See to what the kernel stopped for: a kind it does not know, or a log that is full."""
+        """Mend the cause for which the kernel stopped: a kind it does not know, or a full log."""
         if self.why.slot[kind] < 0:
             self._add(kind)
         entries = int(self.why.logged[0])

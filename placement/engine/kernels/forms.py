@@ -1,7 +1,7 @@
-"""Forms and parts for one batch: the index that makes a decision cost less than a look at all.
+"""Forms and parts for one batch: the index by which a decision need not look at all instances.
 
-Built anew for every batch that is large enough to pay for it; what Python does between two batches
-then needs no bookkeeping.
+It is built anew for every batch that is large enough to pay for it. So changes that Python makes
+between two batches need no bookkeeping.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from stowplan.placement.strategies.spread import Spread
 Link = tuple[int, str]  # the operation, and the resource or attribute that it reads
 
 
-class Plan(NamedTuple):
+class KindPlan(NamedTuple):
     """The kinds of a batch in arrays, and what their masks and attributes are."""
 
     kinds: Kinds
@@ -67,7 +67,7 @@ def chain_links(engine: Eligibility, kind: TaskKind) -> tuple[Link, ...] | None:
 
 def make_plan(
     engine: Eligibility, kinds: Sequence[TaskKind], chains: Sequence[Sequence[Link]]
-) -> Plan:
+) -> KindPlan:
     """Arrays for `kinds` with the `chains` that `chain_links` gave."""
     cluster = engine.cluster
     demand = np.array([cluster.demand(kind) for kind in kinds], np.int64)
@@ -89,7 +89,7 @@ def make_plan(
         links=links,
         length=length,
     )
-    return Plan(
+    return KindPlan(
         arrays,
         masks,
         tuple(groups),

@@ -9,7 +9,7 @@ import numpy as np
 from numba import typeof
 from numpy.random import Generator
 
-from stowplan.placement.cluster.arrays import Kept
+from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.constraints import devices_free
 from stowplan.placement.engine.batch import UNPLACED
@@ -19,8 +19,8 @@ from stowplan.placement.engine.kernels.failures import Explainer
 from stowplan.placement.engine.kernels.forms import make_forms, no_forms
 from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State
 from stowplan.placement.engine.kernels.plan import (
+    KindPlan,
     Link,
-    Plan,
     chain_links,
     make_plan,
 )
@@ -39,8 +39,8 @@ class Runner:
 
     def __init__(self, engine: Eligibility, rng: Generator) -> None:
         self._engine, self._rng = engine, rng
-        self._links: Kept[TaskKind, tuple[Link, ...] | None] = Kept()
-        self._plans: dict[tuple[TaskKind, ...], tuple[object, Plan]] = {}
+        self._links: Memo[TaskKind, tuple[Link, ...] | None] = Memo()
+        self._plans: dict[tuple[TaskKind, ...], tuple[object, KindPlan]] = {}
         self._standing: Standing | None = None
         self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
         self._misses = 0
@@ -160,7 +160,7 @@ class Runner:
         cluster.settle(kind.group)
         return found
 
-    def _plan(self, kinds: tuple[TaskKind, ...]) -> Plan:
+    def _plan(self, kinds: tuple[TaskKind, ...]) -> KindPlan:
         cluster = self._engine.cluster
         for kind in kinds:
             cluster.demand(kind)
@@ -175,7 +175,7 @@ class Runner:
             known = self._plans[kinds] = holds, plan
         return known[1]
 
-    def _state(self, plan: Plan) -> State:
+    def _state(self, plan: KindPlan) -> State:
         cluster = self._engine.cluster
         if cluster.over_committed:
             allowed = self._allowed(plan) & (cluster.remaining >= 0).all(axis=1)
@@ -187,7 +187,7 @@ class Runner:
         columns: tuple[Any, ...] = (*cluster.columns(plan.groups), allowed, version, self._rows)
         return State(*columns)
 
-    def _allowed(self, plan: Plan) -> Array:
+    def _allowed(self, plan: KindPlan) -> Array:
         """The plan's masks, but for instances that take no task now; kept until one changes."""
         cluster = self._engine.cluster
         version, allowed = plan.allowed

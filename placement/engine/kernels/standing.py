@@ -16,7 +16,7 @@ from stowplan.placement.cluster.cluster import LOG_ROWS, Cluster
 from stowplan.placement.engine.kernels.batch import next_row
 from stowplan.placement.engine.kernels.forms import make_forms
 from stowplan.placement.engine.kernels.layout import RANDOM, Fresh, State
-from stowplan.placement.engine.kernels.plan import Plan
+from stowplan.placement.engine.kernels.plan import KindPlan
 from stowplan.placement.model import TaskKind
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Standing:
         cluster: Cluster,
         rng: Generator,
         kinds: Sequence[TaskKind],
-        plan: Plan,
+        plan: KindPlan,
         state: State,
     ) -> None:
         self.kinds = tuple(kinds)

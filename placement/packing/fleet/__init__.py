@@ -1,0 +1,1 @@
+"""The cheapest fleet of bins of several types, with a proof."""

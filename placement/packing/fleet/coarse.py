@@ -1,9 +1,10 @@
-"""Many kinds that differ only in whom they must not meet: first without those limits, then with.
+"""Many kinds that differ only in what they must not share a bin with: solved in two steps.
 
 A limit on items per bin that is the same for every type (a host port, so many tasks of a group on
 an instance) rarely costs anything, yet keeps kinds of equal demand apart and the linear program
-large. So the fleet is solved without such limits, whose bound holds all the more with them; its
-places are then given to items by the limits, and what finds none is bought for exactly.
+large. So the fleet is first solved without such limits; its bound holds all the more with them.
+Then its places are given to items by the limits, and bins are bought exactly for items without a
+place.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def shared_limits(problem: FleetProblem) -> BoolArray:
     limits: BoolArray = (problem.demand <= 1).all(axis=0) & np.all(
         capacities == capacities[0], axis=0
     )
-    # those that need most bins by themselves may well decide how many there are: they stay
+    # limits that need the most bins by themselves may decide how many there are: they stay
     bins = np.where(limits, problem.counts @ problem.demand / np.maximum(capacities[0], 1), 0)
     limits &= ~np.isin(np.arange(len(limits)), np.argsort(-bins, kind="stable")[:TIGHTEST])
     kinds = [_kinds(problem, np.ones_like(limits)), _kinds(problem, ~limits)]

@@ -106,7 +106,7 @@ class FleetRelaxation:
     def solve(self, counts: IntArray | None = None, exact: bool = True) -> MasterSolution | None:
         """Generate columns until none helps (or the bound is close); raises `bound`.
 
-        A part of the time or work that is left is for whoever makes fleets of the columns.
+        A part of the time or work that is left is kept for making fleets of the columns.
 
         Args:
             counts: what to cover instead of all items; then no bound is derived.

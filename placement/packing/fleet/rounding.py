@@ -30,7 +30,7 @@ REST_WORK = 500.0  # units of a first decision, twice as many for each that foll
 DOUBLED = 5  # so many times
 
 
-class FleetSearch:
+class FleetState:
     """Best fleet, bound, budget and log of one solve.
 
     Args:
@@ -88,24 +88,24 @@ class Chosen:
     cost: int
 
 
-def round_fleet(search: FleetSearch, relaxation: FleetRelaxation, solution: MasterSolution) -> None:
+def round_fleet(state: FleetState, relaxation: FleetRelaxation, solution: MasterSolution) -> None:
     """Round the relaxation for every zone, in several attempts; the best is kept.
 
     Later attempts keep less of each column, at random, and so meet other rests.
     """
     full = relaxation.columns(solution)
-    _round_up(search, full)
-    kept: list[Chosen | None] = [None] * len(search.zone_counts)
-    unlimited = all(n is None for n in search.market.limits)
+    _round_up(state, full)
+    kept: list[Chosen | None] = [None] * len(state.zone_counts)
+    unlimited = all(n is None for n in state.market.limits)
     for attempt in range(ATTEMPTS):
-        left = list(search.market.limits)
-        for zone, counts in enumerate(search.zone_counts):
-            if search.finished():
+        left = list(state.market.limits)
+        for zone, counts in enumerate(state.zone_counts):
+            if state.finished():
                 return
             # odd attempts let the first zones have all they want of scarce types
             divisor = 1 if attempt % 2 else len(kept) - zone
             room = [None if n is None else n // divisor for n in left]
-            chosen = _round_zone(search, relaxation, full, counts, room, attempt)
+            chosen = _round_zone(state, relaxation, full, counts, room, attempt)
             old = kept[zone]
             if not unlimited or old is None or (chosen and chosen.cost < old.cost):
                 kept[zone] = chosen
@@ -113,28 +113,28 @@ def round_fleet(search: FleetSearch, relaxation: FleetRelaxation, solution: Mast
                 used = np.bincount(chosen.types, minlength=len(left)).tolist()
                 left = [None if n is None else n - u for n, u in zip(left, used, strict=True)]
         if all(kept):
-            search.offer([b for zone, c in enumerate(kept) if c for b in bins_of(c, zone)])
+            state.offer([b for zone, c in enumerate(kept) if c for b in bins_of(c, zone)])
 
 
-def _round_up(search: FleetSearch, full: FleetColumns) -> None:
+def _round_up(state: FleetState, full: FleetColumns) -> None:
     """A first fleet without any search, unless it breaks a limit."""
-    zones = len(search.zone_counts)
+    zones = len(state.zone_counts)
     amounts = np.ceil(full.amounts / zones - 1e-9).astype(np.int64)
     contents, types = np.repeat(full.patterns, amounts, axis=0), np.repeat(full.types, amounts)
     # a zone's share of a kind may be one above the even share the relaxation covers
     extra = np.eye(contents.shape[1], dtype=np.int64)
-    cheapest = [_cheapest(search.market, kind) for kind in range(len(extra))]
+    cheapest = [_cheapest(state.market, kind) for kind in range(len(extra))]
     contents, types = np.vstack([contents, extra]), np.append(types, cheapest)
-    room = [None if n is None else n // zones for n in search.market.limits]
+    room = [None if n is None else n // zones for n in state.market.limits]
     fleet: list[FleetBins] = []
-    for zone, counts in enumerate(search.zone_counts):
-        chosen = tidy(search.market, contents, types, counts, room)
+    for zone, counts in enumerate(state.zone_counts):
+        chosen = tidy(state.market, contents, types, counts, room)
         used = np.bincount(chosen.types, minlength=len(room)).tolist()
         over = any(n is not None and u > n for n, u in zip(room, used, strict=True))
         if over or (chosen.contents.sum(axis=0) < counts).any():
             return
         fleet += bins_of(chosen, zone)
-    search.offer(fleet)
+    state.offer(fleet)
 
 
 def _cheapest(market: Market, kind: int) -> int:
@@ -144,7 +144,7 @@ def _cheapest(market: Market, kind: int) -> int:
 
 
 def _round_zone(
-    search: FleetSearch,
+    state: FleetState,
     relaxation: FleetRelaxation,
     full: FleetColumns,
     counts: IntArray,
@@ -152,8 +152,8 @@ def _round_zone(
     attempt: int,
 ) -> Chosen | None:
     """One zone: most of its share of the relaxation as it is, the rest decided exactly."""
-    share = full.amounts / len(search.zone_counts)
-    less = search.rng.integers(0, 4, len(share)) if attempt else 1
+    share = full.amounts / len(state.zone_counts)
+    less = state.rng.integers(0, 4, len(share)) if attempt else 1
     kept = np.maximum(np.floor(share + 1e-9).astype(np.int64) - less, 0)
     for t, most in enumerate(room):
         while most is not None and kept[full.types == t].sum() > most:
@@ -166,18 +166,18 @@ def _round_zone(
     used = np.bincount(full.types, kept, minlength=len(room)).astype(np.int64).tolist()
     open_room = [None if n is None else n - u for n, u in zip(room, used, strict=True)]
     work = REST_WORK * 2.0 ** min(attempt, DOUBLED)
-    amounts = _decide_rest(search, columns, solution, rest, open_room, work)
+    amounts = _decide_rest(state, columns, solution, rest, open_room, work)
     if amounts is None:
         return None
     contents = np.vstack(
         [np.repeat(full.patterns, kept, axis=0), np.repeat(columns.patterns, amounts, axis=0)]
     )
     types = np.append(np.repeat(full.types, kept), np.repeat(columns.types, amounts))
-    return tidy(search.market, contents, types, counts, room)
+    return tidy(state.market, contents, types, counts, room)
 
 
 def _decide_rest(
-    search: FleetSearch,
+    state: FleetState,
     columns: FleetColumns,
     solution: MasterSolution,
     rest: IntArray,
@@ -189,14 +189,14 @@ def _decide_rest(
     CP-SAT finds the better ones over few kinds; over many it finds none in time, and SCIP does.
     Nothing rests on SCIP's floats, the answer is checked.
     """
-    prices = search.market.prices[columns.types]
+    prices = state.market.prices[columns.types]
     reduced = prices - columns.patterns @ solution.duals
     best = np.argsort(reduced, kind="stable")[:REST_COLUMNS]
     offered = columns.patterns[best], columns.types[best]
     if len(rest) <= FEW_KINDS:
-        chosen = _by_cp_sat(search, *offered, rest, room, work)
+        chosen = _by_cp_sat(state, *offered, rest, room, work)
     else:
-        chosen = _by_scip(search, *offered, rest, room)
+        chosen = _by_scip(state, *offered, rest, room)
     if chosen is None:
         return None
     amounts = np.zeros(len(columns.types), dtype=np.int64)
@@ -205,30 +205,30 @@ def _decide_rest(
 
 
 def _by_cp_sat(
-    search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
+    state: FleetState, patterns: IntArray, types: IntArray, rest: IntArray,
     room: list[int | None], work: float,
 ) -> IntArray | None:  # fmt: skip
     from ortools.sat.python import cp_model
 
-    cover = Cover.of(patterns, types, search.market.prices[types], rest[None], room)
+    cover = Cover.of(patterns, types, state.market.prices[types], rest[None], room)
     solver = cp_model.CpSolver()
-    if cover.solve(solver, search.budget, work) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    if cover.solve(solver, state.budget, work) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     return np.array([solver.value(x) for x in cover.amounts[0]], dtype=np.int64)
 
 
 def _by_scip(
-    search: FleetSearch, patterns: IntArray, types: IntArray, rest: IntArray,
+    state: FleetState, patterns: IntArray, types: IntArray, rest: IntArray,
     room: list[int | None],
 ) -> IntArray | None:  # fmt: skip
-    solver, x = _rest_model(patterns, types, search.market.prices[types], rest, room)
+    solver, x = _rest_model(patterns, types, state.market.prices[types], rest, room)
     solver.SetSolverSpecificParametersAsString(
         f"limits/totalnodes = {REST_NODES}\nmisc/catchctrlc = FALSE\n"
     )
-    if search.budget.left_seconds() < float("inf"):
-        solver.SetTimeLimit(int(1000 * search.budget.left_seconds()) + 1)
+    if state.budget.left_seconds() < float("inf"):
+        solver.SetTimeLimit(int(1000 * state.budget.left_seconds()) + 1)
     status = solver.Solve()
-    search.budget.spend(1000.0 * solver.iterations() * len(rest))
+    state.budget.spend(1000.0 * solver.iterations() * len(rest))
     if status not in (solver.OPTIMAL, solver.FEASIBLE):
         return None
     return np.array([round(v.solution_value()) for v in x], dtype=np.int64)

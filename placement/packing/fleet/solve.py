@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from stowplan.placement.packing.fleet.coarse import shared_limits, solve_coarsely
-from stowplan.placement.packing.fleet.exact import decide_rest
+from stowplan.placement.packing.fleet.decide import decide_rest
 from stowplan.placement.packing.fleet.problem import FleetBins, FleetProblem, FleetResult
 from stowplan.placement.packing.fleet.relaxation import FleetRelaxation, Market, short_of_room
-from stowplan.placement.packing.fleet.rounding import FleetSearch, round_fleet
+from stowplan.placement.packing.fleet.rounding import FleetState, round_fleet
 from stowplan.placement.packing.problem import (
     BoolArray,
     IntArray,
@@ -56,44 +56,44 @@ def _solve(problem: FleetProblem, limits: Limits, progress: ProgressCallback | N
     )
     shares = split_evenly(problem.counts, problem.zones)
     zone_counts = np.array([[s[list(g)].sum() for g in grouped.members] for s in shares])
-    search = FleetSearch(market, zone_counts, limits, progress)
+    state = FleetState(market, zone_counts, limits, progress)
     misfits = np.flatnonzero(~_fits_somewhere(market))
     if len(misfits):
-        return _infeasible(search, _originals(misfits, grouped.members), "fit no type on offer")
+        return _infeasible(state, _originals(misfits, grouped.members), "fit no type on offer")
     short: IntArray | None = None
     interrupted = False
     try:
-        short = _run(search)
+        short = _run(state)
     except KeyboardInterrupt:
         interrupted = True
     if short is not None:
         kinds = _originals(short, grouped.members)
-        return _infeasible(search, kinds, "find too little room within the limits on types")
-    fleet = _translate(search, problem, grouped.members)
-    if search.best is not None:
-        check_fleet(problem, fleet, search.cost)
-    return _result(search, fleet, interrupted)
+        return _infeasible(state, kinds, "find too little room within the limits on types")
+    fleet = _translate(state, problem, grouped.members)
+    if state.best is not None:
+        check_fleet(problem, fleet, state.cost)
+    return _result(state, fleet, interrupted)
 
 
-def _run(search: FleetSearch) -> IntArray | None:
+def _run(state: FleetState) -> IntArray | None:
     """Relax and round; returns the kinds short of room if the limits make it infeasible."""
-    market = search.market
+    market = state.market
     if not market.counts.any():
-        search.offer([])
+        state.offer([])
         return None
     for factor in SHORTAGE_FACTORS:
         cost = factor * max(1.0, float(market.prices.max()))
-        relaxation = FleetRelaxation(market, market.prices, cost, search.budget)
+        relaxation = FleetRelaxation(market, market.prices, cost, state.budget)
         solution = relaxation.solve()
-        search.raise_bound(relaxation.bound)
+        state.raise_bound(relaxation.bound)
         if solution is None or relaxation.shortage(solution) < 1e-6:
             break
-        short = short_of_room(market, search.budget)
+        short = short_of_room(market, state.budget)
         if short is not None:
             return short
     if solution is not None:
-        round_fleet(search, relaxation, solution)
-        decide_rest(search, relaxation)
+        round_fleet(state, relaxation, solution)
+        decide_rest(state, relaxation)
     return None
 
 
@@ -111,14 +111,14 @@ def _originals(kinds: IntArray, members: tuple[tuple[int, ...], ...]) -> tuple[i
 
 
 def _translate(
-    search: FleetSearch, problem: FleetProblem, members: tuple[tuple[int, ...], ...]
+    state: FleetState, problem: FleetProblem, members: tuple[tuple[int, ...], ...]
 ) -> tuple[FleetBins, ...]:
     """The best fleet in terms of the original kinds, split evenly over the zones each."""
-    if search.best is None:
+    if state.best is None:
         return ()
     fleet: list[FleetBins] = []
     for zone, counts in enumerate(split_evenly(problem.counts, problem.zones)):
-        mine = [b for b in search.best if b.zone == zone]
+        mine = [b for b in state.best if b.zone == zone]
         for b in mine:
             spread = spread_contents([b.bins], members, counts)
             for s in spread:
@@ -138,23 +138,23 @@ def split_evenly(counts: IntArray, zones: int) -> IntArray:
     return counts // zones + (turn < extras)
 
 
-def _infeasible(search: FleetSearch, kinds: tuple[int, ...], why: str) -> FleetResult:
+def _infeasible(state: FleetState, kinds: tuple[int, ...], why: str) -> FleetResult:
     return FleetResult(
-        "infeasible", None, 0, None, (), search.budget.seconds(), search.budget.work,
+        "infeasible", None, 0, None, (), state.budget.seconds(), state.budget.work,
         unplaceable=kinds, reason=f"items of kinds {', '.join(map(str, kinds))} {why}",
     )  # fmt: skip
 
 
-def _result(search: FleetSearch, fleet: tuple[FleetBins, ...], interrupted: bool) -> FleetResult:
-    cost, bound = search.cost, search.lower_bound
+def _result(state: FleetState, fleet: tuple[FleetBins, ...], interrupted: bool) -> FleetResult:
+    cost, bound = state.cost, state.lower_bound
     return FleetResult(
         status="unknown" if cost is None else "optimal" if cost <= bound else "feasible",
         cost=cost,
         lower_bound=bound,
         gap=None if cost is None else (cost - bound) / max(cost, 1),
         fleet=fleet,
-        seconds=search.budget.seconds(),
-        work=search.budget.work,
+        seconds=state.budget.seconds(),
+        work=state.budget.work,
         interrupted=interrupted,
-        log=tuple(search.log),
+        log=tuple(state.log),
     )

@@ -27,7 +27,7 @@ class OverTimePlan:
         types: (instances,) int64, the type of each.
         type_names: of those types; groups: of each task; times_ms: starts and ends of the tasks.
         daemons: names of those of which a task is on every instance that has room for it.
-            Empty where nobody named them.
+            Empty where they have no names.
     """
 
     instance: IntArray

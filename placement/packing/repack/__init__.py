@@ -1,0 +1,1 @@
+"""New contents of bins at the least cost of moves, with a bound."""

@@ -27,7 +27,7 @@ CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
 @dataclass(frozen=True)
-class Columns:
+class RepackColumns:
     """Contents (n, shapes), the class (n,) each is for, and how much of it (n,) is taken."""
 
     contents: IntArray
@@ -99,14 +99,14 @@ class RepackRelaxation:
             if not new or self.bound >= solution.value - CLOSE * max(1.0, solution.value):
                 return solution
 
-    def columns(self, solution: MasterSolution) -> Columns:
+    def columns(self, solution: MasterSolution) -> RepackColumns:
         """The columns of real instances, with their amounts in `solution`."""
         of_class = np.array(self._of_class[: len(solution.amounts)])
         real = np.flatnonzero(of_class >= 0)
         contents = self._master.patterns[real][:, :-1]
-        return Columns(contents, of_class[real], solution.amounts[real])
+        return RepackColumns(contents, of_class[real], solution.amounts[real])
 
-    def costs(self, columns: Columns) -> IntArray:
+    def costs(self, columns: RepackColumns) -> IntArray:
         """(n,) what each of the columns costs."""
         own = np.array(self._one)[columns.of_class]
         brought = np.maximum(columns.contents - self.problem.held[own], 0).sum(axis=1)

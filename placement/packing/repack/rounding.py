@@ -9,7 +9,7 @@ import numpy as np
 
 from stowplan.placement.packing.master import MasterSolution
 from stowplan.placement.packing.problem import IntArray
-from stowplan.placement.packing.repack.exact import solve_exactly
+from stowplan.placement.packing.repack.cpsat import solve_by_cp_sat
 from stowplan.placement.packing.repack.problem import RepackProblem
 from stowplan.placement.packing.repack.relaxation import RepackRelaxation
 from stowplan.placement.packing.state import Budget
@@ -95,7 +95,7 @@ def _decide(
     part = budget.part(share, most)
     best = solved.found[-1] if solved.found else None
     try:
-        solved.bound, better, none = solve_exactly(problem, solved.bound, best, part)
+        solved.bound, better, none = solve_by_cp_sat(problem, solved.bound, best, part)
     finally:
         budget.spend(1e6 * part.work)
     solved.infeasible = none

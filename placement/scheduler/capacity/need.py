@@ -14,7 +14,7 @@ from stowplan.placement.model import AVAILABILITY_ZONE, TaskKind
 
 
 class Templates:
-    """An empty instance of each type in each zone of an Auto Scaling group, to count on."""
+    """An empty instance of each type in each zone of an Auto Scaling group, to count room by."""
 
     def __init__(self, call: CreateCapacityProvider, engine: Engine) -> None:
         cluster = Cluster()

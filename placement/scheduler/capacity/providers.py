@@ -23,8 +23,8 @@ from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.tasks import TaskTable
 
 MINUTE_MS = 60_000
-DRAINING_MOST_MS = 48 * 3_600_000  # managed draining waits no longer for an instance's tasks
-FROM_ZERO = 2  # instances that a group of none gets when tasks wait: the metric is 200 then
+DRAINING_MOST_MS = 48 * 3_600_000  # the longest wait of managed draining for an instance
+FROM_ZERO = 2  # the size of an empty group when tasks wait: the metric is 200 then
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class CapacityProviders:
         self.default = call.default_capacity_provider_strategy
 
     def lets_wait(self, name: str) -> bool:
-        """Whether tasks wait for room there: somebody scales it, or it is not ours to know."""
+        """Whether tasks wait for room there: it has managed scaling, or it is not known here."""
         provider = self.by_name.get(name)
         return provider is None or provider.call.managed_scaling is not None
 
@@ -158,7 +158,7 @@ class CapacityProviders:
 
     @property
     def deadline_ms(self) -> int | None:
-        """When the next minute is over, or the patience with an instance that drains."""
+        """When the next minute is over, or the longest wait for an instance that drains."""
         if not self._leaving:
             return self._next_ms
         times = list(self._leaving.values())
@@ -167,7 +167,7 @@ class CapacityProviders:
         return min(times, default=None)
 
     def settle(self, now_ms: int) -> None:
-        """Let go of instances that are drained; if a minute is over, the metric and what follows.
+        """Complete the termination of drained instances; each minute, the metric and what follows.
 
         Alarms see a point a minute after it was measured.
         """
@@ -286,6 +286,8 @@ def _check(call: m.CreateCapacityProvider) -> None:
         return
     low, high = scaling.minimum_scaling_step_size, scaling.maximum_scaling_step_size
     if scaling.scale_in_minutes < 1 or scaling.instance_warmup_ms < 0:
-        raise PlacementError("scale-in after a minute at least, and no negative warm-up")
+        raise PlacementError(
+            "expected scale-in after at least a minute, and a warm-up of at least 0"
+        )
     if not 1 <= scaling.target_capacity <= 100 or not 1 <= low <= high <= 10_000:
         raise PlacementError("target capacity 1 to 100, step sizes 1 to 10000 expected")

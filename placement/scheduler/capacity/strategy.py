@@ -11,7 +11,7 @@ ITEMS_MAX, BASE_MAX, WEIGHT_MAX = 20, 100_000, 1_000
 
 
 def check_strategy(strategy: CapacityProviderStrategy) -> None:
-    """Whether ECS would take a strategy. Raises PlacementError where not (ecs-semantics 6.6)."""
+    """Raises PlacementError where ECS would refuse a strategy (ecs-semantics 6.6)."""
     names = [item.capacity_provider for item in strategy]
     if len(strategy) > ITEMS_MAX:
         raise PlacementError(f"{len(strategy)} capacity providers, {ITEMS_MAX} allowed")

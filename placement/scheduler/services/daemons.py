@@ -20,20 +20,20 @@ class DaemonPlan:
 
 
 class DaemonWatch:
-    """Whether the cluster has changed so that daemons are to be planned anew, which costs a look
-    at all of their tasks: with an instance, or with any booking while one of them waits for room or
-    for the others on an instance that drains to leave."""
+    """Whether daemons must be planned anew, which costs a look at all of their tasks: an instance
+    changed, or anything was booked while a daemon waits for room, or waits on a draining instance
+    for the other tasks to leave."""
 
     def __init__(self) -> None:
         self._saw: tuple[int, ...] = ()
         self._waits = False
 
     def is_due(self, cluster: Cluster) -> bool:
-        """Something changed that daemons go by."""
+        """A change that daemons depend on."""
         return self._saw != self._seen(cluster)
 
     def planned(self, cluster: Cluster, *, waits: bool) -> None:
-        """All daemons have been planned by what the cluster is now."""
+        """All daemons have been planned for the cluster as it is now."""
         self._waits = waits
         self._saw = self._seen(cluster)
 

@@ -97,16 +97,16 @@ class Service:
 
     @property
     def floor(self) -> int:
-        """Healthy tasks that must be left by what the scheduler stops."""
+        """Healthy tasks that must remain when the scheduler stops some: minimumHealthyPercent."""
         return -(-self.desired_count * self.call.minimum_healthy_percent // 100)
 
     @property
     def ceiling(self) -> int:
-        """Tasks that there may be while some replace others."""
+        """Tasks that there may be at most while some replace others: maximumPercent."""
         return self.desired_count * self.call.maximum_percent // 100
 
     def staying(self) -> list[int]:
-        """Tasks of the PRIMARY deployment that nothing speaks against, oldest first."""
+        """Tasks of the PRIMARY deployment that need no replacement, oldest first."""
         gone = self.draining.keys() | self.unhealthy.keys()
         return [task for task in self.primary.tasks if task not in gone]
 
@@ -118,7 +118,7 @@ class Service:
 
     @property
     def is_replacing(self) -> bool:
-        """Whether there are tasks that others shall replace."""
+        """Whether any task is to be replaced by another."""
         return len(self.tasks) > len(self.primary.tasks) or bool(self.draining or self.unhealthy)
 
     # --- what happens to tasks ------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Service:
             deployment.failed_tasks += 1
 
     def prove(self, now_ms: int) -> None:
-        """Count as healthy what ran for long enough without a health check."""
+        """Count tasks as healthy that ran for long enough and have no health check."""
         ready = []
         for task, at_ms in self.unproven.items():
             if at_ms is not None:
@@ -175,7 +175,7 @@ class Service:
             deployment.failed_tasks = 0
 
     def remove(self, task: int) -> None:
-        """A task is not to run any more."""
+        """A task shall not run any more."""
         del self.tasks[task], self.deployment_of(task).tasks[task]
         for each in (self.running, self.draining, self.unhealthy, self.unproven, self.protected):
             each.pop(task, None)
@@ -183,12 +183,13 @@ class Service:
             self.extra = None
 
     def unprotect(self, now_ms: int) -> None:
-        """Forget what protection has expired."""
+        """Forget protections that have expired."""
         for task in [t for t, until in self.protected.items() if until <= now_ms]:
             del self.protected[task]
 
     def failed_to_start(self, task: int, now_ms: int) -> None:
-        """A living task stopped by itself without ever running; what failed at once is one try."""
+        """A living task stopped by itself without ever running; tasks that fail at once are one
+        try."""
         deployment = self.deployment_of(task)
         if not deployment.reached_running:
             deployment.failed_tasks += 1
@@ -207,17 +208,17 @@ class Service:
         return max(0, min(self.desired_count - self.staying_count, room))
 
     def replaced(self) -> list[int]:
-        """The tasks to stop now because others took their place, or may.
+        """The tasks to stop now, because others took their place or may take it.
 
-        What is not yet running and shall not stay stops at once. A running task needs a healthy
-        one too many: proven healthy where a deployment replaces another, RUNNING where an instance
-        drains (ecs-semantics 4.6, 5.3).
+        A task that shall not stay and is not yet RUNNING stops at once. A running task needs a
+        healthy one too many: proven healthy where a deployment replaces another, RUNNING where an
+        instance drains (ecs-semantics 4.6, 5.3).
         """
         if not self.is_replacing:
             return []
         old = [t for each in self.deployments[:0:-1] for t in each.tasks if t not in self.protected]
         if self.primary.rollout_state == "FAILED":
-            old = []  # without a rollback what runs is left alone
+            old = []  # without a rollback, running tasks are left alone
         stop: list[int] = []
         up = len(self.running) - len(self.unhealthy)
         healthy = up - len(self.unproven)
@@ -246,7 +247,7 @@ class Service:
 
 
 def check_service(call: CreateService) -> None:
-    """Raises PlacementError where what a service is configured to makes no sense."""
+    """Raises PlacementError where the configuration of a service makes no sense."""
     if call.desired_count < 0:
         raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
     low, high = call.minimum_healthy_percent, call.maximum_percent
@@ -267,7 +268,7 @@ def breaker_threshold(breaker: CircuitBreaker, desired_count: int) -> int:
 
 
 class Alarms:
-    """When services want to be looked at again though nothing happens to them."""
+    """When services must be looked at again although no event names them."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, str]] = []

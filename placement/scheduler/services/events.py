@@ -8,12 +8,12 @@ from stowplan.placement import messages as m
 from stowplan.placement.reasons import Failure
 from stowplan.placement.scheduler.services.deployments import IMPAIRED_ATTEMPTS, Service
 
-# In what a service says when its circuit breaker has ended a deployment.
+# Part of the event of a service whose circuit breaker has ended a deployment.
 DEPLOYMENT_FAILED = "deployment failed"
 
 
 class ServiceEvents:
-    """Tells of a service what has changed since it was last told. `say` takes the notices."""
+    """Tells what changed in a service since it last told. `say` takes the notices."""
 
     def __init__(self, say: Callable[[m.Command], None]) -> None:
         self._say = say

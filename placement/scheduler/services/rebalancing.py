@@ -36,7 +36,7 @@ def place_for_balance(
 
 
 def is_eligible(service: Service, engine: Engine) -> bool:
-    """Whether ECS would rebalance a service: spread over zones comes first, and none is named."""
+    """Whether ECS would rebalance a service: it spreads over zones first, or names no strategy."""
     call, kind = service.call, service.launch.kind
     return (
         call.availability_zone_rebalancing

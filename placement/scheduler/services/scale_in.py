@@ -10,9 +10,9 @@ from stowplan.placement.scheduler.tasks import NOWHERE, TaskTable
 def surplus(service: Service, engine: Engine, tasks: TaskTable) -> list[int]:
     """The tasks that scale-in stops: by the strategy in reverse, after those that have no place.
 
-    Protected tasks stay; fewer are named then than there are too many. The task that a rebalancing
-    added has its place once it is healthy; then one too many runs, and spread in reverse finds it
-    where most are.
+    Protected tasks stay, so there may be fewer of these than tasks too many. A task that a
+    rebalancing added counts once it is healthy. Then one task too many runs, and spread in reverse
+    finds it in the zone with most.
     """
     extra = service.extra
     waits = extra is not None and (extra not in service.running or extra in service.unproven)
@@ -29,7 +29,7 @@ def surplus(service: Service, engine: Engine, tasks: TaskTable) -> list[int]:
     for _ in range(min(too_many - len(stopped), len(placed))):
         rows = [tasks.instance[task] for task in placed]
         task = placed.pop(engine.scale_in(service.launch.kind, rows))
-        # The choice for the next one must see this one gone.
+        # The next choice must see this task gone.
         cluster.release(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
         released.append(task)
     for task in released:
@@ -40,8 +40,9 @@ def surplus(service: Service, engine: Engine, tasks: TaskTable) -> list[int]:
 def beyond_ceiling(service: Service, tasks: TaskTable) -> list[int]:
     """Tasks without a place, newest first, that maximumPercent does not admit any more.
 
-    They began to wait when it did; after a scale-in amid a deployment the old tasks that are to
-    stay healthy fill it, and what waits would start beside them in the room that others left.
+    It admitted them when they began to wait. After a scale-in amid a deployment the old tasks that
+    must stay healthy fill it, and waiting tasks would start beside them in the room that others
+    left.
     """
     over = len(service.tasks) - service.ceiling
     if service.daemon or over <= 0:

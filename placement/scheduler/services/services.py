@@ -1,7 +1,7 @@
 """The service scheduler: brings every service to its count, deployment by deployment.
 
-It decides only when something happened to a service, when its time has come, or when it is short
-and something may have made room (ecs-semantics 5).
+It looks at a service only after an event about it, when its time has come, or when it is short of
+tasks and room may have been freed (ecs-semantics 5).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-    `over_quota`: those with tasks that may not even wait. Args:
+    `over_quota`: those with tasks that the quota does not let wait. Args:
         providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
         wait: how to let tasks wait for capacity; returns those that the quota admits.
@@ -150,7 +150,7 @@ class Services:
         return Deployment(name, replace(launch, deployment=name))
 
     def protect(self, call: m.UpdateTaskProtection, now_ms: int) -> None:
-        """Protect tasks, or no longer. Raises PlacementError where one is no service's."""
+        """Protect tasks, or end it. Raises PlacementError where a task belongs to no service."""
         if not 1 <= call.expires_in_minutes <= PROTECTED_MOST_MINUTES:
             raise PlacementError(f"expires in 1 to {PROTECTED_MOST_MINUTES} minutes expected")
         wrong = [t for t in call.tasks if not 0 <= t < len(self._tasks) or self._of(t) is None]
@@ -240,11 +240,11 @@ class Services:
 
     @property
     def deadline_ms(self) -> int | None:
-        """When a service wants to be looked at though nothing happens."""
+        """When a service must be looked at although no event names it."""
         return self._alarms.next_ms
 
     def settle(self, now_ms: int) -> None:
-        """Daemons come first, so that on a new instance they have their room before any other."""
+        """Daemons come first, so that on a new instance they get their room before other tasks."""
         self._settle_daemons()
         self._settle_replicas(now_ms)
 
@@ -265,7 +265,7 @@ class Services:
         watch.planned(cluster, waits=waits)
 
     def _settle_replicas(self, now_ms: int) -> None:
-        """Bring every service that something happened to, or that lacks tasks, to its count."""
+        """Bring every service that an event concerned, or that lacks tasks, to its count."""
         cluster = self._engine.cluster
         self._touched.update(self._alarms.due(now_ms))
         if not (self._touched or self._short or self._status_version != cluster.status_version):
@@ -285,11 +285,11 @@ class Services:
             else:
                 self._short[name] = cluster.freed_version, cluster.version
             self._events.report(service, failure, now_ms)
-        # Stopping a service's own tasks is not news to it.
+        # A service knows of the tasks that it stops itself.
         self._touched.clear()
 
     def _may_fit(self, name: str, tried: tuple[int, int]) -> bool:
-        """Whether something happened since a service looked for room that may have made some."""
+        """Whether room may have been freed since a service last looked for it."""
         freed, version = tried
         if freed != self._engine.cluster.freed_version:
             return True
@@ -320,7 +320,8 @@ class Services:
         return failure
 
     def _fill(self, service: Service, wanted: int) -> Failure | None:
-        """Start what fits; the rest waits, where somebody may make room; why any is left over."""
+        """Start what fits; the rest waits where a provider may make room. Returns why any is
+        left."""
         left_over = None
         for launch, count in self._dealt(service, wanted):
             filled = self._engine.fill(launch.kind, count)
@@ -387,7 +388,7 @@ class Services:
         service.attempts = service.not_before_ms = 0
         definition = service.completed.task_definition
         service.call = msgspec.structs.replace(service.call, task_definition=definition)
-        # What else changed meanwhile belongs to the service, not to the deployment that failed.
+        # Other changes meanwhile belong to the service, not to the deployment that failed.
         back.launch = replace(self._launches.of_service(service.call), deployment=back.id)
         service.completed = back.launch
         self._events.tell(service, f"rolling back to deployment {back.id}.")

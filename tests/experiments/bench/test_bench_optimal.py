@@ -10,7 +10,7 @@ import pytest
 
 from stowplan.experiments.bench import optimal as bench_optimal
 from stowplan.experiments.bench import vpsolver as bench_vpsolver
-from stowplan.experiments.bench.optimal import Instance, Outcome, samples
+from stowplan.experiments.bench.optimal import Outcome, ProblemInstance, samples
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.problem import Limits, PackingProblem
 from stowplan.placement.packing.solve import solve_packing
@@ -60,7 +60,7 @@ def test_a_folder_without_files_is_refused(tmp_path):
 
 
 def test_what_stays_open_is_named_and_misses_the_bar():
-    bench = bench_optimal.Optimal(None, 60, None, peers=False)
+    bench = bench_optimal.OptimalBench(None, 60, None, peers=False)
     (hard,) = samples("scholl3/HARD0.txt")
     outcome = Outcome(hard, solve_packing(hard.problem, Limits(work=0)))
     proven, *_ = bench.set_rows("scholl3", [outcome], 1.0, "as published")
@@ -70,7 +70,7 @@ def test_what_stays_open_is_named_and_misses_the_bar():
 
 @pytest.mark.parametrize(("optimum", "wrong"), [(None, False), (2, False), (1, True), (3, True)])
 def test_an_answer_against_a_known_optimum_is_seen(optimum, wrong):
-    outcome = Outcome(Instance("three twos", THREE_TWOS, optimum), solve_packing(THREE_TWOS))
+    outcome = Outcome(ProblemInstance("three twos", THREE_TWOS, optimum), solve_packing(THREE_TWOS))
     assert outcome.result.bins == 2
     assert outcome.wrong is wrong
 
@@ -103,7 +103,7 @@ def test_vpsolver_gets_equal_kinds_as_one():
 
 def test_without_vpsolver_the_row_says_so(monkeypatch):
     monkeypatch.setattr(bench_vpsolver, "_path", lambda: "")
-    (row,) = bench_optimal.Optimal(None, 60, None, peers=True).vpsolver_rows([])
+    (row,) = bench_optimal.OptimalBench(None, 60, None, peers=True).vpsolver_rows([])
     assert (row.value, row.ok, row.against) == (None, True, "pyvpsolver is not installed")
 
 

@@ -69,6 +69,6 @@ def test_a_run_without_faults_is_chosen_where_there_is_one(refused):
     [line] = refused(more=LOST + "none = []\n")
     assert "no engine answers" in line
     [line] = refused("--only", "lost", more=LOST + "none = []\n")
-    assert "faults.lost: engines are not ours to break" in line
+    assert "faults.lost: faults cannot be played on real engines" in line
     [line] = refused("--only", "lots")
     assert "matches no run; the runs are ecs-default__shared__none" in line

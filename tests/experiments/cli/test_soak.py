@@ -6,7 +6,7 @@ import pytest
 
 from stowplan.experiments.cli.main import main
 from stowplan.experiments.cli.soak import random_scenario, soak
-from stowplan.placement.agent.host import Host
+from stowplan.placement.agent.account import InstanceAccount
 from stowplan.placement.callers.client import Client
 from stowplan.placement.cluster.cluster import Cluster
 from stowplan.placement.constraints import DistinctInstance
@@ -103,7 +103,7 @@ PLANTED = {
         lambda active: property(lambda self: self.present),
     ),
     "agents let new tasks in before the old ones are gone": (
-        Host,
+        InstanceAccount,
         "_fits",
         lambda fits: lambda self, share: True,
     ),

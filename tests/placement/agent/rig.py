@@ -28,15 +28,15 @@ def definition(*containers: dict[str, Any], **fields: Any) -> TaskDefinition:
 
 
 class Rig:
-    """An agent, driven by hand: says each call's actions as short words and keeps the news."""
+    """An agent, driven by hand: says each call's actions as short words and keeps the changes."""
 
     def __init__(self, cpu: int = 1000, memory: int = 1000, **config: Any) -> None:
         self.agent = Agent({"CPU": cpu, "MEMORY": memory}, AgentConfig(**config))
         self.now_ms = 0
-        self.news: list[r.News] = []
+        self.changes: list[r.StateChange] = []
 
     def _words(self, output: Output) -> list[str]:
-        self.news += output.news
+        self.changes += output.changes
         return [f"{type(a).__name__} {a.task} {a.container}" for a in output.actions]
 
     def start(self, task: int, made: TaskDefinition | None = None, **more: Any) -> list[str]:
@@ -67,14 +67,14 @@ class Rig:
         return self.said(r.Started, task, name)
 
     def told(self) -> list[str]:
-        """The news so far in words: `running 0`, `stopped 0`, `healthy 0`."""
+        """The changes so far in words: `running 0`, `stopped 0`, `healthy 0`."""
         words = {r.TaskRunning: "running", r.TaskStopped: "stopped", r.TaskAdmitted: "admitted"}
         return [
             f"{words.get(type(n)) or ('healthy' if n.healthy else 'unhealthy')} {n.task}"
-            for n in self.news
+            for n in self.changes
         ]
 
     def end(self) -> r.TaskStopped:
-        """The last news, which must be of a stop."""
-        assert isinstance(self.news[-1], r.TaskStopped)
-        return self.news[-1]
+        """The last changes, which must be of a stop."""
+        assert isinstance(self.changes[-1], r.TaskStopped)
+        return self.changes[-1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.account import share_of
 from stowplan.placement.agent.agent import Agent
-from stowplan.placement.agent.host import share_of
 from stowplan.placement.model import StopCode
 from stowplan.placement.taskdef.parse import TaskOverride
 from tests.placement.agent.rig import HEALTH, Rig, container, definition
@@ -423,7 +423,7 @@ def test_a_task_waits_until_the_stopping_one_is_gone_and_none_overtakes_it():
     rig.up(0)
     rig.stop(0)
     assert rig.start(1, big) == rig.start(2, small) == rig.start(3, small) == []
-    assert list(rig.agent.host.line) == [1, 2, 3]
+    assert list(rig.agent.account.line) == [1, 2, 3]
     assert rig.said(r.Exited, 0, "c", 143) == ["PullImage 1 c"]
     rig.stop(2)
     assert rig.told() == ["running 0", "stopped 0", "stopped 2"], "it stops from the line"
@@ -460,9 +460,9 @@ def test_tasks_that_others_play_stand_in_the_same_line():
     assert agent.start(1, definition(), 0).actions == []
     assert not agent.hold(2, share)
     assert agent.release(0, 0).actions == [r.PullImage(1, "c", "image-c")]
-    assert agent.stop(1, 0).news[1:] == [r.TaskAdmitted(2)]
-    assert agent.release(2, 0).news == []
-    assert agent.host.free == {"CPU": 100, "MEMORY": 100}
+    assert agent.stop(1, 0).changes[1:] == [r.TaskAdmitted(2)]
+    assert agent.release(2, 0).changes == []
+    assert agent.account.free == {"CPU": 100, "MEMORY": 100}
 
 
 # --- cleaning up ----------------------------------------------------------------------------------

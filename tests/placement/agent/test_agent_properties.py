@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stowplan.placement.agent import runtime as r
+from stowplan.placement.agent.account import InstanceAccount
 from stowplan.placement.agent.agent import Agent
 from stowplan.placement.agent.container import Container, Phase
-from stowplan.placement.agent.host import Host
 from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.agent.task import AgentTask
 from stowplan.placement.model import TaskDefinition
@@ -76,15 +76,15 @@ class World:
     # --- what the agent does ----------------------------------------------------------------------
 
     def take(self, output) -> None:
-        """Check every action and all news against the record, then note them."""
-        gone = {each.task for each in output.news if isinstance(each, r.TaskStopped)}
+        """Check every action and all changes against the record, then note them."""
+        gone = {each.task for each in output.changes if isinstance(each, r.TaskStopped)}
         self.line = [task for task in self.line if task not in gone]
         # What ended first makes room for what begins in the same breath.
-        for each in output.news:
+        for each in output.changes:
             self.tell(each)
         for action in output.actions:
             self.act(action)
-        assert self.line == list(self.agent.host.line)
+        assert self.line == list(self.agent.account.line)
         self.check_room()
 
     def act(self, action: r.Action) -> None:
@@ -133,7 +133,7 @@ class World:
         holders = self.begun - self.stopped
         held, ports = self.held(), self.ports(holders)
         assert len(ports) == len(set(ports)), "a host port is taken twice"
-        assert dict(self.agent.host.free) == {n: REGISTERED[n] - held[n] for n in REGISTERED}
+        assert dict(self.agent.account.free) == {n: REGISTERED[n] - held[n] for n in REGISTERED}
         if self.line:
             wants = task_resources(self.definitions[self.line[0]])
             short = any(held[n] + wants.get(n, 0) > REGISTERED[n] for n in REGISTERED)
@@ -161,22 +161,22 @@ class World:
                 later = (action.task, each.name)
                 assert later not in self.up, f"{later} still runs, and needs {key}"
 
-    def tell(self, news: r.News) -> None:
-        assert news.task not in self.stopped, "news of a task that has stopped"
-        if isinstance(news, r.TaskRunning):
-            assert news.task not in self.running, "RUNNING twice"
-            assert news.task in self.begun
-            self.running.add(news.task)
-            for each in self.definitions[news.task].containers:
-                key = (news.task, each.name)
+    def tell(self, change: r.StateChange) -> None:
+        assert change.task not in self.stopped, "a change of a task that has stopped"
+        if isinstance(change, r.TaskRunning):
+            assert change.task not in self.running, "RUNNING twice"
+            assert change.task in self.begun
+            self.running.add(change.task)
+            for each in self.definitions[change.task].containers:
+                key = (change.task, each.name)
                 assert key in self.started or not each.essential
-        elif isinstance(news, r.TaskHealth):
-            assert news.task in self.running
+        elif isinstance(change, r.TaskHealth):
+            assert change.task in self.running
         else:
-            self.stopped.add(news.task)
-            assert not any(task == news.task for task, _ in self.up), "a container still runs"
-            for end in news.containers:
-                key = (news.task, end.container)
+            self.stopped.add(change.task)
+            assert not any(task == change.task for task, _ in self.up), "a container still runs"
+            for end in change.containers:
+                key = (change.task, end.container)
                 assert end.exit_code == self.exits.get(key)
 
     # --- what the world does ----------------------------------------------------------------------
@@ -286,8 +286,8 @@ def test_whatever_the_runtime_does(seed):
         world.answer(smooth=True)
         world.drop_given_up()
     assert world.stopped == set(world.definitions), "a task that was stopped has not ended"
-    assert dict(world.agent.host.free) == REGISTERED
-    assert not world.agent.host.line
+    assert dict(world.agent.account.free) == REGISTERED
+    assert not world.agent.account.line
     while (at := world.agent.deadline_ms) is not None:
         world.now_ms = max(at, world.now_ms)
         world.take(world.agent.due(world.now_ms))
@@ -305,7 +305,7 @@ def _overtakes(ask):
 
 
 PLANTED = {
-    "a later task overtakes": (Host, "ask", _overtakes),
+    "a later task overtakes": (InstanceAccount, "ask", _overtakes),
     "dependencies are not waited for": (Container, "meets", lambda _: lambda self, what: True),
     "all stop at once": (AgentTask, "_wind_down", lambda _: _stop_all),
     "RUNNING is told with every step": (
@@ -313,7 +313,7 @@ PLANTED = {
         "_report_running",
         lambda told: lambda self: (setattr(self, "_reported_running", False), told(self)),
     ),
-    "a share is never given back": (Host, "leave", lambda _: lambda self, task: None),
+    "a share is never given back": (InstanceAccount, "leave", lambda _: lambda self, task: None),
 }
 
 

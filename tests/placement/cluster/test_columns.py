@@ -92,8 +92,8 @@ def test_an_empty_string_is_a_value():
 
 
 def test_what_is_kept_is_forgotten_only_when_there_is_too_much(monkeypatch):
-    monkeypatch.setattr(columns, "KEPT_MAX", 3)
-    kept = columns.Kept()
+    monkeypatch.setattr(columns, "MEMO_MAX", 3)
+    kept = columns.Memo()
     for key in (1, 2, 3, 3):
         kept[key] = key
     assert kept == {1: 1, 2: 2, 3: 3}

@@ -14,14 +14,13 @@ from stowplan.experiments.bench.packing_recipes import (
     one_dimensional,
     petersen_core,
 )
-from stowplan.placement.packing import full_bins as central
-from stowplan.placement.packing import list_dive as pool
+from stowplan.placement.packing import full_bins, list_dive
 from stowplan.placement.packing.colgen import Relaxation
-from stowplan.placement.packing.full_patterns import all_worth, best_by_lead, full_table
+from stowplan.placement.packing.full_patterns import best_by_lead, patterns_worth, value_table
 from stowplan.placement.packing.pricing import SCALE, Pricer
 from stowplan.placement.packing.problem import Limits, PackingProblem, group_equal
 from stowplan.placement.packing.solve import solve_packing
-from stowplan.placement.packing.state import Budget, Search
+from stowplan.placement.packing.state import Budget, PackingState
 from stowplan.placement.packing.subproblem import most_per_bin
 from stowplan.placement.packing.verify import check_packing
 
@@ -47,10 +46,10 @@ def test_full_patterns_and_their_best_equal_those_by_trying_all(seed):
     values = np.random.default_rng(seed).integers(-20, 100, len(sizes))
     expected = set(patterns_of(problem.demand, per_bin, problem.capacity, waste))
     worths = {p: int(np.array(p) @ values) for p in expected}
-    table = full_table(values, sizes, per_bin, 20, waste)
+    table = value_table(values, sizes, per_bin, 20, waste)
     assert table[0, 20] == max(worths.values(), default=table[0, 20])
     least = int(np.median(list(worths.values()) or [0]))
-    found, complete, _ = all_worth(table, values, sizes, per_bin, least, 1_000)
+    found, complete, _ = patterns_worth(table, values, sizes, per_bin, least, 1_000)
     assert complete
     assert {tuple(p) for p in found.tolist()} == {p for p in expected if worths[p] >= least}
     for pattern in best_by_lead(table, values, sizes, per_bin, least):
@@ -70,69 +69,69 @@ def test_listed_patterns_equal_those_by_trying_all(seed):
     pricer = Pricer(problem.demand, per_bin, problem.capacity)
     rows, wastes, complete, _ = pricer.list_patterns(values, least, waste, 20, 1_000, 10_000)
     assert complete
-    dense = pool._dense(rows, len(per_bin))
+    dense = list_dive._dense(rows, len(per_bin))
     assert {tuple(p) for p in dense.tolist()} == {p for p in expected if worths[p] > least}
     assert (wastes == problem.capacity - dense @ problem.demand).all()
 
 
-def root_duals(problem: PackingProblem) -> tuple[Search, Relaxation, np.ndarray, np.ndarray]:
+def root_duals(problem: PackingProblem) -> tuple[PackingState, Relaxation, np.ndarray, np.ndarray]:
     from stowplan.placement.packing.colgen import generate
     from stowplan.placement.packing.master import Master
 
-    search = Search(problem, Limits())
+    state = PackingState(problem, Limits())
     per_bin = most_per_bin(problem)
     master = Master(problem.counts)
     master.add(np.diag(per_bin))
     pricer = Pricer(problem.demand, per_bin, problem.capacity)
-    relaxation = generate(master, pricer, problem.counts, search.budget, to_the_end=True)
+    relaxation = generate(master, pricer, problem.counts, state.budget, to_the_end=True)
     assert relaxation.solution is not None
-    return search, relaxation, master.patterns, relaxation.solution.duals
+    return state, relaxation, master.patterns, relaxation.solution.duals
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_core_without_round_up_property_is_proven_by_its_full_patterns(seed):
     sizes = petersen_core(np.random.default_rng(seed), 1000)
     problem = group_equal(one_dimensional(sizes, 1000)).problem
-    search, _, patterns, duals = root_duals(problem)
-    assert central.decide_full(search, patterns, duals, 3)
-    assert search.best is None  # settled, and not by a packing
+    state, _, patterns, duals = root_duals(problem)
+    assert full_bins.decide_full_bins(state, patterns, duals, 3)
+    assert state.best is None  # settled, and not by a packing
 
 
 def test_where_full_bins_exist_they_are_found():
     problem = group_equal(one_dimensional([6, 3, 1, 5, 4, 1, 7, 2, 1], 10)).problem
-    search, _, patterns, duals = root_duals(problem)
-    assert central.decide_full(search, patterns, duals, 3)
-    assert search.incumbent == 3
+    state, _, patterns, duals = root_duals(problem)
+    assert full_bins.decide_full_bins(state, patterns, duals, 3)
+    assert state.incumbent == 3
 
 
 @pytest.mark.parametrize("few", [20, 1_500])
 def test_a_dive_in_a_list_finds_bins_that_are_nearly_full(few, monkeypatch):
-    monkeypatch.setattr(pool, "FEW_ALIVE", few)
+    monkeypatch.setattr(list_dive, "FEW_ALIVE", few)
     problem = group_equal(nearly_full(np.random.default_rng(3), 12)).problem
-    search, relaxation, _, _ = root_duals(problem)
+    state, relaxation, _, _ = root_duals(problem)
     pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
     budget = Budget(Limits(work=5_000))
-    assert pool.dive_in_list(search, pricer, relaxation, 12, budget)
-    assert search.incumbent == 12
+    assert list_dive.dive_in_list(state, pricer, relaxation, 12, budget)
+    assert state.incumbent == 12
 
 
 def test_a_dive_in_a_list_gives_up_where_no_packing_is():
     problem = group_equal(caprara_toth(np.random.default_rng(1), 9, 25)).problem
-    search, relaxation, _, _ = root_duals(problem)
+    state, relaxation, _, _ = root_duals(problem)
     pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
     target = relaxation.bound - 1
-    assert not pool.dive_in_list(search, pricer, relaxation, target, Budget(Limits(work=50)))
+    assert not list_dive.dive_in_list(state, pricer, relaxation, target, Budget(Limits(work=50)))
 
 
 def test_a_dive_in_a_list_ends_where_the_list_has_no_packing():
     sizes = np.array(petersen_core(np.random.default_rng(1), 1000))
     items, room = np.column_stack([sizes, sizes]), np.array([1000, 1000])
     problem = group_equal(PackingProblem(items, np.ones(15, dtype=int), room)).problem
-    search, relaxation, _, _ = root_duals(problem)
+    state, relaxation, _, _ = root_duals(problem)
     assert relaxation.bound == 3  # by the relaxation three bins do
     pricer = Pricer(problem.demand, most_per_bin(problem), problem.capacity)
     budget = Budget(Limits(work=50_000))
-    assert not pool.dive_in_list(search, pricer, relaxation, 3, budget)
+    assert not list_dive.dive_in_list(state, pricer, relaxation, 3, budget)
     assert budget.work < 100  # long before the budget is used up
 
 
@@ -143,12 +142,12 @@ def test_a_cover_by_short_searches_holds_every_item_once(seed):
     others = rng.integers(0, 3, (40, 8))
     counts = bins.sum(axis=0)
     problem = PackingProblem(np.ones((8, 1), dtype=int), counts, np.array([100]))
-    search = Search(problem, Limits())
-    cover = central._cover(search, np.vstack([others, bins]), counts, 5)
+    state = PackingState(problem, Limits())
+    cover = full_bins._cover(state, np.vstack([others, bins]), counts, 5)
     assert cover is not None
     assert len(cover) <= 5
     assert (cover.sum(axis=0) == counts).all()
-    assert central._cover(search, bins, counts, 4) is None  # five are needed
+    assert full_bins._cover(state, bins, counts, 4) is None  # five are needed
 
 
 def test_a_published_instance_of_201_items_without_round_up_property_is_proven():

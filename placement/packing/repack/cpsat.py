@@ -12,7 +12,7 @@ from stowplan.placement.packing.repack.problem import RepackProblem
 from stowplan.placement.packing.state import Budget
 
 
-def solve_exactly(
+def solve_by_cp_sat(
     problem: RepackProblem, bound: int, known: IntArray | None, budget: Budget
 ) -> tuple[int, IntArray | None, bool]:
     """Better contents than the `known` within the budget, if there are any.

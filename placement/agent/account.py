@@ -1,4 +1,4 @@
-"""An instance's own account: what is really free, and who waits for it, in strict order.
+"""An instance's own account: what is really free, and which tasks wait for it, in strict order.
 
 The scheduler counts a task's share as free when it begins to stop; the agent only when its
 containers are gone. So a new task may have to wait here, and none overtakes it (ecs-semantics 2.4).
@@ -24,13 +24,13 @@ class Share:
 def share_of(definition: TaskDefinition, override: TaskOverride | None = None) -> Share:
     """The share of a task of this definition."""
     amounts = task_resources(definition, override)
-    amounts.pop(PORTS, None)  # how many there may be is the scheduler's concern, not the host's
+    amounts.pop(PORTS, None)  # how many there may be is decided by the scheduler, not here
     tcp, udp = host_ports(definition)
     ports = (*(("tcp", port) for port in tcp), *(("udp", port) for port in udp))
     return Share(tuple(amounts.items()), ports)
 
 
-class Host:
+class InstanceAccount:
     """The account of one instance. `resources` as it registered."""
 
     __slots__ = ("_free", "_holds", "_line", "_ports", "_registered")
