@@ -6,7 +6,6 @@ tasks and room may have been freed (ecs-semantics 5).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -20,9 +19,10 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskKind, TaskStatus
 from stowplan.placement.reasons import Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
-from stowplan.placement.scheduler.capacity.strategy import check_strategy, deal
+from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
+from stowplan.placement.scheduler.services.dealing import dealt
 from stowplan.placement.scheduler.services.deployments import (
     PROTECTED_MOST_MINUTES,
     Alarms,
@@ -311,7 +311,7 @@ class Services:
         if wanted:
             failure = self._fill(service, wanted)
         elif service.is_complete and service.extra is None:
-            launch = self._dealt(service, 1)[0][0]
+            launch = dealt(service, self._tasks, 1)[0][0]
             placed = place_for_balance(service, launch.kind, self._engine, self._tasks)
             if placed is not None:
                 self._add(service, launch, placed)
@@ -323,7 +323,7 @@ class Services:
         """Start what fits; the rest waits where a provider may make room. Returns why any is
         left."""
         left_over = None
-        for launch, count in self._dealt(service, wanted):
+        for launch, count in dealt(service, self._tasks, wanted):
             filled = self._engine.fill(launch.kind, count)
             failure = self._add(service, launch, filled)
             provider = launch.kind.capacity_provider
@@ -343,27 +343,13 @@ class Services:
             service.add(task)
         return filled.failure
 
-    def _dealt(self, service: Service, count: int) -> list[tuple[Launch, int]]:
-        """`count` new tasks by launch: one for each capacity provider that gets some of them."""
-        strategy = service.call.capacity_provider_strategy
-        if service.daemon or not strategy:
-            return [(service.launch, count)]
-        have: Counter[str | None] = Counter()
-        if len(strategy) > 1:
-            launches = self._tasks.launch
-            have.update(launches[task].kind.capacity_provider for task in service.primary.tasks)
-        names = [item.capacity_provider for item in strategy]
-        counts = deal(strategy, count, [have[name] for name in names])
-        pairs = zip(names, counts, strict=True)
-        return [(service.primary.launch_on(name), n) for name, n in pairs if n]
-
     def lacks(self, now_ms: int) -> list[tuple[TaskKind, int]]:
         """What services that are no daemons lack, a kind and how many."""
         return [
             (launch.kind, count)
             for service in self.by_name.values()
             if not service.daemon and (missing := service.missing(now_ms))
-            for launch, count in self._dealt(service, missing)
+            for launch, count in dealt(service, self._tasks, missing)
         ]
 
     def _break_circuit(self, service: Service) -> None:

@@ -830,7 +830,7 @@ def test_host_ports_count_against_the_limit_though_their_number_is_not_given():
 
 
 def test_kinds_that_come_once_do_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(columns, "KEPT_MAX", 50)
+    monkeypatch.setattr(columns, "MEMO_MAX", 50)
     cluster = make_cluster(1)
     engine = Engine(cluster, np.random.default_rng(0), kernels=False)
     for number in range(200):
