@@ -320,8 +320,7 @@ class Services:
         return failure
 
     def _fill(self, service: Service, wanted: int) -> Failure | None:
-        """Start what fits; the rest waits where a provider may make room. Returns why any is
-        left."""
+        """Start what fits; the rest waits where a provider may make room. Why any is left over."""
         left_over = None
         for launch, count in dealt(service, self._tasks, wanted):
             filled = self._engine.fill(launch.kind, count)
