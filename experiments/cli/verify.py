@@ -41,7 +41,8 @@ def _verify_one(journal: Path, folder: Path) -> bool:
     from stowplan.placement.audit.checkers import Watch
     from stowplan.placement.audit.figures import Figures, differing
 
-    watch, figures, differs = Watch(stated=stated_by_class), Figures(), ""
+    watch, figures = Watch(stated=stated_by_class), Figures(stated_by_class)
+    differs = ""
     with open_journal(journal) as (header, rounds), uncollected():
         own = load_strategies(header.strategies, folder)
         scheduler = Scheduler(header.config, {**STRATEGIES, **own})

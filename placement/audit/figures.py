@@ -9,31 +9,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stowplan.placement import messages as m
+from stowplan.placement.audit.constraint_rules import Stated, nothing_stated
+from stowplan.placement.audit.figures_ends import Ends
 from stowplan.placement.audit.figures_free import Frames
+from stowplan.placement.audit.figures_machines import HOUR_MS, Machines
+from stowplan.placement.audit.figures_rollouts import Revisions, Rollouts
 from stowplan.placement.audit.figures_services import ServiceLives
+from stowplan.placement.audit.figures_waits import Vacancies
 from stowplan.placement.messages import Round
-from stowplan.placement.model import CPU, MEMORY, PORTS, StopCode, TaskStatus
+from stowplan.placement.model import PORTS, TaskStatus
 from stowplan.placement.taskdef.parse import TaskOverride, parse_task_definition, task_resources
 
-HOUR_MS = 3_600_000
 AGAIN = ("/retry", "/resubmit")  # how the client marks a call that asks again
-
-
-@dataclass(slots=True)
-class _Machine:
-    """An instance: the sums of when it was there and when it held a task, in ms."""
-
-    said: m.InstanceRegistered
-    there_since: int | None
-    there_ms: int = 0
-    holds: set[int] = field(default_factory=set)
-    held_since: int = 0
-    held_ms: int = 0
-    used: bool = False
 
 
 @dataclass(slots=True)
@@ -42,6 +33,7 @@ class _Task:
     machine: int
     amounts: tuple[tuple[str, int], ...]
     placed_ms: int
+    serves: bool  # it is no daemon's
     ran_ms: int | None = None
 
 
@@ -54,38 +46,36 @@ class _Job:
     ran: int = 0
 
 
-@dataclass(slots=True)
-class _Bill:
-    price: int
-    since_ms: int
-    until_ms: int | None = None
-
-    def ms(self, now_ms: int) -> int:
-        return (now_ms if self.until_ms is None else self.until_ms) - self.since_ms
-
-
 class Figures:
-    """Call it with every round, then ask for the `row`."""
+    """Call it with every round, then ask for the `row`.
 
-    def __init__(self) -> None:
+    Args:
+        stated: what constraints ask for whose types the audit does not know.
+    """
+
+    def __init__(self, stated: Stated = nothing_stated) -> None:
         self.now_ms = 0
-        self._machines: list[_Machine] = []
+        self._machines = Machines()
         self._tasks: dict[int, _Task] = {}
         self._jobs: dict[int, _Job] = {}
-        self._bills: dict[str, _Bill] = {}
         self._waits: list[int] = []
         self._starts: list[int] = []
-        self._provisioned: list[int] = []
+        # Of tasks of services, and of the others: how long they were in PROVISIONING.
+        self._provisioned: dict[bool, list[int]] = {True: [], False: []}
         self._since: dict[int, int] = {}  # of tasks in PROVISIONING
         self._counts: Counter[str] = Counter()
-        self._used_ms: Counter[str] = Counter()  # amount times ms
         self._percents: list[float] = []
         self._extra: dict[int, tuple[tuple[str, int], ...]] = {}
-        self._documents: dict[str, list[Any]] = {}
+        self._documents: Revisions = {}
+        self._daemons: set[str] = set()
         self._services = ServiceLives()
+        self._vacancies = Vacancies()
+        self._rollouts = Rollouts(self._documents, stated)
+        self._ends = Ends()
         self._owed: Counter[int | str] = Counter()
-        self._died: dict[int, int | str] = {}
+        self._died: dict[int, tuple[_Task, int]] = {}  # with when that was
         self._lost_ms: int | None = None
+        self._heard_ms: int | None = None
         self._whole_ms: int | None = None
         self._frames = Frames()
         self._service_tasks: set[int] = set()
@@ -98,54 +88,43 @@ class Figures:
             handler = _HANDLERS.get(type(message))
             if handler is not None:
                 handler(self, message)
-            self._services.take(message, entry.now_ms)
+            for book in (self._services, self._vacancies, self._rollouts):
+                book.take(message, entry.now_ms)
 
     # --- instances ------------------------------------------------------------------------------
 
     def _registered(self, event: m.InstanceRegistered) -> None:
-        if event.instance < len(self._machines):
-            machine = self._machines[event.instance]
-            if machine.there_since is None:
-                machine.there_since = self.now_ms
-                self._frames.present(event.instance, True)
-        else:
-            self._machines.append(_Machine(event, self.now_ms))
+        if self._machines.register(event, self.now_ms):
             self._frames.register(event.resources)
-        bill = _Bill(event.price_microusd_hour, self.now_ms)
-        self._bills.setdefault(event.ec2_instance_id, bill)
+        else:
+            self._frames.present(event.instance, True)
 
     def _launched(self, event: m.InstancesLaunched) -> None:
         self._counts["launches"] += len(event.instances)
-        for each in event.instances:
-            bill = _Bill(each.price_microusd_hour, self.now_ms)
-            self._bills[each.ec2_instance_id] = bill
+        self._machines.launched(event, self.now_ms)
 
     def _terminated(self, event: m.InstancesTerminated) -> None:
         self._counts["terminations"] += len(event.ec2_instance_ids)
         for name in event.ec2_instance_ids:
-            self._unpaid(name)
-
-    def _unpaid(self, name: str) -> None:
-        bill = self._bills[name]
-        bill.until_ms = self.now_ms if bill.until_ms is None else bill.until_ms
+            self._machines.unpaid(name, self.now_ms)
 
     def _gone(self, event: m.InstancesGone) -> None:
+        since_ms = self.now_ms if event.since_ms is None else event.since_ms
         for number in event.instances:
-            machine = self._machines[number]
-            for task in list(machine.holds):
-                self._died[task] = self._tasks[task].owner
-                self._end(task)
-            self._unpaid(machine.said.ec2_instance_id)
-            if machine.there_since is not None:
-                machine.there_ms += self.now_ms - machine.there_since
-                machine.there_since = None
-                self._frames.present(number, False)
+            for task in self._machines.tasks(number):
+                self._died[task] = self._end(task), since_ms
+            self._machines.go(number, self.now_ms)
+            self._frames.present(number, False)
 
     # --- what is asked for ----------------------------------------------------------------------
 
     def _register(self, call: m.RegisterTaskDefinition) -> None:
         definition = parse_task_definition(call.document)
         self._documents.setdefault(definition.family, []).append(definition)
+
+    def _service(self, call: m.CreateService) -> None:
+        if call.scheduling_strategy == "DAEMON":
+            self._daemons.add(call.service)
 
     def _run_task(self, call: m.RunTask) -> None:
         if not call.started_by.endswith(AGAIN):
@@ -189,16 +168,13 @@ class Figures:
         assert owner is not None
         if command.service is None:
             self._counts["placed"] += len(command.tasks)
+        serves, provisioned = owner not in self._daemons, self._provisioned[isinstance(owner, str)]
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = _Task(owner, number, amounts, self.now_ms)
-            machine = self._machines[number]
-            if not machine.holds:
-                machine.held_since = self.now_ms
-            machine.holds.add(task)
-            machine.used = True
+            self._tasks[task] = _Task(owner, number, amounts, self.now_ms, serves)
+            self._machines.hold(number, task, serves, self.now_ms)
             self._frames.book(number, amounts, 1)
             if task in self._since:
-                self._provisioned.append(self.now_ms - self._since.pop(task))
+                provisioned.append(self.now_ms - self._since.pop(task))
 
     def _provisioning(self, notice: m.TasksProvisioning) -> None:
         self._since.update((task, self.now_ms) for task in notice.tasks)
@@ -213,8 +189,7 @@ class Figures:
             if event.status is TaskStatus.RUNNING and task.ran_ms is None:
                 self._ran(task)
             elif event.status is TaskStatus.STOPPED:
-                by_itself = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
-                self._counts["finished"] += by_itself and task.ran_ms is not None
+                self._note_end(event, task)
                 self._end(number)
 
     def _ran(self, task: _Task) -> None:
@@ -231,25 +206,35 @@ class Figures:
             if isinstance(task.owner, str) and not owing:
                 self._whole_ms = self.now_ms
 
-    def _end(self, number: int) -> None:
+    def _note_end(self, said: m.TasksChanged | m.TasksStopped, task: _Task) -> None:
+        ran = task.ran_ms is not None
+        self._ends.add(said, task.owner, self.now_ms - task.placed_ms, ran=ran)
+
+    def _end(self, number: int) -> _Task:
         task = self._tasks.pop(number)
-        machine = self._machines[task.machine]
-        machine.holds.remove(number)
-        if not machine.holds:
-            machine.held_ms += self.now_ms - machine.held_since
-        for name, amount in task.amounts:
-            self._used_ms[name] += amount * (self.now_ms - task.placed_ms)
+        lived_ms = self.now_ms - task.placed_ms
+        self._machines.release(task.machine, number, task.amounts, lived_ms, self.now_ms)
         self._frames.book(task.machine, task.amounts, -1)
+        return task
 
     def _stopped(self, notice: m.TasksStopped) -> None:
-        for task in notice.tasks:
-            self._since.pop(task, None)
-            if task in self._died:
-                self._counts["lost"] += 1
-                self._owed[self._died[task]] += 1
-                self._lost_ms = self.now_ms if self._lost_ms is None else self._lost_ms
-            elif task not in self._service_tasks:
-                self._counts["given up"] += 1
+        for number in notice.tasks:
+            self._since.pop(number, None)
+            if number in self._died:
+                self._lost(*self._died[number])
+                self._note_end(notice, self._died[number][0])
+                continue
+            self._counts["given up"] += number not in self._service_tasks
+            self._ends.add(notice, None, None, ran=False)
+
+    def _lost(self, task: _Task, since_ms: int) -> None:
+        """It died with its instance. A daemon is not to come back elsewhere."""
+        self._counts["lost"] += 1
+        self._heard_ms = self.now_ms if self._heard_ms is None else self._heard_ms
+        self._lost_ms = since_ms if self._lost_ms is None else min(self._lost_ms, since_ms)
+        if task.serves:
+            self._owed[task.owner] += 1
+            self._whole_ms = None if isinstance(task.owner, str) else self._whole_ms
 
     def _failed_launch(self, event: m.LaunchFailed) -> None:
         self._counts["launch_failures"] += 1
@@ -265,56 +250,68 @@ class Figures:
         self._frames.until(now + 1)
         asked = counts["submitted"] + counts["asked again"]
         left = asked - counts["placed"] - counts["given up"] + self._services.lack()
-        back = None
-        if self._whole_ms is not None and self._lost_ms is not None:
-            back = (self._whole_ms - self._lost_ms) / 1000
-        named = ("submitted", "finished", "refusals", "lost", "recovered", "launches")
+        named = ("submitted", "refusals", "lost", "recovered", "launches")
         return {
             **{name: counts[name] for name in named},
             **{name: counts[name] for name in ("terminations", "launch_failures", "throttled")},
-            **self._of_machines(),
+            **self._machines.row(now, self._held),
             **self._services.row(now),
             **self._frames.row(),
-            "wait_p50_s": _quantile(self._waits, 0.5),
-            "wait_p99_s": _quantile(self._waits, 0.99),
-            "start_p50_s": _quantile(self._starts, 0.5),
-            "start_p99_s": _quantile(self._starts, 0.99),
-            "started_per_hour": len(self._starts) * HOUR_MS / max(1, now),
+            **self._of_ends(),
+            **self._of_daemons(left),
+            **self._of_waits(),
             "started": len(self._waits),
-            "waiting": left,
-            "services_back_s": back,
+            "started_per_hour": len(self._starts) * HOUR_MS / max(1, now),
+            "services_back_s": self._back(self._lost_ms),
+            "services_back_heard_s": self._back(self._heard_ms),
             "reservation_mean_pct": _mean(self._percents),
-            "provisioning_mean_s": _mean([ms / 1000 for ms in self._provisioned]),
-            "provisioning_max_s": _quantile(self._provisioned, 1),
+            "deployments_unfinished": self._rollouts.unfinished(),
             "simulated_s": now / 1000,
         }
 
-    def _of_machines(self) -> dict[str, float | None]:
-        now, machines, bills = self.now_ms, self._machines, self._bills.values()
-        there = [
-            each.there_ms + (0 if each.there_since is None else now - each.there_since)
-            for each in machines
-        ]
-        held = [each.held_ms + (now - each.held_since if each.holds else 0) for each in machines]
-        prices = [each.said.price_microusd_hour for each in machines]
+    def _of_waits(self) -> dict[str, float | None]:
+        service_waits, found = self._vacancies.waits_ms, {}
+        for name, is_service in (("", False), ("service_", True)):
+            ms = self._provisioned[is_service]
+            found[f"{name}provisioning_mean_s"] = _mean([each / 1000 for each in ms])
+            found[f"{name}provisioning_max_s"] = _quantile(ms, 1)
         return {
-            "instances": len(machines),
-            "instances_used": sum(each.used for each in machines),
-            "instances_busy_mean": sum(held) / max(1, now),
-            "dollars": sum(bill.price * bill.ms(now) for bill in bills) / HOUR_MS / 1e6,
-            "dollars_busy": sum(p * ms for p, ms in zip(prices, held, strict=True)) / HOUR_MS / 1e6,
-            "instance_hours": sum(bill.ms(now) for bill in bills) / HOUR_MS,
-            "cpu_reserved_pct": self._reserved(CPU, there),
-            "memory_reserved_pct": self._reserved(MEMORY, there),
+            **found,
+            "wait_p50_s": _quantile(self._waits, 0.5),
+            "wait_p99_s": _quantile(self._waits, 0.99),
+            "service_wait_p50_s": _quantile(service_waits, 0.5),
+            "service_wait_p99_s": _quantile(service_waits, 0.99),
+            "service_asked": self._vacancies.asked,
+            "start_p50_s": _quantile(self._starts, 0.5),
+            "start_p99_s": _quantile(self._starts, 0.99),
         }
 
-    def _reserved(self, name: str, there: Sequence[int]) -> float | None:
-        pairs = zip(self._machines, there, strict=True)
-        offered = sum(machine.said.resources.get(name, 0) * ms for machine, ms in pairs)
-        used = self._used_ms[name]
-        for task in self._tasks.values():
-            used += dict(task.amounts).get(name, 0) * (self.now_ms - task.placed_ms)
-        return 100 * used / offered if offered else None
+    def _of_ends(self) -> dict[str, float | None]:
+        ends = self._ends
+        return {
+            "finished": ends.finished,
+            "crashed": ends.crashed,
+            "failed_to_start": ends.failed_to_start,
+        }
+
+    def _of_daemons(self, left: int) -> dict[str, float | None]:
+        """What depends on where DAEMONs are due; nothing where only code of others can tell."""
+        daemons = self._rollouts.daemons()
+        if daemons is None:
+            return {}
+        due, lacking = daemons
+        loops = self._ends.loops({**self._rollouts.places(), **due})
+        return {"waiting": left + lacking, "daemons_lacking": lacking, "crash_loops": loops}
+
+    def _back(self, since_ms: int | None) -> float | None:
+        if self._whole_ms is None or since_ms is None:
+            return None
+        return (self._whole_ms - since_ms) / 1000
+
+    def _held(self, name: str) -> int:
+        """Amount times ms of the tasks that are there."""
+        tasks = self._tasks.values()
+        return sum(dict(x.amounts).get(name, 0) * (self.now_ms - x.placed_ms) for x in tasks)
 
 
 def differing(row: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
@@ -354,6 +351,7 @@ _HANDLERS: dict[type, Callable[[Figures, Any], None]] = {
     m.InstancesTerminated: Figures._terminated,
     m.InstancesGone: Figures._gone,
     m.RegisterTaskDefinition: Figures._register,
+    m.CreateService: Figures._service,
     m.RunTask: Figures._run_task,
     m.StartTask: Figures._start_task,
     m.CallThrottled: Figures._throttled,

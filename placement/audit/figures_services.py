@@ -5,68 +5,82 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stowplan.placement import messages as m
+from stowplan.placement.audit.figures_uptime import Story, shares
 from stowplan.placement.model import StopCode, TaskStatus
 
 
 @dataclass(slots=True)
+class _Task:
+    """`up`: RUNNING, and no health check speaks against it; `told_ms`: when that last changed."""
+
+    service: str
+    machine: int
+    deployment: str | None
+    placed_ms: int
+    ran: bool = False
+    up: bool = False
+    told_ms: int = 0
+    to_stop: bool = False
+
+
+@dataclass(slots=True)
 class _Service:
-    """`log`: (ms, RUNNING tasks, tasks wanted, tasks that must be left), at each change."""
+    """`truth` has things when they were so, `belief` when ECS heard of them."""
 
     call: m.CreateService
-    placed: set[int] = field(default_factory=set)
-    running: set[int] = field(default_factory=set)
-    log: list[tuple[int, int, int, int]] = field(default_factory=list)
+    placed: int = 0
+    truth: Story = field(default_factory=Story)
+    belief: Story = field(default_factory=Story)
 
-    def note(self, now_ms: int) -> None:
-        """Write down how it is now."""
-        wanted, percent = self.call.desired_count, self.call.minimum_healthy_percent
-        floor = -(-wanted * percent // 100)
-        entry = now_ms, len(self.running), wanted, floor
-        if self.log and self.log[-1][0] == now_ms:
-            self.log.pop()
-        self.log.append(entry)
-
-    def ms(self, which: int, until_ms: int) -> int:
-        """For how long there were as many RUNNING as column `which` asks for."""
-        ends = [entry[0] for entry in self.log[1:]] + [until_ms]
-        pairs = zip(self.log, ends, strict=True)
-        return sum(end - entry[0] for entry, end in pairs if entry[1] >= entry[which])
+    def ask(self, now_ms: int) -> None:
+        """Note what is asked of it from now on."""
+        asked = self.call.desired_count, self.call.minimum_healthy_percent
+        for story in (self.truth, self.belief):
+            story.asked.append((now_ms, asked))
 
 
 class ServiceLives:
-    """What a journal says of services; `take` every message."""
+    """What a journal says of REPLICA services; `take` every message."""
 
     def __init__(self) -> None:
         self._services: dict[str, _Service] = {}
-        self._of: dict[int, tuple[str, int, str | None]] = {}
-        self._on: dict[int, set[int]] = {}
+        self._tasks: dict[int, _Task] = {}
+        self._on: dict[int, dict[int, None]] = {}
         self._numbers: dict[str, int] = {}
         self._draining: set[int] = set()
-        self._moved = self._failed = 0
+        self._moved = self._failed = self._now_ms = 0
 
     def take(self, message: m.Event | m.Command, now_ms: int) -> None:
         """Take one message in."""
+        self._now_ms = now_ms
         if isinstance(message, m.CreateService):
-            self._services[message.service] = _Service(message)
-            self._services[message.service].note(now_ms)
+            if message.scheduling_strategy != "DAEMON":
+                self._services[message.service] = _Service(message)
+                self._services[message.service].ask(now_ms)
         elif isinstance(message, m.UpdateService):
-            service = self._services[message.service]
-            service.call = message.applied_to(service.call)
-            service.note(now_ms)
+            service = self._services.get(message.service)
+            if service is not None:
+                service.call = message.applied_to(service.call)
+                service.ask(now_ms)
         elif isinstance(message, m.StartTasks):
             self._start(message)
-        elif isinstance(message, m.TasksChanged):
-            self._change(message, now_ms)
         elif isinstance(message, m.StopTasks):
-            if message.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED:
-                self._moved += sum(self._is_moved(task, message.reason) for task in message.tasks)
+            self._stop(message)
         elif isinstance(message, m.ServiceEvent):
-            self._failed += ") deployment failed:" in message.text and self._counts(message.service)
+            own = message.service in self._services
+            self._failed += own and ") deployment failed:" in message.text
         else:
-            self._take_fact(message, now_ms)
+            self._take_fact(message)
 
-    def _take_fact(self, message: m.Event | m.Command, now_ms: int) -> None:
-        if isinstance(message, m.InstanceRegistered):
+    def _take_fact(self, message: m.Event | m.Command) -> None:
+        if isinstance(message, m.TasksChanged):
+            self._change(message)
+        elif isinstance(message, m.TasksHealthChanged):
+            for number in message.tasks:
+                task = self._tasks.get(number)
+                if task is not None and task.ran and task.up is not message.healthy:
+                    self._turn(task, message.since_ms)
+        elif isinstance(message, m.InstanceRegistered):
             self._numbers[message.ec2_instance_id] = message.instance
         elif isinstance(message, m.UpdateContainerInstancesState):
             drains = message.status == "DRAINING"
@@ -78,72 +92,83 @@ class ServiceLives:
         elif isinstance(message, m.InstancesGone):
             for number in message.instances:
                 for task in list(self._on.get(number, ())):
-                    self._end(task, now_ms)
+                    self._end(task, message.since_ms)
 
     def _start(self, command: m.StartTasks) -> None:
-        if command.service is None:
+        name = command.service
+        if name is None or name not in self._services:
             return
+        self._services[name].placed += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._of[task] = (command.service, number, command.deployment)
-            self._on.setdefault(number, set()).add(task)
-            self._services[command.service].placed.add(task)
+            self._tasks[task] = _Task(name, number, command.deployment, self._now_ms)
+            self._on.setdefault(number, {})[task] = None
 
-    def _change(self, event: m.TasksChanged, now_ms: int) -> None:
-        for task in event.tasks:
-            if task not in self._of:
+    def _change(self, event: m.TasksChanged) -> None:
+        for number in event.tasks:
+            task = self._tasks.get(number)
+            if task is None:
                 continue
-            if event.status is TaskStatus.RUNNING:
-                service = self._services[self._of[task][0]]
-                service.running.add(task)
-                service.note(now_ms)
+            if event.status is TaskStatus.RUNNING and not task.ran:
+                task.ran = True
+                self._turn(task, event.since_ms)
             elif event.status is TaskStatus.STOPPED:
-                self._end(task, now_ms)
+                self._end(number, event.since_ms)
 
-    def _end(self, task: int, now_ms: int) -> None:
-        name, number, _ = self._of.pop(task)
-        self._on[number].discard(task)
-        service = self._services[name]
-        service.placed.discard(task)
-        service.running.discard(task)
-        service.note(now_ms)
+    def _turn(self, task: _Task, since_ms: int | None) -> None:
+        """It is up from then on, or is no longer."""
+        task.up = not task.up
+        task.told_ms = max(task.told_ms, self._when(since_ms))
+        service, change = self._services[task.service], 1 if task.up else -1
+        service.truth.changes.append((task.told_ms, change))
+        service.belief.changes.append((self._now_ms, change))
 
-    def _counts(self, name: str) -> bool:
-        """Whether it is one with a count to keep."""
-        return self._services[name].call.scheduling_strategy != "DAEMON"
+    def _when(self, since_ms: int | None) -> int:
+        return self._now_ms if since_ms is None else min(since_ms, self._now_ms)
 
-    def _is_moved(self, task: int, reason: str) -> bool:
+    def _end(self, number: int, since_ms: int | None) -> None:
+        task = self._tasks.pop(number)
+        del self._on[task.machine][number]
+        service = self._services[task.service]
+        service.placed -= 1
+        if not task.to_stop:
+            service.truth.mishaps.append(max(task.placed_ms, self._when(since_ms)))
+            service.belief.mishaps.append(self._now_ms)
+        if task.up:
+            self._turn(task, since_ms)
+
+    def _stop(self, command: m.StopTasks) -> None:
+        for number in command.tasks:
+            task = self._tasks.get(number)
+            if task is not None:
+                task.to_stop = True
+                if command.stop_code is StopCode.SERVICE_SCHEDULER_INITIATED and task.ran:
+                    self._moved += self._is_moved(task, command.reason)
+
+    def _is_moved(self, task: _Task, reason: str) -> bool:
         """Whether a stop makes way for another task: of a deployment, off a drain, for balance."""
-        if task not in self._of:
-            return False
-        name, number, deployment = self._of[task]
-        if not self._counts(name) or task not in self._services[name].running:
-            return False
-        scale_in = reason == f"Scaling activity initiated by (deployment {deployment})"
-        other = not reason.endswith(f"{deployment})")
-        return other or number in self._draining or not scale_in
+        scale_in = reason == f"Scaling activity initiated by (deployment {task.deployment})"
+        return task.machine in self._draining or not scale_in
 
     def lack(self) -> int:
         """Tasks that services want and that have no place."""
-        return sum(max(0, s.call.desired_count - len(s.placed)) for s in self._services.values())
+        return sum(max(0, s.call.desired_count - s.placed) for s in self._services.values())
 
     def row(self, now_ms: int) -> dict[str, float | None]:
         """The figures of services up to now."""
-        short, desired, floor = [], [], []
-        for service in self._services.values():
-            watched = max(1, now_ms - service.log[0][0])
-            kept = service.ms(2, now_ms)
-            short.append(100 * (now_ms - service.log[0][0] - kept) / watched)
-            if self._counts(service.call.service):
-                desired.append(100 * kept / watched)
-                floor.append(100 * service.ms(3, now_ms) / watched)
+        services = self._services.values()
+        truth = [shares(service.truth, now_ms) for service in services]
+        belief = [shares(service.belief, now_ms) for service in services]
+        at_desired = _mean([desired for desired, _ in truth])
         return {
-            "services_short_pct": _mean(short),
-            "at_desired_pct": _mean(desired),
-            "at_minimum_pct": _mean(floor),
+            "services_short_pct": None if at_desired is None else 100 - at_desired,
+            "at_desired_pct": at_desired,
+            "at_minimum_pct": _mean([minimum for _, minimum in truth]),
+            "believed_at_desired_pct": _mean([desired for desired, _ in belief]),
+            "believed_at_minimum_pct": _mean([minimum for _, minimum in belief]),
             "migrations": self._moved,
             "deployments_failed": self._failed,
         }
 
 
-def _mean(shares: list[float]) -> float | None:
-    return sum(shares) / len(shares) if shares else None
+def _mean(percents: list[float]) -> float | None:
+    return sum(percents) / len(percents) if percents else None

@@ -36,7 +36,8 @@ def test_nothing_is_heard_of_a_dead_instance_before_ecs_learns_of_the_loss(at, r
     lost = fault("zone-loss", zone="a", at=at, detect="60s")
     told = after_start(driver(job(run_ms=run_ms), faults=[lost]))
     gone_ms = 60_000 + lost.at
-    assert [(t, e) for t, e in told if t > lost.at] == [(gone_ms, m.InstancesGone((0,)))]
+    expected = m.InstancesGone((0,), since_ms=lost.at)
+    assert [(t, e) for t, e in told if t > lost.at] == [(gone_ms, expected)]
 
 
 def test_a_task_that_is_started_or_stopped_on_a_dead_instance_is_never_heard_of():
