@@ -76,15 +76,22 @@ def _verify_one(journal: Path, folder: Path) -> bool:
 
 
 def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None:
-    """The row of a run in the results folder that its journal lies in; None: there is none."""
-    table = journal.absolute().parent.parent / "results.parquet"
+    """The row of a run in the results folder that its journal lies in; None: there is none.
+
+    What was repeated with ties decided another way has its rows in a table of its own.
+    """
+    keys = ("strategy", "layout", "faults")
+    name = "results"
+    if "ties" in header.run:
+        name, keys = "ties", (*keys, "ties", "draw")
+    table = journal.absolute().parent.parent / f"{name}.parquet"
     if journal.absolute().parent.name != "journals" or not table.is_file():
         return None
     import pandas as pd
 
     frame = pd.read_parquet(table)
-    for key in ("strategy", "layout", "faults"):
-        frame = frame[frame[key] == header.run.get(key)]
+    for key in keys:
+        frame = frame[frame[key].astype(str) == header.run.get(key)]
     numbers = frame.select_dtypes("number")
     return None if len(frame) != 1 else {str(n): float(v) for n, v in numbers.iloc[0].items()}
 
