@@ -25,6 +25,7 @@ from stowplan.placement.reasons import (
     constraint_reason,
     resource_reason,
 )
+from stowplan.placement.registry import Registry
 
 DEVICES = "DEVICES"
 
@@ -106,11 +107,12 @@ class MemberOf(Constraint):
 ConstraintFactory = Callable[[str | None], Constraint]
 
 # In the order in which their reasons are reported.
-CONSTRAINTS: Mapping[str, ConstraintFactory] = {
+_SHIPPED: Mapping[str, ConstraintFactory] = {
     "memberOf": MemberOf,
     "distinctInstance": DistinctInstance,
     "maxPerInstance": MaxPerInstance,
 }
+CONSTRAINTS: Registry[ConstraintFactory] = Registry("placement constraint", _SHIPPED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import CPU, MEMORY, PlacementConstraint, PlacementStrategy, TaskKind
+from stowplan.placement.registry import Registry
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.fgd import Fgd
 from stowplan.placement.strategies.fragmentation import Typical, typical
@@ -66,7 +67,7 @@ class Workload(NamedTuple):
 
 
 # Each makes the strategy of one run from what may be known of the workload.
-POLICIES: Mapping[str, Callable[[Workload], Strategy]] = {
+_SHIPPED: Mapping[str, Callable[[Workload], Strategy]] = {
     "random": lambda workload: STRATEGIES["openb_random"](None),
     "dotprod": lambda workload: STRATEGIES["openb_dot_product"](None),
     "gpuclustering": lambda workload: GpuClustering(groups=workload.groups),
@@ -75,6 +76,7 @@ POLICIES: Mapping[str, Callable[[Workload], Strategy]] = {
     "fgd": lambda workload: Fgd(tasks=workload.tasks),
     "stow_gpu": lambda workload: StowGpu(tasks=workload.tasks),
 }
+POLICIES: Registry[Callable[[Workload], Strategy]] = Registry("policy", _SHIPPED)
 
 
 def replay(
