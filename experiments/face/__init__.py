@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stowplan._cluster import Cluster, cluster
     from stowplan._place import Placement, place
+    from stowplan._results import Journal, Result, Results, results_frame
+    from stowplan._scenario import Scenario, load, scenario, task_definition
+    from stowplan._simulate import simulate
     from stowplan._tasks import Tasks, tasks
     from stowplan.placement.errors import SpecError
 
@@ -25,15 +28,33 @@ _HOMES = {
     "Tasks": "_tasks",
     "tasks": "_tasks",
     "SpecError": "placement.errors",
+    "Journal": "_results",
+    "Result": "_results",
+    "Results": "_results",
+    "results_frame": "_results",
+    "Scenario": "_scenario",
+    "load": "_scenario",
+    "scenario": "_scenario",
+    "task_definition": "_scenario",
+    "simulate": "_simulate",
 }
 
 __all__ = [
     "Cluster",
+    "Journal",
     "Placement",
+    "Result",
+    "Results",
+    "Scenario",
     "SpecError",
     "Tasks",
     "cluster",
+    "load",
     "place",
+    "results_frame",
+    "scenario",
+    "simulate",
+    "task_definition",
     "tasks",
 ]
 

@@ -29,7 +29,9 @@ def ranked(panels: Mapping[str, Curves], x_label: str) -> Figure:
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
         for number, (name, values) in enumerate(curves.items()):
             edges = np.arange(len(values) + 1)
-            axis.stairs(values, edges, color=colour(number), label=name, linewidth=1.8)
+            axis.stairs(
+                values, edges, baseline=None, color=colour(number), label=name, linewidth=1.8
+            )
         axis.set_ylim(0, 103)
         dressed(axis, title, x_label)
     keyed(figure, axes)
