@@ -8,9 +8,6 @@ from pathlib import Path
 
 from stowplan.experiments.loading.load import load_strategies
 from stowplan.experiments.record.journals import read_journal_file
-from stowplan.placement.journal import ReplayError, replay
-from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.placement.strategies import STRATEGIES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,28 +30,18 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def _verify_one(journal: Path, folder: Path) -> bool:
     """Check one journal; True where it breaks a rule."""
-    from stowplan.experiments.runs.audit import stated_by_class
-    from stowplan.placement.audit.checkers import check_rounds
-    from stowplan.placement.audit.constraint_rules import not_judged
+    from stowplan.experiments.runs.audit import judged
 
     header, rounds = read_journal_file(journal)
-    own = load_strategies(header.strategies, folder)
-    unjudged = not_judged(rounds, stated_by_class)
-    unknown = [name for name, known in unjudged.items() if not known]
-    if unknown:
-        what = f"CONSTRAINTS has no {', '.join(unknown)}, so it can be neither replayed nor judged"
-        print(f"{journal}: {what}", file=sys.stderr)
+    verdict = judged(header, rounds, load_strategies(header.strategies, folder))
+    if verdict.error:
+        print(f"{journal}: {verdict.error}", file=sys.stderr)
         return True
-    try:
-        count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
-    except ReplayError as error:
-        print(f"{journal}: {error}", file=sys.stderr)
-        return True
-    violations = check_rounds(rounds, stated=stated_by_class)
-    for violation in violations:
+    for violation in verdict.violations:
         print(f"{journal}: {violation}", file=sys.stderr)
-    print(f"{journal}: {count} rounds replay to the same commands, {len(violations)} violations")
-    for name in unjudged:
+    found = f"{verdict.rounds} rounds replay to the same commands"
+    print(f"{journal}: {found}, {len(verdict.violations)} violations")
+    for name in verdict.not_judged:
         what = "has code of its own, so nothing but the replay speaks for it"
         print(f"{journal}: not judged: constraint {name} {what}")
-    return bool(violations)
+    return not verdict.ok
