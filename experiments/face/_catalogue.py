@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from stowplan._register import load_entry_points
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.extensions import load_extensions
-from stowplan.experiments.record.metrics import METRICS
+from stowplan.experiments.record.metrics import METRICS, load_metrics
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.placement.registry import Registry
 from stowplan.placement.strategies import STRATEGIES
@@ -36,9 +35,8 @@ def types() -> pd.DataFrame:
     >>> sp.types().loc["m5.large", ["cpu", "memory", "usd_hour"]].tolist()
     [2048, 7680, 0.096]
     """
-    rows = {
-        name: table.model_dump(exclude={"resources"}) for name, table in instance_types().items()
-    }
+    known = instance_types()
+    rows = {name: table.model_dump(exclude={"resources"}) for name, table in known.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("instance_type")
     frame["usd_hour"] = frame.pop("price_microusd_hour") / 1e6
     return frame.astype({"eni_slots_trunk": "Int64"})
@@ -56,7 +54,7 @@ def strategies() -> pd.DataFrame:
     --------
     >>> import stowplan as sp
     >>> sp.strategies().loc["random", "about"]
-    'Prefer a candidate at random, all alike.'
+    'Prefer one candidate drawn uniformly.'
     """
     load_extensions()
     return _table(STRATEGIES)
@@ -102,7 +100,7 @@ def metrics() -> pd.DataFrame:
     >>> sp.metrics().loc["wait_p99_s", ["unit", "better"]].tolist()
     ['s', 'less']
     """
-    load_entry_points()
+    load_metrics()
     rows = [(m.about, m.unit, m.better, name in METRICS.added) for name, m in METRICS.items()]
     index = pd.Index(list(METRICS), name="metric")
     return pd.DataFrame(rows, index, ["about", "unit", "better", "own"])
@@ -115,8 +113,8 @@ def _table(registry: Registry[Any]) -> pd.DataFrame:
 
 
 def _about(thing: Any) -> str:
-    """The first sentence of its docstring; a factory may say of what (`about`)."""
-    text = inspect.getdoc(getattr(thing, "about", thing)) or ""
+    """The first sentences of its docstring."""
+    text = inspect.getdoc(thing) or ""
     return " ".join(text.split("\n\n")[0].split())
 
 

@@ -184,7 +184,7 @@ class Packing:
 
     @property
     def status(self) -> str:
-        """`optimal` (proven), `feasible`, `infeasible` (an item is larger than a bin), `unknown`."""
+        """`optimal` (proven), `feasible`, `infeasible` (an item fits no bin), `unknown`."""
         return self.result.status
 
     @property

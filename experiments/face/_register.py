@@ -1,4 +1,4 @@
-"""One way to add what is your own: strategies, constraints, workloads, predictors, metrics, policies.
+"""One way to add strategies, constraints, workloads, predictors, metrics and policies of your own.
 
 Under a name, it is known wherever that name may stand: in chains, in scenario files, in tables. It
 lasts as long as the process. What a file or an installed package offers is known to the command
@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from numpy.random import Generator
 
-from stowplan.experiments.loading.extensions import add_entry_points, fit, from_file
-from stowplan.experiments.record.metrics import METRICS, Metric
+from stowplan.experiments.loading.extensions import fit, from_file
+from stowplan.experiments.record.metrics import METRICS, as_metric
 from stowplan.experiments.studies.openb import POLICIES
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
@@ -110,7 +110,7 @@ def register(kind: str, name: str, thing: Any, **about: str) -> Any:
 def _fit(kind: str, name: str, thing: Any, about: dict[str, str]) -> Any:
     """What the registry holds. Raises PlacementError where the thing has another shape."""
     if kind == "metric":
-        return _metric(name, thing, about)
+        return as_metric(name, thing, **about)
     if kind == "strategy":
         return fit(STRATEGIES)(name, thing)
     if not callable(thing):
@@ -118,19 +118,6 @@ def _fit(kind: str, name: str, thing: Any, about: dict[str, str]) -> Any:
     if kind == "workload" and not hasattr(thing, "options"):
         return _function_workload(thing)
     return thing
-
-
-def _metric(name: str, thing: Any, about: dict[str, str] | None = None) -> Metric:
-    if isinstance(thing, Metric):
-        return thing
-    if not callable(thing):
-        raise PlacementError(f"{thing!r} is neither a function nor a Metric")
-    words = {"unit": "", "better": "", "about": (inspect.getdoc(thing) or name).split("\n")[0]}
-    wrong = sorted((about or {}).keys() - words.keys())
-    words |= about or {}
-    if wrong or words["better"] not in ("", "more", "less"):
-        raise PlacementError('expected unit, about and better ("more", "less" or "")')
-    return Metric(thing, **words)
 
 
 def _function_workload(function: Callable[..., Iterator[Job]]) -> Any:
@@ -156,15 +143,6 @@ def _function_workload(function: Callable[..., Iterator[Job]]) -> Any:
 
     Kind.__doc__ = inspect.getdoc(function) or Kind.__doc__
     return Kind
-
-
-def load_entry_points() -> None:
-    """Add what installed packages offer of metrics and policies; the others come with a scenario.
-
-    Raises SpecError naming every entry point that does not load.
-    """
-    add_entry_points("metrics", METRICS, _metric)
-    add_entry_points("policies", POLICIES)
 
 
 def _decorator(kind: str, name: str, about: dict[str, str]) -> Callable[[Thing], Thing]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import importlib.util
+import inspect
 import sys
 import traceback
 import zlib
@@ -102,15 +103,20 @@ def as_factory(name: str, strategy: Any) -> StrategyFactory:
         raise PlacementError(f"strategy {name}: {strategy!r} {what}")
     code = getattr(getattr(strategy, "keys", None), "__code__", None)
     file = Path(code.co_filename if code is not None else "?")
+    said = inspect.getdoc(strategy)
     if isinstance(strategy, type) or not hasattr(strategy, "keys"):
-        return _factory(strategy, name, file)
+        made = _factory(strategy, name, file)
+        made.__doc__ = said
+        return made
 
     def copied(field: str | None = None) -> Any:
         if field:
             raise ValueError(f"an object takes no field, found {field!r}: give its class a name")
         return copy.deepcopy(strategy)
 
-    return _factory(copied, name, file)
+    made = _factory(copied, name, file)
+    made.__doc__ = said
+    return made
 
 
 def _old_imports(file: Path) -> str:

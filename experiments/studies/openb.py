@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator, default_rng
 
+from stowplan.experiments.loading.extensions import add_entry_points
 from stowplan.experiments.studies.openb_data import (
     DEVICE_MILLI,
     Arrivals,
@@ -227,6 +228,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """`stowplan openb`: replays the runs and writes their series."""
     seeds = parse_seeds(arguments.seeds)
+    add_entry_points("policies", POLICIES)
     if arguments.policy not in POLICIES:
         _check_strategy(arguments.policy)
     nodes, pods = read_nodes(arguments.nodes), read_pods(arguments.pods)
