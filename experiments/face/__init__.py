@@ -35,48 +35,48 @@ if TYPE_CHECKING:
     from stowplan.placement.constraints import Constraint
     from stowplan.placement.errors import PlacementError, SpecError
 
-# The module of each name, below `stowplan`.
+# The module of each name.
 _HOMES = {
-    "Cluster": "_cluster",
-    "Constraint": "placement.constraints",
-    "Job": "experiments.workloads.protocol",
-    "Journal": "_results",
-    "Metric": "experiments.record.metrics",
-    "Optimum": "_optimum",
-    "OwnStrategyError": "experiments.loading.own_strategies",
-    "Packing": "_optimum",
-    "Placement": "_place",
-    "PlacementError": "placement.errors",
-    "Replay": "_journal",
-    "Result": "_results",
-    "Results": "_results",
-    "Scenario": "_scenario",
-    "SpecError": "placement.errors",
-    "Tasks": "_tasks",
-    "Verification": "_journal",
-    "cluster": "_cluster",
-    "constraint": "_register",
-    "load": "_scenario",
-    "metric": "_register",
-    "metrics": "_catalogue",
-    "optimize": "_optimum",
-    "pack": "_optimum",
-    "place": "_place",
-    "policy": "_register",
-    "predictor": "_register",
-    "register": "_register",
-    "replay": "_journal",
-    "results_frame": "_results",
-    "scenario": "_scenario",
-    "simulate": "_simulate",
-    "strategies": "_catalogue",
-    "strategy": "_register",
-    "task_definition": "_scenario",
-    "tasks": "_tasks",
-    "types": "_catalogue",
-    "verify": "_journal",
-    "workload": "_register",
-    "workloads": "_catalogue",
+    "Cluster": "stowplan._cluster",
+    "Constraint": "stowplan.placement.constraints",
+    "Job": "stowplan.experiments.workloads.protocol",
+    "Journal": "stowplan._results",
+    "Metric": "stowplan.experiments.record.metrics",
+    "Optimum": "stowplan._optimum",
+    "OwnStrategyError": "stowplan.experiments.loading.own_strategies",
+    "Packing": "stowplan._optimum",
+    "Placement": "stowplan._place",
+    "PlacementError": "stowplan.placement.errors",
+    "Replay": "stowplan._journal",
+    "Result": "stowplan._results",
+    "Results": "stowplan._results",
+    "Scenario": "stowplan._scenario",
+    "SpecError": "stowplan.placement.errors",
+    "Tasks": "stowplan._tasks",
+    "Verification": "stowplan._journal",
+    "cluster": "stowplan._cluster",
+    "constraint": "stowplan._register",
+    "load": "stowplan._scenario",
+    "metric": "stowplan._register",
+    "metrics": "stowplan._catalogue",
+    "optimize": "stowplan._optimum",
+    "pack": "stowplan._optimum",
+    "place": "stowplan._place",
+    "policy": "stowplan._register",
+    "predictor": "stowplan._register",
+    "register": "stowplan._register",
+    "replay": "stowplan._journal",
+    "results_frame": "stowplan._results",
+    "scenario": "stowplan._scenario",
+    "simulate": "stowplan._simulate",
+    "strategies": "stowplan._catalogue",
+    "strategy": "stowplan._register",
+    "task_definition": "stowplan._scenario",
+    "tasks": "stowplan._tasks",
+    "types": "stowplan._catalogue",
+    "verify": "stowplan._journal",
+    "workload": "stowplan._register",
+    "workloads": "stowplan._catalogue",
 }
 
 __all__ = [
@@ -127,7 +127,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'stowplan' has no attribute {name!r}")
-    value = getattr(import_module(f"stowplan.{home}"), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value  # the next time nobody asks here
     return value
 

@@ -33,7 +33,7 @@ def types() -> pd.DataFrame:
     --------
     >>> import stowplan as sp
     >>> sp.types().loc["m5.large", ["cpu", "memory", "usd_hour"]].tolist()
-    [2048, 7680, 0.096]
+    [2048.0, 7680.0, 0.096]
     """
     known = instance_types()
     rows = {name: table.model_dump(exclude={"resources"}) for name, table in known.items()}

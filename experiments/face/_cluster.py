@@ -166,7 +166,7 @@ def cluster(
     problems: Problems = [] if rows else [("instances", "there are none")]
     unknown_columns(rows, COLUMNS, problems)
     types: dict[str, InstanceTypeTable] = {}
-    groups = []
+    groups: list[FleetGroup] = []
     for place, row in rows:
         name = _type(row, place, types, problems)
         group = {

@@ -81,7 +81,7 @@ class Optimum:
     def frame(self) -> pd.DataFrame:
         """The plan as a table: a row per kind of instance, task over time, or move."""
         plan = self.plan or {}
-        rows = next((plan[key] for key in ("lines", "moves", "tasks") if key in plan), [])
+        rows: Any = next((plan[key] for key in ("lines", "moves", "tasks") if key in plan), [])
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def panelled(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[0])
 
 
-def dressed(axis: Axes, title: str, x_label: str, grid: str = "y") -> None:
+def dressed(axis: Axes, title: str, x_label: str, grid: Literal["x", "y"] = "y") -> None:
     """Title, grid and labels as in the report."""
     axis.set_title(title, loc="left", fontsize=10, color=_INK)
     axis.set_xlabel(x_label, fontsize=9, color=_SOFT)

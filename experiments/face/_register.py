@@ -92,7 +92,7 @@ def register(kind: str, name: str, thing: Any, **about: str) -> Any:
     >>> sp.place(web, sp.cluster({"m5.large": 2}), "oldest").summary["instances_used"].item()
     1
     >>> _ = sp.register("metric", "tasks_started", lambda run: run.totals.started, unit="")
-    >>> sp.simulate(sp.load("small")).metrics["tasks_started"] > 900
+    >>> bool(sp.simulate(sp.load("small")).metrics["tasks_started"] > 900)
     True
     """
     if kind not in REGISTRIES:

@@ -16,7 +16,8 @@ from stowplan.experiments.paths import SCENARIOS
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import PlacementStrategy
 from stowplan.placement.scenario import scenario as tables
-from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.scenario.checks import scenario_problems
+from stowplan.placement.strategies import STRATEGIES
 
 
 @dataclass(frozen=True, repr=False)
@@ -258,8 +259,9 @@ def with_strategies(given: Scenario, strategy: Any, strategies: Any) -> tuple[Sc
             chains[name] = ()
     check(problems)
     added = given.tables.model_copy(update={"strategies": {**have, **chains}})
-    own: Mapping[str, StrategyFactory] = dict(objects)
-    return Scenario(Loaded(added, given.loaded.path, own)), list(chains)
+    found = scenario_problems(added, {**STRATEGIES, **objects}, {})
+    check([(at, what) for at, what in found if at.startswith("strategies.")])
+    return Scenario(Loaded(added, given.loaded.path, objects)), list(chains)
 
 
 def _named(strategies: Any) -> dict[str, Any]:

@@ -25,10 +25,11 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import CONSTRAINTS_MAX, PlacementConstraint, TaskKind
 from stowplan.placement.scenario.fields import parse_constraint
 from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.units import parse_duration_ms
 
 COLUMNS = (
     *("cpu", "memory", "count", "group", "gpus", "eni_slots", "ports", "udp_ports", "constraints"),
-    *("strategies", "zones", "required_attributes", "devices", "device_milli", "expected_s"),
+    *("strategies", "zones", "required_attributes", "expected_s"),
     "resource:",
 )
 _RESOURCES = {"cpu": "CPU", "memory": "MEMORY", "gpus": "GPU", "eni_slots": "ENI"}
@@ -95,7 +96,6 @@ def tasks(rows: pd.DataFrame | Iterable[Mapping[str, Any]] | None = None, **colu
         - `constraints`: one or a list, such as `distinctInstance` or a cluster query
         - `strategies`: a chain of this kind's own, which `place` then leaves alone
         - `zones`: those it may run in; `required_attributes`: NAME or NAME=VALUE, one or a list
-        - `devices`, `device_milli`: so many devices with so many thousandths of each
         - `expected_s`: seconds it is thought to run, for strategies that ask
 
     **columns
@@ -129,15 +129,13 @@ def tasks(rows: pd.DataFrame | Iterable[Mapping[str, Any]] | None = None, **colu
     if rows is not None and columns:
         problems.append((", ".join(columns), "give a table or single columns, not both"))
     objects = Objects()
-    kinds: list[TaskKind] = []
+    kinds: dict[TaskKind, int] = {}
     index: list[int] = []
     for number, (place, row) in enumerate(found):
         kind = _kind(row, place, number, objects, problems)
         count = whole(row.get("count", 1), f"{place}: count", problems)
         if kind is not None:
-            if kind not in kinds:
-                kinds.append(kind)
-            index += [kinds.index(kind)] * count
+            index += [kinds.setdefault(kind, len(kinds))] * count
     check(problems)
     return Tasks(TaskBatch(tuple(kinds), np.array(index, np.int32)), objects)
 
@@ -167,15 +165,16 @@ def _kind(
         if strategies is None
         else chain_of(strategies, f"{place}: strategies", objects, problems)
     )
-    expected = row.get("expected_s")
-    values = {
-        name: whole(row.get(name, 0), f"{place}: {name}", problems)
-        for name in ("devices", "device_milli")
-    }
+    expected_ms = None
+    if "expected_s" in row:
+        try:
+            expected_ms = parse_duration_ms(row["expected_s"])
+        except ValueError as error:
+            problems.append((f"{place}: expected_s", str(error)))
     if any(port > 65535 for each in ports for port in each):
         problems.append((f"{place}: ports", "a port is a number from 1 to 65535"))
     constraints = _constraints(row.get("constraints"), f"{place}: constraints", problems)
-    if not any(amounts.values()) and not values["devices"] and len(problems) == before:
+    if not any(amounts.values()) and len(problems) == before:
         problems.append((place, "asks for nothing: give cpu, memory or another resource"))
     if len(problems) > before:
         return None
@@ -188,8 +187,7 @@ def _kind(
         texts(row.get("zones")),
         constraints,
         chain,
-        expected_ms=None if expected is None else round(float(expected) * 1000),
-        **values,
+        expected_ms=expected_ms,
     )
 
 

@@ -33,14 +33,15 @@ def whole(value: object, place: str, problems: Problems, least: int = 0) -> int:
 
     What is none is added to `problems`, and `least` returned.
     """
-    number = value
-    if isinstance(number, numbers.Real) and not isinstance(number, numbers.Integral | bool):
-        number = int(number) if float(number).is_integer() else None
-    ok = isinstance(number, numbers.Integral) and not isinstance(value, bool)
-    if not ok or not least <= int(number) <= AMOUNT_MAX:  # type: ignore[call-overload]
+    number: int | None = None
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        number = int(value)
+    elif isinstance(value, numbers.Real) and float(value).is_integer():
+        number = int(float(value))
+    if number is None or isinstance(value, bool) or not least <= number <= AMOUNT_MAX:
         problems.append((place, f"expected a whole number of at least {least}, found {value!r}"))
         return least
-    return int(number)  # type: ignore[call-overload,no-any-return]
+    return number
 
 
 def texts(value: object) -> tuple[str, ...]:
@@ -59,7 +60,8 @@ def rows_of(what: pd.DataFrame | Iterable[Mapping[str, Any]]) -> list[tuple[str,
         SpecError: it is neither.
     """
     if hasattr(what, "to_dict") and hasattr(what, "columns"):
-        labels, rows = list(what.index), what.to_dict("records")
+        table: Any = what
+        labels, rows = list(table.index), table.to_dict("records")
         named = [(f"row {label}", row) for label, row in zip(labels, rows, strict=True)]
     elif isinstance(what, Mapping):
         named = [("row 0", dict(what))]

@@ -36,7 +36,7 @@ def _above(module: str, name: str) -> StrategyFactory:
         made: Strategy = getattr(importlib.import_module(module), name)(field)
         return made
 
-    make.__doc__ = f"Prefer what the class {name} of `{module}` plans."
+    make.__doc__ = f"Prefer the instance that a plan has for the task; see `{module}`."
     return make
 
 
