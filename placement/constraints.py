@@ -54,6 +54,11 @@ class Constraint:
     reason: str = ""
     example: str | None = None
 
+    def __init__(self, expression: str | None = None) -> None:
+        """Raises ValueError where there is an expression; a class that takes one says so itself."""
+        if expression:
+            raise ValueError("takes no expression")
+
     def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
         """(size,) True where one more `task` may run as far as this constraint goes."""
         mask: BoolArray = np.ones(cluster.size, np.bool_)

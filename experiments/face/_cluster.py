@@ -193,7 +193,11 @@ def _type(
     row: Mapping[str, Any], place: str, types: dict[str, InstanceTypeTable], problems: Problems
 ) -> str:
     """The name of a row's type, which is added to `types`."""
-    own = {n: whole(row[n], f"{place}: {n}", problems) for n in _OF_TYPE if n in row}
+    own = {
+        n: whole(row[n], f"{place}: {n}", problems, int(n in ("cpu", "memory")))
+        for n in _OF_TYPE
+        if n in row
+    }
     known = instance_types()
     name = str(row.get("instance_type", ""))
     if not name:

@@ -134,8 +134,6 @@ def verify(run: Given, *, strategies: Mapping[str, Any] | None = None) -> Verifi
     ------
     SpecError
         The journal cannot be read, or a strategy's file not be loaded.
-    PlacementError
-        It names a strategy that nobody has.
 
     Examples
     --------

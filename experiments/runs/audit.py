@@ -9,7 +9,7 @@ from stowplan.placement.audit.checkers import Violation, check_rounds
 from stowplan.placement.audit.constraint_rules import Rule, not_judged
 from stowplan.placement.constraints import CONSTRAINTS, check_of
 from stowplan.placement.journal import Header, ReplayError, replay
-from stowplan.placement.messages import Round
+from stowplan.placement.messages import CreateService, Round, RunTask, UpdateService
 from stowplan.placement.model import PlacementConstraint
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies import STRATEGIES
@@ -43,20 +43,33 @@ def judged(header: Header, rounds: Sequence[Round], own: Mapping[str, StrategyFa
 
     Args:
         own: the user's own strategies that it names.
-    Raises:
-        PlacementError: it names a strategy that nobody has.
     """
+    registry = {**STRATEGIES, **own}
+    unknown = [name for name in _strategies(rounds) if name not in registry]
+    if unknown:
+        return Verdict(0, f"STRATEGIES has no {', '.join(unknown)}, so it cannot be replayed")
     unjudged = not_judged(rounds, stated_by_class)
     unknown = [name for name, known in unjudged.items() if not known]
     if unknown:
         what = f"CONSTRAINTS has no {', '.join(unknown)}, so it can be neither replayed nor judged"
         return Verdict(0, what)
     try:
-        count = replay(Scheduler(header.config, {**STRATEGIES, **own}), rounds)
+        count = replay(Scheduler(header.config, registry), rounds)
     except ReplayError as error:
         return Verdict(0, str(error))
     violations = check_rounds(rounds, stated=stated_by_class)
     return Verdict(count, "", tuple(violations), tuple(unjudged))
+
+
+def _strategies(rounds: Sequence[Round]) -> dict[str, None]:
+    """The types of strategies that calls name, in order."""
+    return dict.fromkeys(
+        link.type
+        for entry in rounds
+        for call in entry.accepted()
+        if isinstance(call, RunTask | CreateService | UpdateService)
+        for link in call.placement_strategy or ()
+    )
 
 
 def stated_by_class(constraint: PlacementConstraint) -> Rule | None:
