@@ -105,7 +105,7 @@ def test_what_was_given_is_left_as_it_was():
 
 
 def test_tables_may_be_the_objects_of_the_toolkit():
-    table = ServiceTable(name="web", task_definition="web", desired_count=4, at=60_000)
+    table = ServiceTable(name="web", task_definition="web", desired_count=4, at="1m")
     assert small(service=[table]).tables.service == (table,)
 
 
