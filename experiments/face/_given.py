@@ -25,11 +25,22 @@ Chain = tuple[PlacementStrategy, ...]
 
 
 class Objects(dict[str, StrategyFactory]):
-    """Strategies of the notebook's own by the names that chains call them."""
+    """Strategies of the notebook's own by the names that chains call them.
+
+    `given` are the classes and objects behind them, `folders` where files were looked for.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._given: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
+        self.folders: dict[str, Path] = {}
+
+    def absorb(self, others: Mapping[str, StrategyFactory]) -> None:
+        """Take in others, which keep their names."""
+        self.update(others)
+        if isinstance(others, Objects):
+            self.given |= others.given
+            self.folders |= others.folders
 
     def add(self, strategy: Any) -> str:
         """The name of a class or an object: its class's, with a number where that is taken.
@@ -39,11 +50,11 @@ class Objects(dict[str, StrategyFactory]):
         """
         base = getattr(strategy, "__name__", type(strategy).__name__)
         name, number = base, 1
-        while name in STRATEGIES or self._given.get(name, strategy) is not strategy:
+        while name in STRATEGIES or self.given.get(name, strategy) is not strategy:
             number += 1
             name = f"{base}-{number}"
         if name not in self:
-            self[name], self._given[name] = as_factory(name, strategy), strategy
+            self[name], self.given[name] = as_factory(name, strategy), strategy
         return name
 
 
@@ -85,6 +96,7 @@ def _link(given: Any, place: str, objects: Objects, problems: Problems) -> Place
         return None
     if own_strategy(link) and link.type not in objects:
         objects |= strategies_of([(place, given)], Path(), problems)
+        objects.folders[link.type] = Path()
     known = {**STRATEGIES, **objects}
     if link.type not in known:
         problems.append((place, unknown("strategy", link.type, known)))

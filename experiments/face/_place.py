@@ -250,7 +250,7 @@ def place(
     whole(seed, "seed", problems)
     check(problems)
     objects = Objects()
-    objects.update(tasks.objects)
+    objects.absorb(tasks.objects)
     chains = named_chains(strategy, strategies, objects)
     registry = {**STRATEGIES, **objects}
     check(_lacking(tasks, cluster, chains, registry))

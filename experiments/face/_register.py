@@ -41,6 +41,10 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 
 
+# What was registered in this process, as it was given: worker processes are told the same.
+GIVEN: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {}
+
+
 def register(kind: str, name: str, thing: Any, **about: str) -> Any:
     """Add something of your own under a name, beside what ships.
 
@@ -102,6 +106,7 @@ def register(kind: str, name: str, thing: Any, **about: str) -> Any:
         if about and kind != "metric":
             raise PlacementError(f"{', '.join(about)}: is for metrics alone")
         REGISTRIES[kind][name] = _fit(kind, name, found, about)
+        GIVEN[kind, name] = thing, about
     except PlacementError as error:
         raise SpecError([(f"{kind} {name}", str(error))]) from error
     return thing

@@ -165,7 +165,9 @@ def scenario(
         for table in document.get(key, ()):
             if isinstance(table, dict) and "strategy" in table:
                 table["strategy"] = _plain(table["strategy"], objects)
-    return Scenario(check_scenario(document, Path(folder) / name, None, buys, objects))
+    checked = check_scenario(document, Path(folder) / name, None, buys, objects)
+    objects.absorb(checked.own_strategies)  # those out of files, too
+    return Scenario(Loaded(checked.scenario, checked.path, objects))
 
 
 def task_definition(
@@ -248,7 +250,7 @@ def with_strategies(given: Scenario, strategy: Any, strategies: Any) -> tuple[Sc
     pairs = _named([strategy]) if strategies is None else _named(strategies)
     objects = Objects()
     problems: Problems = []
-    objects.update(given.loaded.own_strategies)
+    objects.absorb(given.loaded.own_strategies)
     chains: dict[str, tuple[PlacementStrategy, ...]] = {}
     for name, chain in pairs.items():
         if isinstance(chain, str) and chain in have:

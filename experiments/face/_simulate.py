@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
-from stowplan._results import Journal, Result, Results
+from stowplan._results import Result, Results
 from stowplan._scenario import Scenario, with_strategies
 from stowplan._values import Problems, check, whole
-from stowplan.experiments.loading.load import Loaded
-from stowplan.experiments.record.task_rows import TaskRows
-from stowplan.experiments.runs.simulate import simulate as simulated
+from stowplan._workers import Order, beside, here, stays
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run
 from stowplan.placement.scenario.words import unknown
@@ -29,6 +27,7 @@ def simulate(
     faults: str | None = None,
     tasks: bool = False,
     journal: bool = True,
+    jobs: int = 1,
 ) -> Result: ...
 @overload
 def simulate(
@@ -41,6 +40,7 @@ def simulate(
     faults: str | None = None,
     tasks: bool = False,
     journal: bool = True,
+    jobs: int = 1,
 ) -> Results: ...
 @overload
 def simulate(
@@ -52,6 +52,7 @@ def simulate(
     faults: str | None = None,
     tasks: bool = False,
     journal: bool = True,
+    jobs: int = 1,
 ) -> Results: ...
 def simulate(
     scenario: Scenario,
@@ -64,8 +65,9 @@ def simulate(
     faults: str | None = None,
     tasks: bool = False,
     journal: bool = True,
+    jobs: int = 1,
 ) -> Result | Results:
-    """Simulate a scenario from its first call to its end, in this process.
+    """Simulate a scenario from its first call to its end; nothing is written to disk.
 
     Parameters
     ----------
@@ -86,6 +88,10 @@ def simulate(
         Keep a row for each task (`Result.tasks`).
     journal : bool
         Keep the journal in memory (`Result.journal`), compressed.
+    jobs : int
+        Processes beside each other. What is defined in the notebook or script itself cannot go to
+        another: then all runs stay in this one, with a warning. A script that asks for more than
+        one needs `if __name__ == "__main__":` around it.
 
     Returns
     -------
@@ -127,22 +133,19 @@ def simulate(
     for what, name, known in (("layout", layout, of.layouts), ("faults", faults, of.faults)):
         if name is not None and name not in known:
             problems.append((what, unknown(what, name, known)))
+    whole(jobs, "jobs", problems, 1)
     check(problems)
     runs = [
         Run(name, layout or next(iter(of.layouts)), faults or next(iter(of.faults)))
         for name in names
     ]
-    results = [_one(given, run, number, tasks, journal) for run in runs for number in numbers]
+    orders = [Order(run, number, tasks, journal) for run in runs for number in numbers]
+    staying = stays(given) if jobs > 1 else []
+    if staying:
+        what = "of this notebook or script cannot go to other processes: the runs stay in this one"
+        warnings.warn(f"{', '.join(staying)} {what}", stacklevel=2)
+    apart = jobs > 1 and len(orders) > 1 and not staying
+    results = beside(given, orders, jobs) if apart else here(given, orders)
     if strategies is None and seeds is None:
         return results[0]
     return Results(tuple(results))
-
-
-def _one(given: Scenario, run: Run, seed: int, tasks: bool, journal: bool) -> Result:
-    tables = given.tables.model_copy(update={"seed": seed})
-    loaded = Loaded(tables, given.loaded.path, given.loaded.own_strategies)
-    stream = io.BytesIO() if journal else None
-    rows = TaskRows() if tasks else None
-    found = simulated(loaded, run, stream, also=[] if rows is None else [rows])
-    kept = None if stream is None else Journal(stream.getvalue(), f"{run.id}__seed-{seed}")
-    return Result(Scenario(loaded), seed, found, kept, None if rows is None else rows.rows())

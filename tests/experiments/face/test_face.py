@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import stowplan as sp
+from stowplan._register import GIVEN
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.placement.strategies import STRATEGIES
 from tests.house import ROOT
@@ -65,6 +66,7 @@ def test_the_examples_of_docstrings_run(name):
     finally:
         for registry, kept in zip((STRATEGIES, METRICS), before, strict=True):
             for each in set(registry) - kept:
+                GIVEN.clear()
                 del registry[each]
     assert found.failed == 0
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import stowplan as sp
-from stowplan._register import REGISTRIES
+from stowplan._register import GIVEN, REGISTRIES
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.registry import Registry
 from tests.experiments.face.test_placing import problems
@@ -24,6 +24,7 @@ def registries_as_they_were():
     for kind, registry in REGISTRIES.items():
         for name in registry.added.keys() - before[kind].keys():
             del registry[name]
+            GIVEN.pop((kind, name), None)
 
 
 def test_what_ships_stays_and_what_is_added_comes_after():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import stowplan as sp
+from stowplan._register import GIVEN
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.paths import SCENARIOS
 from stowplan.experiments.record.metrics import METRICS
@@ -261,3 +262,33 @@ def test_packing_takes_whole_numbers_of_any_shape():
     assert found.keys() == {"sizes[0][0]", "sizes[0][1]"}
     assert sp.pack([7], 6).status == "infeasible"
     assert problems(lambda: sp.pack([[1, 2]], [3, 3, 3]))
+
+
+def test_processes_beside_each_other_give_the_same_results():
+    """`Emptiest` is of a module that others can import, and `sent` is registered there, too."""
+    sp.register("metric", "sent", seven)
+    try:
+        arguments = {"strategies": {"mine": Emptiest, "r": "random"}, "seeds": [1, 2]}
+        service = {"name": "web", "task_definition": "web", "desired_count": 4}
+        of = small(service=[{**service, "strategy": [Emptiest]}])
+        alone = sp.simulate(of, **arguments, tasks=True)
+        beside = sp.simulate(of, **arguments, tasks=True, jobs=2)
+    finally:
+        METRICS.pop("sent")
+        GIVEN.pop(("metric", "sent"))
+    assert beside.frame.equals(alone.frame)
+    assert beside[0].run.metrics["sent"] == 7
+    for one, other in zip(alone, beside, strict=True):
+        assert one.journal == other.journal
+        assert one.tasks.equals(other.tasks)
+
+
+def seven(run):
+    return 7
+
+
+def test_what_is_of_the_notebook_itself_stays_here(monkeypatch):
+    monkeypatch.setattr(Emptiest, "__module__", "__main__")
+    with pytest.warns(UserWarning, match="Emptiest .* stay in this one"):
+        runs = sp.simulate(small(), Emptiest, seeds=[1, 2], jobs=2)
+    assert len(runs) == 2
