@@ -25,6 +25,7 @@ from stowplan.placement.reasons import (
     constraint_reason,
     resource_reason,
 )
+from stowplan.placement.registry import Registry
 
 DEVICES = "DEVICES"
 
@@ -52,6 +53,11 @@ class Constraint:
     volatile: bool = True
     reason: str = ""
     example: str | None = None
+
+    def __init__(self, expression: str | None = None) -> None:
+        """Raises ValueError where there is an expression; a class that takes one says so itself."""
+        if expression:
+            raise ValueError("takes no expression")
 
     def allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
         """(size,) True where one more `task` may run as far as this constraint goes."""
@@ -106,11 +112,12 @@ class MemberOf(Constraint):
 ConstraintFactory = Callable[[str | None], Constraint]
 
 # In the order in which their reasons are reported.
-CONSTRAINTS: Mapping[str, ConstraintFactory] = {
+_SHIPPED: Mapping[str, ConstraintFactory] = {
     "memberOf": MemberOf,
     "distinctInstance": DistinctInstance,
     "maxPerInstance": MaxPerInstance,
 }
+CONSTRAINTS: Registry[ConstraintFactory] = Registry("placement constraint", _SHIPPED)
 
 
 @dataclass(frozen=True, slots=True)

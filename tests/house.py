@@ -42,7 +42,11 @@ def sources() -> list[File]:
 
 
 def module(path: str) -> str:
-    """The name that a file of the four packages is imported by, without `stowplan.`."""
+    """The name that a file of the four packages is imported by, without `stowplan.`.
+
+    Files of `experiments/face` are those of the package itself.
+    """
+    path = path.removeprefix("experiments/face/")
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

@@ -31,7 +31,7 @@ FLOORS = {
 INNER_FLOORS = {
     "placement": (
         ("errors", "reasons", "units", "chance", "model"),
-        ("packing", "outlook", "query", "messages"),
+        ("packing", "outlook", "query", "messages", "registry"),
         ("taskdef", "cluster", "callers", "driver"),
         ("agent", "constraints", "audit"),
         ("strategies",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import IO
 
 from stowplan.experiments.record.journals import open_journal
 from stowplan.experiments.report.replay_frames import Frames
@@ -34,11 +35,15 @@ def command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def replay_page(journal: Path) -> str:
-    """The page of a journal: it needs nothing else. Raises SpecError where that cannot be read."""
+def replay_page(journal: Path | IO[bytes], name: str = "") -> str:
+    """The page of a journal: it needs nothing else. Raises SpecError where that cannot be read.
+
+    `name` is what a journal that is a stream is called.
+    """
     frames = Frames()
-    with open_journal(journal) as (header, rounds):
+    name = name or Path(str(journal)).name
+    with open_journal(journal, name) as (header, rounds):
         for entry in rounds:
             frames(entry)
-    title = " · ".join(header.run[key] for key in TITLE if key in header.run) or journal.name
+    title = " · ".join(header.run[key] for key in TITLE if key in header.run) or name
     return page(title, embedded(frames))

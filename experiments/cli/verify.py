@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from stowplan.experiments.loading.load import load_strategies
 from stowplan.experiments.record.journals import open_journal
-from stowplan.placement.journal import Header, ReplayError, replay
-from stowplan.placement.messages import Round
-from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.journal import Header
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,43 +33,32 @@ def verify(arguments: argparse.Namespace) -> int:
 def _verify_one(journal: Path, folder: Path) -> bool:
     """Check one journal, round by round as it is read; True where it breaks a rule."""
     from stowplan.experiments.report.progress_lines import with_progress
-    from stowplan.experiments.runs.audit import stated_by_class
+    from stowplan.experiments.runs.audit import judged
     from stowplan.experiments.runs.simulate import uncollected
-    from stowplan.placement.audit.checkers import Watch
-    from stowplan.placement.audit.figures import Figures, differing
+    from stowplan.placement.audit.figures import differing
 
-    watch, figures = Watch(stated=stated_by_class), Figures(stated_by_class)
-    differs = ""
     with open_journal(journal) as (header, rounds), uncollected():
         own = load_strategies(header.strategies, folder)
-        scheduler = Scheduler(header.config, {**STRATEGIES, **own})
-        told = with_progress(rounds, str(journal), lambda: len(watch.violations))
-        try:
-            replay(scheduler, _watched(told, watch, figures))
-        except ReplayError as error:
-            differs = str(error)
-    unknown = [name for name, known in watch.not_judged.items() if not known]
-    if unknown:
-        what = f"CONSTRAINTS has no {', '.join(unknown)}, so it can be neither replayed nor judged"
-        print(f"{journal}: {what}", file=sys.stderr)
-        return True
-    for violation in watch.violations:
+        verdict = judged(
+            header, rounds, own, lambda told, broken: with_progress(told, str(journal), broken)
+        )
+    for violation in verdict.violations:
         print(f"{journal}: {violation}", file=sys.stderr)
-    if differs:
-        print(f"{journal}: {differs}", file=sys.stderr)
+    if verdict.error:
+        print(f"{journal}: {verdict.error}", file=sys.stderr)
         return True
-    count, broken = watch.rounds, len(watch.violations)
-    print(f"{journal}: {count} rounds replay to the same commands, {broken} violations")
-    for name in watch.not_judged:
+    found = f"{verdict.rounds} rounds replay to the same commands"
+    print(f"{journal}: {found}, {len(verdict.violations)} violations")
+    for name in verdict.not_judged:
         what = "has code of its own, so nothing but the replay speaks for it"
         print(f"{journal}: not judged: constraint {name} {what}")
     said = _results_beside(journal, header)
-    wrong = [] if said is None else differing(figures.row(), said)
+    wrong = [] if said is None else differing(verdict.figures, said)
     for what in wrong:
         print(f"{journal}: {what}", file=sys.stderr)
     if said is not None and not wrong:
         print(f"{journal}: the numbers of its results are what the journal comes to")
-    return bool(broken or wrong)
+    return bool(wrong) or not verdict.ok
 
 
 def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None:
@@ -80,8 +66,8 @@ def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None
 
     What was repeated with ties decided another way has its rows in a table of its own.
     """
-    keys = ("strategy", "layout", "faults")
     name = "results"
+    keys: tuple[str, ...] = ("strategy", "layout", "faults")
     if "ties" in header.run:
         name, keys = "ties", (*keys, "ties", "draw")
     table = journal.absolute().parent.parent / f"{name}.parquet"
@@ -94,16 +80,3 @@ def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None
         frame = frame[frame[key].astype(str) == header.run.get(key)]
     numbers = frame.select_dtypes("number")
     return None if len(frame) != 1 else {str(n): float(v) for n, v in numbers.iloc[0].items()}
-
-
-def _watched(
-    rounds: Iterable[Round], before: Callable[[Round], None], after: Callable[[Round], None]
-) -> Iterator[Round]:
-    """The same rounds, each shown to one before it is replayed, to the other once that went well.
-
-    So what adds up figures meets no round that makes no sense.
-    """
-    for entry in rounds:
-        before(entry)
-        yield entry
-        after(entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.definition_file import read_definition_file
-from stowplan.experiments.loading.own_strategies import Problems, load_strategies, strategies_of
+from stowplan.experiments.loading.extensions import load_extensions
+from stowplan.experiments.loading.own_strategies import Problems, strategies_of
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.experiments.loading.sound_part import sound_part
 from stowplan.experiments.workloads import WORKLOADS
+from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 from stowplan.placement.scenario.checks import scenario_problems
@@ -30,7 +32,7 @@ from stowplan.placement.taskdef.parse import parse_task_definition
 
 _NAMED_IN_A_NOTE = 5
 
-__all__ = ["Loaded", "load_scenario", "load_strategies"]
+__all__ = ["Loaded", "check_scenario", "load_scenario", "load_strategies"]
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,52 @@ def load_scenario(
     Raises:
         SpecError: naming every problem with file and place.
     """
+    return check_scenario(read_toml(path), path, extra_strategies, buys)
+
+
+def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
+    """The strategies that a journal's header names as `file.py:Class`, relative to `folder`.
+
+    Those of installed packages are added to the registry, as `load_scenario` does.
+
+    Raises:
+        SpecError: naming every one that does not load.
+    """
+    load_extensions()
+    problems: Problems = []
+    own = strategies_of([(f"strategy {name}", name) for name in references], folder, problems)
+    if problems:
+        raise SpecError(problems)
+    return own
+
+
+def check_scenario(
+    document: dict[str, Any],
+    path: Path = Path("scenario"),
+    extra_strategies: Mapping[str, str | list[str]] | None = None,
+    buys: bool = False,
+    objects: Mapping[str, StrategyFactory] | None = None,
+) -> Loaded:
+    """The scenario of a document that was read, or made; the document is changed.
+
+    Args:
+        document: as `tomllib` gives it; tables may be those of `placement.scenario` as well.
+        path: what problems are reported under, and what paths in it are relative to.
+        extra_strategies, buys: see `load_scenario`.
+        objects: strategies that are objects of this process, by the names that chains call them.
+    Raises:
+        SpecError: naming every problem with its place.
+    """
+    load_extensions()
     problems: Problems = []
     extra = dict(extra_strategies or {})
-    document = read_toml(path)
     notes: dict[str, list[str]] = {}
     definitions = _task_definitions(document, path, problems, notes)
     _find_traces(document, path, problems)
     _calibrate(document, path, problems)
     own = strategies_of(_chains(document, path), path.parent, problems)
     own |= strategies_of([(f"strategy {n}", chain) for n, chain in extra.items()], Path(), problems)
+    own |= objects or {}
     if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
         document["strategies"] |= extra
     types = document.setdefault("instance_types", {})
@@ -210,6 +249,9 @@ def _workload_problems(table: WorkloadTable, place: str, whole: bool) -> Problem
         return [(f"{place}.kind", unknown("kind", table.kind, WORKLOADS))]
     kind = WORKLOADS[table.kind]
     problems: Problems = []
+    if table.expected not in EXPECTED:
+        what = unknown("predictor", table.expected, EXPECTED)
+        problems.append((f"{place}.expected", what))
     try:
         kind.options.model_validate(table.options)
     except ValidationError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib.util
+import inspect
 import sys
 import traceback
 import zlib
@@ -17,7 +19,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from stowplan.placement.cluster.cluster import Cluster, IntArray
-from stowplan.placement.errors import PlacementError, SpecError
+from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import TaskKind
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.strategies import STRATEGIES
@@ -33,19 +35,6 @@ _MOVED = {
     "columns": "cluster.arrays",
     "strategies": "strategies.protocol",
 }
-
-
-def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:
-    """The strategies that a journal's header names as `file.py:Class`, relative to `folder`.
-
-    Raises:
-        SpecError: naming every one that does not load.
-    """
-    problems: Problems = []
-    own = strategies_of([(f"strategy {name}", name) for name in references], folder, problems)
-    if problems:
-        raise SpecError(problems)
-    return own
 
 
 def strategies_of(
@@ -69,26 +58,65 @@ def strategies_of(
 
 
 def _load(reference: str, place: str, folder: Path, problems: Problems) -> StrategyFactory:
+    made = attribute_of(reference, place, folder, problems)
+    if made is None:
+        return STRATEGIES["random"]
+    file = folder / reference.rpartition(":")[0]
+    return _factory(made, reference, file)
+
+
+def attribute_of(reference: str, place: str, folder: Path, problems: Problems) -> Any:
+    """What `file.py:Name` names; what is wrong is added to `problems`, and None returned."""
     name, _, attribute = reference.rpartition(":")
     file = folder / name
     if not file.is_file():
         problems.append((place, f"no file {file}"))
-        return STRATEGIES["random"]
+        return None
     old = _old_imports(file)
     if old:
         problems.append((place, f"{file}: {old}"))
-        return STRATEGIES["random"]
+        return None
     try:
         module = _module(file)
     # The user sees any error that the user's own file raises.
     except Exception as error:
         problems.append((place, f"{_where(error, file)}: {type(error).__name__}: {error}"))
-        return STRATEGIES["random"]
+        return None
     made = getattr(module, attribute, None)
     if not callable(made):
         problems.append((place, f"{file} has no class {attribute}"))
-        return STRATEGIES["random"]
-    return _factory(made, reference, file)
+        return None
+    return made
+
+
+def as_factory(name: str, strategy: Any) -> StrategyFactory:
+    """A factory of a strategy that is an object of this process: a class, or one ready made.
+
+    An object is copied for each use, so what it remembers of one run is unknown to the next. What
+    it raises or answers wrongly is an `OwnStrategyError` that says where.
+
+    Raises:
+        PlacementError: it is neither a class nor an object with a method `keys`.
+    """
+    if not callable(getattr(strategy, "keys", None)) and not callable(strategy):
+        what = "is neither a class nor an object with keys(task, cluster, candidates, rng)"
+        raise PlacementError(f"strategy {name}: {strategy!r} {what}")
+    code = getattr(getattr(strategy, "keys", None), "__code__", None)
+    file = Path(code.co_filename if code is not None else "?")
+    said = inspect.getdoc(strategy)
+    if isinstance(strategy, type) or not hasattr(strategy, "keys"):
+        made = _factory(strategy, name, file)
+        made.__doc__ = said
+        return made
+
+    def copied(field: str | None = None) -> Any:
+        if field:
+            raise ValueError(f"an object takes no field, found {field!r}: give its class a name")
+        return copy.deepcopy(strategy)
+
+    made = _factory(copied, name, file)
+    made.__doc__ = said
+    return made
 
 
 def _old_imports(file: Path) -> str:

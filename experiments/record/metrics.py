@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from stowplan.experiments.loading.extensions import add_entry_points
 from stowplan.experiments.record.capacity_record import MS_PER_HOUR
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import CPU, MEMORY, StopCode
+from stowplan.placement.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,8 @@ def _of_all_runs(recorder: Recorder) -> None:
     """Worked out for all runs together, once they are done: see `experiments.cli.regret`."""
 
 
-METRICS: Mapping[str, Metric] = {
+# What METRICS ships with.
+_SHIPPED: Mapping[str, Metric] = {
     "instances": Metric(lambda r: len(r.instances), "", "", "instances that registered"),
     "instances_mean": Metric(
         _over_time("present"),
@@ -321,6 +326,33 @@ METRICS: Mapping[str, Metric] = {
         lambda r: len(r.crash_loops()), "", "less", "services whose tasks keep ending"
     ),
 }
+METRICS: Registry[Metric] = Registry("metric", _SHIPPED)
+
+
+def as_metric(
+    name: str, thing: Any, *, unit: str = "", better: str = "", about: str | None = None
+) -> Metric:
+    """A metric out of one, or of a function of the recorder, whose docstring says what it is.
+
+    Raises:
+        PlacementError: it is neither, or `better` is not "more", "less" or "".
+    """
+    if isinstance(thing, Metric):
+        return thing
+    if not callable(thing):
+        raise PlacementError(f"{thing!r} is neither a function of a run nor a Metric")
+    if better not in ("", "more", "less"):
+        raise PlacementError(f'better: expected "more", "less" or "", found {better!r}')
+    said = (inspect.getdoc(thing) or name).split("\n")[0]
+    return Metric(thing, unit, better, said if about is None else about)
+
+
+def load_metrics() -> None:
+    """Add what installed packages offer by entry points of `stowplan.metrics`, once a process.
+
+    Raises SpecError naming every one that does not load.
+    """
+    add_entry_points("metrics", METRICS, as_metric)
 
 
 WAIT_BINS_PER_DECADE = 20
@@ -341,6 +373,7 @@ def histogram(times_ms: Sequence[int]) -> list[tuple[int, int]]:
 
 def metrics_of(recorder: Recorder) -> dict[str, float | str | None]:
     """The row of a finished run: every metric by name, and refusals by reason as JSON."""
+    load_metrics()
     row: dict[str, float | str | None] = {
         name: metric.of(recorder) for name, metric in METRICS.items()
     }

@@ -23,6 +23,7 @@ from stowplan.experiments.record.result import RunResult
 from stowplan.placement.errors import SpecError, check_format
 
 KEYS = ("strategy", "layout", "faults")
+# With the metrics that ship; those of a user's own come after them.
 RUN_COLUMNS = (*KEYS, *METRICS, "refusals_by_reason")
 TIMELINE_COLUMNS = (
     *KEYS,
@@ -157,7 +158,7 @@ def keys_of(result: RunResult) -> dict[str, str]:
 def runs_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     """A row per run: its keys, every metric of `METRICS`, and refusals by reason as JSON."""
     rows = [{**keys_of(result), **result.metrics} for result in results]
-    frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
+    frame = pd.DataFrame(rows, columns=[*KEYS, *METRICS, "refusals_by_reason"])
     return frame.astype(dict.fromkeys(METRICS, "float64"))
 
 

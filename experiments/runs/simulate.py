@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.recorder import Recorder
@@ -35,28 +36,33 @@ class Interrupted(Exception):
 def simulate(
     loaded: Loaded,
     run: Run,
-    journal: Path | None = None,
+    journal: Path | IO[bytes] | None = None,
     progress: Progress | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    also: Sequence[Callable[[Round], None]] = (),
 ) -> RunResult:
     """One run of a scenario, from its first call to the scenario's end.
 
     Args:
-        journal: where to write the journal (gzip); None: nowhere.
+        journal: where to write the journal (gzip): a file, or a stream, which stays open; None:
+            nowhere.
         progress: called with the simulated time in ms, about a hundred times.
         stopped: asked every round; once it says so the run ends there, with what was done so far.
+        also: shown every round, in order.
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
     recorder, usage = Recorder(), Usage()
-    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage]
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, *also]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     until_ms = scenario.duration
     with ExitStack() as stack:
         stack.enter_context(uncollected())
         if journal is not None:
-            raw = stack.enter_context(journal.open("wb"))
+            raw = journal
+            if isinstance(raw, Path):
+                raw = stack.enter_context(raw.open("wb"))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator, default_rng
 
+from stowplan.experiments.loading.extensions import add_entry_points
 from stowplan.experiments.studies.openb_data import (
     DEVICE_MILLI,
     Arrivals,
@@ -41,6 +42,7 @@ from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import CPU, MEMORY, PlacementConstraint, PlacementStrategy, TaskKind
+from stowplan.placement.registry import Registry
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.fgd import Fgd
 from stowplan.placement.strategies.fgd_then_stow import FgdThenStow
@@ -74,7 +76,7 @@ class Workload(NamedTuple):
 
 
 # Each makes the strategy of one run from what may be known of the workload.
-POLICIES: Mapping[str, Callable[[Workload], Strategy]] = {
+_SHIPPED: Mapping[str, Callable[[Workload], Strategy]] = {
     "random": lambda workload: STRATEGIES["openb_random"](None),
     "dotprod": lambda workload: STRATEGIES["openb_dot_product"](None),
     "gpuclustering": lambda workload: GpuClustering(groups=workload.groups),
@@ -84,6 +86,7 @@ POLICIES: Mapping[str, Callable[[Workload], Strategy]] = {
     "stow_gpu": lambda workload: StowGpu(tasks=workload.tasks),
     "fgd_then_stow": lambda workload: FgdThenStow(tasks=workload.tasks),
 }
+POLICIES: Registry[Callable[[Workload], Strategy]] = Registry("policy", _SHIPPED)
 
 
 def replay(
@@ -248,6 +251,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """`stowplan openb`: replays the runs and writes their series."""
     seeds = parse_seeds(arguments.seeds)
+    add_entry_points("policies", POLICIES)
     policies = parse_policies(arguments.policy)
     nodes, pods = read_nodes(arguments.nodes), read_pods(arguments.pods)
     sizes, trace = (len(pods), len(nodes)), arguments.trace

@@ -1,6 +1,6 @@
 """Workloads by name: what arrives, when, and how long it runs. One kind a file.
 
-To add one: a file with a `WorkloadKind`, and a line in `WORKLOADS`. It raises
+To add one: a file with a `WorkloadKind`, and a line in `_SHIPPED`. It raises
 pydantic's ValidationError for options it cannot use, ValueError for another field of
 the table, and SpecError for a trace, naming file and line of every row that does not parse. All
 workloads are made before anything runs. Of a trace that streams (it may be of any size) only the
@@ -22,10 +22,12 @@ from stowplan.experiments.workloads.protocol import Job, Workload, WorkloadKind
 from stowplan.experiments.workloads.swf import Swf
 from stowplan.experiments.workloads.synthetic import Burst, Poisson
 from stowplan.experiments.workloads.varying import Diurnal, Mmpp, Waves
+from stowplan.placement.registry import Registry
 
 __all__ = ["WORKLOADS", "Job", "Workload"]
 
-WORKLOADS: Mapping[str, WorkloadKind] = {
+# What WORKLOADS ships with.
+_SHIPPED: Mapping[str, WorkloadKind] = {
     "alibaba_2018_batch": AlibabaBatchTasks,
     "alibaba_2018_containers": AlibabaContainers,
     "alibaba_batch": AlibabaBatch,
@@ -41,3 +43,4 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
     "swf": Swf,
     "waves": Waves,
 }
+WORKLOADS: Registry[WorkloadKind] = Registry("workload", _SHIPPED)

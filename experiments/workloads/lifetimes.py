@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Mapping
 
 from stowplan.experiments.workloads.protocol import Job
+from stowplan.placement.registry import Registry
 
 Expect = Callable[[Job], int | None]
 
@@ -37,8 +38,10 @@ class PastRunTimes:
         return total_ms // jobs if jobs else None
 
 
-EXPECTED: Mapping[str, Callable[[], Expect]] = {
+# What EXPECTED ships with.
+_SHIPPED: Mapping[str, Callable[[], Expect]] = {
     "nothing": lambda: lambda job: None,
     "history": PastRunTimes,
     "oracle": lambda: lambda job: job.run_ms,
 }
+EXPECTED: Registry[Callable[[], Expect]] = Registry("predictor", _SHIPPED)

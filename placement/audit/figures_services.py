@@ -91,8 +91,8 @@ class ServiceLives:
             self._draining.update(number for number in numbers if number is not None)
         elif isinstance(message, m.InstancesGone):
             for number in message.instances:
-                for task in list(self._on.get(number, ())):
-                    self._end(task, message.since_ms)
+                for lost in list(self._on.get(number, ())):
+                    self._end(lost, message.since_ms)
 
     def _start(self, command: m.StartTasks) -> None:
         name = command.service

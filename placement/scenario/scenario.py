@@ -134,7 +134,8 @@ class WorkloadTable(Table):
     `retry_max`, with jitter); with a `capacity_provider` it waits inside ECS instead. A task that
     dies with its instance is submitted again after `resubmit` unless that is false. `expected` says
     what the scheduler is told of run times: nothing, the mean of earlier jobs of the same size that
-    would have ended by then (`history`), or the truth, which no caller knows (`oracle`).
+    would have ended by then (`history`), or the truth, which no caller knows (`oracle`); or a name
+    that a user gave a predictor of their own.
     """
 
     name: str
@@ -151,7 +152,7 @@ class WorkloadTable(Table):
     retry: Duration = 5_000
     retry_max: Duration = 60_000
     resubmit: DurationOrFalse = 5_000
-    expected: Literal["nothing", "history", "oracle"] = "nothing"
+    expected: str = "nothing"
     options: dict[str, Any] = {}
 
 

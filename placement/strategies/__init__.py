@@ -1,7 +1,8 @@
 """Strategies by name. A strategy gives every candidate a key; the smallest wins, a chain narrows.
 
-To add one: a file here with a class that has `keys`, and a line in `STRATEGIES`. From outside, pass
-`STRATEGIES | {"mine": Mine}`. `placement.testing.check_strategy` is the contract.
+To add one: a file here with a class that has `keys`, and a line in `_SHIPPED`. From outside, say
+`STRATEGIES["mine"] = Mine`, which adds beside what ships, or pass `{**STRATEGIES, "mine": Mine}`.
+`placement.testing.check_strategy` is the contract.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
+from stowplan.placement.registry import Registry
 from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.dot_product import DotProduct
@@ -35,10 +37,12 @@ def _above(module: str, name: str) -> StrategyFactory:
         made: Strategy = getattr(importlib.import_module(module), name)(field)
         return made
 
+    make.__doc__ = f"Prefer the instance that a plan has for the task; see `{module}`."
     return make
 
 
-STRATEGIES: Mapping[str, StrategyFactory] = {
+# What STRATEGIES ships with.
+_SHIPPED: Mapping[str, StrategyFactory] = {
     "random": Random,
     "binpack": Binpack,
     "spread": Spread,
@@ -59,3 +63,4 @@ STRATEGIES: Mapping[str, StrategyFactory] = {
     "openb_dot_product": OpenbDotProduct,
     "openb_best_fit": OpenbBestFit,
 }
+STRATEGIES: Registry[StrategyFactory] = Registry("strategy", _SHIPPED)

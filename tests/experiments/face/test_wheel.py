@@ -1,0 +1,93 @@
+"""The wheel, installed outside the repo: a researcher's first ten lines run from it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.house import PACKAGES, ROOT
+
+TEN_LINES = re.search(
+    r"## From Python\n.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+)[1]
+TYPED = """
+import stowplan as sp
+
+runs: sp.Results = sp.simulate(sp.load("small"), seeds=range(5))
+wrong: int = sp.cluster({"m5.large": 6})
+"""
+
+
+def ran(command, folder, **environment):
+    run = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built from a copy: building leaves files where it builds."""
+    source = tmp_path_factory.mktemp("source")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    ran([*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "dist", "."], source)
+    (built,) = (source / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Installed without its dependencies, which are there."""
+    target = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    ran([*pip, "--no-deps", "--no-index", "--target", str(target), str(wheel)], target)
+    return target
+
+
+def test_the_wheel_holds_the_face_its_types_and_what_it_reads(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    face = {path.name for path in (ROOT / "experiments" / "face").iterdir() if path.is_file()}
+    assert {f"stowplan/{name}" for name in face} <= names
+    assert "stowplan/py.typed" in names
+    assert "stowplan/experiments/scenarios/small.toml" in names
+    assert not [name for name in names if name.startswith(("tests", "stowplan/tests"))]
+
+
+def test_a_researchers_first_ten_lines_run_where_other_names_are_taken(installed, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "__init__.py").write_text("raise ImportError('not ours')")
+    (tmp_path / "sim.py").write_text("raise ImportError('not ours')")
+    where = "\nprint(sp.__file__)\nprint(len(runs.frame), runs.frame['seed'].tolist())\n"
+    (tmp_path / "lines.py").write_text(TEN_LINES + where)
+
+    said = ran([sys.executable, "lines.py"], tmp_path, PYTHONPATH=str(installed))
+    *_, file, last = said.strip().splitlines()
+    assert file == str(installed / "stowplan" / "__init__.py")
+    assert last == "5 [0, 1, 2, 3, 4]"
+    for strategy in ("default", "binpack:memory", "random"):
+        assert strategy in said
+    assert (tmp_path / "utilisation.png").stat().st_size > 10_000
+
+
+def test_a_type_checker_sees_the_types_of_the_installed_package(installed, tmp_path):
+    (tmp_path / "typed.py").write_text(TYPED)
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", "typed.py"]
+    run = subprocess.run(
+        [*command, "--config-file=", "--cache-dir", str(tmp_path / "cache")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": "", "MYPYPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
+    assert "typed.py:5: error: Incompatible types in assignment" in run.stdout, run.stdout
+    assert "Found 1 error" in run.stdout, run.stdout
