@@ -60,6 +60,10 @@ class Registry(MutableMapping[str, Thing]):
     def __len__(self) -> int:
         return len(self._shipped) + len(self._added)
 
+    def __or__(self, other: Mapping[str, Thing]) -> dict[str, Thing]:
+        """A dict of both, to pass to an engine or scheduler of one's own; this one stays."""
+        return {**self, **other}
+
     def __repr__(self) -> str:
         return f"<{len(self)} of {self.kind}: {', '.join(self)}>"
 
