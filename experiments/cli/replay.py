@@ -41,9 +41,10 @@ def replay_page(journal: Path | IO[bytes], name: str = "") -> str:
     `name` is what a journal that is a stream is called.
     """
     frames = Frames()
-    with open_journal(journal, name) as (header, rounds):
+    whole = str(journal) if isinstance(journal, Path) else name
+    with open_journal(journal, whole) as (header, rounds):
         for entry in rounds:
             frames(entry)
     title = " · ".join(header.run[key] for key in TITLE if key in header.run)
-    title = title or name or Path(str(journal)).name
+    title = title or Path(whole).name
     return page(title, embedded(frames))
