@@ -157,6 +157,9 @@ class DeploymentLog:
             self.records.append(record)
             self._by_id[name] = record
         self._replace(service, record, now_ms)
+        # It is configured as it was then: a later call changes that.
+        undone = m.UpdateService(record.service, task_definition=record.task_definition)
+        service.call = undone.applied_to(service.call)
 
     # --- tasks ----------------------------------------------------------------------------------
 

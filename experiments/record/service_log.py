@@ -188,15 +188,13 @@ class ServiceLog:
         self.failed_deployments[notice.service] += f") {DEPLOYMENT_FAILED}:" in notice.text
 
     def _stop(self, command: m.StopTasks) -> None:
-        if command.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED:
-            return  # a user's stop is not ECS's replacement
         for number in command.tasks:
             task = self._tasks.get(number)
             if task is None:
                 continue
-            task.stopping = True
-            if not task.running:
-                continue
+            task.stopping = True  # whoever asked for it: it is no mishap
+            if command.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED or not task.running:
+                continue  # a user's stop is not ECS's replacement
             # The reason names the deployment for which tasks stop; its own stop by scale-in.
             own = f"{task.deployment})" in command.reason
             balance = command.reason.startswith("Availability-zone rebalancing")
