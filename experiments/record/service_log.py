@@ -27,7 +27,7 @@ class _Task:
     placed_ms: int
     running: bool = False
     unhealthy: bool = False
-    counted_ms: int = 0
+    counted_ms: int = 0  # when it last came to count, or no longer to; first, when it was placed
     stopping: bool = False
 
 
@@ -136,7 +136,8 @@ class ServiceLog:
         if command.service not in self._services:
             return
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = _Task(command.service, number, command.deployment, self._now_ms)
+            placed = command.service, number, command.deployment, self._now_ms
+            self._tasks[task] = _Task(*placed, counted_ms=self._now_ms)
             self._on.setdefault(number, {})[task] = None
 
     def _changed(self, event: m.TasksChanged) -> None:
@@ -178,7 +179,7 @@ class ServiceLog:
             self._count(task, -1, true_ms)
 
     def _count(self, task: _Task, change: int, true_ms: int) -> None:
-        """One task more that is up, or one less; never less before it was one more."""
+        """One task more that is up, or one less: not before it was placed, nor before the last."""
         task.counted_ms = max(true_ms, task.counted_ms)
         zone = self._zones.get(self._zone.get(task.instance, ""), -2)
         history = self.histories[task.service]
