@@ -80,10 +80,10 @@ def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None
 
     What was repeated with ties decided another way has its rows in a table of its own.
     """
-    keys = ("strategy", "layout", "faults")
+    keys = ["strategy", "layout", "faults"]
     name = "results"
     if "ties" in header.run:
-        name, keys = "ties", (*keys, "ties", "draw")
+        name, keys = "ties", [*keys, "ties", "draw"]
     table = journal.absolute().parent.parent / f"{name}.parquet"
     if journal.absolute().parent.name != "journals" or not table.is_file():
         return None

@@ -166,8 +166,13 @@ class DaemonLog:
     def _update(self, call: m.UpdateService, now_ms: int) -> None:
         daemon = self._daemons.get(call.service)
         if daemon is not None:
-            daemon.call = call.applied_to(daemon.call)
-            daemon.kind = self._launches.of_service(daemon.call).kind
+            self.configure(call.applied_to(daemon.call))
+
+    def configure(self, call: m.CreateService) -> None:
+        """Take what a service is to be from now on; one that is no DAEMON does not matter."""
+        daemon = self._daemons.get(call.service)
+        if daemon is not None:
+            daemon.call, daemon.kind = call, self._launches.of_service(call).kind
             self._changed = True
 
     def _start(self, command: m.StartTasks, now_ms: int) -> None:

@@ -91,7 +91,7 @@ class Recorder:
         self._services: list[OwnerRecord] = []
         self._waited: dict[int, int | str] = {}  # whose the tasks are that were PROVISIONING
         self.daemons = DaemonLog(self._launches)
-        self.deployments = DeploymentLog(self._launches, self.daemons.due)
+        self.deployments = DeploymentLog(self._launches, self.daemons.due, self.daemons.configure)
         self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
         # Deployments ask what a DAEMON is to have, so they come after the daemons.

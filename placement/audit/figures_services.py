@@ -92,8 +92,8 @@ class ServiceLives:
             self._draining.update(number for number in numbers if number is not None)
         elif isinstance(message, m.InstancesGone):
             for number in message.instances:
-                for task in list(self._on.get(number, ())):
-                    self._end(task, message.since_ms)
+                for each in list(self._on.get(number, ())):
+                    self._end(each, message.since_ms)
 
     def _start(self, command: m.StartTasks) -> None:
         name = command.service
