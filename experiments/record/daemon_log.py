@@ -59,6 +59,7 @@ class DaemonLog:
         self._daemons: dict[str, _Daemon] = {}
         self._of: dict[int, _Daemon] = {}
         self._numbers: dict[str, int] = {}
+        self._leaving: set[str] = set()  # EC2 ids that their group is getting rid of
         self._changed, self._now_ms = False, 0
         world: dict[type, Callable[[Any, int], None]] = {
             m.InstanceRegistered: self._registered,
@@ -66,6 +67,7 @@ class DaemonLog:
             m.UpdateContainerInstancesState: self._set_state,
             m.AgentConnectionChanged: self._connection,
             m.InstancesTerminating: self._terminating,
+            m.InstancesTerminated: self._terminated,
         }
         self._world = world
         self.handlers: Mapping[type, Callable[[Any, int], None]] = {
@@ -113,16 +115,22 @@ class DaemonLog:
         strings = instance_strings(event.ec2_instance_id, event.attributes, event.capacity_provider)
         self._cluster.register(event.instance, event.resources, strings)
         self._numbers[event.ec2_instance_id] = event.instance
+        if event.ec2_instance_id in self._leaving:
+            self._cluster.set_status(event.instance, InstanceStatus.DRAINING)
 
     def _set_state(self, call: m.UpdateContainerInstancesState, now_ms: int) -> None:
         for number in call.instances:
             self._cluster.set_status(number, InstanceStatus(call.status))
 
     def _terminating(self, event: m.InstancesTerminating, now_ms: int) -> None:
+        self._leaving.update(event.ec2_instance_ids)
         for name in event.ec2_instance_ids:
             number = self._numbers.get(name)
             if number is not None and self._cluster.active[number]:
                 self._cluster.set_status(number, InstanceStatus.DRAINING)
+
+    def _terminated(self, event: m.InstancesTerminated, now_ms: int) -> None:
+        self._leaving.difference_update(event.ec2_instance_ids)
 
     def _connection(self, event: m.AgentConnectionChanged, now_ms: int) -> None:
         for number in event.instances:
@@ -158,8 +166,13 @@ class DaemonLog:
     def _update(self, call: m.UpdateService, now_ms: int) -> None:
         daemon = self._daemons.get(call.service)
         if daemon is not None:
-            daemon.call = call.applied_to(daemon.call)
-            daemon.kind = self._launches.of_service(daemon.call).kind
+            self.configure(call.applied_to(daemon.call))
+
+    def configure(self, call: m.CreateService) -> None:
+        """Take what a service is to be from now on; one that is no DAEMON does not matter."""
+        daemon = self._daemons.get(call.service)
+        if daemon is not None:
+            daemon.call, daemon.kind = call, self._launches.of_service(call).kind
             self._changed = True
 
     def _start(self, command: m.StartTasks, now_ms: int) -> None:

@@ -69,11 +69,17 @@ class DeploymentLog:
     `records`: in the order in which they began. Args:
         launches: the task definitions registered so far.
         due: how many tasks a DAEMON is to have now.
+        undone: told how a service is configured after a rollback.
     """
 
-    def __init__(self, launches: Launches, due: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        launches: Launches,
+        due: Callable[[str], int],
+        undone: Callable[[m.CreateService], None] = lambda call: None,
+    ) -> None:
         self.records: list[DeploymentRecord] = []
-        self._launches, self._due = launches, due
+        self._launches, self._due, self._undone = launches, due, undone
         self._services: dict[str, _Service] = {}
         self._by_id: dict[str, DeploymentRecord] = {}
         self._of: dict[int, str] = {}
@@ -157,6 +163,10 @@ class DeploymentLog:
             self.records.append(record)
             self._by_id[name] = record
         self._replace(service, record, now_ms)
+        # It is configured as it was then: a later call changes that.
+        undone = m.UpdateService(record.service, task_definition=record.task_definition)
+        service.call = undone.applied_to(service.call)
+        self._undone(service.call)
 
     # --- tasks ----------------------------------------------------------------------------------
 

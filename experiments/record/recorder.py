@@ -49,8 +49,8 @@ class Recorder:
 
     `samples` holds (ms, SAMPLE_FIELDS) every `step_ms`, in which `waiting` counts what services
     lack as well; those of services are added by `finish`, since ECS hears late of what is dead.
-    `lost_ms` is when the first task was lost with its instance, `lost_heard_ms` when ECS heard of
-    it; `frames` the fill of every instance, the larger of its CPU and memory shares in
+    `lost_ms` is when the first task was lost with its instance, `lost_heard_ms` when ECS first
+    heard of one; `frames` the fill of every instance, the larger of its CPU and memory shares in
     percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
     submission to RUNNING of standalone tasks (of services': `service_waits`); `starts_ms`: from the
     command that places a task to RUNNING, of all tasks.
@@ -91,7 +91,7 @@ class Recorder:
         self._services: list[OwnerRecord] = []
         self._waited: dict[int, int | str] = {}  # whose the tasks are that were PROVISIONING
         self.daemons = DaemonLog(self._launches)
-        self.deployments = DeploymentLog(self._launches, self.daemons.due)
+        self.deployments = DeploymentLog(self._launches, self.daemons.due, self.daemons.configure)
         self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
         # Deployments ask what a DAEMON is to have, so they come after the daemons.
@@ -254,9 +254,10 @@ class Recorder:
         self.totals.waiting += count
 
     def _service(self, event: m.CreateService) -> None:
+        daemon = event.scheduling_strategy == "DAEMON"  # its count is not asked
         owner = OwnerRecord(
-            *(event.service, True, self.now_ms, event.desired_count),
-            daemon=event.scheduling_strategy == "DAEMON",
+            *(event.service, True, self.now_ms, 0 if daemon else event.desired_count),
+            daemon=daemon,
         )
         self.owners[event.service] = owner
         self._services.append(owner)
@@ -361,7 +362,9 @@ class Recorder:
         if lost:
             self.lost += len(lost)
             if self.lost_heard_ms is None:
-                self.lost_ms, self.lost_heard_ms = min(at_ms for _, at_ms in lost), self.now_ms
+                self.lost_heard_ms = self.now_ms
+            first_ms = min(at_ms for _, at_ms in lost)
+            self.lost_ms = first_ms if self.lost_ms is None else min(self.lost_ms, first_ms)
             for record, _ in lost:
                 owner = self.owners[record.owner]
                 # A daemon goes with its instance: nothing is to be started elsewhere.

@@ -27,7 +27,7 @@ class _Task:
     placed_ms: int
     running: bool = False
     unhealthy: bool = False
-    counted_ms: int = 0
+    counted_ms: int = 0  # when it last came to count, or no longer to; first, when it was placed
     stopping: bool = False
 
 
@@ -136,7 +136,8 @@ class ServiceLog:
         if command.service not in self._services:
             return
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = _Task(command.service, number, command.deployment, self._now_ms)
+            placed = command.service, number, command.deployment, self._now_ms
+            self._tasks[task] = _Task(*placed, counted_ms=self._now_ms)
             self._on.setdefault(number, {})[task] = None
 
     def _changed(self, event: m.TasksChanged) -> None:
@@ -178,7 +179,7 @@ class ServiceLog:
             self._count(task, -1, true_ms)
 
     def _count(self, task: _Task, change: int, true_ms: int) -> None:
-        """One task more that is up, or one less; never less before it was one more."""
+        """One task more that is up, or one less: not before it was placed, nor before the last."""
         task.counted_ms = max(true_ms, task.counted_ms)
         zone = self._zones.get(self._zone.get(task.instance, ""), -2)
         history = self.histories[task.service]
@@ -188,15 +189,13 @@ class ServiceLog:
         self.failed_deployments[notice.service] += f") {DEPLOYMENT_FAILED}:" in notice.text
 
     def _stop(self, command: m.StopTasks) -> None:
-        if command.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED:
-            return  # a user's stop is not ECS's replacement
         for number in command.tasks:
             task = self._tasks.get(number)
             if task is None:
                 continue
-            task.stopping = True
-            if not task.running:
-                continue
+            task.stopping = True  # whoever asked for it: it is no mishap
+            if command.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED or not task.running:
+                continue  # a user's stop is not ECS's replacement
             # The reason names the deployment for which tasks stop; its own stop by scale-in.
             own = f"{task.deployment})" in command.reason
             balance = command.reason.startswith("Availability-zone rebalancing")

@@ -104,10 +104,12 @@ class ServiceWaits:
                     task.since_ms = None
 
     def _gone(self, event: m.InstancesGone, now_ms: int) -> None:
-        for instance in event.instances:
-            self._end(tuple(self._on.pop(instance, ())), now_ms)
+        lost = [task for instance in event.instances for task in self._on.pop(instance, ())]
+        self._end(tuple(lost), now_ms)
 
     def _end(self, tasks: tuple[int, ...], now_ms: int) -> None:
+        """All at once: what one of them was for is not called off before the others are gone."""
+        touched: dict[str, None] = {}
         for number in tasks:
             task = self._tasks.pop(number, None)
             if task is None:
@@ -117,4 +119,6 @@ class ServiceWaits:
             service.there -= 1
             if task.since_ms is not None:  # it never ran: what it was for waits on
                 insort(service.lacking, task.since_ms)
-            self._count(service, now_ms)
+            touched[task.service] = None
+        for name in touched:
+            self._count(self._services[name], now_ms)

@@ -72,7 +72,8 @@ class Rollouts:
         elif isinstance(message, m.InstancesTerminating):
             self._leaving.update(message.ec2_instance_ids)
             for host in self._hosts.values():
-                if host.said.ec2_instance_id in self._leaving and host.status == "ACTIVE":
+                named = host.said.ec2_instance_id in message.ec2_instance_ids
+                if named and host.status == "ACTIVE":
                     host.status = "DRAINING"
         elif isinstance(message, m.InstancesTerminated):
             self._leaving.difference_update(message.ec2_instance_ids)

@@ -11,15 +11,16 @@ from stowplan.placement.model import StopCode, TaskStatus
 
 @dataclass(slots=True)
 class _Task:
-    """`up`: RUNNING, and no health check speaks against it; `told_ms`: when that last changed."""
+    """`up`: RUNNING, and no health check speaks against it; `told_ms`: when that last changed, or
+    it was placed."""
 
     service: str
     machine: int
     deployment: str | None
     placed_ms: int
+    told_ms: int
     ran: bool = False
     up: bool = False
-    told_ms: int = 0
     to_stop: bool = False
 
 
@@ -100,7 +101,7 @@ class ServiceLives:
             return
         self._services[name].placed += len(command.tasks)
         for task, number in zip(command.tasks, command.instances, strict=True):
-            self._tasks[task] = _Task(name, number, command.deployment, self._now_ms)
+            self._tasks[task] = _Task(name, number, command.deployment, self._now_ms, self._now_ms)
             self._on.setdefault(number, {})[task] = None
 
     def _change(self, event: m.TasksChanged) -> None:

@@ -62,8 +62,8 @@ class Vacancies:
         elif isinstance(message, m.TasksChanged):
             self._change(message, now_ms)
         elif isinstance(message, m.InstancesGone):
-            for number in message.instances:
-                self._end(tuple(self._on.get(number, ())), now_ms)
+            lost = [task for number in message.instances for task in self._on.get(number, ())]
+            self._end(tuple(lost), now_ms)
 
     def _start(self, command: m.StartTasks) -> None:
         posts = self._services.get(command.service or "")
@@ -86,11 +86,11 @@ class Vacancies:
                     self.waits_ms.append(now_ms - posts.filled.pop(task))
 
     def _end(self, tasks: tuple[int, ...], now_ms: int) -> None:
-        for task in tasks:
-            posts = self._of.pop(task, None)
-            if posts is None:
-                continue
+        """These end at one moment: what each service lacks is asked when all are gone."""
+        of = {task: self._of.pop(task) for task in tasks if task in self._of}
+        for task, posts in of.items():
             self._on[posts.tasks.pop(task)].discard(task)
             if task in posts.filled:
                 posts.open.append(posts.filled.pop(task))
+        for posts in {id(posts): posts for posts in of.values()}.values():
             posts.settle(now_ms)
