@@ -69,7 +69,7 @@ def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None
     name = "results"
     keys: tuple[str, ...] = ("strategy", "layout", "faults")
     if "ties" in header.run:
-        name, keys = "ties", [*keys, "ties", "draw"]
+        name, keys = "ties", (*keys, "ties", "draw")
     table = journal.absolute().parent.parent / f"{name}.parquet"
     if journal.absolute().parent.name != "journals" or not table.is_file():
         return None
