@@ -15,6 +15,7 @@ from rich.text import Text
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.report.formats import (
     CAPACITY,
+    DEPLOYMENTS,
     LEAST,
     LOSS,
     USE,
@@ -32,7 +33,7 @@ from stowplan.experiments.report.formats import (
 from stowplan.experiments.report.services import crash_loops, service_tables
 
 _REFUSED = Column("refusals", "refused", "refused", count)
-_REST = (_REFUSED, *LOSS[:3])
+_REST = (_REFUSED, *LOSS, *DEPLOYMENTS)
 # A table, or where it does not fit, in parts.
 _PARTS = (((*USE, *WAITING, *_REST),), (USE, (*WAITING, *_REST)), (USE, WAITING, _REST))
 _WIDTH = 100
@@ -89,9 +90,11 @@ def _tables(results: Sequence[RunResult], console: Console) -> list[Table]:
 def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("strategy", overflow="fold", min_width=9, max_width=24)
-    # With no loss in the group, columns about it would only take room.
-    lost = any(result.metrics["lost"] for result in results)
-    columns = [column for column in shown(columns, results) if lost or column not in LOSS]
+    # Where nothing was lost or failed in the group, columns about it would only take room.
+    idle = set() if any(result.metrics["lost"] for result in results) else set(LOSS)
+    if not any(result.metrics["deployments_failed"] for result in results):
+        idle |= set(DEPLOYMENTS)
+    columns = [column for column in shown(columns, results) if column not in idle]
     for column in columns:
         table.add_column(column.short, justify="right", no_wrap=True)
     best = [column.best(results) for column in columns]
@@ -159,10 +162,11 @@ def _failed(results: Sequence[RunResult]) -> Text:
 
 def _least(results: Sequence[RunResult]) -> Text:
     """How far each strategy is from what its tasks provably need; nothing where that is unknown."""
-    bound, gap = LEAST
+    bound, gap, *more = LEAST
     who = [
         f"{name_of(result)} {bound.text(result.metrics[bound.metric])}"
         f" ({gap.text(result.metrics[gap.metric])} % below)"
+        + "".join(f", {each.short} {each.text(result.metrics[each.metric])}" for each in more)
         for result in results
         if not is_missing(result.metrics[bound.metric])
     ]

@@ -155,7 +155,6 @@ LOSS = (
     Column("lost", "lost", "tasks lost", count),
     Column("recovered", "again", "started again", count, ranked=False),
     Column("services_back_s", "whole", "services whole, s", seconds),
-    Column("services_short_pct", "short%", "short, %", seconds),
 )
 
 

@@ -220,7 +220,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
             _part("Use of the fleet", USE, members, index),
             _part(
                 "Waiting" + (" and loss" if lost else ""),
-                WAITING + LOSS[: 3 * lost] + DEPLOYMENTS[: 1 * failed],
+                (*WAITING, *(LOSS if lost else ()), *(DEPLOYMENTS if failed else ())),
                 members,
                 index,
             ),

@@ -1,12 +1,8 @@
-"""For tests, ours and yours: the contract of a strategy, and builders of small worlds.
-
-`check_strategy(Mine)` says in one call whether a strategy of your own may join `STRATEGIES`.
-Nothing here needs a test framework; what is wrong is an AssertionError that says what and where.
-"""
+"""The contract of a strategy: `check_strategy(Mine)` says whether it may join `STRATEGIES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,103 +11,11 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from stowplan.placement.cluster.cluster import Cluster, IntArray, instance_strings
+from stowplan.placement.cluster.cluster import Cluster, IntArray
 from stowplan.placement.engine.engine import Engine
-from stowplan.placement.model import (
-    AVAILABILITY_ZONE,
-    CPU,
-    MEMORY,
-    PORTS,
-    InstanceStatus,
-    PlacementConstraint,
-    PlacementStrategy,
-    TaskKind,
-)
+from stowplan.placement.model import AVAILABILITY_ZONE, InstanceStatus, TaskKind
 from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
-
-# --- builders -------------------------------------------------------------------------------------
-
-
-def make_cluster(
-    count: int = 0, zones: Sequence[str] = ("a",), cpu: int = 1024, memory: int = 1024, **more: Any
-) -> Cluster:
-    """A cluster of `count` equal instances, `zones` in turn; `more` as `add_instance` takes it."""
-    cluster = Cluster()
-    for index in range(count):
-        add_instance(cluster, cpu, memory, zone=zones[index % len(zones)], **more)
-    return cluster
-
-
-def add_instance(
-    cluster: Cluster,
-    cpu: int = 1024,
-    memory: int = 1024,
-    *,
-    zone: str | None = None,
-    attributes: Mapping[str, str] | None = None,
-    reserved_ports: Sequence[tuple[str, int]] = (),
-    devices: Sequence[int] = (),
-    capacity_provider: str | None = None,
-    at_ms: int = 0,
-    row: int | None = None,
-    resources: Mapping[str, int] | None = None,
-) -> int:
-    """Register one more instance, `i-ROW` by name, and return its row.
-
-    `row` renews a known one instead; `resources` are those other than CPU and memory, by name.
-    """
-    row = cluster.size if row is None else row
-    named = dict(attributes or {}) | ({} if zone is None else {AVAILABILITY_ZONE: zone})
-    cluster.register(
-        row,
-        {CPU: cpu, MEMORY: memory, **(resources or {})},
-        instance_strings(f"i-{row}", named, capacity_provider),
-        reserved_ports=reserved_ports,
-        devices=devices,
-        at_ms=at_ms,
-    )
-    return row
-
-
-def make_kind(
-    cpu: int = 0,
-    memory: int = 0,
-    *,
-    group: str = "family:app",
-    strategies: Sequence[str] = (),
-    constraints: Sequence[str] = (),
-    tcp: Sequence[int] = (),
-    udp: Sequence[int] = (),
-    required_attributes: Sequence[str] = (),
-    zones: Sequence[str] = (),
-    capacity_provider: str | None = None,
-    devices: int = 0,
-    device_milli: int = 0,
-    resources: Mapping[str, int] | None = None,
-) -> TaskKind:
-    """A kind of task. Strategies are `type` or `type:field`, constraints `type:expression`."""
-    wanted = {CPU: cpu, MEMORY: memory, PORTS: len(tcp) + len(udp), **(resources or {})}
-    return TaskKind(
-        tuple((name, amount) for name, amount in wanted.items() if amount),
-        group,
-        tuple(tcp),
-        tuple(udp),
-        tuple(required_attributes),
-        tuple(zones),
-        tuple(PlacementConstraint(*_split(text)) for text in constraints),
-        tuple(PlacementStrategy(*_split(text)) for text in strategies),
-        capacity_provider,
-        devices,
-        device_milli,
-    )
-
-
-def _split(text: str) -> tuple[str, str | None]:
-    kind, colon, rest = text.partition(":")
-    return kind, rest if colon else None
-
-
-# --- the contract of a strategy -------------------------------------------------------------------
+from stowplan.placement.testing.worlds import add_instance, make_kind
 
 _ARRAYS = (
     *("registered", "remaining", "active", "present", "agent_connected", "running_tasks_count"),
