@@ -1,0 +1,77 @@
+"""What lacks room in a scheduler as it stands: a service, a task that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stowplan.placement.engine.obstacles import Resident
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.model import PlacementConstraint, TaskKind, TaskStatus
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.scheduler.services.daemons import plan_daemon
+from stowplan.placement.scheduler.services.dealing import dealt
+from stowplan.placement.scheduler.services.deployments import Service
+from stowplan.placement.scheduler.tasks import NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One more task of something: its kind, how many look for room in vain, of how many.
+
+    `daemon`: it wants one task on each instance, which its kind says as distinctInstance.
+    """
+
+    name: str
+    kind: TaskKind
+    count: int
+    wanted: int
+    daemon: bool = False
+
+
+def residents(scheduler: Scheduler, row: int) -> Sequence[Resident]:
+    """The tasks that hold resources on an instance, oldest first."""
+    tasks = scheduler.tasks
+    alive = [task for task in tasks.on(row) if tasks.alive(task)]
+    return [Resident(task, tasks.launch[task].kind, tasks.devices(task)) for task in alive]
+
+
+def lack_of_service(scheduler: Scheduler, name: str) -> Lack:
+    """What a service lacks now; count 0: nothing.
+
+    Raises:
+        PlacementError: there is no such service.
+    """
+    service = scheduler.services.get(name)
+    if service is None:
+        raise PlacementError(f"unknown service {name!r}")
+    if service.daemon:
+        return _of_daemon(scheduler, service)
+    table = scheduler.tasks
+    waiting = [task for task in service.tasks if table.instance[task] == NOWHERE]
+    count = len(waiting)
+    if name in scheduler.short_services:
+        count += max(1, service.missing(scheduler.now_ms))
+    next_one = table.launch[waiting[0]] if waiting else dealt(service, table, 1)[0][0]
+    return Lack(name, next_one.kind, count, service.desired_count)
+
+
+def lack_of_task(scheduler: Scheduler, task: int) -> Lack:
+    """Whether a task waits for room: count 1, else 0.
+
+    Raises:
+        PlacementError: there is no such task.
+    """
+    scheduler.tasks.check_known([task])
+    launch = scheduler.tasks.launch[task]
+    waits = scheduler.tasks.status[task] is TaskStatus.PROVISIONING
+    return Lack(f"task {task} of {launch.kind.group}", launch.kind, int(waits), 1)
+
+
+def _of_daemon(scheduler: Scheduler, service: Service) -> Lack:
+    plan = plan_daemon(service, scheduler.tasks, scheduler.engine)
+    kind = service.launch.kind
+    once = PlacementConstraint("distinctInstance")
+    if once not in kind.constraints:
+        kind = replace(kind, constraints=(*kind.constraints, once))
+    return Lack(service.name, kind, len(plan.start), plan.eligible, daemon=True)
