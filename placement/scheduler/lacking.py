@@ -12,7 +12,6 @@ from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.services.daemons import plan_daemon
 from stowplan.placement.scheduler.services.dealing import dealt
 from stowplan.placement.scheduler.services.deployments import Service
-from stowplan.placement.scheduler.tasks import NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,14 @@ def residents(scheduler: Scheduler, row: int) -> Sequence[Resident]:
     return [Resident(task, tasks.launch[task].kind, tasks.devices(task)) for task in alive]
 
 
+def service_lacks(scheduler: Scheduler, name: str) -> bool:
+    """Whether a service lacks room now: quick, to be asked after every round."""
+    service = scheduler.services[name]
+    if service.daemon:
+        return bool(plan_daemon(service, scheduler.tasks, scheduler.engine).start)
+    return name in scheduler.short_services or bool(_waiting(scheduler, service))
+
+
 def lack_of_service(scheduler: Scheduler, name: str) -> Lack:
     """What a service lacks now; count 0: nothing.
 
@@ -47,13 +54,12 @@ def lack_of_service(scheduler: Scheduler, name: str) -> Lack:
         raise PlacementError(f"unknown service {name!r}")
     if service.daemon:
         return _of_daemon(scheduler, service)
-    table = scheduler.tasks
-    waiting = [task for task in service.tasks if table.instance[task] == NOWHERE]
-    count = len(waiting)
+    waiting = _waiting(scheduler, service)
+    count = sum(number for _, number in waiting)
     if name in scheduler.short_services:
         count += max(1, service.missing(scheduler.now_ms))
-    next_one = table.launch[waiting[0]] if waiting else dealt(service, table, 1)[0][0]
-    return Lack(name, next_one.kind, count, service.desired_count)
+    kind = waiting[0][0] if waiting else dealt(service, scheduler.tasks, 1)[0][0].kind
+    return Lack(f"service {name}", kind, count, service.desired_count)
 
 
 def lack_of_task(scheduler: Scheduler, task: int) -> Lack:
@@ -68,10 +74,17 @@ def lack_of_task(scheduler: Scheduler, task: int) -> Lack:
     return Lack(f"task {task} of {launch.kind.group}", launch.kind, int(waits), 1)
 
 
+def _waiting(scheduler: Scheduler, service: Service) -> list[tuple[TaskKind, int]]:
+    if not scheduler.waiting:
+        return []
+    group = service.launch.kind.group
+    return [each for each in scheduler.waiting.counts() if each[0].group == group]
+
+
 def _of_daemon(scheduler: Scheduler, service: Service) -> Lack:
     plan = plan_daemon(service, scheduler.tasks, scheduler.engine)
     kind = service.launch.kind
     once = PlacementConstraint("distinctInstance")
     if once not in kind.constraints:
         kind = replace(kind, constraints=(*kind.constraints, once))
-    return Lack(service.name, kind, len(plan.start), plan.eligible, daemon=True)
+    return Lack(f"daemon {service.name}", kind, len(plan.start), plan.eligible, daemon=True)
