@@ -17,6 +17,7 @@ from stowplan.placement.units import parse_duration_ms
 
 if TYPE_CHECKING:
     from stowplan.experiments.runs.moments import Moment
+    from stowplan.placement.engine.changes import Offer
     from stowplan.placement.engine.explain import Explanation
     from stowplan.placement.journal import Header
     from stowplan.placement.messages import Round
@@ -92,7 +93,8 @@ def explain(arguments: argparse.Namespace) -> int:
     moment = _moment(arguments)
     lack, scheduler = moment.lack, moment.scheduler
     assert lack is not None
-    found = explain_kind(scheduler.engine, lack.kind, partial(residents, scheduler))
+    there, offers = partial(residents, scheduler), _offers(scheduler, lack.kind)
+    found = explain_kind(scheduler.engine, lack.kind, there, offers)
     if arguments.json:
         print(json.dumps(explanation_json(scheduler, lack, found, moment.at_ms)))
         return 0
@@ -157,6 +159,16 @@ def _journal(arguments: argparse.Namespace) -> Callable[[], Any]:
     return opened
 
 
+def _offers(scheduler: Scheduler, kind: TaskKind) -> list[Offer]:
+    """What could be added: by capacity providers, else of the types that ship with stowplan."""
+    from stowplan.experiments.loading.catalogue import catalogue_offers
+    from stowplan.placement.model import AVAILABILITY_ZONE
+    from stowplan.placement.scheduler.lacking import offers_of
+
+    zones = scheduler.cluster.column(f"attribute:{AVAILABILITY_ZONE}").values
+    return [*offers_of(scheduler), *catalogue_offers(kind, min(zones, default="a"))]
+
+
 def _print(scheduler: Scheduler, lines: list[str], found: Explanation) -> None:
     from rich.console import Console
 
@@ -197,7 +209,8 @@ def try_out(arguments: argparse.Namespace) -> int:
         ]
         return [*residents(scheduler, row), *tried]
 
-    found = explain_kind(engine, kind, there, seek_changes=filled.failure is not None)
+    offers = _offers(scheduler, kind)
+    found = explain_kind(engine, kind, there, offers, seek_changes=filled.failure is not None)
     left = arguments.count - len(filled.rows)
     lack = Lack(name, kind, left, arguments.count)
     if arguments.json:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from stowplan.experiments.report.formats import duration
 from stowplan.placement.cluster.arrays import names
@@ -15,6 +16,7 @@ from stowplan.placement.engine.explain import Explanation, Miss
 from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
 from stowplan.placement.scheduler.lacking import Lack
 from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.scheduler.tasks import NOWHERE
 
 _GROUPS_MOST = 20
 
@@ -47,7 +49,9 @@ def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) 
     """What there is to say first: whether it fits, the nearest miss, the cheapest change."""
     when = f"after {duration(at_ms / 1000)}"
     lacks = f"{lack.name} {when}: "
-    if lack.count:
+    if lack.status is not None and lack.row != NOWHERE:
+        lacks += f"it is {lack.status} on {described(scheduler, lack.row)}; "
+    elif lack.count:
         lacks += f"{lack.count} of {lack.wanted} tasks find no room; "
     instances = len(found.fits) + len(found.misses)
     if found.fits:
@@ -75,16 +79,16 @@ def misses_table(scheduler: Scheduler, found: Explanation) -> Table:
     """Instances on which the same things are in the way are a row, with the nearest miss."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("instances", justify="right")
-    for column in ("what keeps it off", "nearest of them", "there"):
-        table.add_column(column, overflow="fold")
+    table.add_column("nearest of them", overflow="fold")
+    table.add_column("what keeps it off there", overflow="fold", ratio=1)
     groups = found.groups()
     for group in groups[:_GROUPS_MOST]:
-        what = "\n".join(obstacle.what for obstacle in group.best.obstacles)
-        there = "\n".join(obstacle.found or "-" for obstacle in group.best.obstacles)
-        table.add_row(str(len(group.rows)), what, described(scheduler, group.best.row), there)
+        # As plain text: a list in brackets is no markup.
+        what = Text("\n".join(obstacle.words for obstacle in group.best.obstacles))
+        table.add_row(str(len(group.rows)), Text(described(scheduler, group.best.row)), what)
     rest = groups[_GROUPS_MOST:]
     if rest:
-        table.add_row(str(sum(len(g.rows) for g in rest)), f"{len(rest)} more combinations", "", "")
+        table.add_row(str(sum(len(g.rows) for g in rest)), "", f"{len(rest)} more combinations")
     return table
 
 

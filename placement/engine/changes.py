@@ -6,7 +6,7 @@ is the share of what it asks that it gives up. See docs/design/engine.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from stowplan.placement.cluster.cluster import Cluster
@@ -47,6 +47,7 @@ COSTS = {
     "attribute": 0.4,
     "limit": 0.4,
     "instance": 0.5,
+    "type": 0.6,
 }
 MEMORY_LEAST_MIB = 6  # of a container, by Docker
 CANDIDATES_MOST = 1_000  # instances that are looked at, the nearest first
@@ -58,6 +59,21 @@ Edit = Callable[[Cluster], None]
 
 def _nothing(_: Cluster) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An instance that could be added: what it would register, and its price where that is known.
+
+    `strings` by subject, as `Cluster.register` takes them. `there`: the cluster has means to launch
+    it, a capacity provider's template; else it is of another type than all of those.
+    """
+
+    type: str
+    resources: Mapping[str, int]
+    strings: Mapping[str, str]
+    price_microusd_hour: int = 0
+    there: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +105,11 @@ class Change:
 
 
 def candidate_changes(
-    cluster: Cluster, kind: TaskKind, misses: Misses, residents: Residents
+    cluster: Cluster,
+    kind: TaskKind,
+    misses: Misses,
+    residents: Residents,
+    offers: Sequence[Offer] = (),
 ) -> Iterator[Change]:
     """Changes that might place `kind`, for (row, what is in the way) of instances, nearest first.
 
@@ -104,6 +124,9 @@ def candidate_changes(
         if len(obstacles) == 1:
             yield from _simple(cluster, kind, row, obstacles[0])
     yield from _one_more(cluster, kind)
+    for offer in offers:
+        if all(offer.resources.get(name, 0) >= n for name, n in kind.resources if name != PORTS):
+            yield _bought(kind, offer)
 
 
 def _change(sort: str, words: str, kind: TaskKind, row: int, edit: Edit = _nothing) -> Change:
@@ -131,10 +154,13 @@ def _smaller(kind: TaskKind, row: int, obstacles: tuple[Obstacle, ...]) -> Chang
 def _without_tasks(
     kind: TaskKind, row: int, obstacles: tuple[Obstacle, ...], there: Sequence[Resident]
 ) -> Iterator[Change]:
-    """The one task that holds all the ports goes elsewhere, and what it holds besides is free."""
+    """The one task that holds all the ports goes elsewhere, and what it holds besides is free.
+
+    Not one of the same group: in its place would be another that lacks.
+    """
     holders = {task for each in obstacles for task in each.tasks}
     held = [each for each in there if each.task in holders]
-    if len(held) != 1:
+    if len(held) != 1 or held[0].kind.group == kind.group:
         return
     task = held[0]
     names = ", ".join(each.name for each in obstacles if each.tasks)
@@ -238,15 +264,18 @@ def _one_more(cluster: Cluster, kind: TaskKind) -> Iterator[Change]:
     for row in shapes.values():
         strings = cluster.strings_of(row)
         name = strings.get(f"attribute:{INSTANCE_TYPE}")
-        zone = strings.get(f"attribute:{AVAILABILITY_ZONE}")
-        provider = strings.get(CAPACITY_PROVIDER)
-        words = "add one more instance"
-        words += " like {instance}" if name is None else f" of type {name}"
-        words += "" if zone is None else f" in zone {zone}"
-        words += "" if provider is None else f" of capacity provider {provider}"
+        words = f"add one more instance {'like {instance}' if name is None else f'of type {name}'}"
+        words += _where(strings)
         share = float((cluster.registered[row] / sizes).mean())
         change = _change("instance", words, kind, row, _adds_like(row))
         yield replace(change, cost=change.cost + share / 1000)
+
+
+def _where(strings: Mapping[str, str]) -> str:
+    zone = strings.get(f"attribute:{AVAILABILITY_ZONE}")
+    provider = strings.get(CAPACITY_PROVIDER)
+    words = "" if zone is None else f" in zone {zone}"
+    return words if provider is None else f"{words} of capacity provider {provider}"
 
 
 def _adds_like(row: int) -> Edit:
@@ -254,3 +283,17 @@ def _adds_like(row: int) -> Edit:
         cluster.add_like(row, NEW)
 
     return edit
+
+
+def _bought(kind: TaskKind, offer: Offer) -> Change:
+    """An instance as offered; of those of other types the cheapest, by price, comes first."""
+    strings = {**offer.strings, "ec2InstanceId": NEW}
+    sort, price = "instance" if offer.there else "type", offer.price_microusd_hour / 1e6
+    words = f"add one more instance of type {offer.type}{_where(strings)}"
+    words += f" (${price:.4g} an hour)" if price else ""
+
+    def edit(cluster: Cluster) -> None:
+        cluster.register(cluster.size, offer.resources, strings, at_ms=cluster.now_ms)
+
+    # A thousandth for a dollar: prices decide among offers and not between sorts.
+    return Change(sort, words, COSTS[sort] + price / 1000, kind, edit=edit)

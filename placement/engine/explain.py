@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stowplan.placement.engine.changes import Change, candidate_changes
+from stowplan.placement.engine.changes import Change, Offer, candidate_changes
 from stowplan.placement.engine.engine import UNPLACED, Engine
 from stowplan.placement.engine.obstacles import Obstacle, Obstacles, Residents
 from stowplan.placement.model import TaskKind
@@ -74,14 +74,21 @@ class Explanation:
 
 
 def explain_kind(
-    engine: Engine, kind: TaskKind, residents: Residents, seek_changes: bool = True
+    engine: Engine,
+    kind: TaskKind,
+    residents: Residents,
+    offers: Sequence[Offer] = (),
+    seek_changes: bool = True,
 ) -> Explanation:
     """What keeps one more task of `kind` off each instance, and what would place it.
 
     Args:
         engine: nothing is booked on its cluster, and nothing drawn of its chance.
-        residents: the tasks that hold resources on an instance, by its row; `() for all` where
-            they are not known: then ports and limits are told without their tasks.
+        residents: the tasks that hold resources on an instance, by its row; where it answers ()
+            although there are some, ports and limits are told without their tasks.
+        offers: instances that could be added, beside those like one that is there. Other types are
+            named only where none of those would do.
+        seek_changes: whether to look for what would place it, which takes copies of the cluster.
     Raises:
         PlacementError: `kind` names a strategy or constraint that is not known.
     """
@@ -93,7 +100,7 @@ def explain_kind(
     explained = Explanation(kind, tuple(np.flatnonzero(fits).tolist()), misses)
     if explained.fits or not seek_changes:
         return explained
-    changes = _that_place(engine, explained, residents)
+    changes = _that_place(engine, explained, residents, offers)
     return Explanation(kind, (), misses, changes)
 
 
@@ -104,15 +111,23 @@ def places(engine: Engine, change: Change) -> bool:
     return int(engine.on(cluster).place([change.kind]).instances[0]) != UNPLACED
 
 
-def _that_place(engine: Engine, explained: Explanation, residents: Residents) -> tuple[Change, ...]:
+def _that_place(
+    engine: Engine, explained: Explanation, residents: Residents, offers: Sequence[Offer]
+) -> tuple[Change, ...]:
     """The cheapest change of each sort that was tried with success."""
     misses = sorted(explained.misses, key=lambda miss: miss.distance)
     pairs = [(miss.row, miss.obstacles) for miss in misses]
     by_sort: dict[str, list[Change]] = {}
-    for change in candidate_changes(engine.cluster, explained.kind, pairs, residents):
+    for change in candidate_changes(engine.cluster, explained.kind, pairs, residents, offers):
         by_sort.setdefault(change.sort, []).append(change)
-    found = (_first_that_places(engine, each) for each in by_sort.values())
-    return tuple(sorted((c for c in found if c is not None), key=lambda change: change.cost))
+    found: dict[str, Change] = {}
+    for sort, changes in by_sort.items():
+        if sort == "type" and "instance" in found:
+            continue
+        first = _first_that_places(engine, changes)
+        if first is not None:
+            found[sort] = first
+    return tuple(sorted(found.values(), key=lambda change: change.cost))
 
 
 def _first_that_places(engine: Engine, changes: Sequence[Change]) -> Change | None:

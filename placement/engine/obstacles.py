@@ -28,7 +28,7 @@ from stowplan.placement.reasons import (
 )
 
 _WORDS = {CPU: "CPU", MEMORY: "memory", PORTS: "host ports"}
-_UNITS = {CPU: "CPU units", MEMORY: "MiB of memory", PORTS: "host ports"}
+_UNITS = {CPU: "CPU units", MEMORY: "MiB of memory"}
 
 
 def amount(name: str, number: int) -> str:
@@ -128,7 +128,8 @@ class Obstacles:
         def say(row: int) -> Obstacle:
             free, needed = int(self._cluster.remaining[row, column]), int(self._demand[column])
             all_of, short = int(self._cluster.registered[row, column]), needed - free
-            found = f"{amount(name, short)} ({needed} asked, {free} of {all_of} free)"
+            unit = _UNITS.get(name, "").partition(" of ")[0]
+            found = f"{short} {unit}".rstrip() + f" ({needed} asked, {free} of {all_of} free)"
             what = f"{_WORDS.get(name, name)} short"
             return Obstacle(resource_reason(name), what, found, name, needed, short)
 
@@ -245,8 +246,8 @@ class Obstacles:
         if subject == "registeredAt":
             at = datetime.fromtimestamp(int(cluster.registered_at_ms[row]) // 1000, UTC)
             return f"{subject} is {at:%Y-%m-%dT%H:%M:%SZ}"
-        value = cluster.strings_of(row).get(subject)
-        return f"{subject} is not there" if value is None else f"{subject} is {value!r}"
+        value, name = cluster.strings_of(row).get(subject), subject.removeprefix("attribute:")
+        return f"{name} is not there" if value is None else f"{name} is {value!r}"
 
 
 def _ports_of(kind: TaskKind, protocol: str) -> tuple[int, ...]:

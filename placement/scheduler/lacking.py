@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from stowplan.placement.cluster.cluster import instance_strings
+from stowplan.placement.engine.changes import Offer
 from stowplan.placement.engine.obstacles import Resident
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.model import PlacementConstraint, TaskKind, TaskStatus
+from stowplan.placement.model import (
+    AVAILABILITY_ZONE,
+    INSTANCE_TYPE,
+    PlacementConstraint,
+    TaskKind,
+    TaskStatus,
+)
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.services.daemons import plan_daemon
 from stowplan.placement.scheduler.services.dealing import dealt
 from stowplan.placement.scheduler.services.deployments import Service
+from stowplan.placement.scheduler.tasks import NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
     """One more task of something: its kind, how many look for room in vain, of how many.
 
-    `daemon`: it wants one task on each instance, which its kind says as distinctInstance.
+    `daemon`: it wants one task on each instance, which its kind says as distinctInstance. `status`,
+    `row`: of a single task, its lastStatus and its instance.
     """
 
     name: str
@@ -26,6 +36,8 @@ class Lack:
     count: int
     wanted: int
     daemon: bool = False
+    status: TaskStatus | None = None
+    row: int = NOWHERE
 
 
 def residents(scheduler: Scheduler, row: int) -> Sequence[Resident]:
@@ -33,6 +45,19 @@ def residents(scheduler: Scheduler, row: int) -> Sequence[Resident]:
     tasks = scheduler.tasks
     alive = [task for task in tasks.on(row) if tasks.alive(task)]
     return [Resident(task, tasks.launch[task].kind, tasks.devices(task)) for task in alive]
+
+
+def offers_of(scheduler: Scheduler) -> list[Offer]:
+    """What the capacity providers could launch, one for each template and zone."""
+    offers = []
+    for name, provider in scheduler.providers.by_name.items():
+        for template in provider.call.launch_templates:
+            for zone in provider.call.zones:
+                attributes = {**template.attributes, AVAILABILITY_ZONE: zone}
+                strings = instance_strings("", attributes, name)
+                type_name = attributes.get(INSTANCE_TYPE, f"that {name} launches")
+                offers.append(Offer(type_name, template.resources, strings))
+    return offers
 
 
 def service_lacks(scheduler: Scheduler, name: str) -> bool:
@@ -70,8 +95,9 @@ def lack_of_task(scheduler: Scheduler, task: int) -> Lack:
     """
     scheduler.tasks.check_known([task])
     launch = scheduler.tasks.launch[task]
-    waits = scheduler.tasks.status[task] is TaskStatus.PROVISIONING
-    return Lack(f"task {task} of {launch.kind.group}", launch.kind, int(waits), 1)
+    status, row = scheduler.tasks.status[task], scheduler.tasks.instance[task]
+    waits, name = status is TaskStatus.PROVISIONING, f"task {task} of {launch.kind.group}"
+    return Lack(name, launch.kind, int(waits), 1, status=status, row=row)
 
 
 def _waiting(scheduler: Scheduler, service: Service) -> list[tuple[TaskKind, int]]:

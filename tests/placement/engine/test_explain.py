@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from stowplan.placement.constraints import CONSTRAINTS, Constraint
-from stowplan.placement.engine.changes import COSTS
+from stowplan.placement.engine.changes import COSTS, Offer
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.engine.explain import explain_kind
 from stowplan.placement.engine.obstacles import Resident
@@ -79,7 +79,7 @@ def test_memory_is_short_by_a_number_and_that_much_less_would_do():
     world = World(make_cluster(1, cpu=1024, memory=1024))
     world.run(0, make_kind(100, 400))
     found = world.explain(make_kind(200, 700))
-    assert words(found) == ["memory short: 76 MiB of memory (700 asked, 624 of 1024 free)"]
+    assert words(found) == ["memory short: 76 MiB (700 asked, 624 of 1024 free)"]
     assert found.changes[0].less == (("MEMORY", 76),)
     assert dict(found.changes[0].kind.resources) == {"CPU": 200, "MEMORY": 624}
     assert first(found) == (
@@ -98,7 +98,7 @@ def test_cpu_and_memory_together_are_one_smaller_task():
 def test_no_task_is_made_smaller_than_anything():
     # The GPU that is lacking cannot be asked for less of; neither can all of the memory.
     found = World(make_cluster(1)).explain(make_kind(1, 1, resources={"GPU": 1}))
-    assert (words(found), found.changes) == (["GPU short: 1 GPU (1 asked, 0 of 0 free)"], ())
+    assert (words(found), found.changes) == (["GPU short: 1 (1 asked, 0 of 0 free)"], ())
     full = World(make_cluster(1, memory=100))
     full.run(0, make_kind(1, 97))
     assert [c.sort for c in full.explain(make_kind(1, 50)).changes] == ["instance"]
@@ -116,6 +116,21 @@ def test_a_port_is_held_by_a_task_that_is_named():
     assert freed.words == "free port tcp 8080 of {instance}: stop task 1 of service:web"
     # The same number of the other protocol is another port.
     assert world.explain(make_kind(1, 1, udp=[8080])).fits == (0,)
+
+
+def test_a_port_that_a_task_of_the_same_group_holds_is_not_freed_for_another():
+    world = World(make_cluster(1))
+    kind = make_kind(1, 1, tcp=[80])
+    world.run(0, kind)
+    assert [c.sort for c in world.explain(kind).changes] == ["dynamic port", "instance"]
+
+
+def test_a_port_is_freed_with_the_memory_of_its_task():
+    world = World(make_cluster(1))
+    world.run(0, make_kind(1, 600, group="web", tcp=[80]))
+    found = world.explain(make_kind(1, 900, tcp=[80]))
+    assert [o.reason for o in found.nearest.obstacles] == ["RESOURCE:MEMORY", "RESOURCE:PORTS"]
+    assert first(found)[1] == "free port tcp 80 of {instance}: stop task 0 of web"
 
 
 def test_two_ports_of_one_task_are_freed_together_and_of_two_tasks_not():
@@ -138,7 +153,7 @@ def test_a_hundred_ports_are_a_resource_of_their_own():
     world = World(make_cluster(1))
     world.run(0, make_kind(1, 1, tcp=range(1000, 1100)))
     found = world.explain(make_kind(1, 1, tcp=[80]))
-    assert words(found) == ["host ports short: 1 host ports (1 asked, 0 of 100 free)"]
+    assert words(found) == ["host ports short: 1 (1 asked, 0 of 100 free)"]
     assert [c.sort for c in found.changes] == ["instance"]
 
 
@@ -146,7 +161,7 @@ def test_a_clause_is_false_with_the_value_that_was_found():
     world = World(make_cluster(1, attributes={"stack": "dev"}))
     query = "memberOf:attribute:stack == prod and runningTasksCount < 1"
     found = world.explain(make_kind(1, 1, constraints=[query]))
-    assert words(found) == ["`attribute:stack == prod` is false: attribute:stack is 'dev'"]
+    assert words(found) == ["`attribute:stack == prod` is false: stack is 'dev'"]
     assert first(found)[0] == "clause"
     assert first(found)[1] == "drop `attribute:stack == prod`, and it fits on {instance}"
     assert found.changes[0].kind.constraints[0].expression == "(runningTasksCount < 1)"
@@ -155,7 +170,7 @@ def test_a_clause_is_false_with_the_value_that_was_found():
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
-        ("attribute:gpu exists", "`attribute:gpu exists` is false: attribute:gpu is not there"),
+        ("attribute:gpu exists", "`attribute:gpu exists` is false: gpu is not there"),
         ("runningTasksCount < 1", "`runningTasksCount < 1` is false: runningTasksCount is 1"),
         ("task:group == db", "`task:group == db` is false: tasks there: 0 of db"),
         ("not task:group == web", "`not task:group == web` is false: tasks there: 1 of web"),
@@ -168,7 +183,7 @@ def test_a_clause_is_false_with_the_value_that_was_found():
         (
             "attribute:stack == prod or attribute:zone == b",
             "no alternative of `attribute:stack == prod or attribute:zone == b` is true: "
-            "attribute:stack is 'dev', attribute:zone is not there",
+            "stack is 'dev', zone is not there",
         ),
     ],
 )
@@ -333,7 +348,22 @@ def test_one_more_instance_is_the_smallest_on_which_the_task_fits():
     found = world.explain(make_kind(900, 900))
     more = next(c for c in found.changes if c.sort == "instance")
     assert more.words == "add one more instance of type t.1000"
-    assert max(COSTS.values()) <= more.cost < COSTS["instance"] + 0.01
+    assert COSTS["instance"] <= more.cost < COSTS["instance"] + 0.01
+
+
+def test_an_offer_is_named_with_its_price_where_nothing_like_what_is_there_would_do():
+    world = World(make_cluster(1))
+    offers = [
+        Offer(name, {"CPU": size, "MEMORY": size}, {}, price, there=False)
+        for name, size, price in (("dear", 4000, 200_000), ("fair", 3000, 100_000), ("no", 1, 1))
+    ]
+    found = explain_kind(world.engine, make_kind(2000, 2000), world.residents, offers)
+    assert [c.words for c in found.changes if c.sort != "smaller"] == [
+        "add one more instance of type fair ($0.1 an hour)"
+    ]
+    world.run(0, make_kind(1024, 1024))
+    enough = explain_kind(world.engine, make_kind(1000, 1000), world.residents, offers)
+    assert [c.sort for c in enough.changes] == ["instance"]
 
 
 # --- at random --------------------------------------------------------------------------------
