@@ -164,13 +164,18 @@ class Check:
         if self.query is not None and self.query.volatile == volatile:
             mask &= self.query.mask(cluster)
         if self.code is not None and self.code_volatile == volatile:
-            found = np.asarray(self.code.allows(task, cluster))
-            if found.shape != mask.shape or found.dtype != np.bool_:
-                what = f"expected {cluster.size} truth values, found shape {found.shape}"
-                what += f" of {found.dtype}"
-                raise PlacementError(f"placement constraint {self.name}: allows: {what}")
-            mask &= found
+            mask &= self.code_allows(task, cluster)
         return mask
+
+    def code_allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
+        """(size,) what the constraint's own code says; only where there is `code`."""
+        assert self.code is not None, self.words
+        found = np.asarray(self.code.allows(task, cluster))
+        if found.shape != (cluster.size,) or found.dtype != np.bool_:
+            what = f"expected {cluster.size} truth values, found shape {found.shape}"
+            what += f" of {found.dtype}"
+            raise PlacementError(f"placement constraint {self.name}: allows: {what}")
+        return found
 
 
 def check_of(

@@ -74,14 +74,16 @@ _Test = Callable[[str], bool]
 class Query:
     """A parsed expression; equal and hashed by its text. Made by `parse_query` only.
 
-    `attributes` are the NAMEs used as `attribute:NAME`, `groups` the values of `task:group`. A mask
-    that is not `volatile` lasts until instances come, go, or change attributes or agent version.
+    `attributes` are the NAMEs used as `attribute:NAME`, `groups` the values of `task:group`,
+    `subjects` all that it compares, first named first. A mask that is not `volatile` lasts until
+    instances come, go, or change attributes or agent version.
     """
 
     expression: str
     attributes: frozenset[str] = field(compare=False)
     volatile: bool = field(compare=False)
     groups: frozenset[str] = field(compare=False)
+    subjects: tuple[str, ...] = field(compare=False)
     _evaluate: _Mask = field(compare=False, repr=False)
 
     def mask(self, columns: Columns) -> NDArray[np.bool_]:
@@ -115,7 +117,38 @@ def parse_query(expression: str) -> Query:
     attributes = frozenset(m[1] for m in map(_ATTRIBUTE.fullmatch, parser.named) if m)
     volatile = not {"task:group", "runningTasksCount", "agentConnected"}.isdisjoint(parser.named)
     groups = frozenset(parser.named.get("task:group", ()))
-    return Query(expression, attributes, volatile, groups, evaluate)
+    return Query(expression, attributes, volatile, groups, tuple(parser.named), evaluate)
+
+
+def conjuncts(query: Query) -> tuple[Query, ...]:
+    """The parts of a query that must all be true; the query alone where it is not made of such."""
+    return _parts(query, "and", "&&") or (query,)
+
+
+def alternatives(query: Query) -> tuple[Query, ...]:
+    """The parts of a query of which one must be true; the query alone where it has one."""
+    return _parts(query, "or", "||") or (query,)
+
+
+def _parts(query: Query, *joints: str) -> tuple[Query, ...]:
+    """The operands of the outermost `joints`, parentheses around them taken off; () if there are
+    none. "and" binds closer than "or", so that those of "or" are runs of "and"."""
+    parser, begin, parts, mixed = _Parser(query.expression), 0, [], False
+    while parser.token:
+        parser.negation()
+        end = parser.position
+        if not parser.token or parser.take(*joints):
+            parts.append(query.expression[begin:end].strip())
+            begin = parser.position
+        else:
+            parser.index, mixed = parser.index + 1, True
+    if mixed and "and" in joints:
+        return ()  # an "or" is further out
+    if len(parts) > 1:
+        made = map(parse_query, parts)
+        return tuple(each for part in made for each in _parts(part, *joints) or (part,))
+    text = query.expression.strip()
+    return _parts(parse_query(text[1:-1]), *joints) if text[:1] == "(" and not mixed else ()
 
 
 # Operators by kind: the symbol, by which they go in here, and the word for it.
@@ -240,14 +273,18 @@ class _Parser:
     def token(self) -> str:
         return self.tokens[self.index][self.tokens[self.index].lastgroup or ""]
 
+    @property
+    def position(self) -> int:
+        """Where the token to read next begins."""
+        return self.tokens[self.index].end() - len(self.token)
+
     def take(self, *wanted: str) -> bool:
         self.index += (taken := self.token in wanted)
         return taken
 
     def fail(self, expected: str) -> NoReturn:
-        position = self.tokens[self.index].end() - len(self.token)
         found = f"'{self.token[:40]}'" if self.token else "the end"
-        raise QueryError(self.text, position, f"expected {expected}, found {found}")
+        raise QueryError(self.text, self.position, f"expected {expected}, found {found}")
 
     def alternatives(self) -> _Mask:
         conjunction = partial(self.chain, self.negation, op.and_, "and", "&&")
@@ -301,7 +338,7 @@ class _Parser:
 
     def bare_pattern(self) -> tuple[str, str] | None:
         """The pattern at the token to read next, which becomes its last one; None: no pattern."""
-        start = self.tokens[self.index].end() - len(self.token)
+        start = self.position
         end, depth, in_class = start, 0, False
         while end < len(self.text):
             here = self.text[end]

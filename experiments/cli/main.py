@@ -105,6 +105,16 @@ COMMANDS = {
         "add_arguments",
         "replay the OpenB evaluation (USENIX ATC'23) under a policy",
     ),
+    "explain": (
+        "stowplan.experiments.cli.explain",
+        "add_explain_arguments",
+        "what keeps a task off every instance, and the cheapest change that would place it",
+    ),
+    "try": (
+        "stowplan.experiments.cli.explain",
+        "add_try_arguments",
+        "where tasks that do not exist yet would go, or why not",
+    ),
     "replay": (
         "stowplan.experiments.cli.replay",
         "add_arguments",

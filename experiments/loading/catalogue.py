@@ -8,7 +8,10 @@ from functools import cache
 from typing import Literal
 
 from stowplan.experiments.files.paths import DATA
-from stowplan.placement.scenario.scenario import InstanceTypeTable
+from stowplan.placement.cluster.cluster import instance_strings
+from stowplan.placement.engine.changes import Offer
+from stowplan.placement.model import TaskKind
+from stowplan.placement.scenario.scenario import FleetGroup, InstanceTypeTable, instance_spec
 
 # Share of the nominal memory that agents register, where no observation is published for the
 # type: middle of the observations by size (ecs-semantics 2.5). Xen types lose less.
@@ -52,3 +55,30 @@ def instance_types() -> dict[str, InstanceTypeTable]:
                 ),
             )
     return types
+
+
+def catalogue_offers(
+    kind: TaskKind,
+    zone: str,
+    own: Mapping[str, InstanceTypeTable] | None = None,
+) -> list[Offer]:
+    """An instance of each type that ships with stowplan, for a task to be tried on, by price.
+
+    In `zone`, or in the first of the zones that the task is tied to; of its capacity provider.
+    `own` are the types to offer instead.
+    """
+    offers = []
+    zones = kind.zones[:1] or (zone,)
+    for name, table in (instance_types() if own is None else own).items():
+        group = FleetGroup(
+            name=name,
+            instance_type=name,
+            count=1,
+            zones=zones,
+            capacity_provider=kind.capacity_provider,
+        )
+        spec = instance_spec(group, name, table, zones[0], 0)
+        strings = instance_strings("", spec.attributes, kind.capacity_provider)
+        price = table.price_microusd_hour
+        offers.append(Offer(name, spec.resources, strings, price, there=False))
+    return offers

@@ -74,6 +74,12 @@ class StringColumns:
             codes[number] = code
         self._codes[: len(codes), row] = codes
 
+    def of(self, row: int) -> dict[str, str]:
+        """All that is known of `row`, by subject."""
+        codes = self._codes[:, row].tolist() if row < self._codes.shape[1] else []
+        named = zip(self._numbers, codes, self._lists, strict=False)
+        return {subject: values[code] for subject, code, values in named if code >= 0}
+
     def column(self, subject: str, size: int) -> CodedColumn:
         """The column over the first `size` rows; all -1 where no row has the subject."""
         number = self._numbers.get(subject)

@@ -85,6 +85,21 @@ class Cluster(ClusterColumns):
         self.status_version += 1
         self._changed(row, freed=True)
 
+    def add_like(self, row: int, ec2_instance_id: str) -> int:
+        """Add an empty instance that registers what `row` did; its row. To try out on a copy."""
+        new = self.size
+        amounts = dict(zip(self.resources, self._registered[row].tolist(), strict=True))
+        devices = self._device_capacity[row]
+        strings = {**self._strings.of(row), "ec2InstanceId": ec2_instance_id}
+        there = devices[: int(np.count_nonzero(devices))].tolist()
+        self.register(new, amounts, strings, devices=there, at_ms=self.now_ms)
+        self.host_ports.reserved[new] = self.host_ports.reserved[row]
+        return new
+
+    def strings_of(self, row: int) -> dict[str, str]:
+        """The string columns of instance `row` by subject, those alone that it has."""
+        return self._strings.of(row)
+
     def check_known(self, rows: Iterable[int]) -> None:
         """Raises PlacementError where one of these numbers never registered."""
         unknown = [row for row in rows if not 0 <= row < self.size]

@@ -154,6 +154,10 @@ class ClusterColumns:
         """(size,) none of the host ports that `kind` wants is in use or reserved."""
         return self.host_ports.free(kind, self.size)
 
+    def port_free(self, protocol: str, port: int) -> BoolArray:
+        """(size,) this host port is neither in use nor reserved."""
+        return self.host_ports.one_free(protocol, port, self.size)
+
     # --- for kernels, which book in the columns themselves ----------------------------------------
 
     def columns(self, groups: Sequence[str]) -> tuple[Any, ...]:

@@ -56,6 +56,13 @@ class HostPorts:
         free: NDArray[np.bool_] = np.logical_not((taken & mask).any(axis=1))
         return free
 
+    def one_free(self, protocol: str, port: int, rows: int) -> NDArray[np.bool_]:
+        """(rows,) a single port is neither in use nor reserved."""
+        mask = self._mask([self._bit(protocol, port)])
+        taken = self.used[:rows] | self.reserved[:rows]
+        free: NDArray[np.bool_] = np.logical_not((taken & mask).any(axis=1))
+        return free
+
     def take(self, kind: TaskKind, row: int) -> None:
         """A task of `kind` uses its ports from now on."""
         if kind.tcp_ports or kind.udp_ports:

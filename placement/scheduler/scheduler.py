@@ -169,6 +169,11 @@ class Scheduler:
         """The services by name, in the order of their creation."""
         return self._services.by_name
 
+    @property
+    def short_services(self) -> frozenset[str]:
+        """Services that looked for room in vain when they last did, DAEMONs not among them."""
+        return self._services.short
+
     def lacks(self) -> list[tuple[TaskKind, int]]:
         """What services lack now, a kind and how many."""
         return self._services.lacks(self.now_ms)

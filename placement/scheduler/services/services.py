@@ -351,6 +351,11 @@ class Services:
             for launch, count in dealt(service, self._tasks, missing)
         ]
 
+    @property
+    def short(self) -> frozenset[str]:
+        """Services that looked for room in vain when they last did, DAEMONs not among them."""
+        return frozenset(self._short)
+
     def _break_circuit(self, service: Service) -> None:
         """Too many failures: the deployment has failed, and the last good one comes back."""
         breaker, failed = service.call.circuit_breaker, service.primary

@@ -1,0 +1,146 @@
+"""Why a task finds no place, for people and as JSON: a sentence, then a table of what is alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from stowplan.experiments.report.formats import duration
+from stowplan.placement.cluster.arrays import names
+from stowplan.placement.engine.changes import NEW, Change
+from stowplan.placement.engine.explain import Explanation, Miss
+from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
+from stowplan.placement.scheduler.lacking import Lack
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.scheduler.tasks import NOWHERE
+
+_GROUPS_MOST = 20
+
+
+def instance_names(scheduler: Scheduler, rows: Sequence[int]) -> list[str]:
+    """The EC2 ids of instances, their numbers where they have none."""
+    found = names(scheduler.cluster.column("ec2InstanceId"), rows)
+    return [name or str(row) for name, row in zip(found, rows, strict=True)]
+
+
+def described(scheduler: Scheduler, row: int) -> str:
+    """`i-12 (m5.large, eu-west-1a)`."""
+    strings = scheduler.cluster.strings_of(row)
+    named = (f"attribute:{INSTANCE_TYPE}", f"attribute:{AVAILABILITY_ZONE}")
+    about = ", ".join(strings[subject] for subject in named if subject in strings)
+    name = instance_names(scheduler, [row])[0]
+    return f"{name} ({about})" if about else name
+
+
+def change_words(scheduler: Scheduler, change: Change) -> str:
+    """What a change is, with the instance that it is about."""
+    words = change.words
+    row = change.row
+    return (
+        words if row is None else words.replace("{instance}", instance_names(scheduler, [row])[0])
+    )
+
+
+def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) -> list[str]:
+    """What there is to say first: whether it fits, the nearest miss, the cheapest change."""
+    when = f"after {duration(at_ms / 1000)}"
+    lacks = f"{lack.name} {when}: "
+    if lack.status is not None and lack.row != NOWHERE:
+        lacks += f"it is {lack.status} on {described(scheduler, lack.row)}; "
+    elif lack.count:
+        lacks += f"{lack.count} of {lack.wanted} tasks find no room; "
+    instances = len(found.fits) + len(found.misses)
+    if found.fits:
+        where = ", ".join(instance_names(scheduler, found.fits[:5]))
+        where += ", ..." if len(found.fits) > 5 else ""
+        return [f"{lacks}one more fits on {len(found.fits)} of {instances} instances ({where})"]
+    nearest = found.nearest
+    if nearest is None:
+        lines = [f"{lacks}no instance is registered"]
+    else:
+        lines = [f"{lacks}one more fits on none of {instances} instances"]
+        lines.append(f"nearest miss: {described(scheduler, nearest.row)}: {_words(nearest)}")
+    if not found.changes:
+        return [*lines, "cheapest change: no single change that was tried would place it"]
+    cheapest, *others = (change_words(scheduler, change) for change in found.changes)
+    lines.append(f"cheapest change: {cheapest}")
+    return lines + [f"or: {other}" for other in others]
+
+
+def _words(miss: Miss) -> str:
+    return "; ".join(obstacle.words for obstacle in miss.obstacles)
+
+
+def misses_table(scheduler: Scheduler, found: Explanation) -> Table:
+    """Instances on which the same things are in the way are a row, with the nearest miss."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("instances", justify="right")
+    table.add_column("nearest of them", overflow="fold")
+    table.add_column("what keeps it off there", overflow="fold", ratio=1)
+    groups = found.groups()
+    for group in groups[:_GROUPS_MOST]:
+        # As plain text: a list in brackets is no markup.
+        what = Text("\n".join(obstacle.words for obstacle in group.best.obstacles))
+        table.add_row(str(len(group.rows)), Text(described(scheduler, group.best.row)), what)
+    rest = groups[_GROUPS_MOST:]
+    if rest:
+        table.add_row(str(sum(len(g.rows) for g in rest)), "", f"{len(rest)} more combinations")
+    return table
+
+
+def placed_words(scheduler: Scheduler, rows: Sequence[int]) -> str:
+    """`2 on i-1, 1 on i-4`, those with most first."""
+    counts = Counter(rows).most_common()
+    parts = [f"{number} on {described(scheduler, row)}" for row, number in counts[:10]]
+    more = len(counts) - len(parts)
+    return ", ".join([*parts, *([f"on {more} more instances"] if more else [])])
+
+
+def explanation_json(
+    scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int
+) -> dict[str, Any]:
+    """All of it: every instance that misses, with numbers; changes, the cheapest first."""
+    nearest = found.nearest
+    return {
+        "name": lack.name,
+        "at_ms": at_ms,
+        "lacks": lack.count,
+        "wanted": lack.wanted,
+        "group": found.kind.group,
+        "asks": dict(found.kind.resources),
+        "fits": instance_names(scheduler, found.fits),
+        "nearest": None if nearest is None else _miss_json(scheduler, nearest),
+        "changes": [_change_json(scheduler, change) for change in found.changes],
+        "groups": [
+            {
+                "instances": instance_names(scheduler, group.rows),
+                "what": [obstacle.what for obstacle in group.best.obstacles],
+                "nearest": _miss_json(scheduler, group.best),
+            }
+            for group in found.groups()
+        ],
+        "misses": [_miss_json(scheduler, miss) for miss in found.misses],
+    }
+
+
+def _change_json(scheduler: Scheduler, change: Change) -> dict[str, Any]:
+    row = change.row
+    there = None if row is None else instance_names(scheduler, [row])[0]
+    return {
+        "sort": change.sort,
+        "words": change_words(scheduler, change),
+        "cost": change.cost,
+        "instance": NEW if change.sort == "instance" else there,
+        "less": dict(change.less),
+        "task": change.task,
+    }
+
+
+def _miss_json(scheduler: Scheduler, miss: Miss) -> dict[str, Any]:
+    fields = ("reason", "what", "found", "name", "needed", "short", "tasks")
+    obstacles = [{name: getattr(each, name) for name in fields} for each in miss.obstacles]
+    return {"instance": instance_names(scheduler, [miss.row])[0], "obstacles": obstacles}
