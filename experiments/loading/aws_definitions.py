@@ -75,8 +75,7 @@ def document_of(definition: TaskDefinition, with_environment: bool) -> dict[str,
     document = dict(definition.document)
     if with_environment:
         return document
-    kept = {key: value for key, value in document.items() if key != "tags"}
-    kept = _plain(kept)
+    kept: dict[str, Any] = _plain({k: each for k, each in document.items() if k != "tags"})
     kept["containerDefinitions"] = [_container(each) for each in kept["containerDefinitions"]]
     return kept
 

@@ -184,25 +184,28 @@ def fleet_of(machines: list[Machine], providers: Collection[str], notes: Notes) 
             groups.setdefault((*key, each.amounts), []).append(each)
     rows: list[Row] = []
     names: Counter[str] = Counter()
-    for key, same in sorted(groups.items()):
-        kind, provider, market, attributes, trunking, amounts = key
+    for _, same in sorted(groups.items()):
+        kind = same[0].type
         names[kind] += 1
         name = kind if names[kind] == 1 else f"{kind}-{names[kind]}"
+        usual = _usual([each for each in machines if each.type == kind])
         for zone, count in sorted(Counter(each.zone for each in same).items()):
-            values = {"name": f"{name}-{zone}", "instance_type": kind, "count": count}
-            values |= (
-                {"zones": [zone], "attributes": dict(attributes)}
-                if attributes
-                else {"zones": [zone]}
-            )
-            usual = _usual([each for each in machines if each.type == kind])
-            other = {key: n for key, n in dict(amounts).items() if n != usual.get(key)}
-            values |= {"resources": other} if other else {}
-            values |= {"capacity_provider": provider} if provider else {}
-            values |= {"awsvpc_trunking": True} if trunking else {}
-            comments = ("on spot, at the price on demand",) if market == "spot" else ()
-            rows.append(Row(values, comments))
-        if market == "spot":
+            rows.append(_group(f"{name}-{zone}", same[0], zone, count, usual))
+        if same[0].market == "spot":
             what = "instances on spot outside of a capacity provider: at the price on demand"
             notes.add(what, *(each.name for each in same))
     return rows
+
+
+def _group(name: str, like: Machine, zone: str, count: int, usual: Mapping[str, int]) -> Row:
+    values: dict[str, Any] = {"name": name, "instance_type": like.type, "count": count}
+    values["zones"] = [zone]
+    if like.attributes:
+        values["attributes"] = dict(like.attributes)
+    if other := {key: n for key, n in like.amounts if n != usual.get(key)}:
+        values["resources"] = other
+    if like.provider:
+        values["capacity_provider"] = like.provider
+    if like.trunking:
+        values["awsvpc_trunking"] = True
+    return Row(values, ("on spot, at the price on demand",) if like.market == "spot" else ())

@@ -123,15 +123,15 @@ def without(draft: Draft, problems: Iterable[tuple[str, str]]) -> bool:
     """
     taken: list[tuple[list[Row], int, str]] = []
     for place, what in problems:
-        part, _, index = place.rpartition(": ")[2].partition("[")
-        rows = {"service": draft.services, "workload": draft.workloads}.get(part)
+        key, _, index = place.rpartition(": ")[2].partition("[")
+        rows = {"service": draft.services, "workload": draft.workloads}.get(key)
         number = index.partition("]")[0]
         if rows is None or not number.isdecimal():
             return False
         taken.append((rows, int(number), what))
-    gone = {id(rows[number]) for rows, number, _ in taken}
-    for rows, number, what in taken:
-        draft.notes.add(f"left out, as {what}", rows[number].values["name"])
+    gone = {id(part[at]) for part, at, _ in taken}
+    for part, at, what in taken:
+        draft.notes.add(f"left out, as {what}", part[at].values["name"])
     draft.services[:] = [row for row in draft.services if id(row) not in gone]
     draft.workloads[:] = [row for row in draft.workloads if id(row) not in gone]
     used = {row.values["task_definition"] for row in (*draft.services, *draft.workloads)}

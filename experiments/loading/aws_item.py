@@ -23,11 +23,12 @@ class Item:
 
     def text(self, key: str, default: str = "") -> str:
         """A text."""
-        return self._read(key, str, "a text", default)
+        value: str = self._read(key, str, "a text", default)
+        return value
 
     def whole(self, key: str, default: int, low: int = 0, high: int = 2**40) -> int:
         """A whole number of that range."""
-        value = self._read(key, int, "a whole number", default)
+        value: int = self._read(key, int, "a whole number", default)
         if value is not default and not low <= value <= high:
             self.wrong(key, f"expected {low} to {high}, found {value}")
             return default
@@ -35,7 +36,8 @@ class Item:
 
     def flag(self, key: str, default: bool = False) -> bool:
         """True or false."""
-        return self._read(key, bool, "true or false", default)
+        value: bool = self._read(key, bool, "true or false", default)
+        return value
 
     def inner(self, key: str) -> Item:
         """An object; an empty one where there is none."""
@@ -63,7 +65,8 @@ class Item:
         self.problems.append((self._at(key), what))
 
     def _list(self, key: str) -> list[Any]:
-        return self._read(key, list, "a list", [])
+        found: list[Any] = self._read(key, list, "a list", [])
+        return found
 
     def _at(self, key: str) -> str:
         return f"{self.place}.{key}"
