@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan types`."""
     parser.add_argument("pattern", nargs="?", default="", help="of names: a regular expression")
     parser.add_argument("--family", action="append", default=[], help="such as m5, or the class m")
-    parser.add_argument("--arch", choices=("x86_64", "arm64"))
+    parser.add_argument("--arch", choices=("x86_64", "arm64"), help="of its processors")
     parser.add_argument("--vcpu", help="how many: 4, 4-16, 4-, -16")
     parser.add_argument("--memory", help="GiB: 16, 16-64, 16-, -64")
     parser.add_argument("--gpu", help="how many: 0, 1-, 1-4")

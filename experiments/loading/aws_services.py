@@ -72,6 +72,7 @@ def services_of(services: list[Item], known: Known, notes: Notes) -> list[Row]:
             notes.add(
                 what + "describe-task-definition)", f"{item.text('serviceName')} ({revision})"
             )
+            _service(item, revision, known, Notes())  # what is wrong with it is said all the same
             continue
         rows.append(_service(item, revision, known, notes))
     return rows
@@ -79,7 +80,7 @@ def services_of(services: list[Item], known: Known, notes: Notes) -> list[Row]:
 
 def _service(item: Item, revision: str, known: Known, notes: Notes) -> Row:
     name, daemon = item.text("serviceName"), item.text("schedulingStrategy") == "DAEMON"
-    values: dict[str, Any] = {"name": name, "task_definition": known.names[revision]}
+    values: dict[str, Any] = {"name": name, "task_definition": known.names.get(revision, "")}
     if daemon:
         values["scheduling_strategy"] = "DAEMON"
     else:
