@@ -34,6 +34,16 @@ COMMANDS = {
         "add_create_service_arguments",
         "keep a number of copies of a task running",
     ),
+    "import": (
+        "stowplan.experiments.cli.import_cluster",
+        "add_arguments",
+        "make a scenario of what `aws ecs describe-*` says of a cluster",
+    ),
+    "types": (
+        "stowplan.experiments.cli.instance_types",
+        "add_arguments",
+        "list, filter and price instance types",
+    ),
     "calibrate": (
         "stowplan.experiments.cli.calibrate",
         "add_arguments",

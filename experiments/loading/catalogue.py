@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -29,32 +30,59 @@ def estimated_memory(instance_type: str, nominal_mib: int) -> int:
     return int(nominal_mib * share)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A type of the catalogue: what it registers, and what else there is to tell it by.
+
+    `family` is `m5`, `klass` its letter of AWS's, `memory_mib` nominal; the price of `registers` is
+    that of `price_date`, on demand in us-east-1, Linux.
+    """
+
+    name: str
+    family: str
+    klass: str
+    memory_mib: int
+    gpu_name: str
+    price_date: str
+    registers: InstanceTypeTable
+
+
 @cache
-def instance_types() -> dict[str, InstanceTypeTable]:
-    """Type name -> what it registers and its on-demand price (us-east-1, Linux, 2026-07-20).
+def listed_types() -> tuple[Listed, ...]:
+    """The types that ship, in the order of the file.
 
     Memory is the observed figure where there is one. Trunking counts as not supported where AWS
     says so and where its list of supported types does not have the type.
     """
     source = DATA / "instance_types" / "instance_types.csv"
-    types = {}
     with source.open() as stream:
-        for row in csv.DictReader(stream):
-            name, nominal = row["instance_type"], int(row["memory_mib"])
-            trunk = row["awsvpc_tasks_trunk"]
-            observed = row["ecs_registered_memory_mib_observed"]
-            types[name] = InstanceTypeTable(
-                cpu=int(row["ecs_cpu_units"]),
-                memory=int(observed) if observed else estimated_memory(name, nominal),
-                gpus=int(row["gpu_count"]),
-                eni_slots=int(row["awsvpc_tasks_no_trunk"]),
-                eni_slots_trunk=int(trunk) if trunk.isdecimal() else None,
-                architecture=_ARCHITECTURES[row["arch"]],
-                price_microusd_hour=round(
-                    float(row["usd_per_hour_us_east_1_linux_on_demand"]) * 1_000_000
-                ),
-            )
-    return types
+        return tuple(_listed(row) for row in csv.DictReader(stream))
+
+
+def _listed(row: Mapping[str, str]) -> Listed:
+    name, nominal = row["instance_type"], int(row["memory_mib"])
+    trunk = row["awsvpc_tasks_trunk"]
+    observed = row["ecs_registered_memory_mib_observed"]
+    registers = InstanceTypeTable(
+        cpu=int(row["ecs_cpu_units"]),
+        memory=int(observed) if observed else estimated_memory(name, nominal),
+        gpus=int(row["gpu_count"]),
+        eni_slots=int(row["awsvpc_tasks_no_trunk"]),
+        eni_slots_trunk=int(trunk) if trunk.isdecimal() else None,
+        architecture=_ARCHITECTURES[row["arch"]],
+        price_microusd_hour=round(float(row["usd_per_hour_us_east_1_linux_on_demand"]) * 1_000_000),
+    )
+    family = name.partition(".")[0]
+    return Listed(
+        *(name, family, row["family_class"], nominal, row["gpu_name"], row["price_date"]),
+        registers,
+    )
+
+
+@cache
+def instance_types() -> dict[str, InstanceTypeTable]:
+    """Type name -> what it registers and its on-demand price (us-east-1, Linux, 2026-07-20)."""
+    return {each.name: each.registers for each in listed_types()}
 
 
 def catalogue_offers(

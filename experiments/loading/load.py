@@ -15,7 +15,8 @@ from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.experiments.loading.extensions import load_extensions
-from stowplan.experiments.loading.own_strategies import Problems, strategies_of
+from stowplan.experiments.loading.own_strategies import Problems, load_strategies, strategies_of
+from stowplan.experiments.loading.prices_file import read_prices
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.experiments.loading.sound_part import sound_part
 from stowplan.experiments.workloads import WORKLOADS
@@ -23,7 +24,7 @@ from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 from stowplan.placement.scenario.checks import scenario_problems
-from stowplan.placement.scenario.scenario import Scenario, WorkloadTable
+from stowplan.placement.scenario.scenario import InstanceTypeTable, Scenario, WorkloadTable
 from stowplan.placement.scenario.words import unknown
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
@@ -118,6 +119,7 @@ def check_scenario(
     types = document.setdefault("instance_types", {})
     if isinstance(types, dict):
         document["instance_types"] = {**instance_types(), **types}
+    priced = _price(document, path, problems)
     part = sound_part(document)
     problems += [(f"{path}: {place}", what) for place, what in part.problems]
     registry = {**STRATEGIES, **own}
@@ -129,7 +131,9 @@ def check_scenario(
         problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
         raise SpecError(problems)
-    return Loaded(_tidied(part.scenario, definitions), path, own, _said(notes))
+    scenario = _tidied(part.scenario, definitions)
+    said = (*_said(notes), *_unpriced(scenario, priced))
+    return Loaded(scenario, path, own, said)
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
@@ -224,6 +228,32 @@ def _calibrate(document: dict[str, Any], path: Path, problems: Problems) -> None
         own = document.setdefault(name, {})
         if isinstance(own, dict):
             document[name] = {**table, **own}
+
+
+def _price(document: dict[str, Any], path: Path, problems: Problems) -> set[str]:
+    """Give types the prices of the scenario's file; returns those that it has."""
+    name, types = document.get("prices"), document["instance_types"]
+    if not isinstance(name, str) or not isinstance(types, dict):
+        return set()
+    try:
+        prices = read_prices(path.parent / name)
+    except SpecError as error:
+        problems += error.problems
+        return set()
+    for each, price in prices.items():
+        kind = types.get(each)
+        if isinstance(kind, InstanceTypeTable):
+            types[each] = kind.model_copy(update={"price_microusd_hour": price})
+        elif isinstance(kind, dict):
+            types[each] = {**kind, "price_microusd_hour": price}
+    return set(prices)
+
+
+def _unpriced(scenario: Scenario, priced: set[str]) -> Iterator[str]:
+    """A note on the types in use that the file of prices does not have."""
+    lacks = sorted(scenario.instance_types.keys() - priced)
+    if scenario.prices is not None and lacks:
+        yield f"{scenario.prices} has no price for {', '.join(lacks)}: they keep their own"
 
 
 def _chains(document: dict[str, Any], path: Path) -> Iterator[tuple[str, object]]:

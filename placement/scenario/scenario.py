@@ -285,6 +285,7 @@ class Scenario(Table):
     duration: Duration
     cluster: ClusterTable = ClusterTable()
     instance_types: dict[str, InstanceTypeTable] = {}
+    prices: str | None = None
     fleet: tuple[FleetGroup, ...] = ()
     capacity_provider: tuple[CapacityProviderTable, ...] = ()
     task_definitions: dict[str, dict[str, Any]]
