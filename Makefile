@@ -44,7 +44,7 @@ format: $(READY)
 # Rewrites requirements.lock from pyproject.toml (needs `pip install uv`).
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --quiet --extra dev pyproject.toml -o requirements.lock
+		--no-header --quiet --all-extras pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) out build *.egg-info
