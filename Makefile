@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-mutants check format lock clean
+.PHONY: setup demo test test-long test-mutants test-versions check format docs wheel lock clean
 
 setup: $(READY)
 
@@ -36,6 +36,11 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Warnings are errors. Nothing is fetched; NO_MKDOCS_2_WARNING leaves a banner on other tools out.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "out/docs/index.html"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
