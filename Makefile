@@ -40,7 +40,7 @@ check: $(READY)
 # Warnings are errors. Nothing is fetched; NO_MKDOCS_2_WARNING leaves a banner on other tools out.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo "out/docs/index.html"
+	@echo "out/docs/index.html; with search: python3 -m http.server --directory out/docs"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
