@@ -32,6 +32,14 @@ SEED ?= 1
 test-mutants: $(READY)
 	$(BIN)/python -m tests.mutants --seed $(SEED)
 
+# The fast tests on every Python from 3.11 on that this machine has. ARGS go on to pytest.
+test-versions:
+	python3 .ci/test_versions.py $(ARGS)
+
+# Into out/wheel, without a network; says what is missing in it, or too much.
+wheel: $(READY)
+	$(BIN)/python .ci/check_wheel.py
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,4 +60,4 @@ lock:
 		--no-header --quiet --all-extras pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) out build *.egg-info
+	rm -rf $(VENV) .venvs out build *.egg-info
