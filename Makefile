@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-mutants check format lock clean
+.PHONY: setup demo test test-long test-mutants test-versions check format docs wheel lock clean
 
 setup: $(READY)
 
@@ -32,10 +32,23 @@ SEED ?= 1
 test-mutants: $(READY)
 	$(BIN)/python -m tests.mutants --seed $(SEED)
 
+# The fast tests on every Python from 3.11 on that this machine has. ARGS go on to pytest.
+test-versions:
+	python3 .ci/test_versions.py $(ARGS)
+
+# Into out/wheel, without a network; says what is missing in it, or too much.
+wheel: $(READY)
+	$(BIN)/python .ci/check_wheel.py
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Warnings are errors. Nothing is fetched; NO_MKDOCS_2_WARNING leaves a banner on other tools out.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "out/docs/index.html; with search: python3 -m http.server --directory out/docs"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -44,7 +57,7 @@ format: $(READY)
 # Rewrites requirements.lock from pyproject.toml (needs `pip install uv`).
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --quiet --extra dev pyproject.toml -o requirements.lock
+		--no-header --quiet --all-extras pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) out build *.egg-info
+	rm -rf $(VENV) .venvs out build *.egg-info

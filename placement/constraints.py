@@ -125,10 +125,12 @@ class Check:
     """A constraint as a task names it: what its class says, in the terms of those who read it.
 
     Args:
-        name: its type; words: how sentences call it, expression included.
-        most, query: see `Constraint`.
-        code: the constraint itself, where it has an `allows` of its own; code_volatile: see
-            `Constraint.volatile`.
+        name: its type.
+        words: how sentences call it, expression included.
+        most: see `Constraint`.
+        query: see `Constraint`.
+        code: the constraint itself, where it has an `allows` of its own.
+        code_volatile: see `Constraint.volatile`.
         volatile: whether what it allows may change with the tasks that run.
         opaque: whether it may change in a way that `most` does not say; then it can only be asked,
             task by task.

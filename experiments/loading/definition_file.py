@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+
+import yaml
 
 from stowplan.experiments.files.text import read_text
 from stowplan.placement.errors import SpecError
@@ -97,11 +98,6 @@ def _hint(text: str, path: Path) -> str:
 
 def _from_yaml(text: str, path: Path) -> Any:
     """What a YAML file says; CloudFormation's short forms of functions become the long ones."""
-    try:
-        yaml: Any = importlib.import_module("yaml")
-    except ImportError as error:
-        what = "YAML needs the package PyYAML, which is not installed (pip install pyyaml)"
-        raise SpecError([(str(path), what)]) from error
     loader: Any = type("Loader", (yaml.SafeLoader,), {})
     loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in listed if tag != _DATE_TAG]
