@@ -15,7 +15,7 @@ from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.experiments.loading.extensions import load_extensions
-from stowplan.experiments.loading.own_strategies import Problems, load_strategies, strategies_of
+from stowplan.experiments.loading.own_strategies import Problems, strategies_of
 from stowplan.experiments.loading.prices_file import read_prices
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.experiments.loading.sound_part import sound_part
