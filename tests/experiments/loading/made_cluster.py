@@ -324,10 +324,8 @@ def placed(rng: random.Random, owner: dict, task: dict, there: list[dict], group
     }
 
 
-def made() -> dict[str, object]:
-    """File name -> what it holds."""
-    rng = random.Random(SEED)
-    there = instances(rng)
+def populated(rng: random.Random, there: list[dict]) -> tuple[list[dict], list[dict], list[dict]]:
+    """Task definitions, services and tasks, these on the instances."""
     names = [f"{first}-{second}" for first in FIRST for second in SECOND]
     tasks, definitions, services = [], [], []
     for number, name in enumerate(names):
@@ -347,8 +345,16 @@ def made() -> dict[str, object]:
     report = definition(rng, "report", 41)
     definitions.append(report)
     tasks += [placed(rng, {}, report, there, "family:report") for _ in range(4)]
+    return definitions, services, tasks
+
+
+def made() -> dict[str, object]:
+    """File name -> what it holds."""
+    rng = random.Random(SEED)
+    there = instances(rng)
+    definitions, services, tasks = populated(rng, there)
     providers = [name for name, *_ in GROUPS if name]
-    files: dict[str, object] = {
+    return {
         "clusters.json": {
             "clusters": [
                 {
@@ -385,7 +391,6 @@ def made() -> dict[str, object]:
         },
         "task-definitions.json": [{"taskDefinition": each} for each in definitions],
     }
-    return files
 
 
 def text_of(content: object) -> str:
