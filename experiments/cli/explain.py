@@ -150,7 +150,13 @@ def _journal(arguments: argparse.Namespace) -> Callable[[], Any]:
         return partial(open_journal, arguments.journal)
     from stowplan.experiments.cli.docker_status import read_cluster
 
-    _, header, rounds = read_cluster(arguments)
+    try:
+        _, header, rounds = read_cluster(arguments)
+    except SpecError as error:
+        if arguments.cluster is not None:
+            raise
+        what = "a journal, or a cluster, is needed to say what runs where"
+        raise SpecError([("--journal", what), *error.problems]) from error
 
     @contextmanager
     def opened() -> Iterator[tuple[Header, Sequence[Round]]]:
