@@ -50,6 +50,8 @@ class Book:
     tasks: dict[int, TaskEntry] = field(default_factory=dict)
     instances: list[InstanceEntry] = field(default_factory=list)
     definitions: Launches = field(default_factory=Launches)
+    # Every task that was ever ordered: the same order again starts nothing, also after its end.
+    _ordered: set[int] = field(default_factory=set)
     # Tasks that were lost with their instance in this round, until the notice that names them.
     _lost: dict[int, TaskEntry] = field(default_factory=dict)
 
@@ -79,7 +81,8 @@ class Book:
         """Take in a command of the scheduler."""
         if isinstance(command, m.StartTasks):
             for task, instance in zip(command.tasks, command.instances, strict=True):
-                if not self.instances[instance].gone:
+                if not self.instances[instance].gone and task not in self._ordered:
+                    self._ordered.add(task)
                     self.tasks[task] = TaskEntry(
                         task,
                         instance,

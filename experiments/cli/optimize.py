@@ -18,6 +18,7 @@ from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.loading.packing_file import read_problem
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
+from stowplan.placement.optimal.keys import base
 from stowplan.placement.optimal.optimize import GOALS, optimize
 from stowplan.placement.packing.problem import (
     Limits,
@@ -127,7 +128,7 @@ def _command(arguments: argparse.Namespace) -> int:
         return _packing_file(arguments)
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
-    loaded = load_scenario(arguments.scenario, buys=goal in ("fleet", "instances"))
+    loaded = load_scenario(arguments.scenario, buys=base(goal) in ("fleet", "instances"))
     say_notes(loaded)
     scenario = with_options(loaded.scenario, arguments)
     with LiveProgress(goal) as progress, Interruptible() as interruptible:
@@ -165,7 +166,7 @@ def _check_options(arguments: argparse.Namespace, goal: str) -> None:
             continue
         if arguments.bpp is not None:
             problems.append((option, "is for scenarios, not for --bpp"))
-        elif goal not in goals:
+        elif base(goal) not in goals:
             problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
     if problems:
         raise SpecError(problems)
@@ -206,7 +207,7 @@ def answer_scenario(
         if layout in (None, run.layout) and strategy in (None, run.strategy)
     )
     scenario = with_settings(scenario, run.strategy)
-    if goal in NEEDS_FLEET and not scenario.fleet:
+    if base(goal) in NEEDS_FLEET and not scenario.fleet:
         what = f"goal {goal} is about instances that are there: name them, not what may be launched"
         raise SpecError([("fleet", what)])
     calls = list(arrivals(scenario, run))

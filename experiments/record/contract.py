@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -39,7 +40,7 @@ def check_metric(metric: Metric, name: str | None = None) -> None:
     for what, entries in (("a run in which nothing happened", []), ("a run", rounds)):
         recorder = _recorded(entries)
         before = repr(recorder)
-        value = subject.ask(f"asked of {what}, it", lambda of=recorder: metric.of(of))
+        value = subject.ask(f"asked of {what}, it", partial(metric.of, recorder))
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if value is not None and not (number and math.isfinite(value)):
             subject.fail(

@@ -162,11 +162,11 @@ def _failed(results: Sequence[RunResult]) -> Text:
 
 def _least(results: Sequence[RunResult]) -> Text:
     """How far each strategy is from what its tasks provably need; nothing where that is unknown."""
-    bound, gap, *more = LEAST
+    bound, gap = LEAST[:2]
     who = [
         f"{name_of(result)} {bound.text(result.metrics[bound.metric])}"
         f" ({gap.text(result.metrics[gap.metric])} % below)"
-        + "".join(f", {each.short} {each.text(result.metrics[each.metric])}" for each in more)
+        + "".join(f", {each.short} {each.text(result.metrics[each.metric])}" for each in LEAST[2:])
         for result in results
         if not is_missing(result.metrics[bound.metric])
     ]

@@ -30,6 +30,8 @@ BUY = ("instances", "fleet")
 AT_ONCE = (*BUY, "placement")
 PLANNED = (*AT_ONCE, "hours")  # what is asked for is planned, nothing is run
 ALL_GOALS = (*PLANNED, "repack")
+# A goal that makes of every key what another one makes of it, and takes the same options.
+LIKE: Mapping[str, str] = {}
 
 Kind = Literal["kept", "irrelevant", "refused"]
 
@@ -216,12 +218,18 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
 }  # fmt: skip
 
 
+def base(goal: str) -> str:
+    """The goal whose verdicts and options a goal has: itself, but for those in `LIKE`."""
+    return LIKE.get(goal, goal)
+
+
 def verdict(key: str, goal: str) -> Verdict:
     """What a goal makes of a key, written with its table: `service.scale.at`, `item.weight`.
 
     Raises:
         KeyError: the table has no line for it.
     """
+    goal = base(goal)
     found, table = TABLE.get((key, goal)), key
     while found is None and "." in table:
         table = table.rpartition(".")[0]
@@ -240,6 +248,6 @@ def check_keys(scenario: Scenario, goal: str) -> None:
 
 def _problems(scenario: Scenario, goal: str) -> Iterator[tuple[str, str]]:
     for (_, of), found in TABLE.items():
-        if of == goal and found.uses is not None:
+        if of == base(goal) and found.uses is not None:
             for place in found.uses(scenario):
                 yield place, f"--goal {goal}: {found.why}"

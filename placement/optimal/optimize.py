@@ -14,7 +14,7 @@ from typing import Any
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.optimal.keys import check_keys
+from stowplan.placement.optimal.keys import base, check_keys
 from stowplan.placement.optimal.plan import Plan
 from stowplan.placement.optimal.trial import try_over_time, try_plan
 from stowplan.placement.packing.over_time.plan import OverTimePlan
@@ -88,7 +88,7 @@ def tried(
 ) -> Answer[Any]:
     """The answer with what came of trying its plan out on the engine."""
     if isinstance(answer.plan, Plan):
-        given = answer.goal == "placement"
+        given = base(answer.goal) == "placement"
         trial = try_plan(answer.plan, scenario, calls, strategies, given=given)
         return replace(answer, trial=trial)
     if isinstance(answer.plan, OverTimePlan):

@@ -210,7 +210,8 @@ class TakesAnything(Rows):
 class LeavesItToPython(Rows):
     def __init__(self, table):
         path = trace_file("rows", table.file)
-        text = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
+        text = path.read_bytes()
+        text = gzip.decompress(text) if path.suffix == ".gz" else text
         rows = [line.split(b",") for line in text.splitlines()[1:]]
         self.read = [Job(int(at), int(tasks), None) for at, tasks in rows]
         self.read = [each for each in self.read if each.at_ms < (table.until or 1e9)]

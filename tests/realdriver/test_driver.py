@@ -48,6 +48,18 @@ def test_the_tasks_that_were_started_and_did_not_end_are_known():
     assert again.now_ms() == driven.now_ms
 
 
+def test_an_order_that_comes_again_changes_nothing():
+    driven = begun()
+    (start,) = of(m.StartTasks, driven.rounds[0].commands)
+    driven.round(driving.running(0, 1))
+    driven.round(driving.stopped(0), m.StopTask((1,), "enough"))
+    again = driver(*CALLS)
+    again.restore(driven.rounds)
+    again.book.command(start)
+    assert list(again.book.tasks) == [1]
+    assert again.book.tasks[1].stop == (StopCode.USER_INITIATED, "enough")
+
+
 def test_a_stop_that_was_asked_for_is_not_forgotten_and_calls_of_others_are_counted():
     driven = begun()
     driven.round(m.StopTask((1,), "enough"))

@@ -8,7 +8,15 @@ import pytest
 
 from stowplan.experiments.cli.optimize import answer_scenario
 from stowplan.placement.errors import SpecError
-from stowplan.placement.optimal.keys import ALL_GOALS, BUY, PLANNED, TABLE, check_keys, verdict
+from stowplan.placement.optimal.keys import (
+    ALL_GOALS,
+    BUY,
+    LIKE,
+    PLANNED,
+    TABLE,
+    check_keys,
+    verdict,
+)
 from stowplan.placement.optimal.optimize import GOALS
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.scenario.scenario import Scenario
@@ -42,7 +50,8 @@ KEYS = sorted(set(keys()))
 
 
 def test_the_goals_of_the_table_are_those_there_are():
-    assert {*GOALS, "repack"} == set(ALL_GOALS)
+    assert {*GOALS, "repack"} == {*ALL_GOALS, *LIKE}
+    assert set(LIKE.values()) <= set(ALL_GOALS)
 
 
 @pytest.mark.parametrize("goal", ALL_GOALS)
