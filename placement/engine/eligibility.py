@@ -27,7 +27,12 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import PlacementStrategy, TaskKind
 from stowplan.placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
 from stowplan.placement.strategies import STRATEGIES
-from stowplan.placement.strategies.protocol import Planner, Strategy, StrategyFactory
+from stowplan.placement.strategies.protocol import (
+    Planner,
+    ReadsField,
+    Strategy,
+    StrategyFactory,
+)
 
 
 class Eligibility:
@@ -48,6 +53,7 @@ class Eligibility:
         self._strategies, self._constraints = strategies, constraints
         self._chains: Memo[TaskKind, tuple[Strategy, ...]] = Memo()
         self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
+        self._read: Memo[TaskKind, bool] = Memo()  # what its strategies read is there
         self._checks: Memo[TaskKind, tuple[Check, ...]] = Memo()
         self._fixed: Memo[object, tuple[int, BoolArray]] = Memo()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
@@ -57,6 +63,20 @@ class Eligibility:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
         self.chain(kind)
         self.checks(kind)
+
+    def check_fields(self, kind: TaskKind) -> None:
+        """Raises PlacementError where a strategy of `kind` reads what no instance ever had.
+
+        It would tie all candidates, and so have no effect, in silence. Of a cluster without
+        instances nothing can be said yet.
+        """
+        if kind in self._read or not self.cluster.size:
+            return
+        for link, strategy in zip(kind.strategies, self.chain(kind), strict=True):
+            what = strategy.missing(self.cluster) if isinstance(strategy, ReadsField) else None
+            if what is not None:
+                raise PlacementError(f"placement strategy {link.type}:{link.field}: {what}")
+        self._read[kind] = True
 
     def allowed(self, kind: TaskKind) -> BoolArray:
         """(size,) rows on which one more task of `kind` fits and may run."""

@@ -73,12 +73,13 @@ class Engine(Eligibility):
             a row for every task, or -1 and a Failure; never both, never neither.
         Raises:
             PlacementError: a task names a strategy or constraint that is not known or makes no
-                sense; nothing has been booked then.
+                sense, or by its field what no instance ever had; nothing has been booked then.
         """
         if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
             return self._place_single(tasks[0])
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
+            self.check_fields(kind)
         if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
@@ -140,7 +141,7 @@ class Engine(Eligibility):
         Returns:
             index into `rows`; among tasks that tie, the newest.
         """
-        candidates = np.unique(np.asarray(rows, np.int64))
+        candidates = np.unique(np.array(rows))
         for link in range(len(self.chain(kind))):
             keys = self._keys(kind, link, candidates)
             candidates = candidates[keys == keys.max()]
@@ -185,6 +186,7 @@ class Engine(Eligibility):
 
     def _place_single(self, kind: TaskKind) -> Decision:
         self.check(kind)
+        self.check_fields(kind)
         placed = self._place_one(kind)
         if isinstance(placed, Failure):
             return Decision(np.array([UNPLACED]), {0: placed}, {})

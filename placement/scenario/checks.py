@@ -31,6 +31,7 @@ from stowplan.placement.scenario.scenario import (
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
+from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.strategies.spread import Spread
@@ -240,7 +241,9 @@ def _strategy_problem(
     # Either would tie all instances, and so would silently have no effect.
     if isinstance(made, Spread) and made.attribute is not None:
         return fleet.lacks(made.attribute.removeprefix("attribute:"))
-    return fleet.lacks_resource(made.resource) if isinstance(made, Binpack) else None
+    if isinstance(made, Binpack | BestFit) and made.resource is not None:
+        return fleet.lacks_resource(made.resource)
+    return None
 
 
 def _chain_in_text(

@@ -34,6 +34,7 @@ from stowplan.placement.scheduler.tasks import NOWHERE, Launch, TaskTable
 from stowplan.placement.scheduler.waiting import WaitingTasks
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.units import not_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class Scheduler:
         self.launches.register(call.document)
 
     def _run_task(self, call: m.RunTask) -> None:
-        if call.count < 1:
+        if not_whole(call.count, 1):
             raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
         strategy = call.capacity_provider_strategy
         if strategy is None and call.capacity_provider is None:

@@ -43,6 +43,15 @@ class DeviceChooser(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsField(Protocol):
+    """A strategy whose field names a resource or an attribute."""
+
+    def missing(self, cluster: Cluster) -> str | None:
+        """What its field names that no instance of the cluster ever had; None: nothing."""
+        ...
+
+
 class Questions(Protocol):
     """What the engine answers to a planner; `placement.engine.eligibility` has the answers."""
 
