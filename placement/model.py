@@ -194,9 +194,9 @@ class TaskKind:
 
     `resources` are (name, amount) pairs, each name once, amount > 0. `devices` asks for so
     many devices with at least `device_milli` thousandths of each left: whole ones (1000) or a
-    share. `zones` are those of awsvpc subnets; empty means any. `strategies` is the resolved chain: defaults are
-    filled in before a kind is made. `expected_ms` is how long the caller expects a task to run;
-    None: until it is stopped.
+    share. `zones` are those of awsvpc subnets; empty means any. `strategies` is the resolved chain:
+    defaults are filled in before a kind is made. `expected_ms` is how long the caller expects a
+    task to run; None: until it is stopped.
 
     Raises:
         SpecError: naming every field that is not as said here. Numbers are whole, a float is none.
