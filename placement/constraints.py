@@ -157,7 +157,11 @@ class Check:
         if self.query is not None and self.query.volatile == volatile:
             mask &= self.query.mask(cluster)
         if self.code is not None and self.code_volatile == volatile:
+            version = cluster.version
             found = np.asarray(self.code.allows(task, cluster))
+            if cluster.version != version:
+                what = "changed the cluster, which it may only read"
+                raise PlacementError(f"placement constraint {self.name}: {what}")
             if found.shape != mask.shape or found.dtype != np.bool_:
                 what = f"expected {cluster.size} truth values, found shape {found.shape}"
                 what += f" of {found.dtype}"

@@ -260,7 +260,7 @@ def _kind_problems(kind: TaskKind) -> Iterator[tuple[str, str]]:
         yield from _resource_problems(kind.resources)
     for name, ports in (("tcp_ports", kind.tcp_ports), ("udp_ports", kind.udp_ports)):
         for index, port in enumerate(() if name in wrong else ports):
-            if what := not_whole(port, 1, PORT_MAX):
+            if what := not_whole(port, most=PORT_MAX):
                 yield f"{name}[{index}]", what
     for name, number in (("devices", kind.devices), ("device_milli", kind.device_milli)):
         if what := not_whole(number):

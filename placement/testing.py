@@ -27,7 +27,12 @@ from stowplan.placement.model import (
     PlacementStrategy,
     TaskKind,
 )
-from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
+from stowplan.placement.strategies.protocol import (
+    DeviceChooser,
+    Strategy,
+    StrategyFactory,
+    make_strategy,
+)
 
 # --- builders -------------------------------------------------------------------------------------
 
@@ -165,7 +170,7 @@ class _Subject:
 
     def make(self) -> Strategy:
         try:
-            return self.factory(self.field)
+            return make_strategy(self.factory, self.field)
         except Exception as error:
             raise AssertionError(f"{self.name}: cannot be made: {error!r}") from error
 
@@ -290,7 +295,7 @@ def _check_field_matters(subject: _Subject, trials: list[_Trial], keys: list[NDA
         if subject.field is None or field.lower() == subject.field.lower():
             continue
         try:
-            other = subject.factory(field)
+            other = make_strategy(subject.factory, field)
         except ValueError:
             continue
         others += 1

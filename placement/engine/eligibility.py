@@ -7,7 +7,6 @@ of the engine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -32,6 +31,7 @@ from stowplan.placement.strategies.protocol import (
     ReadsField,
     Strategy,
     StrategyFactory,
+    make_strategy,
 )
 
 
@@ -52,7 +52,9 @@ class Eligibility:
         self.cluster = cluster
         self._strategies, self._constraints = strategies, constraints
         self._chains: Memo[TaskKind, tuple[Strategy, ...]] = Memo()
-        self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
+        # One object for every task that names it alike: its state is that of the run.
+        self._links: dict[PlacementStrategy, Strategy] = {}
+        self._planners: dict[PlacementStrategy, Planner] = {}  # those of them that look ahead
         self._read: Memo[TaskKind, bool] = Memo()  # what its strategies read is there
         self._checks: Memo[TaskKind, tuple[Check, ...]] = Memo()
         self._fixed: Memo[object, tuple[int, BoolArray]] = Memo()
@@ -116,7 +118,7 @@ class Eligibility:
         return None if reason is None else Failure(reason, ((reason, 1),))
 
     def chain(self, kind: TaskKind) -> tuple[Strategy, ...]:
-        """The strategies of `kind`, made once."""
+        """The strategies of `kind`; one object for all kinds that name it with the same field."""
         if kind not in self._chains:
             self._chains[kind] = tuple(map(self._strategy, kind.strategies))
         return self._chains[kind]
@@ -147,6 +149,7 @@ class Eligibility:
                 mask &= allows
             for check in checks:
                 mask &= check.fixed(kind, self.cluster)
+            mask.flags.writeable = False
             self._fixed[key] = (self.cluster.attributes_version, mask)
         return mask
 
@@ -158,12 +161,11 @@ class Eligibility:
         return failed[1]
 
     def _strategy(self, link: PlacementStrategy) -> Strategy:
-        made: Strategy | None = self._planners.get(link)
-        if made is not None:
-            return made
-        made = _make(self._strategies, link.type, link.field)
-        if isinstance(made, Planner):
-            self._planners[link] = made
+        made = self._links.get(link)
+        if made is None:
+            made = self._links[link] = _make(self._strategies, link.type, link.field)
+            if isinstance(made, Planner):
+                self._planners[link] = made
         return made
 
     def _steps(self, kind: TaskKind) -> Iterator[tuple[str, BoolArray]]:
@@ -177,6 +179,6 @@ def _make(registry: Mapping[str, StrategyFactory], name: str, field: str | None)
     if name not in registry:
         raise PlacementError(f"unknown placement strategy {name!r}; known: {', '.join(registry)}")
     try:
-        return registry[name](field)
+        return make_strategy(registry[name], field)
     except ValueError as error:
         raise PlacementError(f"placement strategy {name}: {error}") from error
