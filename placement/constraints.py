@@ -172,7 +172,11 @@ class Check:
     def code_allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
         """(size,) what the constraint's own code says; only where there is `code`."""
         assert self.code is not None, self.words
+        version = cluster.version
         found = np.asarray(self.code.allows(task, cluster))
+        if cluster.version != version:
+            what = "changed the cluster, which it may only read"
+            raise PlacementError(f"placement constraint {self.name}: {what}")
         if found.shape != (cluster.size,) or found.dtype != np.bool_:
             what = f"expected {cluster.size} truth values, found shape {found.shape}"
             what += f" of {found.dtype}"

@@ -6,16 +6,20 @@ here decides anything; the engine and the scheduler do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
+
+from stowplan.placement.errors import SpecError
+from stowplan.placement.units import not_whole
 
 CPU, MEMORY, PORTS, GPU, ENI = "CPU", "MEMORY", "PORTS", "GPU", "ENI"
 # The order in which a shortage is reported where several resources are short; PORTS counts reserved
 # host ports against ECS's limit of 100 per instance. Dimensions of the user's own come after these.
 RESOURCES = (CPU, MEMORY, PORTS, GPU, ENI)
 RESERVED_PORTS_MAX = 100
+PORT_MAX = 65_535
 
 NEVER = 2**62  # when a task that runs until it is stopped is expected to end, in ms
 
@@ -188,11 +192,14 @@ class InstanceType:
 class TaskKind:
     """Everything that placement may know of a task; tasks of one kind are interchangeable.
 
-    `resources` are (name, amount) pairs with amount > 0. `devices` asks for so many devices with
-    at least `device_milli` thousandths of each left: whole ones (1000) or a share. `zones` are
-    those of awsvpc subnets; empty means any. `strategies` is the resolved chain: defaults are
-    filled in before a kind is made. `expected_ms` is how long the caller expects a task to run;
-    None: until it is stopped.
+    `resources` are (name, amount) pairs, each name once, amount > 0. `devices` asks for so
+    many devices with at least `device_milli` thousandths of each left: whole ones (1000) or a
+    share. `zones` are those of awsvpc subnets; empty means any. `strategies` is the resolved chain:
+    defaults are filled in before a kind is made. `expected_ms` is how long the caller expects a
+    task to run; None: until it is stopped.
+
+    Raises:
+        SpecError: naming every field that is not as said here. Numbers are whole, a float is none.
     """
 
     resources: tuple[tuple[str, int], ...]
@@ -210,6 +217,10 @@ class TaskKind:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Once a kind: what takes kinds afterwards asks nothing of this again.
+        problems = [(f"TaskKind.{place}", what) for place, what in _kind_problems(self)]
+        if problems:
+            raise SpecError(problems)
         # Kinds are dictionary keys on the path of every decision: hash their nested tuples once.
         values = tuple(getattr(self, name) for name in self.__slots__ if name != "_hash")
         object.__setattr__(self, "_hash", hash(values))
@@ -224,6 +235,52 @@ class TaskKind:
     def __reduce__(self) -> tuple[type[TaskKind], tuple[Any, ...]]:
         # Strings hash differently in every process, so a copy or a pickle is hashed anew.
         return TaskKind, tuple(getattr(self, name) for name in self.__slots__ if name != "_hash")
+
+
+_TUPLES: tuple[tuple[str, type | None], ...] = (
+    *(("resources", None), ("tcp_ports", None), ("udp_ports", None)),
+    *(("required_attributes", str), ("zones", str)),
+    *(("constraints", PlacementConstraint), ("strategies", PlacementStrategy)),
+)
+
+
+def _kind_problems(kind: TaskKind) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong with it) of a kind."""
+    wrong = set()
+    for name, of in _TUPLES:
+        value = getattr(kind, name)
+        if type(value) is not tuple:
+            wrong.add(name)
+            yield name, f"expected a tuple, found {value!r}"
+        elif of is not None:
+            for index, item in enumerate(value):
+                if not isinstance(item, of):
+                    yield f"{name}[{index}]", f"expected a {of.__name__}, found {item!r}"
+    if "resources" not in wrong:
+        yield from _resource_problems(kind.resources)
+    for name, ports in (("tcp_ports", kind.tcp_ports), ("udp_ports", kind.udp_ports)):
+        for index, port in enumerate(() if name in wrong else ports):
+            if what := not_whole(port, most=PORT_MAX):
+                yield f"{name}[{index}]", what
+    for name, number in (("devices", kind.devices), ("device_milli", kind.device_milli)):
+        if what := not_whole(number):
+            yield name, what
+    if kind.expected_ms is not None and (what := not_whole(kind.expected_ms, most=NEVER)):
+        yield "expected_ms", what
+
+
+def _resource_problems(resources: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for index, pair in enumerate(resources):
+        if type(pair) is not tuple or len(pair) != 2 or not isinstance(pair[0], str):
+            yield f"resources[{index}]", f"expected a (name, amount) pair, found {pair!r}"
+            continue
+        name, amount = pair
+        if what := not_whole(amount, 1):
+            yield f"resources.{name}", what
+        if name in seen:
+            yield f"resources.{name}", "named twice"
+        seen.add(name)
 
 
 CONSTRAINTS_MAX, STRATEGIES_MAX = 10, 5  # of a task; a task definition has as many constraints

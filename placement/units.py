@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from numbers import Integral
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # Fits a column of the cluster, also after many of them are added up.
@@ -34,3 +35,18 @@ def parse_duration_ms(value: object) -> int:
     if amount % 1:
         raise ValueError(f"{value!r} is finer than a millisecond")
     return int(amount)
+
+
+def not_whole(value: object, least: int = 0, most: int = AMOUNT_MAX) -> str | None:
+    """What is wrong with `value` as a whole number from `least` to `most`; None: nothing.
+
+    numpy's integers are whole numbers. No float is one, be it 4.0: who writes one thinks of another
+    unit, and 4.5 would be the next. Neither is True.
+    """
+    if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
+        return f"expected a whole number, found {value!r}"
+    number = int(value)
+    if not least <= number <= most:
+        within = f"from {least} on" if number < least else f"up to {most}"
+        return f"expected a whole number {within}, found {value}"
+    return None

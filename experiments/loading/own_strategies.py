@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -21,9 +21,17 @@ from numpy.typing import NDArray
 from stowplan.placement.cluster.cluster import Cluster, IntArray
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import TaskKind
+from stowplan.placement.outlook import Outlook
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.strategies import STRATEGIES
-from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
+from stowplan.placement.strategies.protocol import (
+    DeviceChooser,
+    Planner,
+    Questions,
+    Strategy,
+    StrategyFactory,
+    make_strategy,
+)
 
 Problems = list[tuple[str, str]]
 # Top-level packages of versions before 0.2.
@@ -171,58 +179,70 @@ class OwnStrategyError(PlacementError):
 class _Watched:
     """A user's strategy; its errors and wrong answers become one error that says where."""
 
-    def __init__(self, inner: Strategy, reference: str, file: Path) -> None:
+    def __init__(self, inner: Any, reference: str, file: Path) -> None:
         self._inner, self._reference, self._file = inner, reference, file
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
     ) -> NDArray[Any]:
         """The keys of the user's strategy, a number for each candidate."""
-        try:
-            keys = np.asarray(self._inner.keys(task, cluster, candidates, rng))
-        except Exception as error:
-            what = f"{_where(error, self._file)}: {type(error).__name__}: {error}"
-            raise OwnStrategyError(f"strategy {self._reference}: {what}") from error
+        keys = np.asarray(self._ask("keys", task, cluster, candidates, rng))
         if keys.shape != candidates.shape or keys.dtype.kind not in "iufb" or (keys != keys).any():
             what = f"expected {len(candidates)} numbers, found {keys.dtype} of shape {keys.shape}"
             raise OwnStrategyError(f"strategy {self._reference}: keys: {what}, NaN not allowed")
         return keys
 
-
-class _Chooser(Strategy, DeviceChooser, Protocol):
-    """A strategy that also chooses devices."""
-
-
-class _WatchedChooser(_Watched):
-    """The same for a strategy that also chooses devices."""
-
-    def __init__(self, inner: _Chooser, reference: str, file: Path) -> None:
-        super().__init__(inner, reference, file)
-        self._chooser = inner
-
-    def devices(
-        self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
-    ) -> tuple[int, ...]:
-        """The devices that the user's strategy chose."""
+    def _ask(self, method: str, *arguments: Any) -> Any:
         try:
-            return tuple(self._chooser.devices(task, cluster, row, rng))
+            return getattr(self._inner, method)(*arguments)
         except Exception as error:
             what = f"{_where(error, self._file)}: {type(error).__name__}: {error}"
             raise OwnStrategyError(f"strategy {self._reference}: {what}") from error
 
 
+class _WatchedChooser(_Watched):
+    """The same for a strategy that also chooses devices."""
+
+    def devices(
+        self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
+    ) -> tuple[int, ...]:
+        """The devices that the user's strategy chose."""
+        return tuple(self._ask("devices", task, cluster, row, rng))
+
+
+class _WatchedPlanner(_Watched):
+    """The same for a strategy that also looks ahead."""
+
+    def look_ahead(self, now_ms: int, outlook: Outlook, engine: Questions) -> None:
+        """See `Planner`."""
+        self._ask("look_ahead", now_ms, outlook, engine)
+
+
+class _WatchedChoosingPlanner(_WatchedChooser, _WatchedPlanner):
+    """The same for a strategy that does both."""
+
+
+# By what a strategy has beside keys: whether it chooses devices, and looks ahead. The engine asks a
+# strategy what it is, so the one around it must be the same.
+_WATCHED = {
+    (False, False): _Watched,
+    (True, False): _WatchedChooser,
+    (False, True): _WatchedPlanner,
+    (True, True): _WatchedChoosingPlanner,
+}
+
+
 def _factory(made: Any, reference: str, file: Path) -> StrategyFactory:
     def make(field: str | None) -> Strategy:
         try:
-            strategy: Strategy = made() if field is None else made(field)
+            strategy = make_strategy(made, field)
         except ValueError:
             raise
         except Exception as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         if not callable(getattr(strategy, "keys", None)):
             raise ValueError("has no method keys(task, cluster, candidates, rng)")
-        if isinstance(strategy, DeviceChooser):
-            return _WatchedChooser(strategy, reference, file)
-        return _Watched(strategy, reference, file)
+        watched = _WATCHED[isinstance(strategy, DeviceChooser), isinstance(strategy, Planner)]
+        return watched(strategy, reference, file)
 
     return make

@@ -16,6 +16,13 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view of `array` to hand out: what is written to it is refused, and nothing is copied."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class Memo(dict[_Key, _Value]):
     """Values that are computed once per key. It forgets all when it is full, to bound memory.
 
@@ -26,6 +33,9 @@ class Memo(dict[_Key, _Value]):
         if len(self) >= MEMO_MAX and key not in self:
             self.clear()
         super().__setitem__(key, value)
+
+    def __deepcopy__(self, memo: object) -> Memo[_Key, _Value]:
+        return Memo()  # a copy computes its own, of its own world
 
 
 def grown(
@@ -86,7 +96,7 @@ class StringColumns:
         if number is None:
             return CodedColumn(np.full(size, -1, np.int32), [])
         self._codes = grown(self._codes, size, axis=1, fill=-1)
-        return CodedColumn(self._codes[number, :size], self._lists[number])
+        return CodedColumn(read_only(self._codes[number, :size]), self._lists[number])
 
 
 class GroupCounts:

@@ -22,8 +22,10 @@ from stowplan.placement.cluster.columns import (
     ClusterColumns,
     IntArray,
 )
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.cluster.offer import offer_problems
+from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.model import PORTS, RESERVED_PORTS_MAX, InstanceStatus, TaskKind
+from stowplan.placement.units import not_whole
 
 __all__ = ["LOG_ROWS", "BoolArray", "Cluster", "IntArray", "instance_strings"]
 
@@ -56,14 +58,20 @@ class Cluster(ClusterColumns):
 
         `strings` holds the string columns by subject (`attribute:stack`, `ec2InstanceId` ...),
         `devices` the thousandths that each divisible device offers (1000 for a whole one).
-        What a renewed instance still has booked stays booked. Raises PlacementError where numbers
-        are left out.
+        What a renewed instance still has booked stays booked.
+
+        Raises:
+            PlacementError: numbers are left out.
+            SpecError: an amount, a device or a port is no whole number, or less than none; nothing
+                has changed then, and every such one is named.
         """
-        if not 0 <= row <= self.size:
+        if not_whole(row, most=self.size):
             raise PlacementError(f"instance {row} registered, {self.size} is the next number")
+        reserved = list(dict.fromkeys(reserved_ports))
+        if problems := [*offer_problems(row, resources, strings, reserved, devices)]:
+            raise SpecError(problems)
         if row == self.size:
             self._grow()
-        reserved = list(dict.fromkeys(reserved_ports))
         amounts = {PORTS: max(0, RESERVED_PORTS_MAX - len(reserved)), **resources}
         for name in amounts:
             self._add_resource(name)

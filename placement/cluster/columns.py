@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stowplan.placement.cluster.arrays import GroupCounts, Memo, StringColumns, grown
+from stowplan.placement.cluster.arrays import GroupCounts, Memo, StringColumns, grown, read_only
 from stowplan.placement.cluster.host_ports import HostPorts
 from stowplan.placement.model import PORTS, RESOURCES, InstanceStatus, TaskKind
 from stowplan.placement.query import CodedColumn
@@ -24,7 +24,11 @@ LOG_ROWS = 4096  # changes that the log remembers; a power of two
 
 
 class ClusterColumns:
-    """What `Cluster`, which see, is made of; nothing here changes what is registered or booked."""
+    """What `Cluster`, which see, is made of; nothing here changes what is registered or booked.
+
+    Arrays that are handed out are views that cannot be written to; `columns` and `freed_columns`,
+    for kernels, are the arrays themselves.
+    """
 
     def __init__(self) -> None:
         self.size = 0
@@ -60,12 +64,12 @@ class ClusterColumns:
     @property
     def registered(self) -> IntArray:
         """(size, resources) amounts at registration; PORTS is what the limit of 100 leaves."""
-        return self._registered[: self.size]
+        return read_only(self._registered[: self.size])
 
     @property
     def remaining(self) -> IntArray:
         """(size, resources) amounts not reserved by tasks."""
-        return self._remaining[: self.size]
+        return read_only(self._remaining[: self.size])
 
     @property
     def active(self) -> BoolArray:
@@ -84,38 +88,38 @@ class ClusterColumns:
     @property
     def agent_connected(self) -> BoolArray:
         """(size,) the agent is connected."""
-        return self._connected[: self.size]
+        return read_only(self._connected[: self.size])
 
     @property
     def running_tasks_count(self) -> NDArray[np.int32]:
         """(size,) tasks with desiredStatus RUNNING."""
-        return self._tasks[: self.size]
+        return read_only(self._tasks[: self.size])
 
     @property
     def changed_at(self) -> IntArray:
         """(size,) `version` at the last change of the row: what was computed since then holds."""
-        return self._changed_at[: self.size]
+        return read_only(self._changed_at[: self.size])
 
     @property
     def registered_at_ms(self) -> IntArray:
         """(size,) time of registration, ms since the epoch of the run."""
-        return self._registered_at_ms[: self.size]
+        return read_only(self._registered_at_ms[: self.size])
 
     @property
     def expected_exit_ms(self) -> IntArray:
         """(size,) when the last of an instance's tasks is expected to end: the latest of all tasks
         booked there since it was empty; `NEVER` with one that runs until stopped, 0 when empty."""
-        return self._expected_exit_ms[: self.size]
+        return read_only(self._expected_exit_ms[: self.size])
 
     @property
     def device_capacity(self) -> IntArray:
         """(size, most devices of any instance) thousandths at registration; 0 for no device."""
-        return self._device_capacity[: self.size]
+        return read_only(self._device_capacity[: self.size])
 
     @property
     def device_left(self) -> IntArray:
         """(size, most devices of any instance) thousandths of each device not reserved."""
-        return self._device_left[: self.size]
+        return read_only(self._device_left[: self.size])
 
     def column(self, subject: str) -> CodedColumn:
         """The string column `attribute:NAME`, `ec2InstanceId`, `agentVersion` over all rows."""
@@ -133,7 +137,7 @@ class ClusterColumns:
 
     def group_count(self, group: str) -> NDArray[np.int32]:
         """(size,) tasks of `group` with desiredStatus RUNNING on each instance."""
-        return self._group_counts.of(group, self.size)
+        return read_only(self._group_counts.of(group, self.size))
 
     def demand(self, kind: TaskKind) -> IntArray:
         """(resources,) what one task of `kind` reserves, aligned with `resources`."""
@@ -147,6 +151,7 @@ class ClusterColumns:
             # Ports count against ECS's limit whether or not the kind's maker said how many.
             ports = self.resources.index(PORTS)
             vector[ports] = max(vector[ports], len(kind.tcp_ports) + len(kind.udp_ports))
+            vector.flags.writeable = False
             self._demands[kind] = vector
         return vector
 

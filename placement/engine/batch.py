@@ -27,10 +27,14 @@ class TaskBatch:
     index: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        """Raises ValueError where `index` names a kind that is not there."""
-        index = np.ascontiguousarray(self.index, np.int32)
-        if len(index) and not 0 <= index.min() <= index.max() < len(self.kinds):
+        """Raises ValueError where `index` names a kind that is not there, or is not whole."""
+        given = np.asarray(self.index)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            found = f"{given.dtype} of shape {given.shape}"
+            raise ValueError(f"index must be a row of whole numbers, not {found}")
+        if len(given) and not 0 <= given.min() <= given.max() < len(self.kinds):
             raise ValueError(f"a task's kind is not within 0..{len(self.kinds) - 1}")
+        index = np.ascontiguousarray(given, np.int32)
         object.__setattr__(self, "index", index)
 
     @classmethod

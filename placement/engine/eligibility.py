@@ -7,7 +7,6 @@ of the engine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,13 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import PlacementStrategy, TaskKind
 from stowplan.placement.reasons import INACTIVE, MISSING, NO_ACTIVE_INSTANCES, Failure
 from stowplan.placement.strategies import STRATEGIES
-from stowplan.placement.strategies.protocol import Planner, Strategy, StrategyFactory
+from stowplan.placement.strategies.protocol import (
+    Planner,
+    ReadsField,
+    Strategy,
+    StrategyFactory,
+    make_strategy,
+)
 
 
 class Eligibility:
@@ -47,7 +52,10 @@ class Eligibility:
         self.cluster = cluster
         self._strategies, self._constraints = strategies, constraints
         self._chains: Memo[TaskKind, tuple[Strategy, ...]] = Memo()
-        self._planners: dict[PlacementStrategy, Any] = {}  # both Strategy and Planner
+        # One object for every task that names it alike: its state is that of the run.
+        self._links: dict[PlacementStrategy, Strategy] = {}
+        self._planners: dict[PlacementStrategy, Planner] = {}  # those of them that look ahead
+        self._read: Memo[TaskKind, bool] = Memo()  # what its strategies read is there
         self._checks: Memo[TaskKind, tuple[Check, ...]] = Memo()
         self._fixed: Memo[object, tuple[int, BoolArray]] = Memo()
         # The last Failure of a kind, and the cluster's version then: nothing changed, same answer.
@@ -57,6 +65,20 @@ class Eligibility:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
         self.chain(kind)
         self.checks(kind)
+
+    def check_fields(self, kind: TaskKind) -> None:
+        """Raises PlacementError where a strategy of `kind` reads what no instance ever had.
+
+        It would tie all candidates, and so have no effect, in silence. Of a cluster without
+        instances nothing can be said yet.
+        """
+        if kind in self._read or not self.cluster.size:
+            return
+        for link, strategy in zip(kind.strategies, self.chain(kind), strict=True):
+            what = strategy.missing(self.cluster) if isinstance(strategy, ReadsField) else None
+            if what is not None:
+                raise PlacementError(f"placement strategy {link.type}:{link.field}: {what}")
+        self._read[kind] = True
 
     def allowed(self, kind: TaskKind) -> BoolArray:
         """(size,) rows on which one more task of `kind` fits and may run."""
@@ -96,7 +118,7 @@ class Eligibility:
         return None if reason is None else Failure(reason, ((reason, 1),))
 
     def chain(self, kind: TaskKind) -> tuple[Strategy, ...]:
-        """The strategies of `kind`, made once."""
+        """The strategies of `kind`; one object for all kinds that name it with the same field."""
         if kind not in self._chains:
             self._chains[kind] = tuple(map(self._strategy, kind.strategies))
         return self._chains[kind]
@@ -127,6 +149,7 @@ class Eligibility:
                 mask &= allows
             for check in checks:
                 mask &= check.fixed(kind, self.cluster)
+            mask.flags.writeable = False
             self._fixed[key] = (self.cluster.attributes_version, mask)
         return mask
 
@@ -138,12 +161,11 @@ class Eligibility:
         return failed[1]
 
     def _strategy(self, link: PlacementStrategy) -> Strategy:
-        made: Strategy | None = self._planners.get(link)
-        if made is not None:
-            return made
-        made = _make(self._strategies, link.type, link.field)
-        if isinstance(made, Planner):
-            self._planners[link] = made
+        made = self._links.get(link)
+        if made is None:
+            made = self._links[link] = _make(self._strategies, link.type, link.field)
+            if isinstance(made, Planner):
+                self._planners[link] = made
         return made
 
     def _steps(self, kind: TaskKind) -> Iterator[tuple[str, BoolArray]]:
@@ -157,6 +179,6 @@ def _make(registry: Mapping[str, StrategyFactory], name: str, field: str | None)
     if name not in registry:
         raise PlacementError(f"unknown placement strategy {name!r}; known: {', '.join(registry)}")
     try:
-        return registry[name](field)
+        return make_strategy(registry[name], field)
     except ValueError as error:
         raise PlacementError(f"placement strategy {name}: {error}") from error

@@ -19,7 +19,7 @@ from stowplan.placement.constraints import CONSTRAINTS, ConstraintFactory
 from stowplan.placement.engine.batch import UNPLACED, Decision, Filled, TaskBatch, joined
 from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.model import TaskKind
+from stowplan.placement.model import PlacementStrategy, TaskKind
 from stowplan.placement.outlook import Outlook
 from stowplan.placement.reasons import NO_ACTIVE_INSTANCES, Failure
 from stowplan.placement.strategies import STRATEGIES
@@ -58,6 +58,10 @@ class Engine(Eligibility):
         self._kernels = kernels
         self._made_runner: Runner | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Kernels write in the arrays of one cluster, by machine code that a copy would share.
+        return vars(self) | {"_made_runner": None}
+
     def on(self, cluster: Cluster) -> Engine:
         """An engine with the same strategies and constraints for another cluster, to try out on.
 
@@ -73,12 +77,13 @@ class Engine(Eligibility):
             a row for every task, or -1 and a Failure; never both, never neither.
         Raises:
             PlacementError: a task names a strategy or constraint that is not known or makes no
-                sense; nothing has been booked then.
+                sense, or by its field what no instance ever had; nothing has been booked then.
         """
         if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
             return self._place_single(tasks[0])
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
+            self.check_fields(kind)
         if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
@@ -140,7 +145,7 @@ class Engine(Eligibility):
         Returns:
             index into `rows`; among tasks that tie, the newest.
         """
-        candidates = np.unique(np.asarray(rows, np.int64))
+        candidates = np.unique(np.array(rows))
         for link in range(len(self.chain(kind))):
             keys = self._keys(kind, link, candidates)
             candidates = candidates[keys == keys.max()]
@@ -149,8 +154,10 @@ class Engine(Eligibility):
 
     def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
         """Tell the strategies that plan of a new round; see `strategies.Planner`."""
-        for planner in self._planners.values():
+        for link, planner in self._planners.items():
+            version = self.cluster.version
             planner.look_ahead(now_ms, outlook(), self)
+            self._only_read(version, link)
 
     @property
     def _runner(self) -> Runner:
@@ -185,6 +192,7 @@ class Engine(Eligibility):
 
     def _place_single(self, kind: TaskKind) -> Decision:
         self.check(kind)
+        self.check_fields(kind)
         placed = self._place_one(kind)
         if isinstance(placed, Failure):
             return Decision(np.array([UNPLACED]), {0: placed}, {})
@@ -233,16 +241,28 @@ class Engine(Eligibility):
 
     def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
         """The keys of one link of the chain. Raises PlacementError where they are none."""
+        candidates.flags.writeable = False
+        version = self.cluster.version
         keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
+        self._only_read(version, kind.strategies[link])
         numbers = keys.dtype.kind in "iub" or not (keys != keys).any()
         if keys.shape != candidates.shape or not numbers:
             what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
             raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
         return keys
 
+    def _only_read(self, version: int, link: PlacementStrategy) -> None:
+        """Raises PlacementError where a strategy booked, freed or registered something."""
+        if self.cluster.version != version:
+            what = "changed the cluster, which it may only read"
+            raise PlacementError(f"placement strategy {link.type}: {what}")
+
     def _choose_devices(self, kind: TaskKind, row: int) -> tuple[int, ...]:
         """By the first strategy of the chain that chooses devices, else the fullest that fit."""
-        for strategy in self.chain(kind):
+        for link, strategy in zip(kind.strategies, self.chain(kind), strict=True):
             if isinstance(strategy, DeviceChooser):
-                return strategy.devices(kind, self.cluster, row, self.rng)
+                version = self.cluster.version
+                devices = strategy.devices(kind, self.cluster, row, self.rng)
+                self._only_read(version, link)
+                return devices
         return fullest_devices(kind, self.cluster, row)

@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
 
+INT64_MAX = 2**63 - 1
 MAX_TOTAL = 2**52  # sums above this would no longer be exact in the float LP or could overflow
 
 
@@ -44,13 +45,15 @@ class PackingProblem:
 
     def __post_init__(self) -> None:
         for name in ("demand", "counts", "capacity"):
-            object.__setattr__(self, name, _int64(name, getattr(self, name)))
+            object.__setattr__(self, name, whole_numbers(name, getattr(self, name)))
         if self.demand.ndim != 2 or self.demand.shape[1] == 0:
             raise PackingInputError("demand must be a table of kinds x dimensions")
         if self.counts.shape != (self.demand.shape[0],):
             raise PackingInputError("counts must hold one number per item kind")
         if self.capacity.shape != (self.demand.shape[1],):
             raise PackingInputError("capacity must hold one number per dimension")
+        if (self.capacity < 0).any():
+            raise PackingInputError("capacity must not be negative")
         check_magnitude(self.demand, self.counts)
 
 
@@ -201,8 +204,33 @@ def check_magnitude(demand: IntArray, counts: IntArray) -> None:
         raise PackingInputError(f"total demand exceeds {MAX_TOTAL}, the range of exact sums")
 
 
-def _int64(name: str, values: object) -> IntArray:
-    array = np.asarray(values)
+def whole_numbers(name: str, values: object) -> IntArray:
+    """`values` as int64; a float is refused and not cut, be it 4.0.
+
+    Raises:
+        PackingInputError: naming what there is instead: floats, numbers above 2^63, rows of unequal
+            length.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise PackingInputError(f"{name} must be a table of whole numbers: {error}") from error
     if array.size and array.dtype.kind not in "iu":
         raise PackingInputError(f"{name} must be integers, not {array.dtype}")
+    if array.dtype.kind == "u" and (array > INT64_MAX).any():
+        raise PackingInputError(f"{name} must be at most {INT64_MAX}")
     return array.astype(np.int64)
+
+
+def whole_number(name: str, value: object) -> int:
+    """`value` as a whole number that is not negative, numpy's or Python's.
+
+    Raises:
+        PackingInputError: naming what there is instead.
+    """
+    array = whole_numbers(name, value)
+    if array.ndim or isinstance(value, str):
+        raise PackingInputError(f"{name} must be one whole number, not {value!r}")
+    if array < 0:
+        raise PackingInputError(f"{name} is negative: {value}")
+    return int(array)

@@ -31,8 +31,9 @@ from stowplan.placement.scenario.scenario import (
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
+from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
-from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.strategies.protocol import StrategyFactory, make_strategy
 from stowplan.placement.strategies.spread import Spread
 from stowplan.placement.taskdef.parse import host_ports, task_resources
 
@@ -234,13 +235,15 @@ def _strategy_problem(
     if strategy.type not in strategies:
         return unknown("strategy", strategy.type, strategies)
     try:
-        made = strategies[strategy.type](strategy.field)
+        made = make_strategy(strategies[strategy.type], strategy.field)
     except (ValueError, TypeError) as error:
         return f"{strategy.type}: {error}"
     # Either would tie all instances, and so would silently have no effect.
     if isinstance(made, Spread) and made.attribute is not None:
         return fleet.lacks(made.attribute.removeprefix("attribute:"))
-    return fleet.lacks_resource(made.resource) if isinstance(made, Binpack) else None
+    if isinstance(made, Binpack | BestFit) and made.resource is not None:
+        return fleet.lacks_resource(made.resource)
+    return None
 
 
 def _chain_in_text(

@@ -34,6 +34,7 @@ from stowplan.placement.scheduler.tasks import NOWHERE, Launch, TaskTable
 from stowplan.placement.scheduler.waiting import WaitingTasks
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.units import not_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Scheduler:
         self.waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
         self.providers = CapacityProviders(
             *(self.engine, self.tasks, self.waiting.counts),
-            daemons=lambda: self._services.daemon_groups(),
+            daemons=self._daemon_groups,
             drained=self._host_changed,
             say=self._say,
         )
@@ -89,9 +90,9 @@ class Scheduler:
             wait=self._wait,
             say=self._say,
         )
-        self._handlers = self._make_handlers()
 
-    def _make_handlers(self) -> dict[type, Callable[[Any], None]]:
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        # Not kept: a deep copy of a scheduler would share its functions, which are about this one.
         services, providers = self._services, self.providers
         return {
             m.RegisterTaskDefinition: self._register_task_definition,
@@ -101,7 +102,7 @@ class Scheduler:
             m.UpdateTaskProtection: lambda call: services.protect(call, self.now_ms),
             m.CreateCapacityProvider: lambda call: providers.create(call, self.now_ms),
             m.PutClusterCapacityProviders: providers.put_default,
-            m.CreateService: self._create_service,
+            m.CreateService: services.create,
             m.UpdateService: services.update,
             m.UpdateContainerInstancesState: self._update_instances,
             m.InstanceRegistered: self._instance_registered,
@@ -115,6 +116,9 @@ class Scheduler:
             m.InstancesTerminated: providers.terminated,
             m.CallThrottled: lambda event: None,  # it never came to be
         }
+
+    def _daemon_groups(self) -> list[str]:
+        return self._services.daemon_groups()
 
     # --- the sans-IO surface --------------------------------------------------------------------
 
@@ -135,10 +139,10 @@ class Scheduler:
         """
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
         self.now_ms = self.cluster.now_ms = now_ms
-        events, self._inbox = self._inbox, []
+        events, self._inbox, handlers = self._inbox, [], self._handlers()
         for position, event in enumerate(events):
             try:
-                self._handlers[type(event)](event)
+                handlers[type(event)](event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
         self.engine.look_ahead(now_ms, self.outlook)
@@ -191,7 +195,7 @@ class Scheduler:
         self.launches.register(call.document)
 
     def _run_task(self, call: m.RunTask) -> None:
-        if call.count < 1:
+        if not_whole(call.count, 1):
             raise PlacementError(f"{call.count} tasks asked for, at least 1 expected")
         strategy = call.capacity_provider_strategy
         if strategy is None and call.capacity_provider is None:
@@ -215,9 +219,6 @@ class Scheduler:
         self.tasks.check_known(call.tasks)
         # A task that is named twice must not give its resources back twice.
         self._stop(list(dict.fromkeys(call.tasks)), StopCode.USER_INITIATED, call.reason)
-
-    def _create_service(self, call: m.CreateService) -> None:
-        self._services.create(call)
 
     def _update_instances(self, call: m.UpdateContainerInstancesState) -> None:
         if call.status not in (InstanceStatus.ACTIVE, InstanceStatus.DRAINING):

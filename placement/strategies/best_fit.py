@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
-from stowplan.placement.strategies.slack import FloatArray, resource_name, vectors
+from stowplan.placement.strategies.slack import (
+    FloatArray,
+    missing_resource,
+    resource_name,
+    vectors,
+)
 
 if TYPE_CHECKING:
     from stowplan.placement.cluster.cluster import Cluster, IntArray
@@ -28,6 +33,10 @@ class BestFit:
     def __init__(self, field: str | None = None) -> None:
         """`field` names a resource, cpu and memory in any case; None means all of the task's."""
         self.resource = resource_name(field)
+
+    def missing(self, cluster: Cluster) -> str | None:
+        """The resource, where neither ECS nor an instance knows it."""
+        return None if self.resource is None else missing_resource(self.resource, cluster)
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
+from stowplan.placement.strategies.slack import missing_resource
+
 if TYPE_CHECKING:
     from stowplan.placement.cluster.cluster import Cluster, IntArray
     from stowplan.placement.model import TaskKind
@@ -23,6 +25,10 @@ class Binpack:
         if not field:
             raise ValueError("binpack needs a field: cpu or memory")
         self.resource = field.upper() if field.lower() in ("cpu", "memory") else field
+
+    def missing(self, cluster: Cluster) -> str | None:
+        """The resource, where neither ECS nor an instance knows it."""
+        return missing_resource(self.resource, cluster)
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
 
+from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.model import CPU, TaskKind
 from stowplan.placement.strategies.devices import fullest_devices
 from stowplan.placement.strategies.fragmentation import FloatArray, Typical, shares, typical
@@ -20,8 +21,8 @@ class Fgd:
     """Prefer the candidate and the device whose fragments shrink most, or grow least.
 
     The score is cut to a whole number of 0..100, as in the artefact: the ties that makes are part
-    of the published results. One strategy serves one kind of task, as the engine makes them; it
-    keeps the keys of rows that have not changed.
+    of the published results. It keeps the keys of rows that have not changed, for
+    each kind of task.
 
     Args:
         tasks: what to expect, (kind, share) pairs whose shares sum to 1. None means the tasks that
@@ -39,7 +40,7 @@ class Fgd:
         if field:
             raise ValueError("fgd takes no field")
         self.tasks = tasks
-        self._kept = KeptKeys()
+        self._kept: Memo[TaskKind, KeptKeys] = Memo()
         self._known: tuple[int, tuple[Any, ...]] | None = None
 
     def keys(
@@ -55,7 +56,9 @@ class Fgd:
 
         if self.tasks is None:
             return score(candidates).astype(float)
-        return self._kept.get(cluster, candidates, score)
+        if task not in self._kept:
+            self._kept[task] = KeptKeys()
+        return self._kept[task].get(cluster, candidates, score)
 
     def devices(
         self, task: TaskKind, cluster: Cluster, row: int, rng: Generator

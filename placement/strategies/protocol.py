@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from inspect import signature
+from typing import Any, Protocol, cast, runtime_checkable
 
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -14,7 +15,11 @@ from stowplan.placement.outlook import Outlook
 
 
 class Strategy(Protocol):
-    """Ranks candidates; reads the cluster, changes nothing."""
+    """Ranks candidates; reads the cluster, changes nothing: what it is handed is read-only.
+
+    One object serves all tasks of a run that name it with the same field, so what it remembers
+    lives for the run; what depends on the kind of task it keeps by kind.
+    """
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
@@ -43,6 +48,15 @@ class DeviceChooser(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsField(Protocol):
+    """A strategy whose field names a resource or an attribute."""
+
+    def missing(self, cluster: Cluster) -> str | None:
+        """What its field names that no instance of the cluster ever had; None: nothing."""
+        ...
+
+
 class Questions(Protocol):
     """What the engine answers to a planner; `placement.engine.eligibility` has the answers."""
 
@@ -59,7 +73,7 @@ class Questions(Protocol):
 
 @runtime_checkable
 class Planner(Protocol):
-    """A strategy that looks ahead. One object serves all tasks that name it with the same field."""
+    """A strategy that looks ahead."""
 
     def look_ahead(self, now_ms: int, outlook: Outlook, engine: Questions) -> None:
         """Told in every round before anything is placed; what it remembers may change its keys.
@@ -74,5 +88,30 @@ class Planner(Protocol):
         ...
 
 
-# A factory takes the strategy's `field` and raises ValueError where it makes no sense.
-StrategyFactory = Callable[[str | None], Strategy]
+# A factory takes the strategy's `field` and raises ValueError where it makes no sense; a class that
+# knows no field may be called without: see `make_strategy`.
+StrategyFactory = Callable[[str | None], Strategy] | Callable[[], Strategy]
+
+
+def make_strategy(factory: StrategyFactory, field: str | None) -> Strategy:
+    """A strategy, made without its field where a task names none and the factory asks for none.
+
+    Raises:
+        ValueError: the field makes no sense, or the factory takes none.
+    """
+    make: Any = factory
+    if field is None:
+        return cast(Strategy, make() if _takes(make) else make(None))
+    if not _takes(make, field):
+        raise ValueError(f"takes no field, found {field!r}")
+    return cast(Strategy, make(field))
+
+
+def _takes(make: Callable[..., Any], *arguments: Any) -> bool:
+    try:
+        signature(make).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # it does not say what it takes
+        return bool(arguments)
+    return True

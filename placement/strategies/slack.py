@@ -50,3 +50,10 @@ def resource_name(field: str | None) -> str | None:
     if not field:
         return None
     return field.upper() if field.lower() in ("cpu", "memory") else field
+
+
+def missing_resource(resource: str, cluster: Cluster) -> str | None:
+    """What to say of a resource that no instance ever had; None where one has, or it is ECS's."""
+    if resource in cluster.resources:
+        return None
+    return f"no instance has resource {resource!r}; they have: {', '.join(cluster.resources)}"

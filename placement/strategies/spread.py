@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from stowplan.placement.model import TaskKind
 
 _PREFIX = "attribute:"
+_ECS_PREFIXES = ("attribute:ecs.", "attribute:com.amazonaws.ecs.")
 
 
 class Spread:
@@ -29,6 +30,13 @@ class Spread:
             self.attribute = field
         else:
             raise ValueError("spread needs a field: instanceId, host or attribute:NAME")
+
+    def missing(self, cluster: Cluster) -> str | None:
+        """The attribute, unless it is one of ECS's own: these every instance has on EC2."""
+        if self.attribute is None or self.attribute.startswith(_ECS_PREFIXES):
+            return None
+        name = self.attribute.removeprefix(_PREFIX)
+        return None if cluster.has_attribute(name) else f"no instance has attribute {name!r}"
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from stowplan.placement.cluster.cluster import Cluster, IntArray
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import AVAILABILITY_ZONE, InstanceStatus, TaskKind
-from stowplan.placement.strategies.protocol import DeviceChooser, Strategy, StrategyFactory
+from stowplan.placement.strategies.protocol import (
+    DeviceChooser,
+    Strategy,
+    StrategyFactory,
+    make_strategy,
+)
 from stowplan.placement.testing.worlds import add_instance, make_kind
 
 _ARRAYS = (
@@ -69,7 +74,7 @@ class _Subject:
 
     def make(self) -> Strategy:
         try:
-            return self.factory(self.field)
+            return make_strategy(self.factory, self.field)
         except Exception as error:
             raise AssertionError(f"{self.name}: cannot be made: {error!r}") from error
 
@@ -194,7 +199,7 @@ def _check_field_matters(subject: _Subject, trials: list[_Trial], keys: list[NDA
         if subject.field is None or field.lower() == subject.field.lower():
             continue
         try:
-            other = subject.factory(field)
+            other = make_strategy(subject.factory, field)
         except ValueError:
             continue
         others += 1

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, typeof
 
 # Links of a chain, as (operation, argument): a column, an attribute of the plan, or nothing.
 BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3
@@ -44,6 +44,17 @@ def kernel(function: _Function) -> _Function:
 def entry(function: _Function) -> _Function:
     """Compile a kernel that Python calls; its machine code is kept on disk."""
     return cast(_Function, _jit(cache=True)(function))
+
+
+def machine_code(function: _Function, arguments: tuple[Any, ...]) -> _Function:
+    """The code of an `entry` for arguments such as these, to call it without numba's look at them.
+
+    Under NUMBA_DISABLE_JIT there is none, and the function itself is what is called.
+    """
+    compiled: Any = function  # numba's dispatcher, whose type says only what it calls
+    if not hasattr(compiled, "compile"):
+        return function
+    return cast(_Function, compiled.compile(tuple(map(typeof, arguments))))
 
 
 class Kinds(NamedTuple):

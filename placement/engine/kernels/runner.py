@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import typeof
 from numpy.random import Generator
 
 from stowplan.placement.cluster.arrays import Memo
@@ -17,7 +16,7 @@ from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.batch import candidate_rows, choose, free, place
 from stowplan.placement.engine.kernels.failures import Explainer
 from stowplan.placement.engine.kernels.forms import make_forms, no_forms
-from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State
+from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State, machine_code
 from stowplan.placement.engine.kernels.plan import (
     KindPlan,
     Link,
@@ -140,8 +139,7 @@ class Runner:
         slot = cluster.slot(kind.group)
         arguments = known, demand, ports, slot, np.array(rows, np.int64), cluster.version
         if self._free is None:
-            compiled: Any = free
-            self._free = compiled.compile(tuple(map(typeof, arguments)))
+            self._free = machine_code(free, arguments)
         self._free(*arguments)
         cluster.freed_in_place(kind, len(rows))
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import typeof
 
 from stowplan.placement.cluster.cluster import LOG_ROWS, Cluster
 from stowplan.placement.engine.kernels.batch import next_row
 from stowplan.placement.engine.kernels.forms import make_forms
-from stowplan.placement.engine.kernels.layout import RANDOM, Fresh, State
+from stowplan.placement.engine.kernels.layout import RANDOM, Fresh, State, machine_code
 from stowplan.placement.engine.kernels.plan import KindPlan
 from stowplan.placement.model import TaskKind
 
@@ -78,8 +77,7 @@ class Standing:
         """The machine code itself: to find out which it is costs ten times what it does."""
         draws = rng is not None
         if draws not in self._codes:
-            compiled: Any = next_row  # numba's dispatcher, whose type says only what it calls
-            self._codes[draws] = compiled.compile(tuple(map(typeof, (*arguments, 0, 0))))
+            self._codes[draws] = machine_code(next_row, (*arguments, 0, 0))
         return self._codes[draws]
 
     def _made_of(self) -> tuple[int, ...]:

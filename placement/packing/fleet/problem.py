@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from stowplan.placement.packing.problem import (
     IntArray,
@@ -13,6 +12,8 @@ from stowplan.placement.packing.problem import (
     Progress,
     Status,
     check_magnitude,
+    whole_number,
+    whole_numbers,
 )
 
 
@@ -43,7 +44,7 @@ class FleetProblem:
         zones: every kind's items are split evenly over so many zones (each gets the floor or the
             ceiling of its share), and every bin stands in one zone.
     Raises:
-        PackingInputError: shapes disagree or a number is negative.
+        PackingInputError: shapes disagree, or a number is negative or not whole.
     """
 
     demand: IntArray
@@ -52,18 +53,35 @@ class FleetProblem:
     zones: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "demand", np.asarray(self.demand, dtype=np.int64))
-        object.__setattr__(self, "counts", np.asarray(self.counts, dtype=np.int64))
+        for name in ("demand", "counts"):
+            object.__setattr__(self, name, whole_numbers(name, getattr(self, name)))
+        object.__setattr__(self, "zones", whole_number("zones", self.zones))
         if self.demand.ndim != 2 or self.counts.shape != (len(self.demand),):
             raise PackingInputError("demand must be kinds x dimensions, counts one per kind")
         if self.zones < 1 or not self.types:
             raise PackingInputError("a fleet needs at least one zone and one type")
         check_magnitude(self.demand, self.counts)
-        for kind in self.types:
-            if np.shape(kind.capacity) != (self.demand.shape[1],):
-                raise PackingInputError(f"type {kind.name}: capacity needs one number a dimension")
-            if min(int(np.min(kind.capacity)), kind.price, kind.limit or 0) < 0:
-                raise PackingInputError(f"type {kind.name}: a number is negative")
+        object.__setattr__(self, "types", whole_types(self.types, self.demand.shape[1]))
+
+
+def whole_types(types: Iterable[BinType], dimensions: int) -> tuple[BinType, ...]:
+    """The types with int64 capacities of so many dimensions, and whole prices and limits.
+
+    Raises:
+        PackingInputError: naming the type and what of it is none of that, or negative.
+    """
+    made = []
+    for kind in types:
+        of = f"type {kind.name}: "
+        capacity = whole_numbers(of + "capacity", kind.capacity)
+        if capacity.shape != (dimensions,):
+            raise PackingInputError(f"{of}capacity needs one number a dimension")
+        if (capacity < 0).any():
+            raise PackingInputError(f"{of}capacity is negative")
+        price = whole_number(of + "price", kind.price)
+        limit = None if kind.limit is None else whole_number(of + "limit", kind.limit)
+        made.append(replace(kind, capacity=capacity, price=price, limit=limit))
+    return tuple(made)
 
 
 @dataclass(frozen=True)

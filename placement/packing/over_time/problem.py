@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stowplan.placement.packing.fleet.problem import BinType
-from stowplan.placement.packing.problem import IntArray, PackingInputError, check_magnitude
+from stowplan.placement.packing.fleet.problem import BinType, whole_types
+from stowplan.placement.packing.problem import (
+    IntArray,
+    PackingInputError,
+    check_magnitude,
+    whole_numbers,
+)
 
 MS_PER_HOUR = 3_600_000
 UNIT = "microusd/h x ms"  # of costs over time where prices are in millionths of a dollar an hour
@@ -27,7 +32,8 @@ class OverTimeProblem:
             whatever room it has: 0 where a constraint forbids the type, 1 for distinctInstance.
             Empty (the default): `ANY_NUMBER` everywhere.
     Raises:
-        PackingInputError: shapes disagree, a number is negative or a task ends before it starts.
+        PackingInputError: shapes disagree, a number is negative or not whole, or a task ends before
+            it starts.
     """
 
     demand: IntArray
@@ -38,25 +44,23 @@ class OverTimeProblem:
     most: IntArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
 
     def __post_init__(self) -> None:
-        for name in ("demand", "kind", "start_ms", "end_ms"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int64))
+        for name in ("demand", "kind", "start_ms", "end_ms", "most"):
+            object.__setattr__(self, name, whole_numbers(name, getattr(self, name)))
         shape = (len(self.demand), len(self.types))
         if not self.most.size:
             object.__setattr__(self, "most", np.full(shape, ANY_NUMBER, dtype=np.int64))
         if self.demand.ndim != 2 or self.most.shape != shape or not self.types:
             raise PackingInputError("demand is kinds x dimensions, most is kinds x types")
-        if not self.kind.shape == self.start_ms.shape == self.end_ms.shape:
+        if not self.kind.shape == self.start_ms.shape == self.end_ms.shape == (self.kind.size,):
             raise PackingInputError("kind, start_ms and end_ms hold one number a task each")
         if ((self.kind < 0) | (self.kind >= len(self.demand))).any():
             raise PackingInputError("a task is of a kind that is not in demand")
         if (self.end_ms < self.start_ms).any():
             raise PackingInputError("a task ends before it starts")
         check_magnitude(self.demand, np.bincount(self.kind, minlength=len(self.demand)))
-        for offer in self.types:
-            if np.shape(offer.capacity) != (self.demand.shape[1],):
-                raise PackingInputError(f"type {offer.name}: capacity needs one number a dimension")
-            if min(int(np.min(offer.capacity)), offer.price, offer.limit or 0) < 0:
-                raise PackingInputError(f"type {offer.name}: a number is negative")
+        if (self.most < 0).any():
+            raise PackingInputError("most must not be negative")
+        object.__setattr__(self, "types", whole_types(self.types, self.demand.shape[1]))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stowplan.placement.packing.problem import BoolArray, IntArray
+from stowplan.placement.packing.problem import (
+    BoolArray,
+    IntArray,
+    PackingInputError,
+    check_magnitude,
+    whole_number,
+    whole_numbers,
+)
+
+_NUMBERS = ("demand", "counts", "capacity", "held", "price")
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,9 @@ class RepackProblem:
         releasable: (instances,) bool; an instance that counts as free when it holds no item.
         free: that many releasable instances at least must hold nothing.
         move_cost: >= 0, for every item newly brought to an instance.
+    Raises:
+        PackingInputError: shapes disagree, a number is negative or not whole, or an instance holds
+            more than its capacity.
     """
 
     demand: IntArray
@@ -38,6 +50,39 @@ class RepackProblem:
     releasable: BoolArray
     free: int = 0
     move_cost: int = 1
+
+    def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            object.__setattr__(self, name, whole_numbers(name, getattr(self, name)))
+        for name in ("free", "move_cost"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        if self.demand.ndim != 2 or self.capacity.ndim != 2:
+            raise PackingInputError(
+                "demand is shapes x dimensions, capacity instances x dimensions"
+            )
+        instances, (shapes, dimensions) = len(self.capacity), self.demand.shape
+        for name, shape in {
+            "counts": (shapes,),
+            "capacity": (instances, dimensions),
+            **dict.fromkeys(("held", "allowed"), (instances, shapes)),
+            **dict.fromkeys(("price", "releasable"), (instances,)),
+        }.items():
+            if np.shape(getattr(self, name)) != shape:
+                found = np.shape(getattr(self, name))
+                raise PackingInputError(f"{name} must be of shape {shape}, not {found}")
+        for name in ("allowed", "releasable"):
+            if np.asarray(getattr(self, name)).dtype != np.bool_:
+                raise PackingInputError(f"{name} must hold truth values")
+        self._check_amounts()
+
+    def _check_amounts(self) -> None:
+        check_magnitude(self.demand, self.counts)
+        for name in ("capacity", "held", "price"):
+            if (getattr(self, name) < 0).any():
+                raise PackingInputError(f"{name} must not be negative")
+        check_magnitude(self.demand, self.held.sum(axis=0))
+        if (self.held @ self.demand > self.capacity).any():
+            raise PackingInputError("an instance holds more than its capacity")
 
     def cost(self, contents: IntArray) -> int:
         """What the new contents (instances, shapes) cost."""

@@ -14,6 +14,7 @@ from typing import Literal
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.messages import CircuitBreaker, CreateService
 from stowplan.placement.scheduler.tasks import Launch
+from stowplan.placement.units import not_whole
 
 RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
 HEALTHY_AFTER_MS = 40_000  # RUNNING for so long counts as healthy where there is no health check
@@ -248,7 +249,7 @@ class Service:
 
 def check_service(call: CreateService) -> None:
     """Raises PlacementError where the configuration of a service makes no sense."""
-    if call.desired_count < 0:
+    if not_whole(call.desired_count):
         raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
     low, high = call.minimum_healthy_percent, call.maximum_percent
     if call.scheduling_strategy == "DAEMON":

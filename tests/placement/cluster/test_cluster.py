@@ -188,7 +188,7 @@ def test_a_resource_or_port_that_nobody_heard_of_can_be_booked():
 
 def test_ports_beyond_a_word_of_bits_do_not_disturb_those_before():
     cluster = make_cluster(2)
-    kinds = [make_kind(tcp=(port,)) for port in range(200)]
+    kinds = [make_kind(tcp=(port,)) for port in range(1, 201)]
     for kind in kinds[::2]:
         cluster.reserve(kind, 1)
     for port, kind in enumerate(kinds):
