@@ -120,7 +120,7 @@ USE = (
     Column("cpu_reserved_pct", "CPU%", "CPU, %", tenths),
     Column("memory_reserved_pct", "mem%", "memory, %", tenths),
 )
-LEAST = (
+LEAST: tuple[Column, ...] = (
     Column("dollars_busy_least", "$least", "least, $", dollars),
     Column("dollars_busy_gap_pct", "gap%", "gap, %", tenths),
 )
