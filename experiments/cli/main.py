@@ -143,10 +143,18 @@ COMMANDS = {
 }
 
 
+# Those that place tasks or pack in this process, and so may have to compile first.
+PLACING = ("run", "bench", "optimize", "regret", "openb", "soak", "verify")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line. Exit codes: 0, 1 for a check that failed, 2 for bad input."""
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+        if arguments.subcommand in PLACING:
+            from stowplan.experiments.runs.compiling import say_when_compiling
+
+            say_when_compiling()
         return int(arguments.command(arguments))
     except PlacementError as error:
         print(f"stowplan: {error}".replace("\n", "\nstowplan: "), file=sys.stderr)
@@ -179,6 +187,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     wanted = next((word for word in argv if not word.startswith("-")), None)
     for name, (module, function, about) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=about, description=about)
+        subparser.set_defaults(subcommand=name)
         if name == wanted:
             getattr(importlib.import_module(module), function)(subparser)
     return parser

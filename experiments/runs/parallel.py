@@ -13,6 +13,7 @@ from threading import Thread
 
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.experiments.record.result import RunResult
+from stowplan.experiments.runs.compiling import say_when_compiling, to_stderr
 from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run
@@ -20,6 +21,7 @@ from stowplan.placement.scenario.scenario import Run
 # run id -> simulated ms done so far; -1 when the run is finished
 Report = Callable[[str, int], None]
 
+_COMPILING = ("compiling", 0)  # among the news, in place of a run
 _stopped = False  # Ctrl-C was pressed
 _worker: tuple[Loaded, Path | None, Queue[tuple[str, int] | None]] | None = None
 
@@ -80,7 +82,10 @@ def run_all(
 
 def _listen(news: Queue[tuple[str, int] | None], report: Report) -> None:
     while (item := news.get()) is not None:
-        report(*item)
+        if item == _COMPILING:  # every worker says so; people hear it once
+            to_stderr()
+        else:
+            report(*item)
 
 
 def _start_worker(
@@ -92,6 +97,7 @@ def _start_worker(
     # Loaded once a process: own strategies are code, which does not travel between processes.
     global _worker
     signal.signal(signal.SIGINT, _stop)
+    say_when_compiling(lambda: news.put(_COMPILING))
     _worker = (load_scenario(path, extra_strategies), journals, news)
 
 

@@ -1,4 +1,4 @@
-"""A strategy of a user's file that looks ahead is told of every round, chooses devices, remembers."""
+"""A strategy of a user's file that looks ahead: told of every round, and it remembers."""
 
 from __future__ import annotations
 
