@@ -19,7 +19,7 @@ from stowplan.placement.model import (
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.words import unknown
 from stowplan.placement.strategies import STRATEGIES
-from stowplan.placement.strategies.protocol import StrategyFactory
+from stowplan.placement.strategies.protocol import StrategyFactory, make_strategy
 
 Chain = tuple[PlacementStrategy, ...]
 
@@ -102,7 +102,7 @@ def _link(given: Any, place: str, objects: Objects, problems: Problems) -> Place
         problems.append((place, unknown("strategy", link.type, known)))
         return None
     try:
-        known[link.type](link.field)
+        make_strategy(known[link.type], link.field)
     except (ValueError, TypeError) as error:
         problems.append((place, f"{link.type}: {error}"))
     return link

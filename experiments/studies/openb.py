@@ -48,7 +48,7 @@ from stowplan.placement.strategies.fgd import Fgd
 from stowplan.placement.strategies.fgd_then_stow import FgdThenStow
 from stowplan.placement.strategies.fragmentation import Typical, typical
 from stowplan.placement.strategies.gpu_clustering import GpuClustering
-from stowplan.placement.strategies.protocol import Strategy
+from stowplan.placement.strategies.protocol import Strategy, make_strategy
 from stowplan.placement.strategies.stow_gpu import StowGpu
 
 PODS, PODS_MAX = "PODS", 1001
@@ -77,11 +77,11 @@ class Workload(NamedTuple):
 
 # Each makes the strategy of one run from what may be known of the workload.
 _SHIPPED: Mapping[str, Callable[[Workload], Strategy]] = {
-    "random": lambda workload: STRATEGIES["openb_random"](None),
-    "dotprod": lambda workload: STRATEGIES["openb_dot_product"](None),
+    "random": lambda workload: make_strategy(STRATEGIES["openb_random"], None),
+    "dotprod": lambda workload: make_strategy(STRATEGIES["openb_dot_product"], None),
     "gpuclustering": lambda workload: GpuClustering(groups=workload.groups),
-    "gpupacking": lambda workload: STRATEGIES["gpu_packing"](None),
-    "bestfit": lambda workload: STRATEGIES["openb_best_fit"](None),
+    "gpupacking": lambda workload: make_strategy(STRATEGIES["gpu_packing"], None),
+    "bestfit": lambda workload: make_strategy(STRATEGIES["openb_best_fit"], None),
     "fgd": lambda workload: Fgd(tasks=workload.tasks),
     "stow_gpu": lambda workload: StowGpu(tasks=workload.tasks),
     "fgd_then_stow": lambda workload: FgdThenStow(tasks=workload.tasks),
@@ -309,7 +309,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def _check_strategy(policy: str) -> None:
     try:
-        STRATEGIES[policy](None)
+        make_strategy(STRATEGIES[policy], None)
     except (KeyError, ValueError) as error:
         known = ", ".join(POLICIES)
         what = f"expected {known} or the name of a strategy that needs no field"

@@ -91,7 +91,7 @@ class Scheduler:
             say=self._say,
         )
 
-    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+    def _handlers(self) -> dict[type, Callable[[Any], object]]:
         # Not kept: a deep copy of a scheduler would share its functions, which are about this one.
         services, providers = self._services, self.providers
         return {
@@ -139,7 +139,8 @@ class Scheduler:
         """
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
         self.now_ms = self.cluster.now_ms = now_ms
-        events, self._inbox, handlers = self._inbox, [], self._handlers()
+        events, self._inbox = self._inbox, []
+        handlers = self._handlers() if events else {}
         for position, event in enumerate(events):
             try:
                 handlers[type(event)](event)
