@@ -62,7 +62,8 @@ class Scratch:
                 path.write_bytes(kept[0])
                 os.utime(path, ns=(kept[1].st_atime_ns, kept[1].st_mtime_ns))
         for path, kept in self._before.items():
-            if kept is None and not [p for p in path.parent.iterdir() if p.name != "__pycache__"]:
+            left = {each.name for each in path.parent.glob("*")} - {"__pycache__"}
+            if kept is None and path.parent.exists() and not left:
                 shutil.rmtree(path.parent)
         self._before = {}
 

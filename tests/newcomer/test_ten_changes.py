@@ -23,8 +23,7 @@ def test_a_change_works_wherever_it_should(change, scratch, tmp_path):
     made = CHANGES[change]
     scratch.make(*made.edits)
     if made.script:
-        (tmp_path / "script.py").write_text(COMMON + made.script, encoding="utf-8")
-        scratch.run("script.py", cwd=tmp_path)
+        scratch.run("-c", COMMON + made.script, cwd=tmp_path)
     if made.tests:
         files = [file for file, _ in made.tests]
         chosen = " or ".join(words for _, words in made.tests)

@@ -7,7 +7,7 @@ from tests.realdriver.rig import Rig, container, ours, registration, settings
 
 
 def test_the_driver_keeps_the_contract(shared):
-    rig = Rig(settings([shared]), [registration("app", container())])
+    rig = Rig(settings([shared], lost_after="60s"), [registration("app", container())])
     try:
         check_driver(lambda: rig.driver, patience_ms=60_000, quiet_ms=1_500)
         assert not rig.driver.book.tasks, "an order that came again is not forgotten"
