@@ -1,7 +1,7 @@
 """The fast tests on every Python from 3.11 on that this machine has: `make test-versions`.
 
-Each has an environment of its own under `.venvs/`, with the versions of `requirements.lock`; what is
-given goes on to pytest: `make test-versions ARGS="tests/placement -x"`.
+Each has an environment of its own under `.venvs/`, with the versions of `requirements.lock`; what
+is given goes on to pytest: `make test-versions ARGS="tests/placement -x"`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def candidates() -> Iterator[Path]:
 
 
 def version_of(python: Path) -> tuple[int, ...] | None:
-    """What it says it is; None for a shim of a version that is not installed, or one without venv."""
+    """What it says it is; None for a shim of a version that is not there, or without venv."""
     if not os.access(python, os.X_OK):
         return None
     run = subprocess.run([python, "-c", VERSION], capture_output=True, text=True)
@@ -53,7 +53,9 @@ def environment(name: str, python: Path) -> Path:
     """The Python of an environment with what is locked; made anew when the lock has changed."""
     folder = ROOT / ".venvs" / name
     own = folder / "bin" / "python"
-    wanted = b"".join((ROOT / each).read_bytes() for each in ("requirements.lock", "pyproject.toml"))
+    wanted = b"".join(
+        (ROOT / each).read_bytes() for each in ("requirements.lock", "pyproject.toml")
+    )
     stamp, mark = hashlib.sha256(wanted).hexdigest(), folder / ".ready"
     if mark.is_file() and mark.read_text() == stamp:
         return own
