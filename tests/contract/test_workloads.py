@@ -40,6 +40,10 @@ def workload(kind, folder, until="1h", files=None):
     return WORKLOADS[kind](table(kind, folder, until, files))
 
 
+def jobs(kind, folder, seed=3, **fields):
+    return list(workload(kind, folder, **fields).jobs(np.random.default_rng(seed)))
+
+
 def test_there_is_a_sample_of_every_workload():
     assert SAMPLES.keys() == WORKLOADS.keys()
 
