@@ -19,6 +19,7 @@ from pathlib import Path
 from stowplan.experiments.cli.main import main
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.runs.audit import stated_by_class
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.audit.checkers import check_rounds
 
@@ -63,7 +64,7 @@ def simulate():
     rounds, recorder = [], Recorder()
     scheduler, world_ = world(loaded, run, 60_000)
     drive(loaded, run, scheduler, world_, rounds.append)
-    assert check_rounds(rounds) == []
+    assert check_rounds(rounds, stated=stated_by_class) == []
     for entry in rounds:
         recorder(entry)
     recorder.finish(60_000)
@@ -296,7 +297,10 @@ METRIC = Change(
         Edit(
             "experiments/record/metrics.py",
             """    "instances_gone": Metric(
-        lambda r: sum(i.until_ms is not None for i in r.instances), "", "less", "and went again"
+        lambda r: sum((i.until_ms or 0) < r.now_ms for i in r.instances),
+        "",
+        "less",
+        "and went before the end",
     ),
     "instances_mean": Metric(""",
             '    "instances_mean": Metric(',
@@ -483,7 +487,7 @@ check_driver(lambda: MemoryDriver(calls))
 rounds, scheduler = [], Scheduler()
 run_loop(scheduler, MemoryDriver([*calls, m.CreateService("web", "app", 3)]), rounds.append)
 assert check_rounds(rounds) == []
-assert len(scheduler.tasks.living()) == 3
+assert len(list(scheduler.tasks.living())) == 3
 """,
 )
 
