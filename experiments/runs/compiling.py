@@ -28,7 +28,7 @@ def say_when_compiling(say: Callable[[], None] = to_stderr) -> None:
     """
     from numba.core import event
 
-    class Once(event.Listener):  # type: ignore[misc]
+    class Once(event.Listener):
         """Hears of every compilation; numba tells of none that it finds in its cache."""
 
         said = False
@@ -41,4 +41,5 @@ def say_when_compiling(say: Callable[[], None] = to_stderr) -> None:
         def on_end(self, event: Any) -> None:
             """It was said."""
 
-    event.register("numba:compile", Once())
+    register: Any = event.register  # numba does not say its types
+    register("numba:compile", Once())
