@@ -91,7 +91,7 @@ class Scheduler:
             say=self._say,
         )
 
-    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+    def _handlers(self) -> dict[type, Callable[[Any], object]]:
         # Not kept: a deep copy of a scheduler would share its functions, which are about this one.
         services, providers = self._services, self.providers
         return {
