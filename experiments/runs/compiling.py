@@ -41,5 +41,5 @@ def say_when_compiling(say: Callable[[], None] = to_stderr) -> None:
         def on_end(self, event: Any) -> None:
             """It was said."""
 
-    register: Any = event.register
+    register: Any = event.register  # numba does not say its types
     register("numba:compile", Once())

@@ -102,7 +102,7 @@ class Scheduler:
             m.UpdateTaskProtection: lambda call: services.protect(call, self.now_ms),
             m.CreateCapacityProvider: lambda call: providers.create(call, self.now_ms),
             m.PutClusterCapacityProviders: providers.put_default,
-            m.CreateService: services.create,
+            m.CreateService: lambda call: services.create(call),
             m.UpdateService: services.update,
             m.UpdateContainerInstancesState: self._update_instances,
             m.InstanceRegistered: self._instance_registered,

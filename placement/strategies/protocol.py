@@ -90,7 +90,7 @@ class Planner(Protocol):
 
 # A factory takes the strategy's `field` and raises ValueError where it makes no sense; a class that
 # knows no field may be called without: see `make_strategy`.
-StrategyFactory = Callable[[str | None], Strategy] | Callable[[], Strategy]
+StrategyFactory = Callable[[str | None], Strategy]
 
 
 def make_strategy(factory: StrategyFactory, field: str | None) -> Strategy:

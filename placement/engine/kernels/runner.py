@@ -76,7 +76,7 @@ class Runner:
         failures: dict[int, Failure] = {}
         while True:
             why = explainer.why
-            done = place(plan.kinds, state, parts, blocks, why, rng, index, rows, done)
+            done = int(place(plan.kinds, state, parts, blocks, why, rng, index, rows, done))
             if done == len(index):
                 failures = explainer.failures(rows)
                 break

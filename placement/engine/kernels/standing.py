@@ -68,7 +68,8 @@ class Standing:
         state.version[0] = cluster.version
         rng = self._rngs[number]
         arguments = self._kinds, state, self._parts, self._blocks, self._fresh, rng, number
-        row = self._code(rng, arguments)(*arguments, self._version, cluster.freed_version)
+        # Without machine code it is a number of numpy's, which no message takes.
+        row = int(self._code(rng, arguments)(*arguments, self._version, cluster.freed_version))
         cluster.booked_one(kind, row)
         self._version = cluster.version
         return row

@@ -37,7 +37,12 @@ def begun(strategy):
         calls = [m.RunTask(second, "a:1", 1, placement_strategy=strategy) for _ in range(8)]
         told(scheduler, journal, 1000 * second, *calls)
         tasks = tuple(range(len(scheduler.tasks) - 8, len(scheduler.tasks)))
-        told(scheduler, journal, 1000 * second + 1, m.TasksChanged(tasks, TaskStatus.STOPPED))
+        told(
+            scheduler,
+            journal,
+            1000 * second + 1,
+            m.TasksChanged(status=TaskStatus.STOPPED, tasks=tasks),
+        )
     return scheduler, journal
 
 
