@@ -1,8 +1,8 @@
 """What makes a site of the documents as they lie in the repo: `mkdocs.yml` names this file.
 
 Documents outside `docs/` become pages and are not copied; their links, and those into the repo,
-lead to the page or lose the link; lists that GitHub reads are lists here; citations of ECS's rules
-lead to the rule; and the page of `import stowplan` has an entry for each of its names.
+lead to the page or lose the link; lists that GitHub reads are lists here; citations of ECS's
+rules lead to the rule; and the page of `import stowplan` has an entry for each of its names.
 """
 
 from __future__ import annotations

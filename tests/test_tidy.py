@@ -332,7 +332,8 @@ def test_the_check_sees_the_whole_project():
     assert {"placement/engine/engine.py", "placement/packing/bounds.py", "sim/driver.py"} <= seen
     assert "tests/test_tidy.py" in seen
     top = {path.name for path in ROOT.iterdir() if any(path.glob("*.py"))}
-    assert top <= {*FLOORS, "tests", "docs", ".ci"}, "a package that has no floor"
+    scripts = {"docs", ".ci"}  # of `make`; nothing imports them
+    assert top <= {*FLOORS, "tests"} | scripts, "a package that has no floor"
 
 
 # --- canaries -------------------------------------------------------------------------------------
