@@ -18,14 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stowplan.placement.errors import QueryError
-from stowplan.placement.query import (
-    EXPRESSION_CHARS_MAX,
-    NESTING_MAX,
-    CodedColumn,
-    alternatives,
-    conjuncts,
-    parse_query,
-)
+from stowplan.placement.query import EXPRESSION_CHARS_MAX, NESTING_MAX, CodedColumn, parse_query
 
 
 @dataclass
@@ -374,40 +367,3 @@ def test_any_expression_selects_what_the_naive_evaluator_does(
     expression = rendered(data.draw, tree)
     mask = parse_query(expression).mask(FakeColumns(instances))
     assert mask.tolist() == [holds(tree, instance) for instance in instances], expression
-
-
-@pytest.mark.parametrize(
-    ("expression", "all_of", "one_of"),
-    [
-        ("attribute:a == b", 1, 1),
-        (
-            "(attribute:a == b and (attribute:c exists)) and not (attribute:d == e)",
-            [
-                "attribute:a == b",
-                "(attribute:c exists)",
-                "not (attribute:d == e)",
-            ],
-            1,
-        ),
-        (
-            "attribute:a == b or attribute:c == d and attribute:e exists",
-            1,
-            ["attribute:a == b", "attribute:c == d and attribute:e exists"],
-        ),
-        (
-            "((attribute:a == b or attribute:c exists))",
-            1,
-            ["attribute:a == b", "attribute:c exists"],
-        ),
-        (
-            "attribute:a =~ m5.(large|xlarge) and task:group in [x, y]",
-            ["attribute:a =~ m5.(large|xlarge)", "task:group in [x, y]"],
-            1,
-        ),
-    ],
-)
-def test_a_query_falls_into_what_all_or_one_must_be_true(expression, all_of, one_of):
-    query = parse_query(expression)
-    for parts, expected in ((conjuncts(query), all_of), (alternatives(query), one_of)):
-        found = [part.expression for part in parts]
-        assert found == ([expression] if expected == 1 else expected)
