@@ -31,7 +31,7 @@ KNOWN = (
         "zone rebalancing above maximumPercent",
         "placement/scheduler/services/rebalancing.py",
         "if not is_eligible(service, engine) or len(service.tasks) >= service.ceiling:",
-        "if not is_eligible(service):",
+        "if not is_eligible(service, engine):",
     ),
     Known(
         "zone rebalancing at a difference of one, without an end",

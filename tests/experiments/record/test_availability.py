@@ -206,3 +206,22 @@ def test_stops_that_somebody_asked_for_are_counted_until_they_are_reported():
         (20_000, end),
     )
     assert up.at_desired_ms == 99_000
+
+
+def test_a_stop_by_the_user_is_no_mishap_on_the_way_up():
+    end = m.TasksChanged(TaskStatus.STOPPED, (1,), StopCode.USER_INITIATED)
+    up = up_of(
+        (0, *ROOM, web(2)),
+        (1_000, running(0)),
+        (2_000, m.StopTask((1,))),
+        (3_000, end),
+        (10_000, running(2)),
+    )
+    assert (up.since_ms, up.at_desired_ms) == (10_000, 90_000)
+
+
+def test_nothing_is_up_before_it_was_placed():
+    up = up_of(
+        (1_000, *ROOM, web(1)), (9_000, m.TasksChanged(TaskStatus.RUNNING, (0,), since_ms=0))
+    )
+    assert (up.since_ms, up.at_desired_ms) == (1_000, 99_000)

@@ -8,8 +8,10 @@ from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.record.metrics import metrics_of
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.waits import ServiceWaits
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement import messages as m
+from stowplan.placement.model import TaskStatus
 from tests.driving import Driven, definition, gone, instance, run_task, running, stopped
 
 
@@ -124,3 +126,21 @@ def test_what_lacks_at_any_time_is_what_services_lack(name):
     placed = [task for task in found._tasks.values() if task.since_ms is not None]
     assert found.asked == len(found.waits_ms) + open_now[-1] + len(placed)
     assert len(found.waits_ms) > sum(table.desired_count for table in loaded.scenario.service)
+
+
+def test_tasks_that_go_with_their_instance_are_counted_when_all_are_gone():
+    def start(task):
+        return m.StartTasks("app", "service:web", (task,), (0,), service="web")
+
+    waits = ServiceWaits()
+    told = [
+        (0, m.CreateService("web", "app", 1)),
+        (1_000, start(0)),
+        (2_000, start(1)),  # one beyond the count
+        (9_000, m.InstancesGone((0,))),
+        (10_000, m.StartTasks("app", "service:web", (2,), (1,), service="web")),
+        (11_000, m.TasksChanged(TaskStatus.RUNNING, (2,))),
+    ]
+    for now_ms, message in told:
+        waits.handlers[type(message)](message, now_ms)
+    assert (waits.waits_ms, waits.asked) == ([11_000], 1)
