@@ -63,6 +63,7 @@ def test_the_wheel_holds_the_face_its_types_and_what_it_reads(wheel):
     assert not [name for name in names if name.startswith(("tests", "stowplan/tests"))]
 
 
+@pytest.mark.timeout(900)  # compiles everything anew, since it is installed anew
 def test_a_researchers_first_ten_lines_run_where_other_names_are_taken(installed, tmp_path):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "__init__.py").write_text("raise ImportError('not ours')")
