@@ -202,6 +202,9 @@ def check_of(
     except ValueError as error:
         raise PlacementError(f"placement constraint {name}: {error}") from error
     most, query = getattr(made, "most", None), getattr(made, "query", None)
+    if query is not None and not isinstance(query, Query):
+        what = f"query is {query!r}, not what parse_query gives"
+        raise PlacementError(f"placement constraint {name}: {what}")
     in_code = getattr(type(made), "allows", Constraint.allows) is not Constraint.allows
     code_volatile = in_code and getattr(made, "volatile", True)
     opaque = code_volatile or (query is not None and query.volatile)

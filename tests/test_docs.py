@@ -105,7 +105,7 @@ def test_extension_points_are_in_the_reference(site):
         "driver.Driver",
         "messages.messages.StartTasks",
         "messages.messages.RunTask.count",
-        "messages.capacity.TerminateInstances",
+        "messages.capacity.CompleteTermination",
         "testing.check_strategy",
     ):
         assert f"stowplan.placement.{name}" in anchors

@@ -136,7 +136,7 @@ def test_the_design_draws_the_floors_that_hold():
     (drawing,) = re.findall(r"```\n(placement .*?)```", (ROOT / "DESIGN.md").read_text(), re.DOTALL)
     drawn: dict[str, list[set[str]]] = {}
     for line in filter(None, drawing.splitlines()):
-        package, _, rooms = re.match(r"(\w*) +(\d) +([^#]*)", line).groups()
+        package, _, rooms = re.match(r"(\w*) +(\d+) +([^#]*)", line).groups()
         drawn.setdefault(package or list(drawn)[-1], []).insert(0, set(rooms.split()))
     assert drawn == {
         name: [set(floor) for floor in floors] for name, floors in INNER_FLOORS.items()

@@ -114,8 +114,8 @@ CANARIES = {
     "infinity": (lambda t, c, rows, rng: left(c, rows) + np.inf, "not finite"),
     "books": (booking, "changed what it was given: version, remaining"),
     "books and releases": (booking_for_a_moment, "changed what it was given: version"),
-    "writes into remaining": (subtracting_in_place, "changed what it was given: remaining"),
-    "writes into counts": (scribbling_on_counts, "changed what it was given: tasks of"),
+    "writes into remaining": (subtracting_in_place, "read-only"),
+    "writes into counts": (scribbling_on_counts, "read-only"),
     "turns candidates around": (reordering_candidates, "changed what it was given: candidates"),
     "disconnects an agent": (draining, "changed what it was given: version, agent_connected"),
     "numpy's global randomness": (

@@ -307,9 +307,9 @@ METRIC = Change(
             instead=True,
         ),
         Edit(
-            "placement/audit/figures.py",
-            '            "instances_gone": sum(e.there_since is None for e in self._machines),\n',
-            '            "waiting": left,\n',
+            "placement/audit/figures_machines.py",
+            '            "instances_gone": sum(x.there.since_ms is None for x in machines),\n',
+            '            "instances_used": sum(x.used for x in machines),\n',
         ),
         Edit(
             "experiments/report/formats.py",
@@ -327,6 +327,7 @@ scenario(rest='''
 kind = "zone-loss"
 zone = "a"
 at = "30s"
+detect = "1s"
 ''')
 console = stowplan("simulate", "s.toml", "--out", "out", "--jobs", 1, "--ties", "set")
 (heading,) = [line.split() for line in console.splitlines() if line.startswith("strategy")][:1]
@@ -540,8 +541,8 @@ TAKEN = (socket.AF_INET, run_task, CALLS)
         ),
         Edit(
             "DESIGN.md",
-            "              3  taskdef  cluster  callers  driver  wire\n",
-            "              3  taskdef  cluster  callers  driver\n",
+            "              4  taskdef  cluster  callers  driver  wire\n",
+            "              4  taskdef  cluster  callers  driver\n",
             instead=True,
         ),
         Edit(
