@@ -91,32 +91,6 @@ class Scheduler:
             say=self._say,
         )
 
-    def _handlers(self) -> dict[type, Callable[[Any], object]]:
-        # Not kept: a deep copy of a scheduler would share its functions, which are about this one.
-        services, providers = self._services, self.providers
-        return {
-            m.RegisterTaskDefinition: self._register_task_definition,
-            m.RunTask: self._run_task,
-            m.StartTask: self._start_task,
-            m.StopTask: self._stop_task,
-            m.UpdateTaskProtection: lambda call: services.protect(call, self.now_ms),
-            m.CreateCapacityProvider: lambda call: providers.create(call, self.now_ms),
-            m.PutClusterCapacityProviders: providers.put_default,
-            m.CreateService: lambda call: services.create(call),
-            m.UpdateService: services.update,
-            m.UpdateContainerInstancesState: self._update_instances,
-            m.InstanceRegistered: self._instance_registered,
-            m.AgentConnectionChanged: self._agent_changed,
-            m.InstancesGone: self._instances_gone,
-            m.TasksChanged: self._tasks_changed,
-            m.TasksHealthChanged: self._tasks_judged,
-            m.InstancesLaunched: lambda event: providers.launched(event, self.now_ms),
-            m.LaunchFailed: lambda event: None,  # the group tries again by itself
-            m.InstancesTerminating: lambda event: providers.terminating(event, self.now_ms),
-            m.InstancesTerminated: providers.terminated,
-            m.CallThrottled: lambda event: None,  # it never came to be
-        }
-
     def _daemon_groups(self) -> list[str]:
         return self._services.daemon_groups()
 
@@ -140,10 +114,9 @@ class Scheduler:
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
         self.now_ms = self.cluster.now_ms = now_ms
         events, self._inbox = self._inbox, []
-        handlers = self._handlers() if events else {}
         for position, event in enumerate(events):
             try:
-                handlers[type(event)](event)
+                _HANDLERS[type(event)](self, event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
         self.engine.look_ahead(now_ms, self.outlook)
@@ -398,3 +371,28 @@ class Scheduler:
             reason = f"{StopCode.TASK_FAILED_TO_START}: {failure.reason}"
             self._services.gave_up(task, self.now_ms)
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)
+
+
+# Functions of any scheduler, so that a deep copy of one shares nothing with it.
+_HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
+    m.RegisterTaskDefinition: Scheduler._register_task_definition,
+    m.RunTask: Scheduler._run_task,
+    m.StartTask: Scheduler._start_task,
+    m.StopTask: Scheduler._stop_task,
+    m.UpdateTaskProtection: lambda s, call: s._services.protect(call, s.now_ms),
+    m.CreateCapacityProvider: lambda s, call: s.providers.create(call, s.now_ms),
+    m.PutClusterCapacityProviders: lambda s, message: s.providers.put_default(message),
+    m.CreateService: lambda s, call: s._services.create(call),
+    m.UpdateService: lambda s, call: s._services.update(call),
+    m.UpdateContainerInstancesState: Scheduler._update_instances,
+    m.InstanceRegistered: Scheduler._instance_registered,
+    m.AgentConnectionChanged: Scheduler._agent_changed,
+    m.InstancesGone: Scheduler._instances_gone,
+    m.TasksChanged: Scheduler._tasks_changed,
+    m.TasksHealthChanged: Scheduler._tasks_judged,
+    m.InstancesLaunched: lambda s, event: s.providers.launched(event, s.now_ms),
+    m.LaunchFailed: lambda s, event: None,  # the group tries again by itself
+    m.InstancesTerminating: lambda s, event: s.providers.terminating(event, s.now_ms),
+    m.InstancesTerminated: lambda s, message: s.providers.terminated(message),
+    m.CallThrottled: lambda s, event: None,  # it never came to be
+}
