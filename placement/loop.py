@@ -29,22 +29,30 @@ class Attended:
     def wait(self, deadline_ms: int | None) -> list[Event] | None:
         """The next calls and events; see `Driver`."""
         callers, driver = self.callers, self.driver
-        due_ms = callers.next_ms
-        if due_ms is not None and (deadline_ms is None or due_ms < deadline_ms):
-            deadline_ms = max(due_ms, driver.now_ms())
-        heard = driver.wait(deadline_ms)
-        if heard is None:
-            return None
-        now_ms, due_ms = driver.now_ms(), callers.next_ms
-        if due_ms is not None and due_ms <= now_ms:
-            calls = callers.due(now_ms)
-            for call in calls:
-                if type(call) is RegisterTaskDefinition:
-                    driver.register(call)
-            heard = calls + heard if heard else calls
-        if heard:
-            callers.take(heard, now_ms)
-        return heard
+        while True:
+            due_ms, limit_ms = callers.next_ms, deadline_ms
+            if due_ms is not None and (limit_ms is None or due_ms < limit_ms):
+                limit_ms = max(due_ms, driver.now_ms())
+            heard = driver.wait(limit_ms)
+            if heard is None:
+                return None
+            now_ms, due_ms = driver.now_ms(), callers.next_ms
+            if due_ms is not None and due_ms <= now_ms:
+                heard = self._called(now_ms) + heard
+            if heard:
+                callers.take(heard, now_ms)
+                return heard
+            # A caller may have looked, and wants nothing: that is no round.
+            if deadline_ms is not None and now_ms >= deadline_ms:
+                return heard
+
+    def _called(self, now_ms: int) -> list[Event]:
+        """The calls that are made now; the driver hears of the task definitions among them."""
+        calls = self.callers.due(now_ms)
+        for call in calls:
+            if type(call) is RegisterTaskDefinition:
+                self.driver.register(call)
+        return calls
 
     def execute(self, command: Command) -> None:
         """Carry out a command, and let the callers hear it."""
