@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import ContainerOverride
 from stowplan.placement.model import TaskKind, TaskStatus
 
 NOWHERE = -1
@@ -29,6 +30,7 @@ class Launch:
     daemon: bool = False
     health_checked: bool = False
     deployment: str | None = None
+    overrides: tuple[ContainerOverride, ...] = ()
 
     def on(self, capacity_provider: str | None) -> Launch:
         """The same, on the instances of a capacity provider; None: on any."""
