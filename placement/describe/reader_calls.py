@@ -69,6 +69,7 @@ def _update_service(reader: TaskReader, call: m.UpdateService) -> None:
         for each in service.deployments:
             each.status = "ACTIVE"
         service.deployments.insert(0, _deployment(reader, service.call.task_definition))
+        reader.touch(service.name)
 
 
 def _delete_service(reader: TaskReader, call: m.DeleteService) -> None:

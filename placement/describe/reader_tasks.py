@@ -97,7 +97,8 @@ class TaskReader:
                 if number < state.tasks_ever:
                     continue  # an order that is repeated
                 task = self._made(number, command, TaskStatus.PENDING)
-            self._count(task, -1)
+            else:
+                self._count(task, -1)
             task.last_status, task.instance = TaskStatus.PENDING, row
             task.deployment, task.overrides = command.deployment, command.overrides
             task.devices = command.devices[index] if command.devices else ()

@@ -41,7 +41,7 @@ class Provider:
     desired: int
     running: dict[str, None] = field(default_factory=dict)
     unprotected: set[str] = field(default_factory=set)
-    warm_ms: int = 0
+    launched_ms: int | None = None
     scaled_out_ms: int | None = None
     point: m.CapacityProviderReservation | None = None
     low: int = 0
@@ -163,9 +163,8 @@ class CapacityProviders:
             self._owner[each.ec2_instance_id] = provider
         if provider.call.managed_termination_protection is not provider.protected_at_first:
             self._say_protection(provider, [each.ec2_instance_id for each in event.instances])
-        scaling = provider.call.managed_scaling
-        if scaling is not None and event.instances:
-            provider.warm_ms = now_ms + scaling.instance_warmup_ms
+        if event.instances:
+            provider.launched_ms = now_ms
 
     def terminating(self, event: m.InstancesTerminating, now_ms: int) -> None:
         """Managed draining: their tasks are moved before the group may go on."""
@@ -285,7 +284,9 @@ class CapacityProviders:
             if not point.running and point.needed:
                 wanted = FROM_ZERO
             wanted = min(wanted, call.max_size)
-            if wanted > provider.desired and now_ms >= provider.warm_ms:
+            launched_ms, warmup_ms = provider.launched_ms, scaling.instance_warmup_ms
+            is_warm = launched_ms is None or now_ms >= launched_ms + warmup_ms
+            if wanted > provider.desired and is_warm:
                 provider.scaled_out_ms, provider.desired = now_ms, wanted
             return
         since = provider.scaled_out_ms
