@@ -11,42 +11,76 @@ from stowplan.placement import messages as m
 from stowplan.placement.audit.history import History
 from stowplan.placement.audit.hosts import Life
 from stowplan.placement.audit.seen import Seen, sees
+from stowplan.placement.messages import Round
 
 _BUILT_IN = ("ecs.", "com.amazonaws.")
 _ATTRIBUTES_MOST = 10
 
 
-@sees(m.DeleteService, m.DeregisterContainerInstance, m.DeleteCluster, m.DeleteCapacityProvider)
-def nothing_is_ended_in_use(history: History, seen: Seen) -> Iterator[str]:
-    """Without force, what is in use is not deleted; a cluster that holds anything never is."""
-    if isinstance(seen, m.DeleteService):
-        facts = history.services.get(seen.service)
-        if facts is None or seen.service in history.endings.deleted:
-            yield f"service {seen.service} was deleted, which is not there"
-        elif facts.call.desired_count and not facts.daemon and not seen.force:
-            yield f"service {seen.service} was deleted at a count of {facts.call.desired_count}"
-    elif isinstance(seen, m.DeregisterContainerInstance):
-        host = history.hosts.get(seen.instance)
+class NothingIsEndedInUse:
+    """Without force, what is in use is not deleted; a cluster that holds anything never is.
+
+    Tasks that a call of the same round stopped before are none: that they stop is said later.
+    """
+
+    sees = (
+        *(m.DeleteService, m.DeregisterContainerInstance, m.DeleteCluster),
+        *(m.DeleteCapacityProvider, m.StopTask, Round),
+    )
+
+    def __init__(self) -> None:
+        self._stopping: set[int] = set()
+
+    def __call__(self, history: History, seen: Seen) -> Iterator[str]:
+        if isinstance(seen, m.StopTask):
+            self._stopping.update(seen.tasks)
+        elif isinstance(seen, Round):
+            self._stopping.clear()
+        elif isinstance(seen, m.DeleteService):
+            facts = history.services.get(seen.service)
+            if facts is None or seen.service in history.endings.deleted:
+                yield f"service {seen.service} was deleted, which is not there"
+            elif facts.call.desired_count and not facts.daemon and not seen.force:
+                yield f"service {seen.service} was deleted at a count of {facts.call.desired_count}"
+        elif isinstance(seen, m.DeregisterContainerInstance):
+            yield from self._deregistered(history, seen)
+        elif isinstance(seen, m.DeleteCapacityProvider):
+            yield from self._provider_deleted(history, seen)
+        elif isinstance(seen, m.DeleteCluster):
+            yield from self._cluster_deleted(history)
+
+    def _alive(self, history: History, host: int | None) -> int:
+        """Tasks that are to run, on a host or anywhere."""
+        return sum(
+            facts.life in (Life.WAITING, Life.PLACED) and host in (None, facts.host)
+            for number, facts in history.tasks.items()
+            if number not in self._stopping
+        )
+
+    def _deregistered(self, history: History, call: m.DeregisterContainerInstance) -> Iterator[str]:
+        host = history.hosts.get(call.instance)
         if host is None or host.status == "INACTIVE":
-            yield f"instance {seen.instance} was deregistered, which is not there"
-        elif host.groups.total() and not seen.force:
-            yield f"instance {seen.instance} was deregistered with {host.groups.total()} tasks"
-    elif isinstance(seen, m.DeleteCapacityProvider):
+            yield f"instance {call.instance} was deregistered, which is not there"
+        elif not call.force and (tasks := self._alive(history, call.instance)):
+            yield f"instance {call.instance} was deregistered with {tasks} tasks"
+
+    def _provider_deleted(self, history: History, call: m.DeleteCapacityProvider) -> Iterator[str]:
         users = [
             name
             for name, facts in history.services.items()
             if name not in history.endings.deleted
             for item in facts.call.capacity_provider_strategy or ()
-            if item.capacity_provider == seen.capacity_provider
+            if item.capacity_provider == call.capacity_provider
         ]
         if users:
-            yield f"capacity provider {seen.capacity_provider} was deleted, {users} name it"
-    elif isinstance(seen, m.DeleteCluster):
-        alive = sum(facts.life in (Life.WAITING, Life.PLACED) for facts in history.tasks.values())
+            yield f"capacity provider {call.capacity_provider} was deleted, {users} name it"
+
+    def _cluster_deleted(self, history: History) -> Iterator[str]:
+        tasks = self._alive(history, None)
         hosts = sum(host.status != "INACTIVE" for host in history.hosts.values())
         services = len(history.services.keys() - history.endings.deleted)
-        if alive or hosts or services:
-            yield f"the cluster was deleted with {services} services, {hosts} hosts, {alive} tasks"
+        if tasks or hosts or services:
+            yield f"the cluster was deleted with {services} services, {hosts} hosts, {tasks} tasks"
 
 
 @sees(m.StartTasks, m.TasksProvisioning)

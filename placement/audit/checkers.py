@@ -14,9 +14,9 @@ from typing import Literal, Protocol
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.call_rules import (
+    NothingIsEndedInUse,
     attributes_keep_their_limits,
     inactive_definitions_are_not_named,
-    nothing_is_ended_in_use,
     what_was_deleted_starts_nothing,
 )
 from stowplan.placement.audit.capacity_rules import (
@@ -380,7 +380,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "managed scaling": lambda: scaling_follows_the_metric,
     "group sizes": lambda: sizes_follow_the_metric,
     "termination protection": lambda: protected_instances_stay,
-    "endings": lambda: nothing_is_ended_in_use,
+    "endings": NothingIsEndedInUse,
     "the deleted": lambda: what_was_deleted_starts_nothing,
     "inactive definitions": lambda: inactive_definitions_are_not_named,
     "attributes": lambda: attributes_keep_their_limits,

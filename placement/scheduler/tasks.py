@@ -153,3 +153,8 @@ class TaskTable:
     def living(self) -> Iterator[int]:
         """The numbers of all tasks that are alive."""
         return (task for task in range(len(self)) if self._alive[task])
+
+    def of_service(self, service: str) -> list[int]:
+        """The tasks of a service that are not STOPPED; a look at all tasks there ever were."""
+        mine = (task for task, launch in enumerate(self.launch) if launch.service == service)
+        return [task for task in mine if self.status[task] is not TaskStatus.STOPPED]

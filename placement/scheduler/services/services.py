@@ -140,9 +140,9 @@ class Services:
         """Stop a service's tasks and forget it. Raises CallError as ECS does."""
         service = self._known(call.service)
         check_deletion(service, call)
-        name, tasks = service.name, list(service.tasks)
-        self._stop(tasks, StopCode.SERVICE_SCHEDULER_INITIATED, scaling(service))
-        self.leaving.add(name, tasks)
+        name = service.name
+        self.leaving.add(name, self._tasks.of_service(name))
+        self._stop(list(service.tasks), StopCode.SERVICE_SCHEDULER_INITIATED, scaling(service))
         del self.by_name[name]
         for table in (self.over_quota, self._short, self._daemons, self._rebalanced):
             table.pop(name, None)
