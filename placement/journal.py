@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace as replace_struct
 
 from stowplan.placement.errors import PlacementError, check_format
-from stowplan.placement.messages import Round
+from stowplan.placement.messages import CallRejected, Command, Round
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 
 # The version that is written, and those that are read. It goes up when an older program would read
@@ -95,13 +96,24 @@ def replay(scheduler: Scheduler, rounds: Iterable[Round]) -> int:
         for event in entry.events:
             scheduler.receive(event)
         commands = scheduler.decide(entry.now_ms)
-        if commands != entry.commands:
+        if commands != entry.commands and _without_codes(commands, entry) != entry.commands:
             raise ReplayError(
                 f"round {count} at {entry.now_ms} ms replays differently:\n"
                 f"recorded {entry.commands}\nreplayed {commands}"
             )
         count += 1
     return count
+
+
+def _without_codes(commands: tuple[Command, ...], entry: Round) -> tuple[Command, ...]:
+    """The commands as an older program would have written them: its rejections had no code."""
+    recorded = (each for each in entry.commands if isinstance(each, CallRejected))
+    if any(each.code for each in recorded):
+        return commands
+    return tuple(
+        replace_struct(each, code="") if isinstance(each, CallRejected) else each
+        for each in commands
+    )
 
 
 def _rounds(lines: Iterator[bytes], place: str) -> Iterator[Round]:

@@ -24,6 +24,7 @@ class TaskEntry:
     request: int | None
     cpu: int | None
     memory: int | None
+    overrides: tuple[m.ContainerOverride, ...] = ()
     stop: tuple[StopCode, str] | None = None
 
 
@@ -81,6 +82,7 @@ class Book:
                         command.request,
                         command.cpu,
                         command.memory,
+                        command.overrides,
                     )
         elif isinstance(command, m.StopTasks):
             for task in command.tasks:

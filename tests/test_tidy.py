@@ -34,7 +34,7 @@ INNER_FLOORS = {
         ("model",),
         ("packing", "outlook", "query", "messages", "registry"),
         ("taskdef", "cluster", "callers", "driver"),
-        ("agent", "constraints", "audit"),
+        ("agent", "constraints", "audit", "describe"),
         ("strategies",),
         ("engine",),
         ("scheduler",),

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.history import History, TaskFacts
+from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import barred, is_static_member
+from stowplan.placement.audit.hosts import TaskFacts
 from stowplan.placement.audit.seen import sees
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode
 
