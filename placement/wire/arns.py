@@ -105,11 +105,12 @@ class Ids:
 
     def container(self, task: int, name: str) -> str:
         """The ARN of a container of a task."""
-        plain = hashlib.blake2b(f"{self.salt}/{task}/{name}".encode(), digest_size=16).hexdigest()
-        cuts = (plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:])
-        return self.account.arn(
-            "container", self.cluster, self._id_of("task", task), "-".join(cuts)
-        )
+        own = _uuid(f"{self.salt}/{self.cluster}/{task}/{name}")
+        return self.account.arn("container", self.cluster, self._id_of("task", task), own)
+
+    def event(self, service: str, number: int) -> str:
+        """The id of a line in a service's events."""
+        return _uuid(f"{self.salt}/{self.cluster}/{service}/{number}")
 
     def service(self, name: str) -> str:
         """The ARN of a service."""
@@ -144,6 +145,11 @@ class Ids:
             return None
         number = hidden ^ _mask(f"{self.salt}/{self.cluster}", kind)
         return number if self._id_of(kind, number) == name else None
+
+
+def _uuid(of: str) -> str:
+    plain = hashlib.blake2b(of.encode(), digest_size=16).hexdigest()
+    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 
 
 def _id(salt: str, kind: str, number: int) -> str:

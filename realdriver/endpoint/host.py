@@ -1,0 +1,156 @@
+"""Runs clusters, each by its own loop, and answers requests about them.
+
+One gate is held by whichever loop or request is at work: between two rounds every cluster is as its
+records say. A request is answered in the thread that came to its answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stowplan.placement import messages as m
+from stowplan.placement.callers.callers import Answer, Callers
+from stowplan.placement.describe import Reader
+from stowplan.placement.loop import Attended, run_loop
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.wire.arns import Account, Ids
+from stowplan.placement.wire.errors import WireError
+from stowplan.placement.wire.front import Exchange
+from stowplan.placement.wire.protocol import Request
+from stowplan.placement.wire.world import Cluster, Document
+from stowplan.realdriver.endpoint.pace import Clock, Paced, Stepped
+
+Replied = Callable[["Document | WireError"], None]
+
+
+@dataclass
+class World:
+    """What a cluster is made of, before its loop begins.
+
+    Args:
+        record: gets every round, before anybody is answered: a journal.
+    """
+
+    scheduler: Scheduler
+    driver: Stepped
+    callers: Callers
+    epoch_s: float
+    salt: str
+    reader: Reader
+    record: Callable[[m.Round], None] = lambda entry: None
+
+
+class Worlds(Protocol):
+    """Makes worlds for clusters."""
+
+    def __call__(self, name: str) -> World:
+        """A world for a new cluster of that name; of "" it has no instances."""
+        ...
+
+
+class LocalHost:
+    """The clusters of one account, in this process.
+
+    Args:
+        worlds: makes the world of a new cluster.
+        clock: by which all of them live.
+        now_s: the time of day.
+    """
+
+    def __init__(
+        self, account: Account, worlds: Worlds, clock: Clock, now_s: Callable[[], float]
+    ) -> None:
+        self.account, self.now_s = account, now_s
+        self.gate = threading.Condition(threading.RLock())
+        self.settings: dict[str, str] = {}
+        self._worlds, self._clock = worlds, clock
+        self._clusters: dict[str, Cluster] = {}
+        self._paced: dict[str, Paced] = {}
+        self._threads: list[threading.Thread] = []
+        self.registry = self._begin("")
+
+    @property
+    def clusters(self) -> Mapping[str, Cluster]:
+        """By name."""
+        return self._clusters
+
+    def create(self, name: str, settings: Document) -> Cluster:
+        """See `placement.wire.world.Host`."""
+        with self.gate:
+            before = self._paced.get(name)
+            if before is not None:
+                before.end()
+            cluster = self._clusters[name] = self._begin(name)
+            cluster.settings.update(settings)
+            return cluster
+
+    def _begin(self, name: str) -> Cluster:
+        world = self._worlds(name)
+        paced = self._paced[name] = Paced(world.driver, self._clock, self.gate)
+
+        def record(entry: m.Round) -> None:
+            world.record(entry)
+            world.reader(entry)
+
+        def submit(call: m.Event, answered: Callable[[Answer], None]) -> None:
+            world.callers.submit(call, answered)
+            paced.wake()
+
+        def run() -> None:
+            with self.gate:
+                run_loop(world.scheduler, Attended(paced, world.callers), record)
+
+        thread = threading.Thread(target=run, name=f"cluster {name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        ids = Ids(self.account, name, world.salt)
+        return Cluster(name, ids, world.reader.state, submit, world.epoch_s)
+
+    def reply(self, request: Request, replied: Replied) -> None:
+        """Answer a request: calls `replied` once, at once or from the thread of a loop."""
+        with self.gate:
+            try:
+                exchange = Exchange(self, request)
+            except WireError as error:
+                replied(error)
+                return
+            self._follow(exchange, replied)
+
+    def _follow(self, exchange: Exchange, replied: Replied) -> None:
+        if exchange.answer is not None:
+            replied(exchange.answer)
+            return
+        answers: dict[int, Answer] = {}
+        asks = exchange.asks
+
+        def heard(at: int, answer: Answer) -> None:
+            answers[at] = answer
+            if len(answers) < len(asks):
+                return
+            try:
+                exchange.hear([answers[n] for n in range(len(asks))])
+            except WireError as error:
+                replied(error)
+            else:
+                self._follow(exchange, replied)
+
+        for at, ask in enumerate(asks):
+            ask.cluster.submit(ask.call, lambda answer, at=at: heard(at, answer))  # type: ignore[misc]
+
+    def advance(self, by_ms: int) -> None:
+        """Let the time of all worlds pass at once."""
+        with self.gate:
+            for cluster in self._clusters.values():
+                self._clock.advance(by_ms, cluster.state.now_ms)
+            self.gate.notify_all()
+
+    def close(self) -> None:
+        """End all loops; what was answered is in the journals."""
+        with self.gate:
+            for paced in self._paced.values():
+                paced.end()
+        for thread in self._threads:
+            thread.join()
