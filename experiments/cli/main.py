@@ -99,6 +99,11 @@ COMMANDS = {
         "add_down_arguments",
         "remove all that a cluster has on its engines",
     ),
+    "serve": (
+        "stowplan.experiments.cli.serve",
+        "add_arguments",
+        "speak ECS's API in front of simulated clusters",
+    ),
     "bench": ("stowplan.experiments.cli.bench", "add_arguments", "measure against named bounds"),
     "optimize": (
         "stowplan.experiments.cli.optimize",
@@ -144,7 +149,7 @@ COMMANDS = {
 
 
 # Those that place tasks or pack in this process, and so may have to compile first.
-PLACING = ("run", "bench", "optimize", "regret", "openb", "soak", "verify")
+PLACING = ("run", "bench", "optimize", "regret", "openb", "soak", "verify", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:
