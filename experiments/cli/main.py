@@ -104,6 +104,16 @@ COMMANDS = {
         "add_arguments",
         "speak ECS's API in front of simulated clusters",
     ),
+    "clock": (
+        "stowplan.experiments.cli.clock",
+        "add_clock_arguments",
+        "let the time of served simulated clusters pass",
+    ),
+    "launch": (
+        "stowplan.experiments.cli.clock",
+        "add_launch_arguments",
+        "launch simulated instances for a served cluster",
+    ),
     "bench": ("stowplan.experiments.cli.bench", "add_arguments", "measure against named bounds"),
     "optimize": (
         "stowplan.experiments.cli.optimize",

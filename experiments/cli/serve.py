@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from stowplan.realdriver.endpoint.app import Settings
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK_NAMES = ("127.0.0.1", "[::1]", "localhost")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,13 +86,14 @@ def serve(arguments: argparse.Namespace) -> int:
     )
     server = uvicorn.Server(config)
     sock = config.bind_socket()
+    sock.listen()  # before it is said that somebody listens
     address, port = sock.getsockname()[:2]
     print(f"ECS at http://{address}:{port}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
     sys.stdout.flush()
-    try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
         server.run(sockets=[sock])
-    finally:
-        host.close()
+    host.close()
     return 0
 
 
@@ -100,7 +104,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     if not keys and arguments.host not in LOOPBACK:
         what = f"on {arguments.host} others may call: name who, with --keys FILE"
         raise SpecError([("serve --host", what)])
-    return Settings(keys)
+    return Settings(keys, LOOPBACK_NAMES if arguments.host in LOOPBACK else ())
 
 
 def _read_keys(path: Path) -> dict[str, str]:

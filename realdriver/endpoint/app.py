@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from stowplan.placement.wire.errors import WireError
 from stowplan.placement.wire.protocol import BODY_MOST, CONTENT_TYPE, read_request, write_response
 from stowplan.placement.wire.world import Document
+from stowplan.realdriver.endpoint import admin
 from stowplan.realdriver.endpoint.host import LocalHost
 from stowplan.realdriver.endpoint.signatures import check_signature
 
@@ -30,15 +32,23 @@ class Settings:
 
     Args:
         keys: the secret of each access key that may call; empty: anybody may, signed or not.
+        names: by which it may be called, so that no page of another site reads it by a name of its
+            own that leads here; empty: by any.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
+    names: Collection[str] = ()
 
 
 def make_app(host: LocalHost, settings: Settings | None = None) -> Starlette:
     """The application in front of a host."""
     endpoint = _Endpoint(host, settings or Settings())
-    return Starlette(routes=[Route("/", endpoint.post, methods=["POST"])])
+    return Starlette(
+        routes=[
+            Route("/", endpoint.post, methods=["POST"]),
+            *admin.routes(host, endpoint.check),
+        ]
+    )
 
 
 class _Endpoint:
@@ -49,8 +59,7 @@ class _Endpoint:
         """A call of ECS's API."""
         try:
             body = await asyncio.wait_for(_body(request), BODY_SECONDS)
-            if self._settings.keys:
-                self._check(request, body)
+            self.check(request, body)
             target = request.headers.get("x-amz-target", "")
             return _response(await self._reply(target, body))
         except WireError as error:
@@ -60,7 +69,12 @@ class _Endpoint:
         except ClientDisconnect:
             return Response(status_code=400)
 
-    def _check(self, request: HttpRequest, body: bytes) -> None:
+    def check(self, request: HttpRequest, body: bytes) -> None:
+        """Raises WireError for a request that may not be made."""
+        if not _is_named(request.headers.get("host", ""), self._settings.names):
+            raise WireError("AccessDeniedException", "this endpoint has another name", 403)
+        if not self._settings.keys:
+            return
         check_signature(
             request.method,
             str(request.url),
@@ -84,6 +98,10 @@ class _Endpoint:
 
         self._host.reply(call, replied)
         return await waiting
+
+
+def _is_named(host: str, names: Collection[str]) -> bool:
+    return not names or re.sub(r":\d*$", "", host).lower() in names
 
 
 def _set(waiting: asyncio.Future[bytes], body: bytes) -> None:

@@ -6,14 +6,16 @@ records say. A request is answered in the thread that came to its answer.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from stowplan.placement import messages as m
 from stowplan.placement.callers.callers import Answer, Callers
 from stowplan.placement.describe import Reader
+from stowplan.placement.errors import PlacementError
 from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.wire.arns import Account, Ids
@@ -32,6 +34,7 @@ class World:
 
     Args:
         record: gets every round, before anybody is answered: a journal.
+        launch: launches so many instances of a type over zones, and returns their EC2 ids.
     """
 
     scheduler: Scheduler
@@ -41,6 +44,7 @@ class World:
     salt: str
     reader: Reader
     record: Callable[[m.Round], None] = lambda entry: None
+    launch: Callable[[str, int, Sequence[str]], list[str]] | None = None
 
 
 class Worlds(Protocol):
@@ -69,6 +73,7 @@ class LocalHost:
         self._worlds, self._clock = worlds, clock
         self._clusters: dict[str, Cluster] = {}
         self._paced: dict[str, Paced] = {}
+        self._made: dict[str, World] = {}
         self._threads: list[threading.Thread] = []
         self.registry = self._begin("")
 
@@ -88,7 +93,7 @@ class LocalHost:
             return cluster
 
     def _begin(self, name: str) -> Cluster:
-        world = self._worlds(name)
+        world = self._made[name] = self._worlds(name)
         paced = self._paced[name] = Paced(world.driver, self._clock, self.gate)
 
         def record(entry: m.Round) -> None:
@@ -140,12 +145,52 @@ class LocalHost:
         for at, ask in enumerate(asks):
             ask.cluster.submit(ask.call, lambda answer, at=at: heard(at, answer))  # type: ignore[misc]
 
-    def advance(self, by_ms: int) -> None:
-        """Let the time of all worlds pass at once."""
+    # --- beside ECS's API -------------------------------------------------------------------------
+
+    def launch(
+        self, cluster: str, instance_type: str, count: int, zones: Sequence[str]
+    ) -> list[str]:
+        """Launch instances for a cluster; returns their EC2 ids.
+
+        Raises:
+            PlacementError: no such cluster or type, or a cluster whose machines are not simulated.
+        """
         with self.gate:
-            for cluster in self._clusters.values():
-                self._clock.advance(by_ms, cluster.state.now_ms)
-            self.gate.notify_all()
+            found = self._clusters.get(cluster)
+            if found is None or found.state.status != "ACTIVE":
+                raise PlacementError(f"no cluster is called {cluster!r}")
+            launch = self._made[cluster].launch
+            if launch is None:
+                raise PlacementError(f"the machines of {cluster!r} are not simulated")
+            names = launch(instance_type, count, zones)
+            self._paced[cluster].wake()
+            return names
+
+    def advance(self, by_ms: int) -> None:
+        """Let time pass at once."""
+        with self.gate:
+            self._clock.advance(by_ms, self._latest_ms())
+            self._wake()
+
+    def set_factor(self, factor: float) -> None:
+        """Simulated seconds a second, from now on; see `Clock`."""
+        with self.gate:
+            self._clock.set_factor(factor, self._latest_ms())
+            self._wake()
+
+    def times(self) -> dict[str, Any]:
+        """The factor, null where it is infinite, and the time of each cluster in seconds."""
+        with self.gate:
+            clusters = {name: each.state.now_ms / 1000 for name, each in self._clusters.items()}
+            factor = self._clock.factor
+            return {"factor": factor if math.isfinite(factor) else None, "clusters": clusters}
+
+    def _latest_ms(self) -> int:
+        return max((each.state.now_ms for each in self._clusters.values()), default=0)
+
+    def _wake(self) -> None:
+        for paced in self._paced.values():
+            paced.wake()
 
     def close(self) -> None:
         """End all loops; what was answered is in the journals."""
