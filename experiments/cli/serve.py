@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", type=Path, help="access keys that may call, a line each: KEY SECRET"
     )
+    parser.add_argument(
+        "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
+    )
     parser.set_defaults(command=serve)
 
 
@@ -68,14 +71,17 @@ def serve(arguments: argparse.Namespace) -> int:
     from stowplan.placement.wire.arns import Account
     from stowplan.realdriver.endpoint.host import LocalHost
     from stowplan.realdriver.endpoint.pace import Clock
+    from stowplan.realdriver.journal import ClusterLock
 
     settings = _settings(arguments)
+    lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
     loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
-    worlds = SimulatedWorlds(loaded)
+    worlds = SimulatedWorlds(loaded, arguments.state)
     account = Account(arguments.region, arguments.account)
     host = LocalHost(account, worlds, Clock(arguments.clock), time.time)
     with host.gate:
-        host.create(DEFAULT_CLUSTER, {})
+        for name in dict.fromkeys([DEFAULT_CLUSTER, *worlds.known()]):
+            host.create(name, {})
     config = uvicorn.Config(
         make_app(host, settings),
         host=arguments.host,
@@ -94,6 +100,8 @@ def serve(arguments: argparse.Namespace) -> int:
     with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
         server.run(sockets=[sock])
     host.close()
+    if lock is not None:
+        lock.close()
     return 0
 
 

@@ -117,10 +117,12 @@ def _containers(scenario: Scenario) -> ContainerModels:
     return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
-def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]:
+def world(
+    loaded: Loaded, run: Run, until_ms: int, driver: type[SimDriver] = SimDriver
+) -> tuple[Scheduler, Attended]:
     """A scheduler, and a driver with its callers, at the beginning of a run until `until_ms`."""
     scenario = with_settings(loaded.scenario, run.strategy)
-    driver = SimDriver(
+    there = driver(
         instance_specs(scenario),
         faults=[
             _fault(scenario, fault)
@@ -139,10 +141,10 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]
         arrivals(scenario, run),
         stream(scenario.seed, "client"),
         autoscaler=_autoscaler(scenario),
-        admits=driver.admits,
+        admits=there.admits,
     )
     config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
-    return Scheduler(config, loaded.strategies), Attended(driver, callers)
+    return Scheduler(config, loaded.strategies), Attended(there, callers)
 
 
 def drive(

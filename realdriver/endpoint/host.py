@@ -17,6 +17,7 @@ from stowplan.placement.callers.callers import Answer, Callers
 from stowplan.placement.describe import Reader
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.loop import Attended, run_loop
+from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.wire.arns import Account, Ids
 from stowplan.placement.wire.errors import WireError
@@ -34,7 +35,8 @@ class World:
 
     Args:
         record: gets every round, before anybody is answered: a journal.
-        launch: launches so many instances of a type over zones, and returns their EC2 ids.
+        specs: so many instances of a type over zones, to be launched; None: these machines are
+            not ours to launch.
     """
 
     scheduler: Scheduler
@@ -44,14 +46,18 @@ class World:
     salt: str
     reader: Reader
     record: Callable[[m.Round], None] = lambda entry: None
-    launch: Callable[[str, int, Sequence[str]], list[str]] | None = None
+    specs: Callable[[str, int, Sequence[str]], list[InstanceSpec]] | None = None
 
 
 class Worlds(Protocol):
     """Makes worlds for clusters."""
 
-    def __call__(self, name: str) -> World:
-        """A world for a new cluster of that name; of "" it has no instances."""
+    def __call__(self, name: str, *, anew: bool = False) -> World:
+        """The world of the cluster of that name, or a new one; of "" it has no instances.
+
+        Args:
+            anew: one that was there is INACTIVE, and another takes its place.
+        """
         ...
 
 
@@ -88,12 +94,12 @@ class LocalHost:
             before = self._paced.get(name)
             if before is not None:
                 before.end()
-            cluster = self._clusters[name] = self._begin(name)
+            cluster = self._clusters[name] = self._begin(name, anew=before is not None)
             cluster.settings.update(settings)
             return cluster
 
-    def _begin(self, name: str) -> Cluster:
-        world = self._made[name] = self._worlds(name)
+    def _begin(self, name: str, *, anew: bool = False) -> Cluster:
+        world = self._made[name] = self._worlds(name, anew=anew)
         paced = self._paced[name] = Paced(world.driver, self._clock, self.gate)
 
         def record(entry: m.Round) -> None:
@@ -159,12 +165,12 @@ class LocalHost:
             found = self._clusters.get(cluster)
             if found is None or found.state.status != "ACTIVE":
                 raise PlacementError(f"no cluster is called {cluster!r}")
-            launch = self._made[cluster].launch
-            if launch is None:
+            world = self._made[cluster]
+            if world.specs is None:
                 raise PlacementError(f"the machines of {cluster!r} are not simulated")
-            names = launch(instance_type, count, zones)
-            self._paced[cluster].wake()
-            return names
+            specs = world.specs(instance_type, count, zones)
+            self._paced[cluster].do(lambda: world.driver.launch(specs))
+            return [spec.name for spec in specs]
 
     def advance(self, by_ms: int) -> None:
         """Let time pass at once."""

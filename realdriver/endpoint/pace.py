@@ -14,6 +14,7 @@ from typing import Protocol
 
 from stowplan.placement.driver import Driver
 from stowplan.placement.messages import Event
+from stowplan.placement.scenario.scenario import InstanceSpec
 
 
 class Stepped(Driver, Protocol):
@@ -22,6 +23,10 @@ class Stepped(Driver, Protocol):
     @property
     def next_ms(self) -> int | None:
         """When something happens next; None: never, unless something is asked for."""
+        ...
+
+    def launch(self, specs: list[InstanceSpec]) -> None:
+        """Launch instances now: each boots, then registers."""
         ...
 
 
@@ -79,12 +84,18 @@ class Paced:
     def __init__(self, world: Stepped, clock: Clock, gate: threading.Condition) -> None:
         self._world, self._clock, self._gate = world, clock, gate
         self._woken = self._ended = False
+        self._todo: list[Callable[[], None]] = []
         self.now_ms, self.execute, self.register = world.now_ms, world.execute, world.register
 
     def wake(self) -> None:
         """Something is to be done now; `gate` is held."""
         self._woken = True
         self._gate.notify_all()
+
+    def do(self, what: Callable[[], None]) -> None:
+        """Have the loop do something to the world, as soon as it is there where the clock is."""
+        self._todo.append(what)
+        self.wake()
 
     def end(self) -> None:
         """The loop is to end; `gate` is held."""
@@ -100,6 +111,10 @@ class Paced:
                 now_ms = world.now_ms() if math.isinf(allowed) else int(allowed)
                 heard = world.wait(now_ms)
                 self._woken = bool(heard)
+                if not heard:
+                    todo, self._todo = self._todo, []
+                    for what in todo:
+                        what()
                 return heard
             until = min((t for t in (deadline_ms, world.next_ms) if t is not None), default=None)
             if until is not None and until <= allowed:

@@ -23,16 +23,16 @@ SPREAD = [{"type": "spread", "field": "attribute:ecs.availability-zone"}]
 
 
 @contextmanager
-def served(*arguments):
-    """The address of an endpoint of its own."""
+def served(*arguments, killed=False):
+    """The address of an endpoint of its own, which ends by Ctrl-C, or is killed."""
     command = [sys.executable, "-m", "stowplan", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         try:
             yield re.search(r"http://[\d.]+:\d+", process.stdout.readline())[0]
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGKILL if killed else signal.SIGINT)
             process.wait(20)
-    assert process.returncode == 0
+    assert process.returncode == (-signal.SIGKILL if killed else 0)
 
 
 def client(url, key="AKID", secret="secret"):
@@ -221,6 +221,40 @@ def test_a_clock_that_stands_still_until_it_is_told_to_go_on(capsys):
         wait(ecs, "tasks_running", tasks=[task["taskArn"]])
         assert main(["clock", "advance", "1 month", "--endpoint-url", url]) == 2
         assert "expected a duration" in capsys.readouterr().err
+
+
+def test_killed_and_started_again_it_is_the_same_cluster(tmp_path):
+    state = ("--clock", "600", "--state", str(tmp_path / "state"))
+    with served(*state, killed=True) as url:
+        assert main(["launch", "m5.large", "4", "--endpoint-url", url]) == 0
+        ecs = client(url)
+        ecs.register_task_definition(family="web", containerDefinitions=[CONTAINER])
+        while len(ecs.list_container_instances()["containerInstanceArns"]) < 4:
+            pass
+        ecs.create_service(serviceName="s", taskDefinition="web", desiredCount=3)
+        wait(ecs, "services_stable", services=["s"])
+        ecs.create_cluster(clusterName="other")
+        main(["launch", "c5.large", "2", "--cluster", "other", "--endpoint-url", url])
+        before = described(ecs)
+    with served(*state) as url:
+        ecs = client(url)
+        assert described(ecs) == before
+        assert len(ecs.list_clusters()["clusterArns"]) == 2
+        assert main(["serve", "--state", state[-1]]) == 2
+        ecs.update_service(service="s", desiredCount=5)
+        wait(ecs, "services_stable", services=["s"])
+        while len(ecs.list_container_instances(cluster="other")["containerInstanceArns"]) < 2:
+            pass
+
+
+def described(ecs):
+    """What a client sees of `default`."""
+    tasks = ecs.list_tasks()["taskArns"]
+    instances = ecs.list_container_instances()["containerInstanceArns"]
+    services = ecs.describe_services(services=["s"])["services"]
+    assert len(tasks) == 3
+    found = ecs.describe_tasks(tasks=tasks)["tasks"]
+    return found, instances, services, ecs.list_task_definitions()["taskDefinitionArns"]
 
 
 def test_only_known_keys_may_call_where_keys_are_given(tmp_path):
