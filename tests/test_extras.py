@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OWNERS = packages_distributions()
 # What a core dependency always brings along.
-BROUGHT = {"botocore": "boto3", "pydantic-core": "pydantic", "llvmlite": "numba"}
+BROUGHT = {"botocore": "boto3", "requests": "docker", "urllib3": "docker", "markupsafe": "jinja2"}
 
 
 def named(requirement: str) -> str:
