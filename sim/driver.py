@@ -31,8 +31,9 @@ from stowplan.placement.messages import (
 )
 from stowplan.placement.model import StopCode
 from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models, sampler
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec, InstanceTypeTable
+from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable
 from stowplan.sim.alarm import Alarm
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.containers import ContainerModels, runtime_of
