@@ -123,8 +123,8 @@ def dollars_finding(group: Sequence[RunResult], where: str) -> Finding | None:
         for each in owners
     ]
     text += f"Most is for {names_of(said)} a month, with their share of what is idle." * bool(said)
-    if len(known) == 1:
-        return Finding("Dollars a month", text)
+    if same:
+        return Finding("Dollars a month", text.strip())
     rows = [
         (
             result.run.strategy,

@@ -30,14 +30,7 @@ def service_tables(results: Sequence[RunResult], most: int, *, brief: bool = Fal
             few,
             kept=Kept("service", "kept all its tasks", "kept all their tasks"),
         ),
-        table(
-            "Services at their worst: when the smallest share of what they were to have ran",
-            ("service", "fewest", "minimum", "at", "so few for", "below minimum", "below desired"),
-            [row for result in results for row in _worst(result)],
-            most,
-            most,
-            kept=Kept("service"),
-        ),
+        _worst_table(results, most),
         table(
             "DAEMONs at the end, and the share of the instances' time in which they ran",
             ("DAEMON", "eligible", "running", "lacking", "covered, %"),
@@ -75,6 +68,17 @@ def service_tables(results: Sequence[RunResult], most: int, *, brief: bool = Fal
         ),
     ]
     return [each for each in tables if each.rows or each.rest]
+
+
+def _worst_table(results: Sequence[RunResult], most: int) -> Table:
+    return table(
+        "Services at their worst: when the smallest share of what they were to have ran",
+        ("service", "fewest", "minimum", "at", "so few for", "below minimum", "below desired"),
+        [row for result in results for row in _worst(result)],
+        most,
+        most,
+        kept=Kept("service"),
+    )
 
 
 def crash_loops(results: Iterable[RunResult]) -> list[str]:
