@@ -18,11 +18,11 @@ from stowplan.placement.query import parse_query
 from stowplan.placement.scenario.autoscaling import autoscaling_problems
 from stowplan.placement.scenario.capacity_checks import capacity_problems
 from stowplan.placement.scenario.container_checks import container_problems
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.offers import Fleet, with_offers
 from stowplan.placement.scenario.scenario import (
     DeployStep,
-    Fault,
     ScaleStep,
     Scenario,
     ServiceTable,
