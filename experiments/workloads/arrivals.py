@@ -10,6 +10,7 @@ import msgspec
 
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
+from stowplan.experiments.workloads.own import checked_expectation, checked_jobs
 from stowplan.placement.callers.client import Arrival, RetryPolicy
 from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
@@ -102,7 +103,12 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
     )
     rng = stream(scenario.seed, f"workload {table.name}")
     expect = EXPECTED[table.expected]()
-    for job in WORKLOADS[table.kind](table).jobs(rng):
+    if table.expected in EXPECTED.added:
+        expect = checked_expectation(table.expected, expect)
+    jobs = WORKLOADS[table.kind](table).jobs(rng)
+    if table.kind in WORKLOADS.added:
+        jobs = checked_jobs(table.kind, jobs)
+    for job in jobs:
         call = RunTask(
             request=-1,
             task_definition=family,
