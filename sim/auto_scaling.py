@@ -17,7 +17,12 @@ from stowplan.placement import messages as m
 from stowplan.placement.audit.capacity_rules import SCALE_IN
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.models import Sampler
-from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable, instance_spec
+from stowplan.placement.scenario.scenario import (
+    InstanceSpec,
+    InstanceTypeTable,
+    first_spec,
+    instance_spec,
+)
 from stowplan.sim.faults import Faults
 
 RETRY_FIRST_MS, RETRY_MOST_MS = 30_000, 900_000  # ours: AWS does not say when a group tries again
@@ -85,7 +90,20 @@ class AutoScaling:
         # After the calls of the same instant, among them the one that creates the provider.
         yield self._env.timeout(0)
         for group in self._groups.values():
+            if group.table.instances:
+                self._take_over(group)
             self._balance(group)
+
+    def _take_over(self, group: _Group) -> None:
+        """The instances that a group has already: paid for and registered from now on."""
+        there = []
+        for each in group.table.instances:
+            kind = self._types[each.instance_type]
+            spec = first_spec(group.table, each, kind, group.order << 40)
+            there.append(self._up(group, spec, each.zone))
+        self._tell_launched(group, there)
+        for instance in there:
+            instance.number = self._register(instance.spec)
 
     # --- commands and facts ---------------------------------------------------------------------
 
@@ -140,16 +158,7 @@ class AutoScaling:
             launched.append(self._new(group, *where, now))
         if launched:
             group.failures = 0
-            said = [
-                m.LaunchedInstance(
-                    each.spec.name,
-                    each.spec.attributes["ecs.instance-type"],
-                    each.zone,
-                    each.spec.price_microusd_hour,
-                )
-                for each in launched
-            ]
-            self._tell(m.InstancesLaunched(group.table.name, tuple(said)))
+            self._tell_launched(group, launched)
             delays = self._boot_ms(len(launched))
             for each, delay in zip(launched, delays, strict=True):
                 self._env.process(self._boot(each, delay))
@@ -168,10 +177,25 @@ class AutoScaling:
         group.launches += 1
         number = group.order << 40 | group.launches
         spec = instance_spec(group.table, name, self._types[name], zone, number, now_ms)
-        instance = _Instance(spec, zone, now_ms)
+        return self._up(group, spec, zone)
+
+    def _up(self, group: _Group, spec: InstanceSpec, zone: str) -> _Instance:
+        instance = _Instance(spec, zone, int(self._env.now))
         group.up[spec.name] = instance
         self._of[spec.name] = group
         return instance
+
+    def _tell_launched(self, group: _Group, launched: list[_Instance]) -> None:
+        said = [
+            m.LaunchedInstance(
+                each.spec.name,
+                each.spec.attributes["ecs.instance-type"],
+                each.zone,
+                each.spec.price_microusd_hour,
+            )
+            for each in launched
+        ]
+        self._tell(m.InstancesLaunched(group.table.name, tuple(said)))
 
     def _failed(self, group: _Group, count: int, reason: str) -> None:
         self._tell(m.LaunchFailed(group.table.name, count, reason))

@@ -91,6 +91,8 @@ def _row(facts: _Facts, known: Collection[str], of_group: Item) -> Row | None:
         why = "no type is known" if not types else "no zone is known" if not zones else "MaxSize 0"
         notes.add(f"capacity providers left out, as of their groups {why}", name)
         return None
+    if facts.machines and all(each.type in types and each.zone in zones for each in facts.machines):
+        desired, high = max(desired, len(facts.machines)), max(high, len(facts.machines))
     if facts.group is None:
         what = "capacity providers whose group was not found (aws autoscaling "
         what += "describe-auto-scaling-groups): max_size is what there is now, min_size 0"
@@ -106,7 +108,23 @@ def _row(facts: _Facts, known: Collection[str], of_group: Item) -> Row | None:
     if facts.machines and all(each.trunking for each in facts.machines):
         values["awsvpc_trunking"] = True
     values |= _managed(of_group)
+    values |= _there(facts, types, zones)
     return Row(values, _comments(facts))
+
+
+def _there(facts: _Facts, types: list[str], zones: list[str]) -> dict[str, Any]:
+    """The group's instances that tasks can run on, by name."""
+    odd = [m.name for m in facts.machines if m.type not in types or m.zone not in zones]
+    if odd:
+        what = "instances of types or zones that their groups have no longer: groups begin without "
+        facts.notes.add(what + "any by name, and tasks on them are placed anew", *odd)
+        return {}
+    rows = [
+        {"ec2_instance_id": m.name, "instance_type": m.type, "zone": m.zone}
+        | ({"market": m.market} if m.market == "spot" else {})
+        for m in sorted(facts.machines, key=lambda machine: machine.name)
+    ]
+    return {"instances": rows} if rows else {}
 
 
 def _managed(of_group: Item) -> dict[str, Any]:

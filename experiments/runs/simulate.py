@@ -134,6 +134,7 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         autoscaler=_autoscaler(scenario),
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
+        up_at_0=bool(scenario.running),
     )
     config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
     return Scheduler(config, loaded.strategies), driver

@@ -9,7 +9,7 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,7 +17,11 @@ from pydantic import Field
 from stowplan.placement.agent.settings import PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
 from stowplan.placement.scenario.autoscaling import AutoscalingTable
-from stowplan.placement.scenario.capacity import CapacityProviderTable, CapacityStrategy
+from stowplan.placement.scenario.capacity import (
+    CapacityProviderTable,
+    CapacityStrategy,
+    GroupInstance,
+)
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import (
@@ -33,6 +37,7 @@ from stowplan.placement.scenario.fields import (
     Weight,
 )
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 
 TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
@@ -59,6 +64,7 @@ class FleetGroup(Table):
 
     `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
     `image_pull_behavior` is their agents' setting (4.4); `cached_images` are there from the start.
+    `ec2_instance_ids`: what they are called, for `running`; default: by number.
     """
 
     name: str
@@ -72,6 +78,7 @@ class FleetGroup(Table):
     at: Duration = 0
     image_pull_behavior: PullBehavior = "default"
     cached_images: tuple[str, ...] = ()
+    ec2_instance_ids: tuple[str, ...] = ()
 
 
 class ScaleStep(Table):
@@ -230,7 +237,8 @@ class Scenario(Table):
     or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
     of that name has instead in runs of that strategy. `task_definitions` maps short names to
     RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
-    With `images` every pull takes its time. `ties`: which of the instances that tie after the last
+    With `images` every pull takes its time. `running`: tasks that are there at 0 s, and then all
+    instances are. `ties`: which of the instances that tie after the last
     link of a chain gets the task (see `placement.scenario.ties`).
     """
 
@@ -246,6 +254,7 @@ class Scenario(Table):
     capacity_provider: tuple[CapacityProviderTable, ...] = ()
     task_definitions: dict[str, dict[str, Any]]
     service: tuple[ServiceTable, ...] = ()
+    running: tuple[RunningTable, ...] = ()
     workload: tuple[WorkloadTable, ...] = ()
     strategies: Annotated[dict[str, Chain], Field(min_length=1)] = {"ecs-default": ()}
     ties: Ties = "lowest"
@@ -309,8 +318,31 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
         for index in range(group.count):
             zone = group.zones[index % len(group.zones)]
             number = len(specs)
-            specs.append(instance_spec(group, group.instance_type, kind, zone, number, group.at))
+            spec = instance_spec(group, group.instance_type, kind, zone, number, group.at)
+            if group.ec2_instance_ids:
+                spec = replace(spec, name=group.ec2_instance_ids[index])
+            specs.append(spec)
     return specs
+
+
+def first_spec(
+    group: CapacityProviderTable, each: GroupInstance, kind: InstanceTypeTable, number: int
+) -> InstanceSpec:
+    """An instance that a group has at 0 s."""
+    spec = instance_spec(group, each.instance_type, kind, each.zone, number)
+    return replace(spec, name=each.ec2_instance_id)
+
+
+def named_specs(scenario: Scenario) -> Iterator[InstanceSpec]:
+    """The instances that have names of their own and whose types are known."""
+    types = scenario.instance_types
+    for group in scenario.fleet:
+        if group.instance_type in types and len(group.ec2_instance_ids) == group.count:
+            yield from instance_specs(scenario.model_copy(update={"fleet": (group,)}))
+    for table in scenario.capacity_provider:
+        for each in table.instances:
+            if each.instance_type in types:
+                yield first_spec(table, each, types[each.instance_type], 0)
 
 
 def instance_spec(
