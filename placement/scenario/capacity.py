@@ -11,6 +11,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.agent.settings import PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE
 from stowplan.placement.scenario.fields import Count, Duration, Percent, Positive, Table
+from stowplan.placement.scenario.mixed import MixedInstancesTable
 
 
 class StrategyItem(Table):
@@ -51,6 +52,7 @@ class CapacityProviderTable(Table):
         zones: the group keeps them even.
         desired_size: what it begins with; default: `min_size`, or as many as there are `instances`.
         instances: of `desired_size`, those that are there at 0 s, by their EC2 ids.
+        mixed: how it chooses among the types and both markets; default: as `instance_types` says.
         market: spot instances cost `discount_percent` less than the type's price.
         managed_scaling: false: tasks do not wait for it, and it stays as it is.
     """
@@ -64,6 +66,7 @@ class CapacityProviderTable(Table):
     instances: tuple[GroupInstance, ...] = ()
     market: Literal["on-demand", "spot"] = "on-demand"
     discount_percent: Percent = 0
+    mixed: MixedInstancesTable | None = None
     attributes: dict[str, str] = {}
     resources: dict[str, Count] = {}
     awsvpc_trunking: bool = False

@@ -91,7 +91,7 @@ def _names(scenario: Scenario) -> Iterator[Problem]:
             yield place, f"{len(table.instances)} of them, and a desired_size of {table.first_size}"
         yield from _taken(place, [each.ec2_instance_id for each in table.instances], taken)
         for each in table.instances:
-            if each.instance_type not in table.instance_types:
+            if each.instance_type not in scenario.instance_types:
                 what = unknown("instance type", each.instance_type, table.instance_types)
                 yield place, f"{each.ec2_instance_id}: {what}"
             if each.zone not in table.zones:

@@ -36,6 +36,7 @@ from stowplan.placement.scenario.fields import (
     Table,
     Weight,
 )
+from stowplan.placement.scenario.mixed import spot_price
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
@@ -308,6 +309,7 @@ class InstanceSpec:
     capacity_provider: str | None
     image_pull_behavior: PullBehavior = "default"
     cached_images: tuple[str, ...] = ()
+    market: str = ""
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
@@ -329,7 +331,8 @@ def first_spec(
     group: CapacityProviderTable, each: GroupInstance, kind: InstanceTypeTable, number: int
 ) -> InstanceSpec:
     """An instance that a group has at 0 s."""
-    spec = instance_spec(group, each.instance_type, kind, each.zone, number)
+    market = each.market if group.mixed else None
+    spec = instance_spec(group, each.instance_type, kind, each.zone, number, market=market)
     return replace(spec, name=each.ec2_instance_id)
 
 
@@ -352,8 +355,13 @@ def instance_spec(
     zone: str,
     number: int,
     at_ms: int = 0,
+    market: str | None = None,
 ) -> InstanceSpec:
-    """An instance of a group; its name follows from `number`, so give each its own."""
+    """An instance of a group; its name follows from `number`, so give each its own.
+
+    Args:
+        market: of an instance of a group of both; None: the group's own.
+    """
     trunked = group.awsvpc_trunking and kind.eni_slots_trunk is not None
     amounts = {
         "CPU": kind.cpu,
@@ -376,8 +384,8 @@ def instance_spec(
     price = kind.price_microusd_hour
     if isinstance(group, CapacityProviderTable):
         provider: str | None = group.name
-        if group.market == "spot":
-            price = price * (100 - group.discount_percent) // 100
+        if (market or group.market) == "spot":
+            price = spot_price(group, type_name, price)
     else:
         provider = group.capacity_provider
     resources = {name: amount for name, amount in amounts.items() if amount}
@@ -385,4 +393,5 @@ def instance_spec(
         *(f"i-{number:017x}", at_ms, resources, attributes, price, provider),
         image_pull_behavior=group.image_pull_behavior,
         cached_images=group.cached_images,
+        market=(market or "") if isinstance(group, CapacityProviderTable) and group.mixed else "",
     )
