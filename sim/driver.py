@@ -55,6 +55,7 @@ class SimDriver:
         run_ms: how long the tasks of a request run; None: until they are stopped.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
+        up_at_0: what is launched at 0 s is there at once: a cluster that is taken over.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class SimDriver:
         run_ms: Callable[[int], int | None] = lambda request: None,
         capacity_providers: Iterable[CapacityProviderTable] = (),
         instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
+        up_at_0: bool = False,
     ) -> None:
         self._env = simpy.Environment()
+        self._up_at_0 = up_at_0
         self._until_ms = until_ms
         self._events: list[Event] = []
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
@@ -122,6 +125,8 @@ class SimDriver:
     def execute(self, command: Command) -> None:
         """Take up a command."""
         if isinstance(command, StartTasks):
+            if command.found:
+                self._cache(command)
             self._lives.start(command)
         elif isinstance(command, StopTasks):
             self._lives.stop(command)
@@ -134,6 +139,13 @@ class SimDriver:
         """A task definition, which may make no sense."""
         with suppress(PlacementError):
             self._lives.definitions.register(call.document)
+
+    def _cache(self, command: StartTasks) -> None:
+        """What runs on an instance was pulled there."""
+        definition = self._lives.definitions.definition(command.task_definition)
+        images = tuple(container.image for container in definition.containers)
+        for number in command.instances:
+            self._pulls.cache(number, images)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -149,7 +161,9 @@ class SimDriver:
         # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
-            batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
+            there = self._up_at_0 and spec.at_ms == 0
+            boot_ms = 0 if there else self._boot_ms(1)[0]
+            batches.setdefault(spec.at_ms + boot_ms, []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._boot(at_ms, specs))
         self._groups.begin()

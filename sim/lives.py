@@ -96,10 +96,11 @@ class Lives:
         if len(fresh) != len(rows):
             new = set(fresh)
             rows = tuple(row for t, row in zip(command.tasks, rows, strict=True) if t in new)
-        failure = self._faults.start_failure(name)
-        played = part.played and failure is None
+        failure = None if command.found else self._faults.start_failure(name)
+        played = part.played and failure is None and not command.found
         run_ms = None if request is None else self._run_ms(request)
-        batch = Batch(command, played, run_ms, part.checked_ms, failure, now)
+        checked_ms = 0 if command.found and part.checked_ms is not None else part.checked_ms
+        batch = Batch(command, played, run_ms, checked_ms, failure, now)
         batches, instances, on = self._batch, self._instance, self._on
         for task, row in zip(fresh, rows, strict=True):
             batches[task], instances[task] = batch, row
@@ -109,8 +110,10 @@ class Lives:
             assert part.definition is not None
             self._start_played(batch, part.definition, fresh, rows)
             return
-        delays = self._start_ms(len(fresh))
-        if self._containers.slow or self._agents.by_instance or self._machines is not None:
+        delays = [0] * len(fresh) if command.found else self._start_ms(len(fresh))
+        if command.found:
+            self._lives.add_all([now] * len(fresh), [t << _SHIFT | _RUNNING for t in fresh])
+        elif self._containers.slow or self._agents.by_instance or self._machines is not None:
             for task, row, delay in zip(fresh, rows, delays, strict=True):
                 self._start_in_line(command, task, row, delay, now)
         else:

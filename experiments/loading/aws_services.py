@@ -208,29 +208,6 @@ def strategy_items(
     return items
 
 
-def standalone(output: AwsOutput, notes: Notes) -> Counter[tuple[str, str]]:
-    """(`family:revision`, group) -> how many tasks of no service run now."""
-    counts: Counter[tuple[str, str]] = Counter()
-    of_services = 0
-    for item in output.all("task"):
-        provider = item.text("capacityProviderName")
-        if item.text("lastStatus") == "STOPPED" or provider in FARGATE:
-            continue
-        if item.text("launchType", "EC2") != "EC2":
-            continue
-        group = item.text("group")
-        if group.startswith("service:"):
-            of_services += 1
-        else:
-            counts[revision_of(item.text("taskDefinitionArn")), group] += 1
-    if of_services or counts:
-        what = f"{of_services} tasks of services and {counts.total()} others run now: the scenario "
-        notes.add(what + "does not say on which instance, it begins with all of them to be placed")
-    else:
-        notes.add("no running tasks found (aws ecs describe-tasks): only services count")
-    return counts
-
-
 def workloads_of(
     counts: Counter[tuple[str, str]], names: Mapping[str, str], taken: Collection[str], notes: Notes
 ) -> list[Row]:

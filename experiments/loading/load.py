@@ -139,7 +139,8 @@ def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Sc
     used: set[str | None] = {group.instance_type for group in scenario.fleet}
     used |= {offer.instance_type for offer in scenario.optimize.offer}
     used |= {scenario.optimize.instance_type}
-    used.update(*(group.instance_types for group in scenario.capacity_provider))
+    for group in scenario.capacity_provider:
+        used.update(group.instance_types, (each.instance_type for each in group.instances))
     types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
     documents = {name: dict(each.document) for name, each in definitions.items()}
     return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})

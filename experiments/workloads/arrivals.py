@@ -20,9 +20,12 @@ from stowplan.placement.messages import (
     PutClusterCapacityProviders,
     RegisterTaskDefinition,
     RunTask,
+    StartTask,
+    TasksFound,
     UpdateService,
 )
 from stowplan.placement.scenario.capacity import creation, strategy_of
+from stowplan.placement.scenario.running import numbers_at_0
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
@@ -42,11 +45,13 @@ def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
     for call in _capacity_calls(scenario):
         yield Arrival(0, call)
     services = sorted(_service_calls(scenario, run), key=attrgetter("at_ms"))
+    found = list(_running(scenario))
+    services = sorted([*services, *found], key=attrgetter("at_ms"))
     sources = [_run_task_calls(scenario, run, table) for table in scenario.workload]
     merged = heapq.merge(iter(services), *sources, key=attrgetter("at_ms"))
     request = 0
     for arrival in merged:
-        if isinstance(arrival.call, RunTask):
+        if isinstance(arrival.call, RunTask | StartTask):
             call = msgspec.structs.replace(arrival.call, request=request)
             arrival = Arrival(arrival.at_ms, call, arrival.run_ms, arrival.retry)
             request += 1
@@ -92,6 +97,24 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
             definition = definition_name(scenario, name) if name else None
             call = UpdateService(table.name, task_definition=definition, force_new_deployment=True)
             yield Arrival(change.at, call)
+
+
+def _running(scenario: Scenario) -> Iterator[Arrival]:
+    """The tasks that run at 0 s: those of services are found there, others are put there."""
+    numbers = numbers_at_0(scenario)
+    services: dict[str, list[int]] = {}
+    for table in scenario.running:
+        for name, count in table.services.items():
+            services.setdefault(name, []).extend([numbers[table.instance]] * count)
+    for name, rows in services.items():
+        yield Arrival(0, TasksFound(name, tuple(rows)))
+    standalone: dict[str, list[int]] = {}
+    for table in scenario.running:
+        for name, count in table.standalone.items():
+            standalone.setdefault(name, []).extend([numbers[table.instance]] * count)
+    for name, rows in standalone.items():
+        definition = definition_name(scenario, name)
+        yield Arrival(0, StartTask(-1, definition, tuple(rows), started_by=name))
 
 
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:

@@ -331,7 +331,7 @@ def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
 
     A daemon has one task on an instance at most.
     """
-    if isinstance(seen, m.StartTasks) and seen.service is not None:
+    if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
         service = history.services[seen.service]
         total = len(service.tasks) + len(seen.tasks)
         if not service.daemon and total > service.ceiling:

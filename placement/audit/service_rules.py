@@ -56,7 +56,7 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
 
     With a difference of one the move would make the same difference the other way round, for ever.
     """
-    if not isinstance(seen, m.StartTasks) or seen.service not in history.services:
+    if not isinstance(seen, m.StartTasks) or seen.service not in history.services or seen.found:
         return
     service = history.services[seen.service]
     settled, total = history.counts(seen.service)

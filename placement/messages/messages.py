@@ -207,6 +207,14 @@ class InstancesGone(Message, frozen=True):
     since_ms: int | None = None
 
 
+class TasksFound(Message, frozen=True):
+    """Tasks of a service run already, one for each of these instances, oldest first: a cluster is
+    taken over. The scheduler numbers them, and tells by StartTasks with `found` which they are."""
+
+    service: str
+    instances: tuple[int, ...]
+
+
 class TasksChanged(Message, frozen=True):
     """The agents report a new lastStatus for these tasks; reports of the past are ignored.
 
@@ -248,6 +256,7 @@ Event = (
     | InstanceRegistered
     | AgentConnectionChanged
     | InstancesGone
+    | TasksFound
     | TasksChanged
     | TasksHealthChanged
     | InstancesLaunched
@@ -271,6 +280,7 @@ class StartTasks(Message, frozen=True):
     """Start task `tasks[i]` on instance `instances[i]`; all are copies of one definition.
 
     `devices[i]` are the divisible devices that task i was given; empty where none ask for any.
+    `found`: they run already (`TasksFound`), and there is nothing to start.
     """
 
     task_definition: str
@@ -284,6 +294,7 @@ class StartTasks(Message, frozen=True):
     memory: int | None = None
     deployment: str | None = None
     capacity_provider: str | None = None
+    found: bool = False
 
 
 class StopTasks(Message, frozen=True):

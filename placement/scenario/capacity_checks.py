@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.scenario.capacity import CapacityStrategy, strategy_of
+from stowplan.placement.scenario.mixed import mixed_problems
 from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
@@ -28,6 +29,7 @@ def capacity_problems(scenario: Scenario) -> Iterator[Problem]:
         if not table.min_size <= table.first_size <= table.max_size:
             what = "min_size, desired_size and max_size: expected to rise"
             yield place, f"{what}, found {table.min_size}, {table.first_size}, {table.max_size}"
+        yield from mixed_problems(table, place)
         scaling = table.managed_scaling
         if scaling is False and table.managed_termination_protection:
             yield place, "managed_termination_protection needs managed_scaling"

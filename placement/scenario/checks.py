@@ -21,6 +21,7 @@ from stowplan.placement.scenario.container_checks import container_problems
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.offers import Fleet, with_offers
+from stowplan.placement.scenario.running import running_problems
 from stowplan.placement.scenario.scenario import (
     DeployStep,
     ScaleStep,
@@ -95,6 +96,7 @@ def scenario_problems(
         ({"task_definitions", "images"}, _faults(scenario, fleet)),
         ({"task_definitions", "images"}, container_problems(scenario, definitions)),
         (frozenset(), _demands(scenario, tables, definitions, fleet)),
+        ({*_FLEET, *_PARTS, "task_definitions"}, running_problems(scenario, definitions)),
         ({"instance_types", *_PARTS}, _optimize(scenario, tables)),
     )
     for refers_to, found in checks:

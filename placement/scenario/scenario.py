@@ -9,7 +9,7 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,7 +17,11 @@ from pydantic import Field
 from stowplan.placement.agent.settings import PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
 from stowplan.placement.scenario.autoscaling import AutoscalingTable
-from stowplan.placement.scenario.capacity import CapacityProviderTable, CapacityStrategy
+from stowplan.placement.scenario.capacity import (
+    CapacityProviderTable,
+    CapacityStrategy,
+    GroupInstance,
+)
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import (
@@ -32,7 +36,9 @@ from stowplan.placement.scenario.fields import (
     Table,
     Weight,
 )
+from stowplan.placement.scenario.mixed import spot_price
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 
 TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
@@ -59,6 +65,7 @@ class FleetGroup(Table):
 
     `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
     `image_pull_behavior` is their agents' setting (4.4); `cached_images` are there from the start.
+    `ec2_instance_ids`: what they are called, for `running`; default: by number.
     """
 
     name: str
@@ -72,6 +79,7 @@ class FleetGroup(Table):
     at: Duration = 0
     image_pull_behavior: PullBehavior = "default"
     cached_images: tuple[str, ...] = ()
+    ec2_instance_ids: tuple[str, ...] = ()
 
 
 class ScaleStep(Table):
@@ -230,7 +238,8 @@ class Scenario(Table):
     or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
     of that name has instead in runs of that strategy. `task_definitions` maps short names to
     RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
-    With `images` every pull takes its time. `ties`: which of the instances that tie after the last
+    With `images` every pull takes its time. `running`: tasks that are there at 0 s, and then all
+    instances are. `ties`: which of the instances that tie after the last
     link of a chain gets the task (see `placement.scenario.ties`).
     """
 
@@ -246,6 +255,7 @@ class Scenario(Table):
     capacity_provider: tuple[CapacityProviderTable, ...] = ()
     task_definitions: dict[str, dict[str, Any]]
     service: tuple[ServiceTable, ...] = ()
+    running: tuple[RunningTable, ...] = ()
     workload: tuple[WorkloadTable, ...] = ()
     strategies: Annotated[dict[str, Chain], Field(min_length=1)] = {"ecs-default": ()}
     ties: Ties = "lowest"
@@ -299,6 +309,7 @@ class InstanceSpec:
     capacity_provider: str | None
     image_pull_behavior: PullBehavior = "default"
     cached_images: tuple[str, ...] = ()
+    market: str = ""
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
@@ -309,8 +320,32 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
         for index in range(group.count):
             zone = group.zones[index % len(group.zones)]
             number = len(specs)
-            specs.append(instance_spec(group, group.instance_type, kind, zone, number, group.at))
+            spec = instance_spec(group, group.instance_type, kind, zone, number, group.at)
+            if group.ec2_instance_ids:
+                spec = replace(spec, name=group.ec2_instance_ids[index])
+            specs.append(spec)
     return specs
+
+
+def first_spec(
+    group: CapacityProviderTable, each: GroupInstance, kind: InstanceTypeTable, number: int
+) -> InstanceSpec:
+    """An instance that a group has at 0 s."""
+    market = each.market if group.mixed else None
+    spec = instance_spec(group, each.instance_type, kind, each.zone, number, market=market)
+    return replace(spec, name=each.ec2_instance_id)
+
+
+def named_specs(scenario: Scenario) -> Iterator[InstanceSpec]:
+    """The instances that have names of their own and whose types are known."""
+    types = scenario.instance_types
+    for group in scenario.fleet:
+        if group.instance_type in types and len(group.ec2_instance_ids) == group.count:
+            yield from instance_specs(scenario.model_copy(update={"fleet": (group,)}))
+    for table in scenario.capacity_provider:
+        for each in table.instances:
+            if each.instance_type in types:
+                yield first_spec(table, each, types[each.instance_type], 0)
 
 
 def instance_spec(
@@ -320,8 +355,13 @@ def instance_spec(
     zone: str,
     number: int,
     at_ms: int = 0,
+    market: str | None = None,
 ) -> InstanceSpec:
-    """An instance of a group; its name follows from `number`, so give each its own."""
+    """An instance of a group; its name follows from `number`, so give each its own.
+
+    Args:
+        market: of an instance of a group of both; None: the group's own.
+    """
     trunked = group.awsvpc_trunking and kind.eni_slots_trunk is not None
     amounts = {
         "CPU": kind.cpu,
@@ -344,8 +384,8 @@ def instance_spec(
     price = kind.price_microusd_hour
     if isinstance(group, CapacityProviderTable):
         provider: str | None = group.name
-        if group.market == "spot":
-            price = price * (100 - group.discount_percent) // 100
+        if (market or group.market) == "spot":
+            price = spot_price(group, type_name, price)
     else:
         provider = group.capacity_provider
     resources = {name: amount for name, amount in amounts.items() if amount}
@@ -353,4 +393,5 @@ def instance_spec(
         *(f"i-{number:017x}", at_ms, resources, attributes, price, provider),
         image_pull_behavior=group.image_pull_behavior,
         cached_images=group.cached_images,
+        market=(market or "") if isinstance(group, CapacityProviderTable) and group.mixed else "",
     )

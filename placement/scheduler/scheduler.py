@@ -121,6 +121,7 @@ class Scheduler:
                 _HANDLERS[type(event)](self, event)
             except PlacementError as error:
                 self._out.append(m.CallRejected(position, event, str(error)))
+        self._services.take_over()
         self.engine.look_ahead(now_ms, self.outlook)
         self._services.settle(now_ms)
         if self.waiting:
@@ -339,14 +340,14 @@ class Scheduler:
         for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
             self._command_start(launch, list(tasks))
 
-    def _start(self, launch: Launch, filled: Filled) -> Sequence[int]:
+    def _start(self, launch: Launch, filled: Filled, found: bool = False) -> Sequence[int]:
         if not filled.rows:
             return ()
         tasks = self.tasks.create_on(launch, filled.rows, filled.devices)
-        self._command_start(launch, tasks)
+        self._command_start(launch, tasks, found)
         return tasks
 
-    def _command_start(self, launch: Launch, tasks: Sequence[int]) -> None:
+    def _command_start(self, launch: Launch, tasks: Sequence[int], found: bool = False) -> None:
         self._out.append(
             m.StartTasks(
                 launch.task_definition,
@@ -360,6 +361,7 @@ class Scheduler:
                 launch.memory,
                 launch.deployment,
                 launch.kind.capacity_provider,
+                found,
             )
         )
 
@@ -390,6 +392,7 @@ _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.InstanceRegistered: Scheduler._instance_registered,
     m.AgentConnectionChanged: Scheduler._agent_changed,
     m.InstancesGone: Scheduler._instances_gone,
+    m.TasksFound: lambda s, event: s._services.found(event),
     m.TasksChanged: Scheduler._tasks_changed,
     m.TasksHealthChanged: Scheduler._tasks_judged,
     m.InstancesLaunched: lambda s, event: s.providers.launched(event, s.now_ms),

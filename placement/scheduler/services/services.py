@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
-from stowplan.placement.scheduler.services.dealing import dealt
+from stowplan.placement.scheduler.services.dealing import dealt, launch_there
 from stowplan.placement.scheduler.services.deployments import (
     PROTECTED_MOST_MINUTES,
     Alarms,
@@ -42,7 +43,7 @@ from stowplan.placement.scheduler.services.scale_in import beyond_ceiling, surpl
 from stowplan.placement.scheduler.tasks import Launch, TaskTable
 
 if TYPE_CHECKING:
-    Start = Callable[[Launch, Filled], Sequence[int]]
+    Start = Callable[..., Sequence[int]]  # Launch, Filled, and whether they run already
     Stop = Callable[[list[int], StopCode, str], None]
     Wait = Callable[[Launch, int, Failure], list[int]]
 
@@ -84,6 +85,7 @@ class Services:
         self._daemon_watch = DaemonWatch()
         self._status_version = -1
         self._rebalanced: dict[str, None] = {}
+        self._found: list[m.TasksFound] = []
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -167,6 +169,26 @@ class Services:
             self._touched.add(service.name)
 
     # --- facts ----------------------------------------------------------------------------------
+
+    def found(self, event: m.TasksFound) -> None:
+        """Tasks run already. Raises PlacementError where there is no such service."""
+        if event.service not in self.by_name:
+            raise PlacementError(f"unknown service {event.service!r}")
+        self._found.append(event)
+
+    def take_over(self) -> None:
+        """Take in the tasks that were found, once all instances of the round are known."""
+        found, self._found = self._found, []
+        for event in found:
+            service = self.by_name[event.service]
+            for launch, rows in groupby(
+                event.instances, partial(launch_there, service, self._engine)
+            ):
+                filled = joined([self._engine.place_on(launch.kind, row) for row in rows])
+                for task in self._start(launch, filled, found=True):
+                    service.add(task)
+                self._events.complain(service, filled.failure)
+            self._touched.add(service.name)
 
     def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:
         """The instance of these tasks is DRAINING now, or no longer, or was renewed."""
