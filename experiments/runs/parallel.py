@@ -40,6 +40,7 @@ def run_all(
     *,
     extra_strategies: Mapping[str, str | list[str]] | None = None,
     jobs: int | None = None,
+    seed: int | None = None,
 ) -> list[RunResult]:
     """Simulate `runs` of the scenario in `path`.
 
@@ -48,6 +49,7 @@ def run_all(
         report: told how far each run is, from a thread of its own.
         extra_strategies: as in `load_scenario`.
         jobs: processes at a time; None: one for each processor.
+        seed: instead of the scenario's.
     Returns:
         the results in the order of `runs`, whatever the order in which they ended. After Ctrl-C
         those of runs that had begun, as far as they came (see the metric `simulated_s`); a second
@@ -61,7 +63,7 @@ def run_all(
         listener.start()
         workers = min(jobs or os.cpu_count() or 1, len(runs))
         pool = ProcessPoolExecutor(
-            workers, context, _start_worker, (path, extra_strategies or {}, journals, news)
+            workers, context, _start_worker, (path, extra_strategies or {}, journals, news, seed)
         )
         try:
             futures = [pool.submit(_run, run) for run in runs]
@@ -93,12 +95,13 @@ def _start_worker(
     extra_strategies: Mapping[str, str | list[str]],
     journals: Path | None,
     news: Queue[tuple[str, int] | None],
+    seed: int | None,
 ) -> None:
     # Loaded once a process: own strategies are code, which does not travel between processes.
     global _worker
     signal.signal(signal.SIGINT, _stop)
     say_when_compiling(lambda: news.put(_COMPILING))
-    _worker = (load_scenario(path, extra_strategies), journals, news)
+    _worker = (load_scenario(path, extra_strategies).seeded(seed), journals, news)
 
 
 def _stop(*_: object) -> None:
