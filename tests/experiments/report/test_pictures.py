@@ -25,7 +25,8 @@ def test_many_strategies_are_small_charts_on_the_same_axes_before_a_band_of_all(
         assert len({(chart.y.high, chart.x.high) for chart in charts}) == 1
         for chart in charts:
             low, high = chart.band
-            assert low and all(a <= b for (_, a), (_, b) in zip(low, high, strict=True))
+            assert low
+            assert all(a <= b for (_, a), (_, b) in zip(low, high, strict=True))
             assert '<path class="band"' in section["charts"][0]["svg"]
 
 
@@ -41,5 +42,6 @@ def test_charts_are_files_for_slides(tmp_path):
     assert sorted(paths) == sorted((tmp_path / "plots").iterdir())
     assert {path.suffix for path in paths} == {".png", ".svg"}
     svg = (tmp_path / "plots" / "memory-reserved.svg").read_text()
-    assert "<svg" in svg and "<dc:date>" not in svg
+    assert "<svg" in svg
+    assert "<dc:date>" not in svg
     assert (tmp_path / "plots" / "memory-reserved.png").read_bytes().startswith(b"\x89PNG")
