@@ -101,6 +101,7 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
         scenario.seed,
         None if quota is False else quota,
         None if timeout_ms is False else timeout_ms,
+        fields_checked=True,  # by the scenario's check
     )
 
 

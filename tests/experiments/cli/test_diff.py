@@ -79,6 +79,18 @@ def test_what_is_no_results_folder_or_no_run_is_one_error(folders, capsys):
     assert "--b zzz: no such run; there are" in capsys.readouterr().err
 
 
+def test_a_seed_is_another_run_and_the_same_however_many_processes(folders, capsys, tmp_path):
+    words = ["--ties", "set", "--only", "binpack__shared__none", "--seed", "99"]
+    outs = [tmp_path / "one", tmp_path / "two"]
+    for out, jobs in zip(outs, ("1", "2"), strict=True):
+        more = ["--only", "binpack__shared"] if jobs == "2" else []
+        assert main(["simulate", str(SMALL), "--out", str(out), *words, *more, "--jobs", jobs]) == 0
+    key = "binpack__shared__none", "run", "", "wait_p99_s"
+    capsys.readouterr()
+    assert figures(capsys, *outs)[key]["change"] == 0
+    assert figures(capsys, folders / "a", outs[0])[key]["change"] != 0
+
+
 @pytest.mark.parametrize(
     ("a", "b", "better", "verdict"),
     [
