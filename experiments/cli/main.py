@@ -64,6 +64,11 @@ COMMANDS = {
         "add_arguments",
         "run a scenario's strategies side by side and write a report",
     ),
+    "diff": (
+        "stowplan.experiments.cli.diff",
+        "add_arguments",
+        "what changed between the runs of two results folders",
+    ),
     "run": (
         "stowplan.experiments.cli.docker",
         "add_run_arguments",

@@ -15,6 +15,7 @@ import numpy as np
 from stowplan.experiments.files.paths import TEMPLATES
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import GONE, fills
+from stowplan.experiments.report.changes import change_tables
 from stowplan.experiments.report.charts import COLOURS
 from stowplan.experiments.report.costs import RULE, cost_tables
 from stowplan.experiments.report.findings import findings
@@ -236,6 +237,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
         "refusals": _refusals(members, index),
         "services": service_tables(members, ROWS_MOST),
         "costs": cost_tables(members, ROWS_MOST),
+        "changes": change_tables(members, ROWS_MOST),
         "loops": crash_loops(members),
     }
 
