@@ -16,7 +16,8 @@ from stowplan.placement.packing.problem import FloatArray, IntArray
 CHUNK = 10_000  # rounds between two looks at the clock
 FIRST_ROUNDS, DOUBLED = 40_000, 5  # of a cycle; twice as many in each that follows, so many times
 HOT, COLD = 0.12, 0.003  # temperatures, in mean prices of a bin
-TAKEN = (4, 6, 5, 9)  # bins that are taken out at once, cycle by cycle
+BY_DUALS = (1, 4)  # of so many cycles, this one takes the program's values: fair ones mix better
+TAKEN = (5, 4, 7, 4, 6)  # bins that are taken out at once, cycle by cycle
 ROOM = 1.5  # rows of a table of bins, by those of a first fleet
 LEAST_WORTH = 0.02  # of an item by the duals, in its fair prices
 UNLIMITED = np.iinfo(np.int64).max
@@ -36,7 +37,9 @@ class FleetSearch:
         self.spot = np.zeros(len(market.prices), np.bool_)
         if market.spot is not None:
             self.spot = market.spot
-        self.values = self._fair_values()
+        # the same in both markets: where spot is cheaper, it is bought first, as far as it may be
+        self.values = np.vstack([self.fair, self.fair])
+        self.duals = self.values
         self.order = self._by_promise()
         self.cycles = 0
         self._random = np.array([88172645463325252 + state.budget.limits.seed], np.int64)
@@ -74,10 +77,11 @@ class FleetSearch:
         chunks = max(1, (FIRST_ROUNDS << min(self.cycles, DOUBLED)) // CHUNK)
         heat = mean * HOT * (COLD / HOT) ** (np.arange(chunks + 1) / chunks)
         most = TAKEN[self.cycles % len(TAKEN)]
+        values = self.duals if self.cycles % BY_DUALS[1] == BY_DUALS[0] else self.values
         self.cycles += 1
         for hot, cold in zip(heat[:-1], heat[1:], strict=True):
             steps = improve(
-                shop, bins, book, best, new, self.values, CHUNK, hot, cold, most, self._random
+                shop, bins, book, best, new, values, CHUNK, hot, cold, most, self._random
             )
             self.state.budget.spend(steps)
             if best.totals[1] < (self.state.cost or 0):
@@ -86,7 +90,7 @@ class FleetSearch:
                 return
 
     def use(self, duals: FloatArray, reduced: FloatArray) -> None:
-        """Take values from the linear program, and the order in which types are tried.
+        """Take values for some cycles from the linear program, and the order in which types are tried.
 
         Args:
             duals: (rows,); reduced: (types,) what each type's best bin costs above its worth, in
@@ -96,11 +100,8 @@ class FleetSearch:
         on = duals[:kinds]
         off = on + duals[kinds:] if self.state.market.split else on
         least = LEAST_WORTH * self.fair
-        self.values = np.maximum(np.vstack([off, on]), least)
+        self.duals = np.maximum(np.vstack([off, on]), least)
         self.order = np.argsort(reduced, kind="stable").astype(np.int64)
-
-    def _fair_values(self) -> FloatArray:
-        return np.vstack([self.fair, self.fair])
 
     def _by_promise(self) -> IntArray:
         """Types by what one filled with anything holds for its price."""

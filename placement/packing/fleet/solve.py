@@ -151,14 +151,19 @@ def _improve(
     decide_rest(state, relaxation)
     whole = WholeCounts(state, relaxation)
     in_vain = 0
+    spent = dict.fromkeys(("search", "rounding"), 0.0)
     while not state.finished():
-        cost = state.cost
+        cost, start = state.cost, state.budget.work
         if not whole.done:
             whole.step()
-        if rounding.attempts < ATTEMPTS and not state.finished():
+        if rounding.attempts < ATTEMPTS and spent["rounding"] <= spent["search"]:
+            start = state.budget.work
             rounding.attempt()
+            spent["rounding"] += state.budget.work - start
         if not state.finished():
+            start = state.budget.work
             search.cycle()
+            spent["search"] += state.budget.work - start
         in_vain = in_vain + 1 if state.cost == cost else 0
         if whole.done and rounding.attempts >= ATTEMPTS and in_vain >= CYCLES_MOST:
             decide_rest(state, relaxation)
