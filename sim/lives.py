@@ -16,7 +16,6 @@ import simpy
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.account import Share, share_of
 from stowplan.placement.agent.task import EXITED
-from stowplan.placement.callers.client import Client
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.messages import Event, StartTasks, StopTasks
 from stowplan.placement.model import StopCode, TaskDefinition
@@ -42,7 +41,7 @@ class Lives:
     """All tasks of a run.
 
     `definitions` are those that were registered. Args:
-        client: knows how long the tasks of a request run.
+        run_ms: how long the tasks of a request run.
         tell: takes what the agents report.
         start_ms, stop_ms: how long it takes where no agent plays the task.
         tick_ms: starts and ends of those are reported at multiples of it.
@@ -52,7 +51,7 @@ class Lives:
         self,
         env: simpy.Environment,
         fleet: InstanceColumns,
-        client: Client,
+        run_ms: Callable[[int], int | None],
         containers: Containers,
         faults: Faults,
         tell: Callable[[Event], None],
@@ -61,7 +60,7 @@ class Lives:
         stop_ms: Sampler,
         tick_ms: int = 1,
     ) -> None:
-        self._env, self._client, self._tell = env, client, tell
+        self._env, self._run_ms, self._tell = env, run_ms, tell
         self._containers, self._faults = containers, faults
         self._start_ms, self._stop_ms = start_ms, stop_ms
         self._machines = containers.machines
@@ -99,7 +98,7 @@ class Lives:
             rows = tuple(row for t, row in zip(command.tasks, rows, strict=True) if t in new)
         failure = self._faults.start_failure(name)
         played = part.played and failure is None
-        run_ms = None if request is None else self._client.run_ms(request)
+        run_ms = None if request is None else self._run_ms(request)
         batch = Batch(command, played, run_ms, part.checked_ms, failure, now)
         batches, instances, on = self._batch, self._instance, self._on
         for task, row in zip(fresh, rows, strict=True):
@@ -154,20 +153,14 @@ class Lives:
         self.set_alarms()
         self._report()
 
-    def lost(self, tasks: Iterable[int]) -> dict[int, int]:
-        """ECS counts these tasks as lost; returns how many of each request were here."""
-        counts: dict[int, int] = {}
+    def lost(self, tasks: Iterable[int]) -> None:
+        """ECS counts these tasks as stopped; nothing more is heard of them."""
         for task in tasks:
             batch = self._batch[task] if task < len(self._batch) else None
-            if batch is None:
-                continue
-            self._batch[task] = None
-            if batch.played:
-                self._containers.dismiss(task)
-            request = batch.command.request
-            if request is not None:
-                counts[request] = counts.get(request, 0) + 1
-        return counts
+            if batch is not None:
+                self._batch[task] = None
+                if batch.played:
+                    self._containers.dismiss(task)
 
     def reconnected(self, instances: tuple[int, ...]) -> None:
         """The agents report what became of their tasks meanwhile, and carry out new orders."""

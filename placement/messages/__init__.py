@@ -20,6 +20,7 @@ from stowplan.placement.messages.capacity import (
     SetInstanceProtection,
 )
 from stowplan.placement.messages.messages import (
+    CALLS,
     AgentConnectionChanged,
     CallRejected,
     CircuitBreaker,
@@ -49,6 +50,7 @@ from stowplan.placement.messages.messages import (
 )
 
 __all__ = [
+    "CALLS",
     "AgentConnectionChanged",
     "CallRejected",
     "CallThrottled",

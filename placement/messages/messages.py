@@ -257,6 +257,13 @@ Event = (
     | CallThrottled
 )
 
+# The events that are calls of somebody; the others are facts, which the world reports.
+CALLS = (
+    *(RegisterTaskDefinition, RunTask, StartTask, StopTask, CreateService, UpdateService),
+    *(UpdateContainerInstancesState, UpdateTaskProtection),
+    *(CreateCapacityProvider, PutClusterCapacityProviders),
+)
+
 # --- commands: what the driver must do ------------------------------------------------------------
 
 
@@ -325,12 +332,19 @@ class CallRejected(Message, frozen=True):
     """A call made no sense (ECS's ClientException), or a report named unknown tasks or
     instances. It changed nothing.
 
-    `position` is its place among the events of the round.
+    `position` is its place among the events of the round, `code` ECS's exception where it is not
+    the most common one.
     """
 
     position: int
     call: Event
     reason: str
+    code: str = ""
+
+    @property
+    def error(self) -> str:
+        """The exception that ECS's API would answer with."""
+        return self.code or "ClientException"
 
 
 class ServiceEvent(Message, frozen=True):

@@ -42,21 +42,22 @@ class SchedulerConfig:
     """What a run fixes beforehand; kept in the journal's header, since a replay needs it.
 
     `provisioning_quota`: PROVISIONING tasks per cluster (ecs-semantics 6.2). `provisioning_
-    timeout_ms`: how long a task may wait before it is stopped; None: for ever. AWS's value is not
-    published; ours is the upper end of the 10 to 30 minutes that were seen.
+    timeout_ms`: how long a task may wait until it is stopped; None: for ever. AWS's is unpublished,
+    ours the longest seen. `fields_checked`: what strategies read was looked for among all instances
+    that will ever be there, by a scenario's check; else calls are held to those that are.
     """
 
     seed: int = 0
     provisioning_quota: int | None = 500
     provisioning_timeout_ms: int | None = 1_800_000
+    fields_checked: bool = False
 
 
 class Scheduler:
-    """ECS's scheduler for one cluster.
+    """ECS's scheduler for one cluster, by its `config`.
 
     Args:
-        config: see `SchedulerConfig`.
-        strategies, constraints: registries by type; pass `STRATEGIES | {...}` to add your own.
+        strategies, constraints: registries by type.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Scheduler:
         self.cluster = Cluster()
         rng = np.random.default_rng(np.random.SeedSequence(config.seed))
         self.engine = Engine(self.cluster, rng, strategies, constraints)
+        self.engine.awaits_more = config.fields_checked
         self.tasks = TaskTable()
         self.launches = Launches()
         self._inbox: list[m.Event] = []
@@ -176,7 +178,7 @@ class Scheduler:
             strategy = self.providers.default
         check_strategy(strategy or ())
         launch = self.launches.of_run_task(call)
-        self.engine.check(launch.kind)
+        self.engine.check_call(launch.kind)
         if not strategy:
             self.requests.append((launch, call.count))
             return
