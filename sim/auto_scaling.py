@@ -78,14 +78,14 @@ class AutoScaling:
         self._of: dict[str, _Group] = {}
 
     def begin(self) -> None:
-        """Launch what the groups begin with."""
+        """Launch what the groups begin with: it is up at once."""
         self._env.process(self._begin())
 
     def _begin(self) -> Generator[Any, Any, None]:
         # After the calls of the same instant, among them the one that creates the provider.
         yield self._env.timeout(0)
         for group in self._groups.values():
-            self._balance(group)
+            self._balance(group, begins=True)
 
     # --- commands and facts ---------------------------------------------------------------------
 
@@ -121,14 +121,14 @@ class AutoScaling:
 
     # --- more -----------------------------------------------------------------------------------
 
-    def _balance(self, group: _Group) -> None:
+    def _balance(self, group: _Group, *, begins: bool = False) -> None:
         lacks = group.desired - len(group.in_service())
         if lacks > 0 and not group.waits:
-            self._launch(group, lacks)
+            self._launch(group, lacks, begins)
         elif lacks < 0:
             self._shrink(group, -lacks)
 
-    def _launch(self, group: _Group, count: int) -> None:
+    def _launch(self, group: _Group, count: int, begins: bool) -> None:
         now = int(self._env.now)
         if not self._faults.admits("RunInstances", 1):
             self._failed(group, count, "RequestLimitExceeded")
@@ -150,7 +150,7 @@ class AutoScaling:
                 for each in launched
             ]
             self._tell(m.InstancesLaunched(group.table.name, tuple(said)))
-            delays = self._boot_ms(len(launched))
+            delays = [0] * len(launched) if begins else self._boot_ms(len(launched))
             for each, delay in zip(launched, delays, strict=True):
                 self._env.process(self._boot(each, delay))
         if len(launched) < count:

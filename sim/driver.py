@@ -48,7 +48,7 @@ class SimDriver:
     """Plays instances, agents and clients for one run.
 
     Args:
-        fleet: the instances to launch, each at its own time.
+        fleet: the instances: those of time 0 are up, the others are launched each at its own time.
         arrivals: the client's calls, ordered by time.
         faults: what goes wrong, and when.
         models: how long booting, starting and stopping take.
@@ -157,7 +157,8 @@ class SimDriver:
         # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
-            batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
+            at_ms = spec.at_ms and spec.at_ms + self._boot_ms(1)[0]  # the first ones are up
+            batches.setdefault(at_ms, []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._boot(at_ms, specs))
         self._groups.begin()

@@ -16,6 +16,7 @@ from stowplan.placement.messages import (
     CircuitBreaker,
     CreateService,
     Event,
+    LoadBalancer,
     PutClusterCapacityProviders,
     RegisterTaskDefinition,
     RunTask,
@@ -25,6 +26,7 @@ from stowplan.placement.scenario.capacity import creation, strategy_of
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
+    ServiceTable,
     WorkloadTable,
     instance_spec,
 )
@@ -80,8 +82,9 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 table.minimum_healthy_percent,
                 table.maximum_percent,
                 CircuitBreaker(**breaker.model_dump()) if breaker else None,
-                table.availability_zone_rebalancing,
+                table.availability_zone_rebalancing is not False,
                 strategy_of(table.capacity_provider_strategy),
+                _balancer(table),
             ),
         )
         for step in table.scale:
@@ -91,6 +94,12 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
             definition = definition_name(scenario, name) if name else None
             call = UpdateService(table.name, task_definition=definition, force_new_deployment=True)
             yield Arrival(change.at, call)
+
+
+def _balancer(table: ServiceTable) -> LoadBalancer | None:
+    if table.load_balancer is None:
+        return None
+    return table.load_balancer.said(table.health_check_grace_period)
 
 
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:
