@@ -46,7 +46,7 @@ class SimDriver:
     """Plays instances and agents for one run.
 
     Args:
-        fleet: the instances to launch, each at its own time.
+        fleet: the instances: those of time 0 are up, the others are launched each at its own time.
         faults: what goes wrong, and when.
         models: how long booting, starting and stopping take.
         containers: what containers do, and what their images weigh.
@@ -55,7 +55,6 @@ class SimDriver:
         run_ms: how long the tasks of a request run; None: until they are stopped.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
-        up_at_0: what is launched at 0 s is there at once: a cluster that is taken over.
     """
 
     def __init__(
@@ -70,10 +69,8 @@ class SimDriver:
         run_ms: Callable[[int], int | None] = lambda request: None,
         capacity_providers: Iterable[CapacityProviderTable] = (),
         instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
-        up_at_0: bool = False,
     ) -> None:
         self._env = simpy.Environment()
-        self._up_at_0 = up_at_0
         self._until_ms = until_ms
         self._events: list[Event] = []
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
@@ -161,9 +158,8 @@ class SimDriver:
         # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
-            there = self._up_at_0 and spec.at_ms == 0
-            boot_ms = 0 if there else self._boot_ms(1)[0]
-            batches.setdefault(spec.at_ms + boot_ms, []).append(spec)
+            at_ms = spec.at_ms and spec.at_ms + self._boot_ms(1)[0]  # the first ones are up
+            batches.setdefault(at_ms, []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._boot(at_ms, specs))
         self._groups.begin()

@@ -135,7 +135,6 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]
         run_ms=lambda request: callers.run_ms(request),
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
-        up_at_0=bool(scenario.running),
     )
     callers = Callers(
         arrivals(scenario, run),

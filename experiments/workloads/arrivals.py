@@ -17,6 +17,7 @@ from stowplan.placement.messages import (
     CircuitBreaker,
     CreateService,
     Event,
+    LoadBalancer,
     PutClusterCapacityProviders,
     RegisterTaskDefinition,
     RunTask,
@@ -29,6 +30,7 @@ from stowplan.placement.scenario.running import numbers_at_0
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
+    ServiceTable,
     WorkloadTable,
     instance_spec,
 )
@@ -86,8 +88,9 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 table.minimum_healthy_percent,
                 table.maximum_percent,
                 CircuitBreaker(**breaker.model_dump()) if breaker else None,
-                table.availability_zone_rebalancing,
+                table.availability_zone_rebalancing is not False,
                 strategy_of(table.capacity_provider_strategy),
+                _balancer(table),
             ),
         )
         for step in table.scale:
@@ -115,6 +118,12 @@ def _running(scenario: Scenario) -> Iterator[Arrival]:
     for name, rows in standalone.items():
         definition = definition_name(scenario, name)
         yield Arrival(0, StartTask(-1, definition, tuple(rows), started_by=name))
+
+
+def _balancer(table: ServiceTable) -> LoadBalancer | None:
+    if table.load_balancer is None:
+        return None
+    return table.load_balancer.said(table.health_check_grace_period)
 
 
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:

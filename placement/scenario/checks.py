@@ -29,6 +29,7 @@ from stowplan.placement.scenario.scenario import (
     ServiceTable,
     WorkloadTable,
 )
+from stowplan.placement.scenario.service_checks import service_problems
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
@@ -90,6 +91,7 @@ def scenario_problems(
         (frozenset(), _updates(scenario)),
         (frozenset(), _too_late(scenario)),
         (frozenset(), _autoscaling(scenario)),
+        (frozenset(), service_problems(scenario)),
         (frozenset(), _chains(scenario, tables, strategies, fleet)),
         (frozenset(), ties_problems(scenario)),
         (frozenset(), _constraints(scenario, tables, fleet)),

@@ -237,7 +237,7 @@ class Scheduler:
         self.cluster.check_known(event.instances)
         ids = self.cluster.column("ec2InstanceId")
         for row in event.instances:
-            lost, _ = self.tasks.stopped(self.tasks.on(row))
+            lost, _ = self.tasks.stopped(self._services.drains.stopped(self.tasks.on(row)))
             self._end(lost)
             self.cluster.set_status(row, InstanceStatus.INACTIVE)
             if lost:
@@ -251,7 +251,7 @@ class Scheduler:
             if self.services:
                 self._services.changed(changed, event.status, self.now_ms)
             return
-        ended, never_ran = self.tasks.stopped(event.tasks)
+        ended, never_ran = self.tasks.stopped(self._services.drains.stopped(event.tasks))
         for task in never_ran:
             self._services.failed_to_start(task, self.now_ms)
         self._end(ended)
@@ -265,12 +265,13 @@ class Scheduler:
     def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
         """Ask for these tasks to stop; those that wait for capacity are stopped already."""
         alive = [task for task in tasks if self.tasks.alive(task)]
-        placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
+        placed = [task for task in alive if self.tasks.instance[task] != NOWHERE]
         unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
         self.tasks.stopped(unplaced)
         self._end(alive)
-        if placed:
-            self._out.append(m.StopTasks(placed, code, reason))
+        for there, drain_ms in self.tasks.by_drain(placed):
+            until_ms = self._services.drains.begin(there, drain_ms, self.now_ms)
+            self._out.append(m.StopTasks(there, code, reason, until_ms))
         if unplaced:
             self._out.append(m.TasksStopped(unplaced, code, reason))
 
