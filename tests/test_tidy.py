@@ -41,7 +41,7 @@ INNER_FLOORS = {
         ("journal", "loop", "scenario", "testing"),
         ("optimal",),
     ),
-    "realdriver": (("book", "journal"), ("docker",), ("clusters",)),
+    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),
     "experiments": (
         ("files", "examples"),
         ("workloads",),

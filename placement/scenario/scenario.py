@@ -8,7 +8,7 @@ seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -33,6 +33,7 @@ from stowplan.placement.scenario.fields import (
     Weight,
 )
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.plain import InstanceSpec as InstanceSpec
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 
 TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
@@ -329,20 +330,6 @@ class Run:
         """A name for files: `binpack__shared__none`, `binpack__shared__none__ties-random-0`."""
         again = () if self.ties is None else (f"ties-{self.ties}-{self.draw}",)
         return "__".join((self.strategy, self.layout, self.faults, *again)).replace("/", "-")
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceSpec:
-    """One instance to launch: what its registration will say, and when it is launched."""
-
-    name: str
-    at_ms: int
-    resources: Mapping[str, int]
-    attributes: Mapping[str, str]
-    price_microusd_hour: int
-    capacity_provider: str | None
-    image_pull_behavior: PullBehavior = "default"
-    cached_images: tuple[str, ...] = ()
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
