@@ -148,6 +148,7 @@ class AutoScaling:
                     each.spec.attributes["ecs.instance-type"],
                     each.zone,
                     each.spec.price_microusd_hour,
+                    group.table.market,
                 )
                 for each in launched
             ]

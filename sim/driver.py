@@ -29,8 +29,9 @@ from stowplan.placement.messages import (
     TasksStopped,
 )
 from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models, sampler
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec, InstanceTypeTable
+from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults

@@ -20,7 +20,7 @@ from stowplan.placement.messages import (
 )
 from stowplan.placement.model import StopCode
 from stowplan.placement.query import parse_query
-from stowplan.placement.scenario.scenario import Fault
+from stowplan.placement.scenario.faults import Fault
 from stowplan.sim.containers import Containers
 from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.throttling import Throttle

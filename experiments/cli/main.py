@@ -144,7 +144,10 @@ COMMANDS = {
 
 
 # Those that place tasks or pack in this process, and so may have to compile first.
-PLACING = ("run", "bench", "optimize", "regret", "openb", "soak", "verify")
+PLACING = (
+    *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
+    *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify"),
+)
 
 
 def main(argv: list[str] | None = None) -> int:

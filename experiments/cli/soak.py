@@ -25,7 +25,8 @@ from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import ReplayError, replay
 from stowplan.placement.messages import Round, RunTask, RunTaskFailed
-from stowplan.placement.scenario.scenario import Fault, Run, Scenario
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import Run, Scenario
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.services.deployments import Service
 from stowplan.placement.scheduler.tasks import NOWHERE

@@ -17,6 +17,7 @@ from stowplan._plots import bars, ranked
 from stowplan._tasks import Tasks
 from stowplan._values import check, whole
 from stowplan.experiments.record.leftovers import leftovers
+from stowplan.experiments.runs.compiling import say_when_compiling
 from stowplan.placement.chance import stream
 from stowplan.placement.cluster.cluster import Cluster as State
 from stowplan.placement.cluster.cluster import instance_strings
@@ -254,6 +255,7 @@ def place(
     chains = named_chains(strategy, strategies, objects)
     registry = {**STRATEGIES, **objects}
     check(_lacking(tasks, cluster, chains, registry))
+    say_when_compiling()
     return Placement(
         cluster, tuple(_placed(tasks, cluster, each, registry, seed) for each in chains)
     )

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.calibration_file import read_calibration
-from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.experiments.loading.extensions import load_extensions
 from stowplan.experiments.loading.own_strategies import Problems, strategies_of
 from stowplan.experiments.loading.prices_file import read_prices
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.experiments.loading.sound_part import sound_part
+from stowplan.experiments.loading.types_used import types_used
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.placement.errors import SpecError
@@ -116,9 +116,7 @@ def check_scenario(
     own |= objects or {}
     if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
         document["strategies"] |= extra
-    types = document.setdefault("instance_types", {})
-    if isinstance(types, dict):
-        document["instance_types"] = {**instance_types(), **types}
+    unpriced = types_used(document, path, problems)
     priced = _price(document, path, problems)
     part = sound_part(document)
     problems += [(f"{path}: {place}", what) for place, what in part.problems]
@@ -132,7 +130,7 @@ def check_scenario(
     if problems:
         raise SpecError(problems)
     scenario = _tidied(part.scenario, definitions)
-    said = (*_said(notes), *_unpriced(scenario, priced))
+    said = (*_said(notes), *_unpriced(scenario, priced, unpriced))
     return Loaded(scenario, path, own, said)
 
 
@@ -249,11 +247,13 @@ def _price(document: dict[str, Any], path: Path, problems: Problems) -> set[str]
     return set(prices)
 
 
-def _unpriced(scenario: Scenario, priced: set[str]) -> Iterator[str]:
-    """A note on the types in use that the file of prices does not have."""
-    lacks = sorted(scenario.instance_types.keys() - priced)
+def _unpriced(scenario: Scenario, priced: set[str], unpriced: set[str]) -> Iterator[str]:
+    """Notes on the types in use that the file of prices, or the region, does not have."""
+    lacks = sorted(scenario.instance_types.keys() - priced - unpriced)
     if scenario.prices is not None and lacks:
         yield f"{scenario.prices} has no price for {', '.join(lacks)}: they keep their own"
+    if none := sorted((scenario.instance_types.keys() & unpriced) - priced):
+        yield f"no price of {', '.join(none)} in {scenario.region} is known: they count as free"
 
 
 def _chains(document: dict[str, Any], path: Path) -> Iterator[tuple[str, object]]:

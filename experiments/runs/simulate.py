@@ -22,7 +22,8 @@ from stowplan.placement.chance import stream
 from stowplan.placement.journal import Header, JournalWriter
 from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import Round
-from stowplan.placement.scenario.scenario import Fault, Run, Scenario, instance_specs
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.containers import ContainerModels

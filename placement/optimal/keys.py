@@ -134,7 +134,8 @@ _OFFER_PRICES = (
 # Later lines replace earlier ones. A key that ends in `*` is all keys of its table.
 TABLE: Mapping[tuple[str, str], Verdict] = {
     **_row("name question", ALL_GOALS, "irrelevant", WORDS),
-    **_row("seed cluster instance_types prices fleet task_definitions settings layouts", ALL_GOALS),
+    **_row("seed cluster instance_types region prices fleet task_definitions settings "
+           "layouts", ALL_GOALS),
     **_row("instance_types.cpu instance_types.memory instance_types.gpus instance_types.eni_slots "
            "instance_types.eni_slots_trunk instance_types.architecture "
            "instance_types.price_microusd_hour instance_types.resources optimize", ALL_GOALS),

@@ -41,11 +41,10 @@ __all__ = ["Scheduler", "SchedulerConfig"]
 
 
 class Scheduler:
-    """ECS's scheduler for one cluster.
+    """ECS's scheduler for one cluster, by its `config`.
 
     Args:
-        config: see `SchedulerConfig`.
-        strategies, constraints: registries by type; pass `STRATEGIES | {...}` to add your own.
+        strategies, constraints: registries by type.
     """
 
     def __init__(
@@ -58,6 +57,7 @@ class Scheduler:
         self.cluster = Cluster()
         rng = np.random.default_rng(np.random.SeedSequence(config.seed))
         self.engine = Engine(self.cluster, rng, strategies, constraints)
+        self.engine.awaits_more = config.fields_checked
         self.tasks = TaskTable()
         self.launches = Launches()
         self._inbox: list[m.Event] = []
@@ -174,7 +174,7 @@ class Scheduler:
         if call.tags:
             check_tags(call.tags)
         launch = self.launches.of_run_task(call)
-        self.engine.check(launch.kind)
+        self.engine.check_call(launch.kind)
         if not strategy:
             self.requests.append((launch, call.count))
             return

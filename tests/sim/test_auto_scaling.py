@@ -5,7 +5,8 @@ from __future__ import annotations
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.scenario.capacity import CapacityProviderTable
-from stowplan.placement.scenario.scenario import Fault, InstanceTypeTable
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import InstanceTypeTable
 from tests.sim.test_driver import driver, job, models, news
 
 TYPES = {

@@ -12,8 +12,9 @@ from stowplan.placement.chance import stream
 from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec
+from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.driver import SimDriver
 from tests.driving import definition, run_task

@@ -135,7 +135,7 @@ class Runner:
         known = self._freed
         if known is None or not cluster.still_has(known):
             self._freed, self._free = (known := Freed(*cluster.freed_columns())), None
-        demand, ports = cluster.demand(kind), cluster.host_ports.mask(kind)
+        demand, ports = cluster.demand(kind), cluster.port_mask(kind)
         slot = cluster.slot(kind.group)
         arguments = known, demand, ports, slot, np.array(rows, np.int64), cluster.version
         if self._free is None:
@@ -162,7 +162,7 @@ class Runner:
         cluster = self._engine.cluster
         for kind in kinds:
             cluster.demand(kind)
-            width = cluster.host_ports.mask(kind).shape
+            width = cluster.port_mask(kind).shape
         holds = (cluster.attributes_version, len(cluster.resources), width, cluster.size)
         known = self._plans.get(kinds)
         if known is None or known[0] != holds:

@@ -83,4 +83,4 @@ class Standing:
 
     def _made_of(self) -> tuple[int, ...]:
         cluster = self._cluster
-        return cluster.status_version, len(cluster.resources), cluster.host_ports.words
+        return cluster.status_version, len(cluster.resources), cluster.port_words

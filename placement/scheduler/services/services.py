@@ -118,7 +118,7 @@ class Services:
         if call.task_definition is not None:
             self._launches.active(call.task_definition)
         wanted = call.applied_to(service.call)
-        launch = self._launch(wanted)
+        launch = self._launch(wanted, known=call.placement_strategy is None)
         wanted = msgspec.structs.replace(wanted, task_definition=launch.task_definition)
         if call.desired_count is not None and service.daemon:
             raise PlacementError(f"service {call.service!r} is a DAEMON: it has no desired count")
@@ -162,11 +162,12 @@ class Services:
         else:
             self._rebalanced.pop(service.name, None)
 
-    def _launch(self, call: m.CreateService) -> Launch:
+    def _launch(self, call: m.CreateService, *, known: bool = False) -> Launch:
+        """`known`: its strategies were taken before, whatever instances there are now."""
         check_service(call)
         check_strategy(call.capacity_provider_strategy or ())
         launch = self._launches.of_service(call)
-        self._engine.check(launch.kind)
+        (self._engine.check if known else self._engine.check_call)(launch.kind)
         return launch
 
     def _deploy(self, launch: Launch) -> Deployment:
