@@ -26,6 +26,17 @@ class SpecError(PlacementError):
         return type(self), (self.problems,)
 
 
+class CallError(PlacementError):
+    """A call makes no sense; `code` is the exception that ECS's API has for it."""
+
+    def __init__(self, code: str, what: str):
+        self.code, self.what = code, what
+        super().__init__(what)
+
+    def __reduce__(self) -> tuple[type[CallError], tuple[object, ...]]:
+        return type(self), (self.code, self.what)
+
+
 class QueryError(PlacementError):
     """A cluster query does not parse. `position` is the 0-based offset in `expression`."""
 

@@ -213,7 +213,9 @@ class Lives:
     def _start_played(
         self, batch: Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
     ) -> None:
-        override = TaskOverride(batch.command.cpu, batch.command.memory)
+        override = TaskOverride(
+            batch.command.cpu, batch.command.memory, containers=batch.command.overrides
+        )
         # Where engines are modelled it is ended by a stop, so long after it was RUNNING.
         run_ms = batch.run_ms if self._machines is None else None
         for task, instance in zip(tasks, rows, strict=True):
@@ -253,7 +255,10 @@ class Lives:
         definition = (self._parts.get(name) or self._part(name)).definition
         if definition is None:
             return Share(())
-        return share_of(definition, TaskOverride(command.cpu, command.memory))
+        return share_of(
+            definition,
+            TaskOverride(command.cpu, command.memory, containers=command.overrides),
+        )
 
     def _employ(self, instance: int) -> None:
         """From now on the instance has an agent."""

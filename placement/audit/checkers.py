@@ -14,6 +14,12 @@ from typing import Literal, Protocol
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.balancer_rules import judged, targets_drain_before_a_stop
+from stowplan.placement.audit.call_rules import (
+    NothingIsEndedInUse,
+    attributes_keep_their_limits,
+    inactive_definitions_are_not_named,
+    what_was_deleted_starts_nothing,
+)
 from stowplan.placement.audit.capacity_rules import (
     money_adds_up,
     protected_instances_stay,
@@ -377,4 +383,8 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "managed scaling": lambda: scaling_follows_the_metric,
     "group sizes": lambda: sizes_follow_the_metric,
     "termination protection": lambda: protected_instances_stay,
+    "endings": NothingIsEndedInUse,
+    "the deleted": lambda: what_was_deleted_starts_nothing,
+    "inactive definitions": lambda: inactive_definitions_are_not_named,
+    "attributes": lambda: attributes_keep_their_limits,
 }

@@ -29,6 +29,22 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.upkeep import (
+    CircuitBreaker,
+    ContainerOverride,
+    DeleteAttributes,
+    DeleteCapacityProvider,
+    DeleteCluster,
+    DeleteService,
+    DeregisterContainerInstance,
+    DeregisterTaskDefinition,
+    Pairs,
+    PutAttributes,
+    TagResource,
+    UntagResource,
+    UpdateCapacityProvider,
+    UpdateTaskProtection,
+)
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
 from stowplan.placement.times import default_ms
@@ -67,6 +83,8 @@ class RunTask(Message, frozen=True):
     resources: tuple[tuple[str, int], ...] = ()
     expected_ms: int | None = None
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    overrides: tuple[ContainerOverride, ...] = ()
+    tags: Pairs = ()
 
 
 class StartTask(Message, frozen=True):
@@ -83,6 +101,8 @@ class StartTask(Message, frozen=True):
     memory: int | None = None
     zones: tuple[str, ...] = ()
     started_by: str = ""
+    overrides: tuple[ContainerOverride, ...] = ()
+    tags: Pairs = ()
 
 
 class StopTask(Message, frozen=True):
@@ -90,27 +110,6 @@ class StopTask(Message, frozen=True):
 
     tasks: tuple[int, ...]
     reason: str = "Task stopped by user"
-
-
-class UpdateTaskProtection(Message, frozen=True):
-    """Service tasks are not to be stopped by scale-in or deployment, for so long or from now on
-    again (ecs-semantics 5.6)."""
-
-    tasks: tuple[int, ...]
-    protection_enabled: bool = True
-    expires_in_minutes: int = 120
-
-
-class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
-    """ECS's `deploymentCircuitBreaker`, enabled: when a deployment has failed (ecs-semantics 5.4).
-
-    `threshold_value`: tasks for COUNT, else per cent of the desired count.
-    """
-
-    rollback: bool = False
-    reset_on_healthy_task: bool = True
-    threshold_type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
-    threshold_value: int = 50
 
 
 class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -275,6 +274,16 @@ Event = (
     | CreateService
     | UpdateService
     | UpdateContainerInstancesState
+    | DeleteService
+    | DeregisterContainerInstance
+    | DeregisterTaskDefinition
+    | PutAttributes
+    | DeleteAttributes
+    | UpdateCapacityProvider
+    | DeleteCapacityProvider
+    | TagResource
+    | UntagResource
+    | DeleteCluster
     | InstanceRegistered
     | AgentConnectionChanged
     | InstancesGone
@@ -291,8 +300,10 @@ Event = (
 # The events that are calls of somebody; the others are facts, which the world reports.
 CALLS = (
     *(RegisterTaskDefinition, RunTask, StartTask, StopTask, CreateService, UpdateService),
-    *(UpdateContainerInstancesState, UpdateTaskProtection),
-    *(CreateCapacityProvider, PutClusterCapacityProviders),
+    *(DeleteService, UpdateContainerInstancesState, UpdateTaskProtection, DeleteCluster),
+    *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
+    *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
+    *(PutAttributes, DeleteAttributes, TagResource, UntagResource),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------
@@ -317,6 +328,7 @@ class StartTasks(Message, frozen=True):
     deployment: str | None = None
     capacity_provider: str | None = None
     found: bool = False
+    overrides: tuple[ContainerOverride, ...] = ()
 
 
 class StopTasks(Message, frozen=True):

@@ -19,6 +19,7 @@ from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.driver import DriverError
 from stowplan.placement.model import TaskDefinition
+from stowplan.placement.taskdef.overrides import with_overrides
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner, Undecided
@@ -364,7 +365,7 @@ class EngineFleet:
         return [self._book.tasks[task] for task in tasks if task in self._book.tasks]
 
     def _definition(self, entry: TaskEntry) -> TaskDefinition:
-        return self._book.definitions.definition(entry.definition)
+        return with_overrides(self._book.definitions.definition(entry.definition), entry.overrides)
 
     def _tell_ports(self, container: EngineContainer) -> None:
         for port, where in container.published:
