@@ -44,6 +44,7 @@ EVENTS = [
     ),
     m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
     m.UpdateTaskProtection((1,), False, 5),
+    m.TasksFound("web", (0, 0, 1)),
     m.CreateCapacityProvider(
         "cp",
         (m.LaunchTemplate({"CPU": 1024}, {"stack": "prod"}),),
@@ -71,7 +72,9 @@ EVENTS = [
     m.CallThrottled("RunTask", 3, 2, "me"),
 ]
 COMMANDS = [
-    m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1", "cp"),
+    m.StartTasks(
+        "app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1", "cp", True
+    ),
     m.StopTasks((1,), StopCode.USER_INITIATED, "why"),
     m.RunTaskFailed(1, 2, FAILURE, 3, "cp"),
     m.TasksProvisioning(1, (3,), FAILURE, "web", "cp"),
