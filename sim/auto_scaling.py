@@ -93,7 +93,7 @@ class AutoScaling:
         self._of: dict[str, _Group] = {}
 
     def begin(self) -> None:
-        """Launch what the groups begin with."""
+        """Launch what the groups begin with: it is up at once."""
         self._env.process(self._begin())
 
     def _begin(self) -> Generator[Any, Any, None]:
@@ -102,7 +102,7 @@ class AutoScaling:
         for group in self._groups.values():
             if group.table.instances:
                 self._take_over(group)
-            self._balance(group)
+            self._balance(group, begins=True)
 
     def _take_over(self, group: _Group) -> None:
         """The instances that a group has already: paid for and registered from now on."""
@@ -150,14 +150,14 @@ class AutoScaling:
 
     # --- more -----------------------------------------------------------------------------------
 
-    def _balance(self, group: _Group) -> None:
+    def _balance(self, group: _Group, *, begins: bool = False) -> None:
         lacks = group.desired - group.size()
         if lacks > 0 and not group.waits:
-            self._launch(group, lacks)
+            self._launch(group, lacks, begins)
         elif lacks < 0:
             self._shrink(group, -lacks)
 
-    def _launch(self, group: _Group, count: int) -> None:
+    def _launch(self, group: _Group, count: int, begins: bool) -> None:
         now = int(self._env.now)
         if not self._faults.admits("RunInstances", 1):
             self._failed(group, count, "RequestLimitExceeded")
@@ -171,7 +171,7 @@ class AutoScaling:
         if launched:
             group.failures = 0
             self._tell_launched(group, launched)
-            delays = self._boot_ms(len(launched))
+            delays = [0] * len(launched) if begins else self._boot_ms(len(launched))
             for each, delay in zip(launched, delays, strict=True):
                 self._env.process(self._boot(each, delay))
         if left > 0:
@@ -211,6 +211,7 @@ class AutoScaling:
                 each.spec.attributes["ecs.instance-type"],
                 each.zone,
                 each.spec.price_microusd_hour,
+                each.what.market,
             )
             for each in launched
         ]

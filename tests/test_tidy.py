@@ -30,7 +30,7 @@ FLOORS = {
 # The rooms of a package from the ground up: a room imports rooms on lower lines of its list alone.
 INNER_FLOORS = {
     "placement": (
-        ("errors", "reasons", "units", "chance"),
+        ("errors", "reasons", "units", "chance", "times"),
         ("model",),
         ("packing", "outlook", "query", "messages", "registry"),
         ("taskdef", "cluster", "callers", "driver"),

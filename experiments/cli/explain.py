@@ -252,7 +252,7 @@ def _kind_of(arguments: argparse.Namespace, scheduler: Scheduler) -> tuple[str, 
     )
     try:
         kind = scheduler.launches.of_run_task(call).kind
-        scheduler.engine.check(kind)
+        scheduler.engine.check_call(kind)
     except PlacementError as error:
         raise SpecError([(str(arguments.definition), str(error))]) from error
     return definition.name, kind

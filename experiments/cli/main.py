@@ -64,6 +64,11 @@ COMMANDS = {
         "add_arguments",
         "run a scenario's strategies side by side and write a report",
     ),
+    "diff": (
+        "stowplan.experiments.cli.diff",
+        "add_arguments",
+        "what changed between the runs of two results folders",
+    ),
     "run": (
         "stowplan.experiments.cli.docker",
         "add_run_arguments",
@@ -144,7 +149,10 @@ COMMANDS = {
 
 
 # Those that place tasks or pack in this process, and so may have to compile first.
-PLACING = ("run", "bench", "optimize", "regret", "openb", "soak", "verify")
+PLACING = (
+    *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
+    *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify"),
+)
 
 
 def main(argv: list[str] | None = None) -> int:

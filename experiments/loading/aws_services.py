@@ -92,8 +92,9 @@ def _service(item: Item, revision: str, known: Known, notes: Notes) -> Row:
     if zones := _zones(item, known, revision in known.awsvpc, notes):
         values["zones"] = zones
     values |= _deployment(item, daemon, notes)
-    if not daemon and item.text("availabilityZoneRebalancing", "DISABLED") == "ENABLED":
-        values["availability_zone_rebalancing"] = True
+    # A service that never had a value has it off; one that a scenario does not name has it on.
+    if not daemon and item.text("availabilityZoneRebalancing", "DISABLED") != "ENABLED":
+        values["availability_zone_rebalancing"] = False
     values |= _providers(item, known, notes)
     _note_state(item, notes)
     grace = item.whole("healthCheckGracePeriodSeconds", 0)

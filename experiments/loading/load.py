@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class Loaded:
     def strategies(self) -> Mapping[str, StrategyFactory]:
         """The registry for this scenario: ECS's own and those from the user's files."""
         return {**STRATEGIES, **self.own_strategies}
+
+    def seeded(self, seed: int | None) -> Loaded:
+        """The same with another seed; None: as it is."""
+        if seed is None:
+            return self
+        return replace(self, scenario=self.scenario.model_copy(update={"seed": seed}))
 
 
 def load_scenario(

@@ -22,6 +22,7 @@ from stowplan.experiments.report.formats import (
     WAITING,
     Column,
     count,
+    dollars,
     groups,
     has_capacity,
     is_missing,
@@ -73,6 +74,7 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
             console.print(failed, style="red")
         _print_services(members, console)
         console.print(_least(members), style="dim")
+        console.print(_monthly(members), style="dim", highlight=False)
     legend = f"{_LEGEND} {_CAPACITY_LEGEND}" if has_capacity(results) else _LEGEND
     console.print(f"\n{legend}", style="dim", highlight=False)
 
@@ -171,6 +173,17 @@ def _least(results: Sequence[RunResult]) -> Text:
         if not is_missing(result.metrics[bound.metric])
     ]
     return Text(f"least $busy that any placement could have: {', '.join(who)}" if who else "")
+
+
+def _monthly(results: Sequence[RunResult]) -> Text:
+    """What each strategy costs in a month at the mean rate of its run, and what of it is idle."""
+    who = [
+        f"{name_of(result)} ${dollars(result.metrics['dollars_per_month'])}"
+        f" ({count(result.metrics['dollars_idle_pct'])} % idle)"
+        for result in results
+        if not is_missing(result.metrics["dollars_idle_pct"])
+    ]
+    return Text(f"a month at this rate: {', '.join(who)}" if who else "")
 
 
 class ProgressBars:

@@ -17,8 +17,10 @@ from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
 from stowplan.experiments.workloads.arrivals import arrivals, definition_name
 from stowplan.placement.callers.autoscaling import Autoscaler
+from stowplan.placement.callers.callers import Callers
+from stowplan.placement.chance import stream
 from stowplan.placement.journal import Header, JournalWriter
-from stowplan.placement.loop import run_loop
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import Round
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
@@ -116,12 +118,11 @@ def _containers(scenario: Scenario) -> ContainerModels:
     return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
-def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
-    """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
+def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]:
+    """A scheduler, and a driver with its callers, at the beginning of a run until `until_ms`."""
     scenario = with_settings(loaded.scenario, run.strategy)
     driver = SimDriver(
         instance_specs(scenario),
-        arrivals(scenario, run),
         faults=[
             _fault(scenario, fault)
             for fault in scenario.faults[run.faults]
@@ -131,20 +132,25 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         containers=_containers(scenario),
         until_ms=until_ms,
         seed=scenario.seed,
-        autoscaler=_autoscaler(scenario),
+        run_ms=lambda request: callers.run_ms(request),
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
-        up_at_0=bool(scenario.running),
+    )
+    callers = Callers(
+        arrivals(scenario, run),
+        stream(scenario.seed, "client"),
+        autoscaler=_autoscaler(scenario),
+        admits=driver.admits,
     )
     config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
-    return Scheduler(config, loaded.strategies), driver
+    return Scheduler(config, loaded.strategies), Attended(driver, callers)
 
 
 def drive(
     loaded: Loaded,
     run: Run,
     scheduler: Scheduler,
-    driver: SimDriver,
+    driver: Attended,
     record: Callable[[Round], None],
 ) -> Scheduler:
     """Drive a run to its end, through restarts of the scheduler; returns the one at the end."""

@@ -10,12 +10,14 @@ import msgspec
 
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
+from stowplan.experiments.workloads.own import checked_expectation, checked_jobs
 from stowplan.placement.callers.client import Arrival, RetryPolicy
 from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
     CircuitBreaker,
     CreateService,
     Event,
+    LoadBalancer,
     PutClusterCapacityProviders,
     RegisterTaskDefinition,
     RunTask,
@@ -28,6 +30,7 @@ from stowplan.placement.scenario.running_checks import numbers_at_0
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
+    ServiceTable,
     WorkloadTable,
     instance_spec,
 )
@@ -85,8 +88,9 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 table.minimum_healthy_percent,
                 table.maximum_percent,
                 CircuitBreaker(**breaker.model_dump()) if breaker else None,
-                table.availability_zone_rebalancing,
+                table.availability_zone_rebalancing is not False,
                 strategy_of(table.capacity_provider_strategy),
+                _balancer(table),
             ),
         )
         for step in table.scale:
@@ -116,6 +120,12 @@ def _running(scenario: Scenario) -> Iterator[Arrival]:
         yield Arrival(0, StartTask(-1, definition, tuple(rows), started_by=name))
 
 
+def _balancer(table: ServiceTable) -> LoadBalancer | None:
+    if table.load_balancer is None:
+        return None
+    return table.load_balancer.said(table.health_check_grace_period)
+
+
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:
     constraints = table.constraints + scenario.layouts[run.layout].get(table.name, ())
     strategy = chain_of(scenario, run, table)
@@ -125,7 +135,12 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
     )
     rng = stream(scenario.seed, f"workload {table.name}")
     expect = EXPECTED[table.expected]()
-    for job in WORKLOADS[table.kind](table).jobs(rng):
+    if table.expected in EXPECTED.added:
+        expect = checked_expectation(table.expected, expect)
+    jobs = WORKLOADS[table.kind](table).jobs(rng)
+    if table.kind in WORKLOADS.added:
+        jobs = checked_jobs(table.kind, jobs)
+    for job in jobs:
         call = RunTask(
             request=-1,
             task_definition=family,

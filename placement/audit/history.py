@@ -41,11 +41,14 @@ class TaskFacts:
     checked: bool = False
     ran_ms: int | None = None
     healthy: bool | None = None
+    drains_until_ms: int | None = None
 
 
 @dataclass(slots=True)
 class ServiceFacts:
     """A service: its configuration, what a new task asks for, and which of its tasks are PLACED.
+
+    `draining`: those that were stopped, and are not gone because their targets drain.
 
     `plain` while it has seen one deployment only, and no task that failed to start.
     """
@@ -54,6 +57,7 @@ class ServiceFacts:
     needs: Needs
     plain: bool = True
     tasks: dict[int, None] = field(default_factory=dict)
+    draining: dict[int, None] = field(default_factory=dict)
 
     @property
     def daemon(self) -> bool:
@@ -286,10 +290,17 @@ class History:
 
     def _stop(self, command: m.StopTasks) -> None:
         for task in command.tasks:
+            self._drain(task, command.not_before_ms)
             self._end(task, Life.STOPPING)
             host = self.tasks[task].host if task in self.tasks else None
             if host is not None:
                 self.stopped_on.add(host)
+
+    def _drain(self, task: int, until_ms: int | None) -> None:
+        facts = self.tasks.get(task)
+        if facts is not None and facts.service is not None and until_ms is not None:
+            facts.drains_until_ms = until_ms
+            self.services[facts.service].draining[task] = None
 
     def _stopped(self, notice: m.TasksStopped) -> None:
         for task in notice.tasks:
@@ -318,6 +329,8 @@ class History:
             self.ended.add(task)
         if facts.host is not None:
             self.freed.add(facts.host)
+        if facts.drains_until_ms is not None and facts.service is not None:
+            self.services[facts.service].draining.pop(task, None)
         self._end(task, Life.STOPPED)
 
     def _end(self, task: int, life: Life) -> None:

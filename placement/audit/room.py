@@ -57,6 +57,7 @@ class RoomIsUsed:
         if service.daemon or not service.plain or service.call.capacity_provider_strategy:
             return  # tasks on a capacity provider wait each for itself
         settled, total = history.counts(name)
+        total += len(service.draining)
         if settled < service.call.desired_count and total < service.ceiling:
             self._short[name] = service.needs
 

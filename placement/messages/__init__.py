@@ -20,6 +20,7 @@ from stowplan.placement.messages.capacity import (
     SetInstanceProtection,
 )
 from stowplan.placement.messages.messages import (
+    CALLS,
     AgentConnectionChanged,
     CallRejected,
     CircuitBreaker,
@@ -28,6 +29,7 @@ from stowplan.placement.messages.messages import (
     Event,
     InstanceRegistered,
     InstancesGone,
+    LoadBalancer,
     Notice,
     Order,
     RegisterTaskDefinition,
@@ -50,6 +52,7 @@ from stowplan.placement.messages.messages import (
 )
 
 __all__ = [
+    "CALLS",
     "AgentConnectionChanged",
     "CallRejected",
     "CallThrottled",
@@ -70,6 +73,7 @@ __all__ = [
     "LaunchFailed",
     "LaunchTemplate",
     "LaunchedInstance",
+    "LoadBalancer",
     "ManagedScaling",
     "Message",
     "Notice",

@@ -31,6 +31,7 @@ from stowplan.placement.messages.capacity import (
 )
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
+from stowplan.placement.times import default_ms
 
 # --- events: API calls ---------------------------------------------------------------------------
 
@@ -112,6 +113,26 @@ class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
     threshold_value: int = 50
 
 
+class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The target group of a service, as far as it delays things; times in ms (ecs-semantics 5.3).
+
+    A task's target is registered `registration_ms` after it is RUNNING. Its first check comes one
+    `health_check_interval_ms` later. It passes from `ready_after_ms` after RUNNING on (ours; None:
+    never). A new target must pass `initial_threshold`, one that has failed `unhealthy_threshold`
+    must pass `healthy_threshold`. For `grace_period_ms` after RUNNING ECS ignores bad verdicts.
+    `deregistration_delay_ms` lie between the end of a task's registration and its SIGTERM.
+    """
+
+    registration_ms: int = default_ms("registration")
+    health_check_interval_ms: int = default_ms("target check")
+    initial_threshold: int = default_ms("new target")
+    healthy_threshold: int = default_ms("healthy threshold")
+    unhealthy_threshold: int = default_ms("unhealthy threshold")
+    grace_period_ms: int = default_ms("grace period")
+    deregistration_delay_ms: int = default_ms("deregistration delay")
+    ready_after_ms: int | None = 0
+
+
 class CreateService(Message, frozen=True):
     """Keep `desired_count` tasks of a definition running, from now on.
 
@@ -131,6 +152,7 @@ class CreateService(Message, frozen=True):
     circuit_breaker: CircuitBreaker | None = None
     availability_zone_rebalancing: bool = False
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    load_balancer: LoadBalancer | None = None
 
 
 class UpdateService(Message, frozen=True):
@@ -266,6 +288,13 @@ Event = (
     | CallThrottled
 )
 
+# The events that are calls of somebody; the others are facts, which the world reports.
+CALLS = (
+    *(RegisterTaskDefinition, RunTask, StartTask, StopTask, CreateService, UpdateService),
+    *(UpdateContainerInstancesState, UpdateTaskProtection),
+    *(CreateCapacityProvider, PutClusterCapacityProviders),
+)
+
 # --- commands: what the driver must do ------------------------------------------------------------
 
 
@@ -291,11 +320,15 @@ class StartTasks(Message, frozen=True):
 
 
 class StopTasks(Message, frozen=True):
-    """Stop these tasks: SIGTERM, stopTimeout, SIGKILL."""
+    """Stop these tasks: SIGTERM, stopTimeout, SIGKILL.
+
+    `not_before_ms`: their targets drain until then, and nothing is sent before; None: at once.
+    """
 
     tasks: tuple[int, ...]
     stop_code: StopCode
     reason: str
+    not_before_ms: int | None = None
 
 
 # --- notices: commands that only tell the caller --------------------------------------------------
@@ -336,12 +369,19 @@ class CallRejected(Message, frozen=True):
     """A call made no sense (ECS's ClientException), or a report named unknown tasks or
     instances. It changed nothing.
 
-    `position` is its place among the events of the round.
+    `position` is its place among the events of the round, `code` ECS's exception where it is not
+    the most common one.
     """
 
     position: int
     call: Event
     reason: str
+    code: str = ""
+
+    @property
+    def error(self) -> str:
+        """The exception that ECS's API would answer with."""
+        return self.code or "ClientException"
 
 
 class ServiceEvent(Message, frozen=True):

@@ -183,6 +183,10 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
            "service.circuit_breaker.*", PLANNED, "irrelevant", ROLLOUT),
     **_row("service.minimum_healthy_percent service.maximum_percent service.circuit_breaker "
            "service.circuit_breaker.*", ("repack",)),
+    **_row("service.load_balancer service.load_balancer.* service.health_check_grace_period",
+           PLANNED, "irrelevant", ROLLOUT),
+    **_row("service.load_balancer service.load_balancer.* service.health_check_grace_period",
+           ("repack",)),
     **_row("service.availability_zone_rebalancing", ("repack",)),
     **_row("service.availability_zone_rebalancing", BUY, "refused", REBALANCED,
            rebalanced_unless_even),

@@ -29,12 +29,13 @@ from stowplan.placement.scenario.scenario import (
     ServiceTable,
     WorkloadTable,
 )
+from stowplan.placement.scenario.service_checks import service_problems
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
-from stowplan.placement.strategies.protocol import StrategyFactory, make_strategy
+from stowplan.placement.strategies.protocol import ReadsField, StrategyFactory, make_strategy
 from stowplan.placement.strategies.spread import Spread
 from stowplan.placement.taskdef.parse import host_ports, task_resources
 
@@ -90,6 +91,7 @@ def scenario_problems(
         (frozenset(), _updates(scenario)),
         (frozenset(), _too_late(scenario)),
         (frozenset(), _autoscaling(scenario)),
+        (frozenset(), service_problems(scenario)),
         (frozenset(), _chains(scenario, tables, strategies, fleet)),
         (frozenset(), ties_problems(scenario)),
         (frozenset(), _constraints(scenario, tables, fleet)),
@@ -240,12 +242,12 @@ def _strategy_problem(
         made = make_strategy(strategies[strategy.type], strategy.field)
     except (ValueError, TypeError) as error:
         return f"{strategy.type}: {error}"
-    # Either would tie all instances, and so would silently have no effect.
+    # Any of them would tie all instances, and so would silently have no effect.
     if isinstance(made, Spread) and made.attribute is not None:
         return fleet.lacks(made.attribute.removeprefix("attribute:"))
     if isinstance(made, Binpack | BestFit) and made.resource is not None:
         return fleet.lacks_resource(made.resource)
-    return None
+    return fleet.misses(made) if isinstance(made, ReadsField) else None
 
 
 def _chain_in_text(

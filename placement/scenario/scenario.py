@@ -1,9 +1,8 @@
 """The one scenario type: fleet, tasks, strategies, faults and seed of a run, simulated or real.
 
-Pure: `experiments.loading.load` reads a file and hands over its content, with the files that it
-names already read. Shapes are checked here, meaning in `placement.scenario.checks`. Times are in
-ms; in a file they are written as `"250ms"`, `"90s"`, `"15m"`, `"1.5h"`, `"2d"` or a number of
-seconds.
+Pure: `experiments.loading.load` reads a file and the files that it names. Shapes are checked here,
+meaning in `placement.scenario.checks`. Times are in ms; in a file `"250ms"`, `"90s"`, `"15m"`,
+`"1.5h"`, `"2d"` or a number of seconds.
 """
 
 from __future__ import annotations
@@ -37,9 +36,11 @@ from stowplan.placement.scenario.fields import (
     Table,
     Weight,
 )
+from stowplan.placement.scenario.load_balancer import LoadBalancerTable
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
+from stowplan.placement.times import default_ms
 
 TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
 
@@ -111,10 +112,8 @@ class CircuitBreakerTable(Table):
 class ServiceTable(Table):
     """A service, created at `at`; `scale` changes its desired count later, `deploy` its tasks.
 
-    `autoscaling` changes the count as its load does. A DAEMON has no count and no percents.
-    `availability_zone_rebalancing` is on only where a scenario says so: ECS's own default has
-    changed twice (ecs-semantics 12.3). Without a `capacity_provider_strategy` it has the cluster's
-    default; an empty one is launch type EC2.
+    A DAEMON has no count and no percents. `availability_zone_rebalancing` None: on where ECS allows
+    it. `capacity_provider_strategy` None: the cluster's default; empty: launch type EC2.
     """
 
     name: str
@@ -130,9 +129,11 @@ class ServiceTable(Table):
     minimum_healthy_percent: Annotated[int, Field(ge=0, le=100, strict=True)] = 100
     maximum_percent: Annotated[int, Field(ge=100, le=200, strict=True)] = 200
     circuit_breaker: CircuitBreakerTable | None = None
-    availability_zone_rebalancing: bool = False
+    availability_zone_rebalancing: bool | None = None
     autoscaling: AutoscalingTable | None = None
     capacity_provider_strategy: CapacityStrategy | None = None
+    load_balancer: LoadBalancerTable | None = None
+    health_check_grace_period: Duration = default_ms("grace period")
 
 
 class WorkloadTable(Table):
@@ -227,7 +228,6 @@ class OptimizeTable(Table):
     weights: dict[str, Weight] = {}
 
 
-# The instance of the lowest number, or any of those that tie.
 Ties = Literal["lowest", "random"]
 
 

@@ -42,21 +42,22 @@ class SchedulerConfig:
     """What a run fixes beforehand; kept in the journal's header, since a replay needs it.
 
     `provisioning_quota`: PROVISIONING tasks per cluster (ecs-semantics 6.2). `provisioning_
-    timeout_ms`: how long a task may wait before it is stopped; None: for ever. AWS's value is not
-    published; ours is the upper end of the 10 to 30 minutes that were seen.
+    timeout_ms`: how long a task may wait until it is stopped; None: for ever. AWS's is unpublished,
+    ours the longest seen. `fields_checked`: what strategies read was looked for among all instances
+    that will ever be there, by a scenario's check; else calls are held to those that are.
     """
 
     seed: int = 0
     provisioning_quota: int | None = 500
     provisioning_timeout_ms: int | None = 1_800_000
+    fields_checked: bool = False
 
 
 class Scheduler:
-    """ECS's scheduler for one cluster.
+    """ECS's scheduler for one cluster, by its `config`.
 
     Args:
-        config: see `SchedulerConfig`.
-        strategies, constraints: registries by type; pass `STRATEGIES | {...}` to add your own.
+        strategies, constraints: registries by type.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Scheduler:
         self.cluster = Cluster()
         rng = np.random.default_rng(np.random.SeedSequence(config.seed))
         self.engine = Engine(self.cluster, rng, strategies, constraints)
+        self.engine.awaits_more = config.fields_checked
         self.tasks = TaskTable()
         self.launches = Launches()
         self._inbox: list[m.Event] = []
@@ -136,12 +138,8 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has work even if no event comes; None: never."""
-        earliest = None
-        for member in (self.waiting, self._services, self.providers):
-            at_ms = member.deadline_ms
-            if at_ms is not None and (earliest is None or at_ms < earliest):
-                earliest = at_ms
-        return earliest
+        times = (each.deadline_ms for each in (self.waiting, self._services, self.providers))
+        return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -177,7 +175,7 @@ class Scheduler:
             strategy = self.providers.default
         check_strategy(strategy or ())
         launch = self.launches.of_run_task(call)
-        self.engine.check(launch.kind)
+        self.engine.check_call(launch.kind)
         if not strategy:
             self.requests.append((launch, call.count))
             return
@@ -235,7 +233,7 @@ class Scheduler:
         self.cluster.check_known(event.instances)
         ids = self.cluster.column("ec2InstanceId")
         for row in event.instances:
-            lost, _ = self.tasks.stopped(self.tasks.on(row))
+            lost, _ = self.tasks.stopped(self._services.drains.stopped(self.tasks.on(row)))
             self._end(lost)
             self.cluster.set_status(row, InstanceStatus.INACTIVE)
             if lost:
@@ -249,7 +247,7 @@ class Scheduler:
             if self.services:
                 self._services.changed(changed, event.status, self.now_ms)
             return
-        ended, never_ran = self.tasks.stopped(event.tasks)
+        ended, never_ran = self.tasks.stopped(self._services.drains.stopped(event.tasks))
         for task in never_ran:
             self._services.failed_to_start(task, self.now_ms)
         self._end(ended)
@@ -263,12 +261,13 @@ class Scheduler:
     def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
         """Ask for these tasks to stop; those that wait for capacity are stopped already."""
         alive = [task for task in tasks if self.tasks.alive(task)]
-        placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
+        placed = [task for task in alive if self.tasks.instance[task] != NOWHERE]
         unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
         self.tasks.stopped(unplaced)
         self._end(alive)
-        if placed:
-            self._out.append(m.StopTasks(placed, code, reason))
+        for there, drain_ms in self.tasks.by_drain(placed):
+            until_ms = self._services.drains.begin(there, drain_ms, self.now_ms)
+            self._out.append(m.StopTasks(there, code, reason, until_ms))
         if unplaced:
             self._out.append(m.TasksStopped(unplaced, code, reason))
 

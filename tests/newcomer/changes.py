@@ -415,17 +415,21 @@ from stowplan.realdriver.book import Book
 
 
 class MemoryDriver:
-    """Plays one instance; `calls` are those of its client."""
+    """Plays one instance."""
 
-    def __init__(self, calls: list[m.Event]) -> None:
+    def __init__(self) -> None:
         self._now_ms = 0
         self._book = Book()
         resources = {"CPU": 4096, "MEMORY": 4096}
-        self._events: list[m.Event] = [*calls, m.InstanceRegistered(0, "i-0", resources, {})]
+        self._events: list[m.Event] = [m.InstanceRegistered(0, "i-0", resources, {})]
 
     def now_ms(self) -> int:
         """The time of the last deadline."""
         return self._now_ms
+
+    def register(self, call: m.RegisterTaskDefinition) -> None:
+        """A task definition becomes known."""
+        self._book.event(call)
 
     def execute(self, command: m.Command) -> None:
         """Tasks start and stop at once."""
@@ -478,15 +482,18 @@ class MemoryDriver:
     """
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds
-from stowplan.placement.loop import run_loop
+from stowplan.placement.callers.callers import Callers
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.realdriver.memory.driver import MemoryDriver
 from stowplan.testing import check_driver
 container = {"name": "c", "image": "i", "cpu": 256, "memory": 256}
-calls = [m.RegisterTaskDefinition({"family": "app", "containerDefinitions": [container]})]
-check_driver(lambda: MemoryDriver(calls))
-rounds, scheduler = [], Scheduler()
-run_loop(scheduler, MemoryDriver([*calls, m.CreateService("web", "app", 3)]), rounds.append)
+document = {"family": "app", "containerDefinitions": [container]}
+check_driver(MemoryDriver, definition=document)
+rounds, scheduler, callers = [], Scheduler(), Callers()
+callers.submit(m.RegisterTaskDefinition(document))
+callers.submit(m.CreateService("web", "app", 3))
+run_loop(scheduler, Attended(MemoryDriver(), callers), rounds.append)
 assert check_rounds(rounds) == []
 assert len(list(scheduler.tasks.living())) == 3
 """,
@@ -520,8 +527,8 @@ from __future__ import annotations
 
 import socket
 
+from stowplan.placement.messages import CALLS
 from stowplan.placement.wire.calls import run_task
-from stowplan.realdriver.book import CALLS
 
 TAKEN = (socket.AF_INET, run_task, CALLS)
 ''',

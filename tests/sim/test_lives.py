@@ -91,7 +91,7 @@ def test_where_nothing_stops_nothing_waits_and_the_line_is_kept_no_longer():
     runs_until(world, 1000)
     world.execute(stop(0))
     runs_until(world, 2000)
-    assert not world._lives._agents.by_instance
+    assert not world.driver._lives._agents.by_instance
     world.execute(start(2, name="half"))
     assert told(world) == [(2100, "RUNNING", (2,))]
 

@@ -90,6 +90,7 @@ class CapacityProviders:
         templates = Templates(call, self._engine)
         provider = Provider(call, templates, call.desired_capacity)
         self.by_name[provider.name] = provider
+        self._engine.awaits_more = True  # instances of types and with attributes of its own
         if call.managed_scaling is not None and self._next_ms is None:
             self._next_ms = now_ms + MINUTE_MS
 

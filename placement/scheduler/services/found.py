@@ -58,8 +58,8 @@ class FoundTasks:
     def _launch(self, service: Service, row: int) -> Launch:
         """By the instance's capacity provider, if the service's strategy has it."""
         column = self._engine.cluster.column(CAPACITY_PROVIDER)
-        known = 0 <= row < len(column.codes)
-        name = column.values[column.codes[row]] if known else None
+        code = int(column.codes[row]) if 0 <= row < len(column.codes) else -1
+        name = column.values[code] if code >= 0 else None
         strategy = service.call.capacity_provider_strategy or ()
         if service.daemon or name not in [item.capacity_provider for item in strategy]:
             return service.launch

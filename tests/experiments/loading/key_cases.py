@@ -296,6 +296,10 @@ IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "service.minimum_healthy_percent": ({}, {"service.0.minimum_healthy_percent": 50}),
     "service.maximum_percent": ({}, {"service.0.maximum_percent": 150}),
     "service.circuit_breaker": ({}, {"service.0.circuit_breaker": {"rollback": True}}),
+    "service.load_balancer": ({}, {"service.0.load_balancer": {"registration": "9s"}}),
+    "service.health_check_grace_period": (
+        {"service.0.load_balancer": {}},
+        {"service.0.load_balancer": {}, "service.0.health_check_grace_period": "9s"}),
     "workload.retry": (_W, {"workload.0.retry": "9s"}),
     "workload.retry_max": (_W, {"workload.0.retry_max": "9m"}),
     "workload.resubmit": (_W, {"workload.0.resubmit": False}),

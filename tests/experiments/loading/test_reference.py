@@ -23,6 +23,7 @@ from stowplan.placement.scenario.capacity import (
 )
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
 from stowplan.placement.scenario.fields import Distribution, Table
+from stowplan.placement.scenario.load_balancer import LoadBalancerTable
 from stowplan.placement.scenario.mixed import MixedInstancesTable, Range, RequirementsTable
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.running import RunningTable
@@ -192,6 +193,7 @@ SECTIONS = {
     "[[service.scale]]": scenario.ScaleStep,
     "[[service.deploy]]": scenario.DeployStep,
     "[service.circuit_breaker]": scenario.CircuitBreakerTable,
+    "[service.load_balancer]": LoadBalancerTable,
     "[service.autoscaling]": AutoscalingTable,
     "[[service.autoscaling.load]]": LoadPoint,
     "[[running]]": RunningTable,

@@ -108,6 +108,7 @@ def test_groups_begin_with_their_instances_by_name_and_go_on_from_there():
         "managed_scaling": {"scale_in_minutes": 1},
     }  # fmt: skip
     service = {"capacity_provider_strategy": [{"capacity_provider": "cp"}], "desired_count": 2}
+    service["availability_zone_rebalancing"] = False  # which would move one to zone b
     made = document([{"instance": "i-1", "services": {"web": 2}}], service,
                     fleet=[], capacity_provider=[group])  # fmt: skip
     scheduler, rounds = played(made, 0)
