@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stowplan.placement.scenario.capacity import CapacityProviderTable
-from stowplan.placement.scenario.mixed import MixedInstancesTable, spot_price
+from stowplan.placement.scenario.capacity import CapacityProviderTable, spot_price
+from stowplan.placement.scenario.mixed import MixedInstancesTable
 from stowplan.placement.scenario.scenario import InstanceTypeTable
 
 ON_DEMAND, SPOT = "on-demand", "spot"

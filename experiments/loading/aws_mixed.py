@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from stowplan.experiments.loading.aws_fleet import Machine
 from stowplan.experiments.loading.aws_item import Item, Notes
+from stowplan.placement.scenario.mixed import MixedInstancesTable
 
 _GONE = ("Terminating", "Terminated", "Detaching", "Detached")
+_STRATEGIES = {
+    f"{key}_allocation_strategy": get_args(
+        MixedInstancesTable.model_fields[f"{key}_allocation_strategy"].annotation
+    )
+    for key in ("on_demand", "spot")
+}
 # Of EC2's InstanceRequirements, the names that are no plain CamelCase.
 _SPELT = {
     "VCpuCount": "vcpu_count",
@@ -72,6 +79,11 @@ def mixed_of(facts: Facts, types: list[str], managed: bool) -> dict[str, Any]:
         "on_demand_allocation_strategy": of.text("OnDemandAllocationStrategy", default),
         "spot_allocation_strategy": of.text("SpotAllocationStrategy", "lowest-price"),
     }
+    for key, known in _STRATEGIES.items():
+        if values[key] not in known:
+            what = f"allocation strategies that a scenario does not have: {known[0]} in their place"
+            facts.notes.add(what, f"{facts.name} ({values[key]})")
+            values[key] = known[0]
     if pools := of.whole("SpotInstancePools", 0):
         values["spot_instance_pools"] = pools
     weights = {each.text("InstanceType"): weight_of(each) for each in facts.overrides}

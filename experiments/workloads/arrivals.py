@@ -26,7 +26,7 @@ from stowplan.placement.messages import (
     UpdateService,
 )
 from stowplan.placement.scenario.capacity import creation, strategy_of
-from stowplan.placement.scenario.running import numbers_at_0
+from stowplan.placement.scenario.running_checks import numbers_at_0
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,

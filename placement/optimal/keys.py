@@ -104,7 +104,7 @@ _LAUNCHED = (
     "capacity_provider.awsvpc_trunking"
 )
 _SIZES = (
-    "capacity_provider.instances "
+    "capacity_provider.instances capacity_provider.instances.* "
     "capacity_provider.min_size capacity_provider.desired_size capacity_provider.managed_scaling "
     "capacity_provider.managed_termination_protection capacity_provider.managed_draining "
     "capacity_provider.managed_scaling.*"
@@ -143,8 +143,8 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
            "instance_types.eni_slots_trunk instance_types.architecture "
            "instance_types.price_microusd_hour instance_types.resources optimize", ALL_GOALS),
     **_row("duration", ALL_GOALS),
-    **_row("running fleet.ec2_instance_ids", PLANNED, "irrelevant", MOMENT),
-    **_row("running fleet.ec2_instance_ids", ("repack",)),
+    **_row("running running.* fleet.ec2_instance_ids", PLANNED, "irrelevant", MOMENT),
+    **_row("running running.* fleet.ec2_instance_ids", ("repack",)),
     **_row("strategies service.strategy workload.strategy ties", PLANNED, "irrelevant", STRATEGY),
     **_row("strategies service.strategy workload.strategy ties", ("repack",)),
     # the cluster

@@ -84,6 +84,12 @@ class CapacityProviderTable(Table):
         return len(self.instances) or self.min_size
 
 
+def spot_price(table: CapacityProviderTable, instance_type: str, price: int) -> int:
+    """What an instance costs on spot, of its price on demand."""
+    discounts: Mapping[str, int] = table.mixed.spot_discounts if table.mixed else {}
+    return price * (100 - discounts.get(instance_type, table.discount_percent)) // 100
+
+
 def strategy_of(items: CapacityStrategy | None) -> m.CapacityProviderStrategy | None:
     """A strategy as calls carry it; None stands for the cluster's default."""
     if items is None:

@@ -21,7 +21,7 @@ from stowplan.placement.scenario.container_checks import container_problems
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.offers import Fleet, with_offers
-from stowplan.placement.scenario.running import running_problems
+from stowplan.placement.scenario.running_checks import running_problems
 from stowplan.placement.scenario.scenario import (
     DeployStep,
     ScaleStep,

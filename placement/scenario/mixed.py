@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stowplan.placement.scenario.fields import Count, Number, Percent, Positive, Table
-from stowplan.placement.scenario.words import unknown
 
-if TYPE_CHECKING:
-    from stowplan.placement.scenario.capacity import CapacityProviderTable
-
-Problem = tuple[str, str]
 Choice = Literal["included", "excluded", "required"]
 Amount = Annotated[Number, Field(ge=0)]
 
@@ -97,27 +91,3 @@ class MixedInstancesTable(Table):
         above = max(0, capacity - self.on_demand_base_capacity)
         share = -(-above * self.on_demand_percentage_above_base_capacity // 100)
         return min(capacity, self.on_demand_base_capacity) + share
-
-
-def mixed_problems(table: CapacityProviderTable, place: str) -> Iterator[Problem]:
-    """What is wrong with the policy of a group, and with what it asks of the group."""
-    mixed = table.mixed
-    if mixed is None:
-        return
-    place = f"{place}.mixed"
-    if table.market != "on-demand":
-        what = "a group of both markets has no market of its own: leave market out, and say "
-        yield place, what + "on_demand_percentage_above_base_capacity = 0 for one on spot"
-    if mixed.weights and table.managed_scaling is not False:
-        what = "ECS has no managed scaling for groups with weights: leave them out, or say "
-        yield f"{place}.weights", what + "managed_scaling = false"
-    for key in ("weights", "spot_discounts", "spare"):
-        for name in getattr(mixed, key):
-            if name not in table.instance_types:
-                yield f"{place}.{key}", unknown("instance type", name, table.instance_types)
-
-
-def spot_price(table: CapacityProviderTable, instance_type: str, price: int) -> int:
-    """What an instance costs on spot, of its price on demand."""
-    discounts: Mapping[str, int] = table.mixed.spot_discounts if table.mixed else {}
-    return price * (100 - discounts.get(instance_type, table.discount_percent)) // 100

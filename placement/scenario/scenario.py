@@ -20,6 +20,7 @@ from stowplan.placement.scenario.capacity import (
     CapacityProviderTable,
     CapacityStrategy,
     GroupInstance,
+    spot_price,
 )
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
 from stowplan.placement.scenario.faults import Fault
@@ -36,7 +37,6 @@ from stowplan.placement.scenario.fields import (
     Weight,
 )
 from stowplan.placement.scenario.load_balancer import LoadBalancerTable
-from stowplan.placement.scenario.mixed import spot_price
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.plain import InstanceSpec as InstanceSpec
 from stowplan.placement.scenario.running import RunningTable

@@ -132,12 +132,8 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has work even if no event comes; None: never."""
-        earliest = None
-        for member in (self.waiting, self._services, self.providers):
-            at_ms = member.deadline_ms
-            if at_ms is not None and (earliest is None or at_ms < earliest):
-                earliest = at_ms
-        return earliest
+        times = (each.deadline_ms for each in (self.waiting, self._services, self.providers))
+        return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -318,8 +314,7 @@ class Scheduler:
                 left -= len(self._wait(launch, left, failure))
                 failure = Failure(PROVISIONING_QUOTA)
             if left:
-                failed = m.RunTaskFailed(launch.request, left, failure, None, provider)
-                self._out.append(failed)
+                self._out.append(m.RunTaskFailed(launch.request, left, failure, None, provider))
 
     def _wait(self, launch: Launch, count: int, failure: Failure) -> list[int]:
         """Let up to `count` tasks wait for capacity; returns those that the quota admits."""
@@ -391,7 +386,7 @@ _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.InstanceRegistered: Scheduler._instance_registered,
     m.AgentConnectionChanged: Scheduler._agent_changed,
     m.InstancesGone: Scheduler._instances_gone,
-    m.TasksFound: lambda s, event: s._services.found(event),
+    m.TasksFound: lambda s, event: s._services.found.note(event),
     m.TasksChanged: Scheduler._tasks_changed,
     m.TasksHealthChanged: Scheduler._tasks_judged,
     m.InstancesLaunched: lambda s, event: s.providers.launched(event, s.now_ms),

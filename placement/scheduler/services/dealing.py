@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from stowplan.placement.cluster.columns import CAPACITY_PROVIDER
-from stowplan.placement.engine.engine import Engine
 from stowplan.placement.scheduler.capacity.strategy import deal
 from stowplan.placement.scheduler.services.deployments import Service
 from stowplan.placement.scheduler.tasks import Launch, TaskTable
@@ -23,15 +21,3 @@ def dealt(service: Service, tasks: TaskTable, count: int) -> list[tuple[Launch, 
     counts = deal(strategy, count, [have[name] for name in names])
     pairs = zip(names, counts, strict=True)
     return [(service.primary.launch_on(name), n) for name, n in pairs if n]
-
-
-def launch_there(service: Service, engine: Engine, row: int) -> Launch:
-    """The launch of a task that was found on an instance: by its provider, if the service's
-    strategy has that."""
-    column = engine.cluster.column(CAPACITY_PROVIDER)
-    known = 0 <= row < len(column.codes)
-    name = column.values[column.codes[row]] if known else None
-    strategy = service.call.capacity_provider_strategy or ()
-    if service.daemon or name not in [item.capacity_provider for item in strategy]:
-        return service.launch
-    return service.primary.launch_on(str(name))

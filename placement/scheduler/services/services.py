@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.services.breaker import break_circuit
 from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
-from stowplan.placement.scheduler.services.dealing import dealt, launch_there
+from stowplan.placement.scheduler.services.dealing import dealt
 from stowplan.placement.scheduler.services.deleting import LeavingServices, check_deletion
 from stowplan.placement.scheduler.services.deployments import (
     PROTECTED_MOST_MINUTES,
@@ -39,6 +38,7 @@ from stowplan.placement.scheduler.services.events import (
     rebalancing,
     scaling,
 )
+from stowplan.placement.scheduler.services.found import FoundTasks
 from stowplan.placement.scheduler.services.rebalancing import is_eligible, place_for_balance
 from stowplan.placement.scheduler.services.scale_in import beyond_ceiling, surplus
 from stowplan.placement.scheduler.services.targets import target_health
@@ -89,7 +89,7 @@ class Services:
         self._daemon_watch = DaemonWatch()
         self._status_version = -1
         self._rebalanced: dict[str, None] = {}
-        self._found: list[m.TasksFound] = []
+        self.found = FoundTasks(self.by_name, engine, start)
         self.drains = Drains(self.by_name, tasks, self._events, self._touched)
 
     # --- calls ----------------------------------------------------------------------------------
@@ -200,24 +200,10 @@ class Services:
 
     # --- facts ----------------------------------------------------------------------------------
 
-    def found(self, event: m.TasksFound) -> None:
-        """Tasks run already. Raises PlacementError where there is no such service."""
-        if event.service not in self.by_name:
-            raise PlacementError(f"unknown service {event.service!r}")
-        self._found.append(event)
-
     def take_over(self) -> None:
         """Take in the tasks that were found, once all instances of the round are known."""
-        found, self._found = self._found, []
-        for event in found:
-            service = self.by_name[event.service]
-            for launch, rows in groupby(
-                event.instances, partial(launch_there, service, self._engine)
-            ):
-                filled = joined([self._engine.place_on(launch.kind, row) for row in rows])
-                for task in self._start(launch, filled, found=True):
-                    service.add(task)
-                self._events.complain(service, filled.failure)
+        for service, failure in self.found.take_over():
+            self._events.complain(service, failure)
             self._touched.add(service.name)
 
     def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:

@@ -71,6 +71,7 @@ EVENTS = [
     ),
     m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
     m.UpdateTaskProtection((1,), False, 5),
+    m.TasksFound("web", (0, 0, 1)),
     m.CreateCapacityProvider(
         "cp",
         (m.LaunchTemplate({"CPU": 1024}, {"stack": "prod"}),),
