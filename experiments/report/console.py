@@ -70,6 +70,8 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
         for table in _tables(members, console):
             console.print(table)
         console.print(_refused(members), style="dim")
+        for line in _would_help(members):
+            console.print(line, highlight=False)
         if failed := _failed(members):
             console.print(failed, style="red")
         _print_services(members, console)
@@ -150,6 +152,18 @@ def _refused(results: Sequence[RunResult]) -> Text:
             by_reason.setdefault(short_reason(reason), []).append(entry)
     lines = [f"refused for {reason}: {', '.join(who)}" for reason, who in by_reason.items()]
     return Text("\n".join(lines) or "nothing was refused")
+
+
+def _would_help(results: Sequence[RunResult]) -> list[Text]:
+    """Of each service and workload that was refused the cheapest change, under the first strategy
+    that it was refused by."""
+    said: dict[str, Text] = {}
+    for result in results:
+        for each in result.refused:
+            if each.changes and each.matters:
+                text = f"{each.owner or 'unnamed tasks'} ({name_of(result)}): {each.changes[0]}"
+                said.setdefault(each.owner, Text(f"would find room: {text}"))
+    return list(said.values())[:_ROWS_MOST]
 
 
 def _failed(results: Sequence[RunResult]) -> Text:

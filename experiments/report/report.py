@@ -37,6 +37,7 @@ from stowplan.experiments.report.formats import (
     shown,
 )
 from stowplan.experiments.report.plots import plots, title_of
+from stowplan.experiments.report.refused import refused_tables
 from stowplan.experiments.report.services import crash_loops, service_tables
 from stowplan.placement.constraints import check_of
 from stowplan.placement.scenario.capacity import CapacityProviderTable
@@ -237,6 +238,7 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
         "refusals": _refusals(members, index),
         "services": service_tables(members, ROWS_MOST),
         "costs": cost_tables(members, ROWS_MOST),
+        "refused": refused_tables(members, ROWS_MOST),
         "changes": change_tables(members, ROWS_MOST),
         "loops": crash_loops(members),
     }

@@ -12,6 +12,7 @@ from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.refused import Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
@@ -55,8 +56,8 @@ def simulate(
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
-    recorder, usage = Recorder(), Usage()
-    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, *also]
+    recorder, usage, refused, last = Recorder(), Usage(), Refused(scheduler), scheduler
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, refused, *also]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     until_ms = scenario.duration
@@ -72,12 +73,13 @@ def simulate(
         record = tee(sinks)
         whole = True
         try:
-            drive(loaded, run, scheduler, driver, record)
+            last = drive(loaded, run, scheduler, driver, record)
             if recorder.now_ms < until_ms:  # so that readers know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
-    return result_of(run, recorder, usage, until_ms, whole)
+    result = result_of(run, recorder, usage, until_ms, whole)
+    return replace(result, refused=refused.refusals(last))
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
