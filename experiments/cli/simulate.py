@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def simulate(arguments: argparse.Namespace) -> int:
     """`stowplan simulate`: every run of the scenario, then table, report, Parquet and journals."""
     from stowplan.experiments.cli.regret import with_least
-    from stowplan.experiments.record.output import output_folder
+    from stowplan.experiments.record.output import elsewhere, is_full, output_folder
     from stowplan.experiments.record.results import write_results
     from stowplan.experiments.report.console import ProgressBars, print_table
     from stowplan.experiments.report.report import write_report
@@ -68,9 +68,18 @@ def simulate(arguments: argparse.Namespace) -> int:
             )
         again = _again(arguments, scenario, results, journals, extra)
         results = with_least(results)
-        write_results(results, folder, again)
-        write_report(scenario, results, folder / "report.html", again)
-    print_table(results)
+        print_table(results)  # first, so that nothing on the way to a file can lose it
+        try:
+            write_results(results, folder, again)
+            write_report(scenario, results, folder / "report.html", again)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            there = elsewhere(arguments.out.name, arguments.out)
+            write_results(results, there, again)
+            write_report(scenario, results, there / "report.html", again)
+            what = f"no space left on the disk; results and report are in {there}"
+            raise SpecError([(f"--out {arguments.out}", what)]) from error
     if tied := ties_finding(scenario, results, again):
         print(f"ties: {tied.text}")
     print(f"report: {arguments.out / 'report.html'}")
