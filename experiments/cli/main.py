@@ -10,6 +10,12 @@ import argparse
 import importlib
 import sys
 
+from stowplan.experiments.cli.terminal import (
+    TERMINATED,
+    Terminated,
+    adapt_streams,
+    end_on_sigterm,
+)
 from stowplan.placement.errors import PlacementError
 
 # name -> (module, function that sets up its parser, one line of help)
@@ -153,12 +159,17 @@ PLACING = (
     *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
     *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify"),
 )
+# Those that run until they are told to end, and take that up by themselves.
+ON_ENGINES = ("run", "status", "logs", "down")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line. Exit codes: 0, 1 for a check that failed, 2 for bad input."""
+    adapt_streams()
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+        if arguments.subcommand not in ON_ENGINES:
+            end_on_sigterm()
         if arguments.subcommand in PLACING:
             from stowplan.experiments.runs.compiling import say_when_compiling
 
@@ -172,6 +183,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stowplan: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except Terminated:
+        print("stowplan: terminated; nothing was written", file=sys.stderr)
+        return TERMINATED
 
 
 class _VersionAction(argparse.Action):

@@ -13,7 +13,6 @@ from typing import Any, get_args
 import numpy as np
 from numpy.random import Generator
 from rich.console import Console
-from rich.progress import track
 
 from stowplan.experiments.cli.soak_calls import OUTSIDE, Outsider
 from stowplan.experiments.cli.soak_state import differences
@@ -21,6 +20,7 @@ from stowplan.experiments.loading.arguments import positive
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.result import scheduler_config, tee
+from stowplan.experiments.report.progress_lines import tracked
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import ReplayError, replay
@@ -366,7 +366,7 @@ def command(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.start, arguments.start + arguments.seeds)
     done = failed = 0
     try:
-        for seed in track(seeds, "soak", console=console, transient=True):
+        for seed in tracked(seeds, "soak"):
             found = soak(seed)
             done, failed = done + 1, failed + bool(found)
             if found:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.journal_file import journal_file
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.refused import Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
@@ -64,9 +65,7 @@ def simulate(
     with ExitStack() as stack:
         stack.enter_context(uncollected())
         if journal is not None:
-            raw = journal
-            if isinstance(raw, Path):
-                raw = stack.enter_context(raw.open("wb"))
+            raw = stack.enter_context(journal_file(journal))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
