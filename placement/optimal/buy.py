@@ -133,9 +133,7 @@ class _Market:
             for first, *_ in self.groups
         )
         zones = max(1, len(self.zones))
-        return FleetProblem(
-            self.encoded.demand, self.encoded.counts, types, zones, self.on_spot
-        )
+        return FleetProblem(self.encoded.demand, self.encoded.counts, types, zones, self.on_spot)
 
     def plan(self, bins: Sequence[tuple[int, PackedBins, str]]) -> Plan:
         """The checked plan of (group, bins, zone)."""
