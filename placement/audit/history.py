@@ -8,7 +8,7 @@ with that is for `placement.audit.checkers`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace as replace_struct
@@ -17,7 +17,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated, rule_of
 from stowplan.placement.audit.history_endings import Endings
 from stowplan.placement.audit.history_groups import Groups
-from stowplan.placement.audit.hosts import Host, Life, Needs, TaskFacts
+from stowplan.placement.audit.hosts import Host, Life, Needs, TaskFacts, on_provider
 from stowplan.placement.model import TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
     TaskOverride,
@@ -396,8 +396,3 @@ _HANDLERS: dict[type, Any] = {
     m.TasksProvisioning: History._provision,
     m.TasksStopped: History._stopped,
 }
-
-
-def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
-    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
-    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs

@@ -29,6 +29,12 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.notices import (
+    RunTaskFailed,
+    ServiceEvent,
+    TasksProvisioning,
+    TasksStopped,
+)
 from stowplan.placement.messages.upkeep import (
     CircuitBreaker,
     ContainerOverride,
@@ -38,6 +44,7 @@ from stowplan.placement.messages.upkeep import (
     DeleteService,
     DeregisterContainerInstance,
     DeregisterTaskDefinition,
+    LoadBalancer,
     Pairs,
     PutAttributes,
     TagResource,
@@ -46,8 +53,6 @@ from stowplan.placement.messages.upkeep import (
     UpdateTaskProtection,
 )
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
-from stowplan.placement.reasons import Failure
-from stowplan.placement.times import default_ms
 
 # --- events: API calls ---------------------------------------------------------------------------
 
@@ -110,26 +115,6 @@ class StopTask(Message, frozen=True):
 
     tasks: tuple[int, ...]
     reason: str = "Task stopped by user"
-
-
-class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The target group of a service, as far as it delays things; times in ms (ecs-semantics 5.3).
-
-    A task's target is registered `registration_ms` after it is RUNNING. Its first check comes one
-    `health_check_interval_ms` later. It passes from `ready_after_ms` after RUNNING on (ours; None:
-    never). A new target must pass `initial_threshold`, one that has failed `unhealthy_threshold`
-    must pass `healthy_threshold`. For `grace_period_ms` after RUNNING ECS ignores bad verdicts.
-    `deregistration_delay_ms` lie between the end of a task's registration and its SIGTERM.
-    """
-
-    registration_ms: int = default_ms("registration")
-    health_check_interval_ms: int = default_ms("target check")
-    initial_threshold: int = default_ms("new target")
-    healthy_threshold: int = default_ms("healthy threshold")
-    unhealthy_threshold: int = default_ms("unhealthy threshold")
-    grace_period_ms: int = default_ms("grace period")
-    deregistration_delay_ms: int = default_ms("deregistration delay")
-    ready_after_ms: int | None = 0
 
 
 class CreateService(Message, frozen=True):
@@ -346,37 +331,6 @@ class StopTasks(Message, frozen=True):
 # --- notices: commands that only tell the caller --------------------------------------------------
 
 
-class RunTaskFailed(Message, frozen=True):
-    """`count` copies of a request were not placed and are forgotten: ECS's `failures`.
-
-    `instance` is the one that StartTask named.
-    """
-
-    request: int
-    count: int
-    failure: Failure
-    instance: int | None = None
-    capacity_provider: str | None = None
-
-
-class TasksProvisioning(Message, frozen=True):
-    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
-
-    request: int | None
-    tasks: tuple[int, ...]
-    failure: Failure
-    service: str | None = None
-    capacity_provider: str | None = None
-
-
-class TasksStopped(Message, frozen=True):
-    """The scheduler itself found these tasks stopped: host gone, or never placed in time."""
-
-    tasks: tuple[int, ...]
-    stop_code: StopCode
-    reason: str
-
-
 class CallRejected(Message, frozen=True):
     """A call made no sense (ECS's ClientException), or a report named unknown tasks or
     instances. It changed nothing.
@@ -394,14 +348,6 @@ class CallRejected(Message, frozen=True):
     def error(self) -> str:
         """The exception that ECS's API would answer with."""
         return self.code or "ClientException"
-
-
-class ServiceEvent(Message, frozen=True):
-    """A line of a service's event list; `failure` where a task could not be placed."""
-
-    service: str
-    text: str
-    failure: Failure | None = None
 
 
 Notice = (

@@ -141,7 +141,9 @@ class Columns:
 
     def cost(self, offer: int, begins: int, ends: int) -> int:
         """Of an instance that is busy between two moments, in units."""
-        return self.prices[offer] * int(self.jobs.at_ms[ends] - self.jobs.at_ms[begins]) // self.unit
+        return (
+            self.prices[offer] * int(self.jobs.at_ms[ends] - self.jobs.at_ms[begins]) // self.unit
+        )
 
     # the linear programme
 
@@ -320,7 +322,9 @@ class Columns:
             self._banned[offer], due, passed, values, jobs.group, jobs.first, lower, rest,
         )  # fmt: skip
 
-    def _bound(self, value: FloatArray, trios: FloatArray, busy: FloatArray) -> tuple[int, IntArray]:
+    def _bound(
+        self, value: FloatArray, trios: FloatArray, busy: FloatArray
+    ) -> tuple[int, IntArray]:
         """A proven bound (x 2**bits units), and the values that prove it.
 
         Values lowered for a later type only make the busy times of an earlier one dearer.

@@ -395,4 +395,3 @@ class Services:
     def short(self) -> frozenset[str]:
         """Services that looked for room in vain when they last did, DAEMONs not among them."""
         return frozenset(self._short)
-
