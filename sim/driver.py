@@ -29,8 +29,9 @@ from stowplan.placement.messages import (
     TasksStopped,
 )
 from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models, sampler
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec, InstanceTypeTable
+from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults
@@ -45,7 +46,7 @@ class SimDriver:
     """Plays instances and agents for one run.
 
     Args:
-        fleet: the instances to launch, each at its own time.
+        fleet: the instances: those of time 0 are up, the others are launched each at its own time.
         faults: what goes wrong, and when.
         models: how long booting, starting and stopping take.
         containers: what containers do, and what their images weigh.
@@ -135,6 +136,8 @@ class SimDriver:
     def execute(self, command: Command) -> None:
         """Take up a command."""
         if isinstance(command, StartTasks):
+            if command.found:
+                self._cache(command)
             self._lives.start(command)
         elif isinstance(command, StopTasks):
             self._lives.stop(command)
@@ -147,6 +150,13 @@ class SimDriver:
         """A task definition, which may make no sense."""
         with suppress(PlacementError):
             self._lives.definitions.register(call.document)
+
+    def _cache(self, command: StartTasks) -> None:
+        """What runs on an instance was pulled there."""
+        definition = self._lives.definitions.definition(command.task_definition)
+        images = tuple(container.image for container in definition.containers)
+        for number in command.instances:
+            self._pulls.cache(number, images)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -162,7 +172,8 @@ class SimDriver:
         # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
-            batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
+            at_ms = spec.at_ms and spec.at_ms + self._boot_ms(1)[0]  # the first ones are up
+            batches.setdefault(at_ms, []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._boot(at_ms, specs))
         self._groups.begin()

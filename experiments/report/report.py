@@ -15,7 +15,9 @@ import numpy as np
 from stowplan.experiments.files.paths import TEMPLATES
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import GONE, fills
+from stowplan.experiments.report.changes import change_tables
 from stowplan.experiments.report.charts import COLOURS
+from stowplan.experiments.report.costs import RULE, cost_tables
 from stowplan.experiments.report.findings import findings
 from stowplan.experiments.report.formats import (
     CAPACITY,
@@ -35,6 +37,7 @@ from stowplan.experiments.report.formats import (
     shown,
 )
 from stowplan.experiments.report.plots import plots, title_of
+from stowplan.experiments.report.refused import refused_tables
 from stowplan.experiments.report.services import crash_loops, service_tables
 from stowplan.placement.constraints import check_of
 from stowplan.placement.scenario.capacity import CapacityProviderTable
@@ -82,6 +85,7 @@ def context(scenario: Scenario, results: Group, again: Group = ()) -> dict[str, 
         "findings": findings(scenario, results, again),
         "about": _about(scenario, results),
         "tables": [_tables(scenario, members, index) for members in groups(results).values()],
+        "rule": RULE,
         "plots": plots(scenario, results, index),
         "map": _map(scenario, results, index),
     }
@@ -233,6 +237,9 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
         ],
         "refusals": _refusals(members, index),
         "services": service_tables(members, ROWS_MOST),
+        "costs": cost_tables(members, ROWS_MOST),
+        "refused": refused_tables(members, ROWS_MOST),
+        "changes": change_tables(members, ROWS_MOST),
         "loops": crash_loops(members),
     }
 

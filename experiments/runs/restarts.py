@@ -26,7 +26,7 @@ from stowplan.placement.messages import (
     TasksHealthChanged,
 )
 from stowplan.placement.model import NEVER
-from stowplan.placement.scenario.scenario import Fault
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies.protocol import StrategyFactory
 

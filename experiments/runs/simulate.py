@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.journal_file import journal_file
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.refused import Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
@@ -22,7 +24,8 @@ from stowplan.placement.chance import stream
 from stowplan.placement.journal import Header, JournalWriter
 from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import Round
-from stowplan.placement.scenario.scenario import Fault, Run, Scenario, instance_specs
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.containers import ContainerModels
@@ -54,29 +57,28 @@ def simulate(
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
-    recorder, usage = Recorder(), Usage()
-    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, *also]
+    recorder, usage, refused, last = Recorder(), Usage(), Refused(scheduler), scheduler
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, refused, *also]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     until_ms = scenario.duration
     with ExitStack() as stack:
         stack.enter_context(uncollected())
         if journal is not None:
-            raw = journal
-            if isinstance(raw, Path):
-                raw = stack.enter_context(raw.open("wb"))
+            raw = stack.enter_context(journal_file(journal))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
         record = tee(sinks)
         whole = True
         try:
-            drive(loaded, run, scheduler, driver, record)
+            last = drive(loaded, run, scheduler, driver, record)
             if recorder.now_ms < until_ms:  # so that readers know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
-    return result_of(run, recorder, usage, until_ms, whole)
+    result = result_of(run, recorder, usage, until_ms, whole)
+    return replace(result, refused=refused.refusals(last))
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:

@@ -20,6 +20,8 @@ from stowplan.realdriver.book import Book
 from stowplan.realdriver.docker.config import EnginesTable, Machine
 from stowplan.realdriver.docker.engines import EngineFleet
 
+_LONGEST_MS = 500  # of one wait
+
 
 class _Wake:
     """Put into the inbox by who wants `wait` to return."""
@@ -147,8 +149,9 @@ class DockerDriver:
         times = [deadline_ms, self.fleet.deadline_ms, self._until_ms]
         if self._lives:
             times.append(self._lives[0][0])
-        next_ms = min((at_ms for at_ms in times if at_ms is not None), default=None)
-        seconds = None if next_ms is None else max(0, next_ms - self._now_ms) / 1000
+        # A thread that waits for long may not hear Ctrl-C, if another one got the signal.
+        next_ms = min((at for at in times if at is not None), default=self._now_ms + _LONGEST_MS)
+        seconds = max(0, min(next_ms - self._now_ms, _LONGEST_MS)) / 1000
         try:
             heard = self._inbox.get(timeout=seconds)
         except Empty:

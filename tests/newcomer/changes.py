@@ -463,14 +463,15 @@ class MemoryDriver:
         Edit("realdriver/memory/__init__.py", '"""A driver without a backend."""\n'),
         Edit(
             "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "memory"), ("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker",), ("clusters",)),\n',
+            '    "realdriver": (("book", "journal"), ("docker", "standing", "memory"), '
+            '("clusters",)),\n',
+            '    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),\n',
             instead=True,
         ),
         Edit(
             "DESIGN.md",
-            "              2  docker  memory\n",
-            "              2  docker\n",
+            "              2  docker  standing  memory\n",
+            "              2  docker  standing\n",
             instead=True,
         ),
         Edit(
@@ -542,8 +543,9 @@ TAKEN = (socket.AF_INET, run_task, CALLS)
         ),
         Edit(
             "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "endpoint"), ("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker",), ("clusters",)),\n',
+            '    "realdriver": (("book", "journal"), ("docker", "standing", "endpoint"), '
+            '("clusters",)),\n',
+            '    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),\n',
             instead=True,
         ),
         Edit(

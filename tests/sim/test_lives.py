@@ -6,7 +6,8 @@ from stowplan.placement import messages as m
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.sim.containers import ContainerModels
 from tests.driving import run_task
 from tests.sim.test_driver import driver, models, news, spec, stop

@@ -138,7 +138,7 @@ def test_every_single_wait_is_that_of_a_naive_queue(load):
 
 def test_nobody_is_turned_away_and_nobody_gives_up():
     config = scheduler_config(scenario_of(0.9, 1.0, seed=5))
-    assert config == SchedulerConfig(5, provisioning_quota=None, provisioning_timeout_ms=None)
+    assert config == SchedulerConfig(5, None, None, fields_checked=True)
 
 
 @pytest.mark.parametrize(("load", "hours", "width"), [(0.7, 2.0, 0.3), (0.9, 3.0, 0.5)])

@@ -94,6 +94,7 @@ class CapacityProviders:
         provider.protected_at_first = call.managed_termination_protection
         self._deleted.pop(provider.name, None)
         self.by_name[provider.name] = provider
+        self._engine.awaits_more = True  # instances of types and with attributes of its own
         if call.managed_scaling is not None and self._next_ms is None:
             self._next_ms = now_ms + MINUTE_MS
 

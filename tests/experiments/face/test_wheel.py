@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from stowplan.experiments.runs.compiling import SENTENCE
 from tests.house import PACKAGES, ROOT
 
 TEN_LINES = re.search(
@@ -23,11 +24,15 @@ wrong: int = sp.cluster({"m5.large": 6})
 
 
 def ran(command, folder, **environment):
+    return ended(command, folder, **environment).stdout
+
+
+def ended(command, folder, **environment):
     run = subprocess.run(
         command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,9 @@ def test_a_researchers_first_ten_lines_run_where_other_names_are_taken(installed
     where = "\nprint(sp.__file__)\nprint(len(runs.frame), runs.frame['seed'].tolist())\n"
     (tmp_path / "lines.py").write_text(TEN_LINES + where)
 
-    said = ran([sys.executable, "lines.py"], tmp_path, PYTHONPATH=str(installed))
+    run = ended([sys.executable, "lines.py"], tmp_path, PYTHONPATH=str(installed))
+    said = run.stdout
+    assert run.stderr == SENTENCE + "\n"  # the first call says that it compiles, once
     *_, file, last = said.strip().splitlines()
     assert file == str(installed / "stowplan" / "__init__.py")
     assert last == "5 [0, 1, 2, 3, 4]"

@@ -335,7 +335,9 @@ def test_an_interrupted_run_is_compared_with_nothing(written):
     short = cut(result("short"), dollars=0.01, dollars_busy=0.01, instances_busy_mean=0.5)
     whole = [result("a", dollars=5.0), result("b", dollars=9.0, instances_busy_mean=30.0)]
     found = findings(scenario(), [*whole, short])
-    assert [each.title for each in found] == [*("Interrupted", "Instances and dollars", "Waiting")]
+    assert [each.title for each in found] == [
+        *("Interrupted", "Instances and dollars", "Services at their worst", "Waiting")
+    ]
     assert "short__shared__none (after 30 s) did not come to the end" in found[0].text
     assert "short" not in found[1].text + found[2].text
     assert [each.text for each in findings(scenario(), whole)] == [e.text for e in found[1:]]
