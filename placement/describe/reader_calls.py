@@ -35,6 +35,7 @@ def _create_provider(reader: TaskReader, call: m.CreateCapacityProvider) -> None
 def _put_default(reader: TaskReader, call: m.PutClusterCapacityProviders) -> None:
     strategy = call.default_capacity_provider_strategy
     reader.state.default_capacity_provider_strategy = strategy
+    reader.state.associated = call.capacity_providers
 
 
 def _deployment(reader: TaskReader, task_definition: str) -> Deployment:

@@ -14,7 +14,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 1  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 2  # goes up with every change of what is below: an older one is not read
 
 
 class ContainerInstance(msgspec.Struct):
@@ -187,6 +187,7 @@ class State(msgspec.Struct):
     task_definitions: dict[str, list[TaskDefinitionRecord]] = {}
     capacity_providers: dict[str, CapacityProvider] = {}
     default_capacity_provider_strategy: m.CapacityProviderStrategy = ()
+    associated: tuple[str, ...] | None = None  # capacity providers that were put; None: all
     leaving: dict[str, None] = {}  # EC2 ids that their groups are getting rid of
     tags: dict[str, str] = {}
     tasks_ever: int = 0

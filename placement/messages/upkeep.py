@@ -125,11 +125,16 @@ class DeleteAttributes(Message, frozen=True):
 
 
 class UpdateCapacityProvider(Message, frozen=True):
-    """Change what is given of a capacity provider; its group's sizes stay what they are."""
+    """Change what is given of a capacity provider; its group's sizes stay what they are.
+
+    `without_scaling`: managed scaling is DISABLED.
+    """
 
     capacity_provider: str
     managed_scaling: ManagedScaling | None = None
     managed_termination_protection: bool | None = None
+    managed_draining: bool | None = None
+    without_scaling: bool = False
 
     def applied_to(self, provider: CreateCapacityProvider) -> CreateCapacityProvider:
         """The configuration that a capacity provider has after this call."""
@@ -138,6 +143,10 @@ class UpdateCapacityProvider(Message, frozen=True):
             provider = msgspec.structs.replace(provider, managed_scaling=scaling)
         if protects is not None:
             provider = msgspec.structs.replace(provider, managed_termination_protection=protects)
+        if self.managed_draining is not None:
+            provider = msgspec.structs.replace(provider, managed_draining=self.managed_draining)
+        if self.without_scaling:
+            provider = msgspec.structs.replace(provider, managed_scaling=None)
         return provider
 
 

@@ -44,7 +44,7 @@ def create_service(host: Host, params: Params) -> Steps:
         placement_constraints=constraints(params.get("placementConstraints")) or (),
         placement_strategy=strategies(params.get("placementStrategy")) or (),
         scheduling_strategy="DAEMON" if daemon else "REPLICA",
-        capacity_provider_strategy=provider_strategy(host, params),
+        capacity_provider_strategy=provider_strategy(host, cluster, params),
         **((_DAEMON if daemon else {}) | _changes(params)),
     )
     asks = [Ask(cluster, call)]
@@ -67,7 +67,7 @@ def update_service(host: Host, params: Params) -> Steps:
         placement_constraints=constraints(params.get("placementConstraints")),
         placement_strategy=strategies(params.get("placementStrategy")),
         force_new_deployment=params.get("forceNewDeployment", False),
-        capacity_provider_strategy=given and provider_strategy(host, params),
+        capacity_provider_strategy=given and provider_strategy(host, cluster, params),
         **_changes(params),
     )
     taken((yield [Ask(cluster, call)]))

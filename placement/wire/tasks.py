@@ -41,7 +41,7 @@ def run_task(host: Host, params: Params) -> Steps:
         placement_constraints=constraints(params.get("placementConstraints")) or (),
         placement_strategy=strategies(params.get("placementStrategy")) or (),
         started_by=_started_by(params),
-        capacity_provider_strategy=provider_strategy(host, params),
+        capacity_provider_strategy=provider_strategy(host, cluster, params),
         overrides=_overrides(cluster, params),
         tags=tag_pairs(params.get("tags")),
     )
