@@ -128,6 +128,7 @@ class Service(msgspec.Struct):
     gone_ms: int | None = None
     tags: dict[str, str] = {}
     tasks: dict[int, None] = {}  # desiredStatus RUNNING
+    created: m.CreateService | None = None  # its call, where that had a client token
     lines: int = 0  # of its events ever
 
     @property
@@ -164,6 +165,15 @@ class CapacityProvider(msgspec.Struct):
     tags: dict[str, str] = {}
 
 
+class TokenUse(msgspec.Struct):
+    """A RunTask with a client token, and what came of it."""
+
+    call: m.RunTask
+    at_ms: int
+    tasks: list[int] = []
+    failures: list[m.RunTaskFailed] = []
+
+
 class StoppedForGood(msgspec.Struct):
     """Something that was said lately of tasks or calls: for people, the latest last."""
 
@@ -194,6 +204,7 @@ class State(msgspec.Struct):
     deployments_ever: int = 0
     failed: dict[str, tuple[m.RunTask, m.RunTaskFailed, int]] = {}
     said: list[StoppedForGood] = []
+    tokens: dict[str, TokenUse] = {}  # of the last 24 h, the oldest first
     format: int = SNAPSHOT_FORMAT
 
     # --- lists ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from stowplan.placement.messages.base import Message
 from stowplan.placement.messages.capacity import CreateCapacityProvider, ManagedScaling
 from stowplan.placement.times import default_ms
 
+TOKEN_KEPT_MS = 24 * 3_600_000  # how long a client token stands for its call (ecs-semantics 8.3)
 Pairs = tuple[tuple[str, str], ...]
 TaggedKind = Literal[
     "cluster", "container-instance", "task", "service", "task-definition", "capacity-provider"

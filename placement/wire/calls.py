@@ -122,6 +122,18 @@ def strategy_items(
     return tuple(items)
 
 
+def client_token(params: Params, most: int) -> str:
+    """`clientToken` of so many characters at most; "": none is given.
+
+    Raises:
+        WireError: it has no valid form (ecs 8.3).
+    """
+    token: str = params.get("clientToken", "")
+    if len(token) > most or not all(33 <= ord(each) <= 126 for each in token):
+        raise invalid(f"clientToken: up to {most} ASCII characters in the range of 33-126.")
+    return token
+
+
 def tag_pairs(given: Sequence[Document] | None) -> tuple[tuple[str, str], ...]:
     """`tags`."""
     return tuple((each["key"], each.get("value", "")) for each in given or () if "key" in each)
