@@ -41,7 +41,11 @@ INNER_FLOORS = {
         ("journal", "loop", "scenario", "testing"),
         ("optimal",),
     ),
-    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),
+    "realdriver": (
+        ("book", "journal", "backend"),
+        ("docker", "standing"),
+        ("clusters", "backends"),
+    ),
     "experiments": (
         ("files", "examples"),
         ("workloads",),

@@ -463,9 +463,8 @@ class MemoryDriver:
         Edit("realdriver/memory/__init__.py", '"""A driver without a backend."""\n'),
         Edit(
             "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "standing", "memory"), '
-            '("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),\n',
+            '        ("docker", "standing", "memory"),\n',
+            '        ("docker", "standing"),\n',
             instead=True,
         ),
         Edit(
@@ -543,9 +542,8 @@ TAKEN = (socket.AF_INET, run_task, CALLS)
         ),
         Edit(
             "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "standing", "endpoint"), '
-            '("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),\n',
+            '        ("docker", "standing", "endpoint"),\n',
+            '        ("docker", "standing"),\n',
             instead=True,
         ),
         Edit(
