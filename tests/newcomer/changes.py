@@ -422,6 +422,7 @@ class MemoryDriver:
         self._book = Book()
         resources = {"CPU": 4096, "MEMORY": 4096}
         self._events: list[m.Event] = [m.InstanceRegistered(0, "i-0", resources, {})]
+        self._draining: list[tuple[int, m.Event]] = []
 
     def now_ms(self) -> int:
         """The time of the last deadline."""
@@ -432,7 +433,7 @@ class MemoryDriver:
         self._book.event(call)
 
     def execute(self, command: m.Command) -> None:
-        """Tasks start and stop at once."""
+        """Tasks start at once, and stop as soon as they may."""
         before = {task for task, entry in self._book.tasks.items() if entry.stop is None}
         self._book.command(command)
         if isinstance(command, m.StartTasks):
@@ -442,10 +443,16 @@ class MemoryDriver:
             for task in command.tasks:
                 if task in before:
                     why = command.stop_code, command.reason
-                    self._events.append(m.TasksChanged(TaskStatus.STOPPED, (task,), *why))
+                    stopped = m.TasksChanged(TaskStatus.STOPPED, (task,), *why)
+                    self._draining.append((command.not_before_ms or 0, stopped))
 
     def wait(self, deadline_ms: int | None) -> list[m.Event] | None:
-        """What happened since; nothing happens by itself."""
+        """What happened since; nothing happens by itself but the ends of draining."""
+        at_ms = min((at for at, _ in self._draining), default=None)
+        if not self._events and at_ms is not None and (deadline_ms is None or at_ms <= deadline_ms):
+            self._now_ms = max(self._now_ms, at_ms)
+        self._events += [event for at, event in self._draining if at <= self._now_ms]
+        self._draining = [each for each in self._draining if each[0] > self._now_ms]
         if self._events:
             events, self._events = self._events, []
             for event in events:
