@@ -30,12 +30,12 @@ FLOORS = {
 # The rooms of a package from the ground up: a room imports rooms on lower lines of its list alone.
 INNER_FLOORS = {
     "placement": (
-        ("errors", "reasons", "units", "chance"),
+        ("errors", "reasons", "units", "chance", "times"),
         ("model",),
         ("packing", "outlook", "query", "messages", "registry"),
         ("taskdef", "cluster", "callers", "driver"),
         ("agent", "constraints", "audit", "describe"),
-        ("strategies",),
+        ("strategies", "wire"),
         ("engine",),
         ("scheduler",),
         ("journal", "loop", "scenario", "testing"),
@@ -43,7 +43,7 @@ INNER_FLOORS = {
     ),
     "realdriver": (
         ("book", "journal", "backend"),
-        ("docker", "standing"),
+        ("docker", "endpoint", "standing"),
         ("clusters", "backends"),
     ),
     "experiments": (

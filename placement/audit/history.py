@@ -8,7 +8,7 @@ with that is for `placement.audit.checkers`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace as replace_struct
@@ -17,7 +17,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated, rule_of
 from stowplan.placement.audit.history_endings import Endings
 from stowplan.placement.audit.history_groups import Groups
-from stowplan.placement.audit.hosts import Host, Life, Needs, TaskFacts
+from stowplan.placement.audit.hosts import Host, Life, Needs, TaskFacts, on_provider
 from stowplan.placement.model import TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
     TaskOverride,
@@ -31,6 +31,8 @@ from stowplan.placement.taskdef.parse import (
 class ServiceFacts:
     """A service: its configuration, what a new task asks for, and which of its tasks are PLACED.
 
+    `draining`: those that were stopped, and are not gone because their targets drain.
+
     `plain` while it has seen one deployment only, and no task that failed to start.
     """
 
@@ -38,6 +40,7 @@ class ServiceFacts:
     needs: Needs
     plain: bool = True
     tasks: dict[int, None] = field(default_factory=dict)
+    draining: dict[int, None] = field(default_factory=dict)
 
     @property
     def daemon(self) -> bool:
@@ -303,10 +306,17 @@ class History:
 
     def _stop(self, command: m.StopTasks) -> None:
         for task in command.tasks:
+            self._drain(task, command.not_before_ms)
             self._end(task, Life.STOPPING)
             host = self.tasks[task].host if task in self.tasks else None
             if host is not None:
                 self.stopped_on.add(host)
+
+    def _drain(self, task: int, until_ms: int | None) -> None:
+        facts = self.tasks.get(task)
+        if facts is not None and facts.service is not None and until_ms is not None:
+            facts.drains_until_ms = until_ms
+            self.services[facts.service].draining[task] = None
 
     def _stopped(self, notice: m.TasksStopped) -> None:
         for task in notice.tasks:
@@ -335,6 +345,8 @@ class History:
             self.ended.add(task)
         if facts.host is not None:
             self.freed.add(facts.host)
+        if facts.drains_until_ms is not None and facts.service is not None:
+            self.services[facts.service].draining.pop(task, None)
         self._end(task, Life.STOPPED)
 
     def _end(self, task: int, life: Life) -> None:
@@ -384,8 +396,3 @@ _HANDLERS: dict[type, Any] = {
     m.TasksProvisioning: History._provision,
     m.TasksStopped: History._stopped,
 }
-
-
-def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
-    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
-    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs

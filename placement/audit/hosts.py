@@ -94,3 +94,9 @@ class TaskFacts:
     checked: bool = False
     ran_ms: int | None = None
     healthy: bool | None = None
+    drains_until_ms: int | None = None
+
+
+def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
+    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
+    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs

@@ -168,15 +168,20 @@ class Cluster(ClusterColumns):
         self.version += count
         self.freed_version += count
 
-    def booked_one(self, kind: TaskKind, row: int) -> None:
-        """Take note that one task of `kind` was booked on `row`; -1: not."""
-        self._group_counts.settle(kind.group, int(row >= 0))
-        if row >= 0:
-            self._booked[kind] = self._booked.get(kind, 0) + 1
-            exits = self._expected_exit_ms
-            exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
-            self.version += 1
-            self.last_reserved = row
+    def booked_one(self, kind: TaskKind, slot: int, row: int) -> None:
+        """Take note that a task of `kind`, whose group keeps `slot`, was booked in the columns."""
+        self._group_counts.totals[slot] += 1
+        booked = self._booked
+        booked[kind] = booked.get(kind, 0) + 1
+        self.version += 1
+        self.last_reserved = row
+
+    def freed_one(self, kind: TaskKind, slot: int) -> None:
+        """Take note that a task of `kind`, whose group keeps `slot`, was freed in the columns."""
+        self._group_counts.totals[slot] -= 1
+        self._unbooked(kind, 1)
+        self.version += 1
+        self.freed_version += 1
 
     def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
         """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""

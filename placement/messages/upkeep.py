@@ -12,6 +12,7 @@ import msgspec
 
 from stowplan.placement.messages.base import Message
 from stowplan.placement.messages.capacity import CreateCapacityProvider, ManagedScaling
+from stowplan.placement.times import default_ms
 
 Pairs = tuple[tuple[str, str], ...]
 TaggedKind = Literal[
@@ -44,6 +45,26 @@ class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
     reset_on_healthy_task: bool = True
     threshold_type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
     threshold_value: int = 50
+
+
+class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The target group of a service, as far as it delays things; times in ms (ecs-semantics 5.3).
+
+    A task's target is registered `registration_ms` after it is RUNNING. Its first check comes one
+    `health_check_interval_ms` later. It passes from `ready_after_ms` after RUNNING on (ours; None:
+    never). A new target must pass `initial_threshold`, one that has failed `unhealthy_threshold`
+    must pass `healthy_threshold`. For `grace_period_ms` after RUNNING ECS ignores bad verdicts.
+    `deregistration_delay_ms` lie between the end of a task's registration and its SIGTERM.
+    """
+
+    registration_ms: int = default_ms("registration")
+    health_check_interval_ms: int = default_ms("target check")
+    initial_threshold: int = default_ms("new target")
+    healthy_threshold: int = default_ms("healthy threshold")
+    unhealthy_threshold: int = default_ms("unhealthy threshold")
+    grace_period_ms: int = default_ms("grace period")
+    deregistration_delay_ms: int = default_ms("deregistration delay")
+    ready_after_ms: int | None = 0
 
 
 class UpdateTaskProtection(Message, frozen=True):

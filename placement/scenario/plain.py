@@ -35,3 +35,4 @@ class InstanceSpec:
     capacity_provider: str | None
     image_pull_behavior: PullBehavior = "default"
     cached_images: tuple[str, ...] = ()
+    market: str = ""

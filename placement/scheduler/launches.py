@@ -121,8 +121,13 @@ class Launches:
         kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
         daemon = call.scheduling_strategy == "DAEMON"
         checked = any(c.essential and c.health_check for c in definition.containers)
+        balancer = call.load_balancer
         return Launch(
-            kind, definition.name, service=call.service, daemon=daemon, health_checked=checked
+            *(kind, definition.name),
+            service=call.service,
+            daemon=daemon,
+            health_checked=checked,
+            deregistration_ms=balancer.deregistration_delay_ms if balancer else 0,
         )
 
     def _kind(

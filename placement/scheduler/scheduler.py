@@ -115,6 +115,7 @@ class Scheduler:
             except PlacementError as error:
                 code = error.code if isinstance(error, CallError) else ""
                 self._out.append(m.CallRejected(position, event, str(error), code))
+        self._services.take_over()
         self.engine.look_ahead(now_ms, self.outlook)
         self._services.settle(now_ms)
         if self.waiting:
@@ -131,12 +132,8 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has work even if no event comes; None: never."""
-        earliest = None
-        for member in (self.waiting, self._services, self.providers):
-            at_ms = member.deadline_ms
-            if at_ms is not None and (earliest is None or at_ms < earliest):
-                earliest = at_ms
-        return earliest
+        times = (each.deadline_ms for each in (self.waiting, self._services, self.providers))
+        return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -233,7 +230,7 @@ class Scheduler:
         self.cluster.check_known(event.instances)
         ids = self.cluster.column("ec2InstanceId")
         for row in event.instances:
-            lost, _ = self.tasks.stopped(self.tasks.on(row))
+            lost, _ = self.tasks.stopped(self._services.drains.stopped(self.tasks.on(row)))
             self._end(lost)
             self.cluster.set_status(row, InstanceStatus.INACTIVE)
             if lost:
@@ -247,7 +244,7 @@ class Scheduler:
             if self.services:
                 self._services.changed(changed, event.status, self.now_ms)
             return
-        ended, never_ran = self.tasks.stopped(event.tasks)
+        ended, never_ran = self.tasks.stopped(self._services.drains.stopped(event.tasks))
         for task in never_ran:
             self._services.failed_to_start(task, self.now_ms)
         self._end(ended)
@@ -261,12 +258,13 @@ class Scheduler:
     def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
         """Ask for these tasks to stop; those that wait for capacity are stopped already."""
         alive = [task for task in tasks if self.tasks.alive(task)]
-        placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
+        placed = [task for task in alive if self.tasks.instance[task] != NOWHERE]
         unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
         self.tasks.stopped(unplaced)
         self._end(alive)
-        if placed:
-            self._out.append(m.StopTasks(placed, code, reason))
+        for there, drain_ms in self.tasks.by_drain(placed):
+            until_ms = self._services.drains.begin(there, drain_ms, self.now_ms)
+            self._out.append(m.StopTasks(there, code, reason, until_ms))
         if unplaced:
             self._out.append(m.TasksStopped(unplaced, code, reason))
 
@@ -316,8 +314,7 @@ class Scheduler:
                 left -= len(self._wait(launch, left, failure))
                 failure = Failure(PROVISIONING_QUOTA)
             if left:
-                failed = m.RunTaskFailed(launch.request, left, failure, None, provider)
-                self._out.append(failed)
+                self._out.append(m.RunTaskFailed(launch.request, left, failure, None, provider))
 
     def _wait(self, launch: Launch, count: int, failure: Failure) -> list[int]:
         """Let up to `count` tasks wait for capacity; returns those that the quota admits."""
@@ -336,14 +333,14 @@ class Scheduler:
         for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
             self._command_start(launch, list(tasks))
 
-    def _start(self, launch: Launch, filled: Filled) -> Sequence[int]:
+    def _start(self, launch: Launch, filled: Filled, found: bool = False) -> Sequence[int]:
         if not filled.rows:
             return ()
         tasks = self.tasks.create_on(launch, filled.rows, filled.devices)
-        self._command_start(launch, tasks)
+        self._command_start(launch, tasks, found)
         return tasks
 
-    def _command_start(self, launch: Launch, tasks: Sequence[int]) -> None:
+    def _command_start(self, launch: Launch, tasks: Sequence[int], found: bool = False) -> None:
         self._out.append(
             m.StartTasks(
                 launch.task_definition,
@@ -357,6 +354,7 @@ class Scheduler:
                 launch.memory,
                 launch.deployment,
                 launch.kind.capacity_provider,
+                found,
                 launch.overrides,
             )
         )
@@ -388,6 +386,7 @@ _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.InstanceRegistered: Scheduler._instance_registered,
     m.AgentConnectionChanged: Scheduler._agent_changed,
     m.InstancesGone: Scheduler._instances_gone,
+    m.TasksFound: lambda s, event: s._services.found.note(event),
     m.TasksChanged: Scheduler._tasks_changed,
     m.TasksHealthChanged: Scheduler._tasks_judged,
     m.InstancesLaunched: lambda s, event: s.providers.launched(event, s.now_ms),

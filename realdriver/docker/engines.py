@@ -6,6 +6,7 @@ every few seconds and whenever an engine was away. Events only make it quick.
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -88,6 +89,7 @@ class EngineFleet:
         self._engines: list[_Engine] = []
         self._instances: list[Instance] = []
         self._events: list[m.Event] = []
+        self._drains: list[tuple[int, int]] = []  # until when, which task
 
     # --- for the driver ---------------------------------------------------------------------------
 
@@ -168,8 +170,17 @@ class EngineFleet:
         """Stop tasks as the book says."""
         for entry in self._entries(tasks):
             instance = self._instances[entry.instance]
-            if instance.awake and entry.stop is not None:
-                instance.stop(entry.number, *entry.stop, now_ms)
+            if instance.awake:
+                self._stop(entry, now_ms)
+
+    def _stop(self, entry: TaskEntry, now_ms: int) -> None:
+        """Stop a task as the book says: once its target has drained."""
+        if entry.stop is None:
+            return
+        if entry.drains_until_ms > now_ms:
+            heapq.heappush(self._drains, (entry.drains_until_ms, entry.number))
+        else:
+            self._instances[entry.instance].stop(entry.number, *entry.stop, now_ms)
 
     def end(self, task: int) -> None:
         """A task's time is over: it ends as if by itself."""
@@ -178,6 +189,8 @@ class EngineFleet:
 
     def due(self, now_ms: int) -> list[m.Event]:
         """The events until now."""
+        while self._drains and self._drains[0][0] <= now_ms:
+            self.stop((heapq.heappop(self._drains)[1],), now_ms)
         for engine in self._engines:
             self._check(engine, now_ms)
             for instance in engine.instances:
@@ -194,6 +207,7 @@ class EngineFleet:
     def deadline_ms(self) -> int | None:
         """When `due` has work even if no report comes."""
         times = [instance.deadline_ms for engine in self._engines for instance in engine.instances]
+        times += [self._drains[0][0]] if self._drains else []
         for engine in self._engines:
             if engine.silent_ms is not None and engine.instances:
                 times.append(engine.silent_ms + self._settings.lost_after)
@@ -279,8 +293,7 @@ class EngineFleet:
         instance.awake = True
         for entry in self._book.on((instance.number,)):
             instance.start(entry, self._definition(entry), now_ms, found)
-            if entry.stop is not None:
-                instance.stop(entry.number, *entry.stop, now_ms)
+            self._stop(entry, now_ms)
 
     def _sweep(self, engine: _Engine, containers: Iterable[EngineContainer]) -> None:
         """Remove containers of ours without a task: it was given up, or ended long ago."""

@@ -32,17 +32,20 @@ from stowplan.placement.scheduler.services.deployments import (
     Service,
     check_service,
 )
+from stowplan.placement.scheduler.services.drains import Drains
 from stowplan.placement.scheduler.services.events import (
     ServiceEvents,
     rebalancing,
     scaling,
 )
+from stowplan.placement.scheduler.services.found import FoundTasks
 from stowplan.placement.scheduler.services.rebalancing import is_eligible, place_for_balance
 from stowplan.placement.scheduler.services.scale_in import beyond_ceiling, surplus
+from stowplan.placement.scheduler.services.targets import target_health
 from stowplan.placement.scheduler.tasks import Launch, TaskTable
 
 if TYPE_CHECKING:
-    Start = Callable[[Launch, Filled], Sequence[int]]
+    Start = Callable[..., Sequence[int]]  # Launch, Filled, and whether they run already
     Stop = Callable[[list[int], StopCode, str], None]
     Wait = Callable[[Launch, int, Failure], list[int]]
 
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-    `over_quota`: those with tasks that the quota does not let wait. Args:
+    `over_quota`: those with tasks that the quota does not let wait; `drains`: tasks whose targets
+    drain. Args:
         providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
         wait: how to let tasks wait for capacity; returns those that the quota admits.
@@ -85,6 +89,8 @@ class Services:
         self._daemon_watch = DaemonWatch()
         self._status_version = -1
         self._rebalanced: dict[str, None] = {}
+        self.found = FoundTasks(self.by_name, engine, start)
+        self.drains = Drains(self.by_name, tasks, self._events, self._touched)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -101,6 +107,7 @@ class Services:
         # A later revision of the family is another definition: the service keeps this one.
         call = msgspec.structs.replace(call, task_definition=launch.task_definition)
         service = Service(call, [self._deploy(launch)], call.desired_count)
+        service.target = target_health(call.load_balancer) if call.load_balancer else None
         self._order[call.service] = len(self._order)
         self.by_name[call.service] = service
         if service.daemon:
@@ -192,6 +199,12 @@ class Services:
             self._touched.add(service.name)
 
     # --- facts ----------------------------------------------------------------------------------
+
+    def take_over(self) -> None:
+        """Take in the tasks that were found, once all instances of the round are known."""
+        for service, failure in self.found.take_over():
+            self._events.complain(service, failure)
+            self._touched.add(service.name)
 
     def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:
         """The instance of these tasks is DRAINING now, or no longer, or was renewed."""
@@ -336,12 +349,14 @@ class Services:
         if wanted:
             failure = self._fill(service, wanted)
         elif service.is_complete and service.extra is None:
+            self._events.note_state(service)  # it is steady before it is balanced
             launch = dealt(service, self._tasks, 1)[0][0]
             placed = place_for_balance(service, launch.kind, self._engine, self._tasks)
             if placed is not None:
                 self._add(service, launch, placed)
                 service.extra = next(reversed(service.tasks))
-        self._set_alarms(service, now_ms)
+        for at_ms in service.wakes(now_ms):
+            self._alarms.set(at_ms, service.name)
         return failure
 
     def _fill(self, service: Service, wanted: int) -> Failure | None:
@@ -380,10 +395,3 @@ class Services:
     def short(self) -> frozenset[str]:
         """Services that looked for room in vain when they last did, DAEMONs not among them."""
         return frozenset(self._short)
-
-    def _set_alarms(self, service: Service, now_ms: int) -> None:
-        if service.not_before_ms > now_ms:
-            self._alarms.set(service.not_before_ms, service.name)
-        proves_ms = service.proves_ms()
-        if proves_ms is not None and (service.is_replacing or service.extra is not None):
-            self._alarms.set(proves_ms, service.name)

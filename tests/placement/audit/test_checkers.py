@@ -7,7 +7,7 @@ import pytest
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import CHECKERS, check_rounds
-from stowplan.placement.model import PlacementConstraint, StopCode
+from stowplan.placement.model import PlacementConstraint, StopCode, TaskStatus
 from stowplan.placement.reasons import PROVISIONING_QUOTA, Failure
 from tests.driving import (
     DISTINCT,
@@ -27,7 +27,8 @@ from tests.driving import (
 )
 
 FULL = Failure("RESOURCE:CPU")
-USER = StopCode.USER_INITIATED
+USER, SCHEDULER = StopCode.USER_INITIATED, StopCode.SERVICE_SCHEDULER_INITIATED
+REASON = "Scaling activity initiated by (deployment ecs-svc/1)"
 
 
 def told(*steps: tuple[list, list]) -> list[m.Round]:
@@ -63,7 +64,12 @@ def replaced(*tasks) -> m.StopTasks:
     return m.StopTasks(tasks, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
 
 
+def drained(*tasks, until_ms) -> m.StopTasks:
+    return m.StopTasks(tasks, SCHEDULER, REASON, until_ms)
+
+
 WEB = m.CreateService("web", "app", 2)
+BEHIND = m.CreateService("web", "app", 2, load_balancer=m.LoadBalancer())
 WAITING = run_task(capacity_provider="cp")
 CP = instance(0, capacity_provider="cp")
 SMALL_CP = instance(0, cpu=256, capacity_provider="cp")
@@ -408,6 +414,25 @@ PLANTED = {
         [
             ([instance(0), instance(1, zone="b"), BALANCED], [at("1", (0, 1, 2), (0, 0, 1))]),
             ([running(0, 1, 2)], [at("1", (3,), (1,))]),
+        ],
+    ),
+    "stopped without draining": (
+        "load balancers",
+        "task 0 may be stopped from None ms on, its target drains to 301002",
+        [
+            ([instance(0), BEHIND], [serve((0, 1), (0, 0))]),
+            ([running(0, 1)], []),
+            ([m.StopTask((0,))], [stop(0)]),
+        ],
+    ),
+    "stopped before it has drained": (
+        "load balancers",
+        "task 1 stopped at 1003 ms, its target drains until 301002 ms",
+        [
+            ([instance(0), BEHIND], [at("1", (0, 1), (0, 0))]),
+            ([running(0, 1)], []),
+            ([m.UpdateService("web", 1)], [drained(1, until_ms=301_002)]),
+            ([m.TasksChanged(TaskStatus.STOPPED, (1,), SCHEDULER, REASON)], []),
         ],
     ),
     "runs on what is gone": (

@@ -17,6 +17,7 @@ FAILURE = Failure("RESOURCE:CPU", (("AGENT", 1), ("RESOURCE:CPU", 2)))
 STRATEGIES = (PlacementStrategy("spread", "instanceId"), PlacementStrategy("random"))
 CONSTRAINTS = (PlacementConstraint("distinctInstance"), PlacementConstraint("memberOf", "x == y"))
 ON = (m.CapacityProviderStrategyItem("cp", 1, 2),)
+BALANCER = m.LoadBalancer(grace_period_ms=9)
 BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_value=4)
 OVERRIDES = (m.ContainerOverride("c", ("ls", "-l"), (("A", "b"),), 5, 6, 4),)
 TAGS = (("team", "blue"),)
@@ -54,10 +55,23 @@ EVENTS = [
     m.DeleteCluster(),
     m.StopTask((1, 2), "why"),
     m.CreateService(
-        "web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON", 50, 150, BREAKER, True, ON
+        "web",
+        "app",
+        3,
+        CONSTRAINTS,
+        STRATEGIES,
+        ("a",),
+        "DAEMON",
+        50,
+        150,
+        BREAKER,
+        True,
+        ON,
+        BALANCER,
     ),
     m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
     m.UpdateTaskProtection((1,), False, 5),
+    m.TasksFound("web", (0, 0, 1)),
     m.CreateCapacityProvider(
         "cp",
         (m.LaunchTemplate({"CPU": 1024}, {"stack": "prod"}),),
@@ -87,9 +101,9 @@ EVENTS = [
 COMMANDS = [
     m.StartTasks(
         *("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1", "cp"),
-        OVERRIDES,
+        *(True, OVERRIDES),
     ),
-    m.StopTasks((1,), StopCode.USER_INITIATED, "why"),
+    m.StopTasks((1,), StopCode.USER_INITIATED, "why", 5),
     m.RunTaskFailed(1, 2, FAILURE, 3, "cp"),
     m.TasksProvisioning(1, (3,), FAILURE, "web", "cp"),
     m.TasksStopped((3,), StopCode.TASK_FAILED_TO_START, "why"),
