@@ -101,7 +101,7 @@ def test_a_type_checker_sees_the_types_of_the_installed_package(installed, tmp_p
     assert "Found 1 error" in run.stdout, run.stdout
 
 
-# --- the seven questions of an operator ------------------------------------------------------------
+# --- the seven questions of an operator -----------------------------------------------------------
 
 GUIDE = (ROOT / "docs" / "tutorials" / "operator.md").read_text(encoding="utf-8")
 
@@ -116,11 +116,11 @@ def saved(kind):
 def test_the_seven_questions_are_answered_in_an_empty_folder(installed, tmp_path):
     for name, kind in (("all_at_once.py", "python"), ("offers.toml", "toml"), ("big.json", "json")):
         (tmp_path / name).write_text(saved(kind))
-    command = tmp_path / "bin" / "stowplan"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stowplan "$@"\n')
-    command.chmod(0o755)
-    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    (tmp_path / "bin").mkdir()
+    for name, words in (("stowplan", "-m stowplan"), ("python3", "")):
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        command.chmod(0o755)
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     said = [
         ended(["sh", "-e", "-c", block], tmp_path, PYTHONPATH=str(installed), PATH=path).stdout
