@@ -27,6 +27,7 @@ class TaskEntry:
     request: int | None
     cpu: int | None
     memory: int | None
+    overrides: tuple[m.ContainerOverride, ...] = ()
     stop: tuple[StopCode, str] | None = None
     drains_until_ms: int = 0
 
@@ -85,6 +86,7 @@ class Book:
                         command.request,
                         command.cpu,
                         command.memory,
+                        command.overrides,
                     )
         elif isinstance(command, m.StopTasks):
             for task in command.tasks:

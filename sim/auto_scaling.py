@@ -124,7 +124,9 @@ class AutoScaling:
             known = [name for name in command.ec2_instance_ids if name in self._of]
             self._end([self._of[name].up[name] for name in known], f"terminated by {SCALE_IN}")
             return
-        group = self._groups[command.capacity_provider]
+        group = self._groups.get(command.capacity_provider)
+        if group is None:
+            return  # a call from outside made a provider whose group this world does not have
         if isinstance(command, m.SetDesiredCapacity):
             group.desired = command.desired_capacity
         elif command.protected_from_scale_in:

@@ -119,6 +119,20 @@ class SimDriver:
             return []
         return None
 
+    @property
+    def next_ms(self) -> int | None:
+        """When something happens next; None: never, unless something is asked for."""
+        if self._events:
+            return self.now_ms()
+        at = self._env.peek()
+        return None if at > self._until_ms else int(at)
+
+    def launch(self, specs: list[InstanceSpec]) -> None:
+        """Launch instances now, beside the fleet: each boots, then registers."""
+        for spec in specs:
+            at_ms = self.now_ms() + self._boot_ms(1)[0]
+            self._env.process(self._boot(at_ms, [spec]))
+
     def execute(self, command: Command) -> None:
         """Take up a command."""
         if isinstance(command, StartTasks):
@@ -166,7 +180,7 @@ class SimDriver:
         self._faults.begin(faults)
 
     def _boot(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
-        yield self._env.timeout(at_ms)
+        yield self._env.timeout(at_ms - self._env.now)
         for spec in specs:
             self._register(spec)
 

@@ -213,7 +213,9 @@ class Lives:
     def _start_played(
         self, batch: Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
     ) -> None:
-        override = TaskOverride(batch.command.cpu, batch.command.memory)
+        override = TaskOverride(
+            batch.command.cpu, batch.command.memory, containers=batch.command.overrides
+        )
         # Where engines are modelled it is ended by a stop, so long after it was RUNNING.
         run_ms = batch.run_ms if self._machines is None else None
         for task, instance in zip(tasks, rows, strict=True):
@@ -251,9 +253,8 @@ class Lives:
     def _share(self, command: StartTasks) -> Share:
         name = command.task_definition
         definition = (self._parts.get(name) or self._part(name)).definition
-        if definition is None:
-            return Share(())
-        return share_of(definition, TaskOverride(command.cpu, command.memory))
+        override = TaskOverride(command.cpu, command.memory, containers=command.overrides)
+        return Share(()) if definition is None else share_of(definition, override)
 
     def _employ(self, instance: int) -> None:
         """From now on the instance has an agent."""
@@ -275,8 +276,8 @@ class Lives:
         return at_ms
 
     def _take_turns(self, due: list[int], now: int) -> None:
-        batches, stopping, reports = self._batch, self._stopping, self._reports
-        since = self._since
+        batches, stopping, since = self._batch, self._stopping, self._since
+        reports = self._reports
         silent = self._faults.dead or self._faults.cut_off
         # Where engines are modelled a task's end is a stop, as with the real driver.
         over = _STOPPED if self._machines is None else _OVER

@@ -13,12 +13,14 @@ from typing import Any, get_args
 import numpy as np
 from numpy.random import Generator
 from rich.console import Console
-from rich.progress import track
 
+from stowplan.experiments.cli.soak_calls import OUTSIDE, Outsider
+from stowplan.experiments.cli.soak_state import differences
 from stowplan.experiments.loading.arguments import positive
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.load import Loaded
-from stowplan.experiments.record.result import scheduler_config
+from stowplan.experiments.record.result import scheduler_config, tee
+from stowplan.experiments.report.progress_lines import tracked
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import ReplayError, replay
@@ -287,8 +289,10 @@ def soak(seed: int) -> list[str]:
     loaded = Loaded(random_scenario(seed), Path(f"soak-{seed}"), {})
     scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
     rounds: list[Round] = []
+    drawn = np.random.default_rng([seed, 0xCA11])
+    outsider = Outsider(drawn, driver.callers, FAULTS_S * 1000)
     try:
-        scheduler = drive(loaded, RUN, scheduler, driver, rounds.append)
+        scheduler = drive(loaded, RUN, scheduler, driver, tee([rounds.append, outsider]))
         scheduler.cluster.check()
     except AssertionError as error:
         return [f"the run ended with {error!r}"]
@@ -301,6 +305,7 @@ def soak(seed: int) -> list[str]:
         and not any(scheduler.tasks.instance[task] == NOWHERE for task in service.tasks)
     ]
     found += forgotten(rounds, loaded.scenario)
+    found += differences(outsider.reader.state, scheduler)
     try:
         replay(Scheduler(scheduler_config(loaded.scenario), loaded.strategies), rounds)
     except ReplayError as error:
@@ -316,12 +321,14 @@ def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
     """
     patience_ms = max((table.retry_max for table in scenario.workload), default=0)
     failed: dict[int, int] = {}
+    retried: dict[int, bool] = {}
     for entry in rounds:
         for event in entry.events:
             if isinstance(event, RunTask):
                 failed.pop(event.request, None)
+                retried[event.request] = event.started_by != OUTSIDE
         for command in entry.commands:
-            if isinstance(command, RunTaskFailed):
+            if isinstance(command, RunTaskFailed) and retried.get(command.request):
                 failed[command.request] = entry.now_ms
     return [
         f"request {request} found no room at {at_ms} ms and was not tried again"
@@ -359,7 +366,7 @@ def command(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.start, arguments.start + arguments.seeds)
     done = failed = 0
     try:
-        for seed in track(seeds, "soak", console=console, transient=True):
+        for seed in tracked(seeds, "soak"):
             found = soak(seed)
             done, failed = done + 1, failed + bool(found)
             if found:

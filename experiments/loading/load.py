@@ -134,10 +134,21 @@ def check_scenario(
         whole = not any(at.startswith(f"{place}.") for at, _ in part.problems)
         problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
-        raise SpecError(problems)
+        raise SpecError(problems, _names(document))
     scenario = _tidied(part.scenario, definitions)
     said = (*_said(notes), *_unpriced(scenario, priced, unpriced))
     return Loaded(scenario, path, own, said)
+
+
+def _names(document: Mapping[str, Any]) -> dict[str, str]:
+    """`service[3]` -> `service web`, of all tables of lists that say their name."""
+    return {
+        f"{kind}[{index}]": f"{kind} {table['name']}"
+        for kind, tables in document.items()
+        if isinstance(tables, list)
+        for index, table in enumerate(tables)
+        if isinstance(table, dict) and isinstance(table.get("name"), str)
+    }
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:

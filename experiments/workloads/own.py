@@ -1,4 +1,4 @@
-"""Workloads and predictors of a user's own: what they say is looked at, and what is wrong is one error."""
+"""Workloads and predictors of a user's own: what they say wrongly is one error that names them."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.history import History, TaskFacts
-from stowplan.placement.audit.hosts import Life
+from stowplan.placement.audit.history import History
+from stowplan.placement.audit.hosts import Life, TaskFacts
 from stowplan.placement.audit.seen import sees
 from stowplan.placement.model import TaskStatus
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.history import History, on_provider
+from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import fits
-from stowplan.placement.audit.hosts import Needs
+from stowplan.placement.audit.hosts import Needs, on_provider
 from stowplan.placement.audit.seen import Seen
 from stowplan.placement.messages import Round
 from stowplan.placement.reasons import PROVISIONING_QUOTA

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.balancer_rules import judged
-from stowplan.placement.audit.history import History, TaskFacts
+from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import barred, is_static_member
+from stowplan.placement.audit.hosts import TaskFacts
 from stowplan.placement.audit.seen import sees
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode
 

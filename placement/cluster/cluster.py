@@ -82,15 +82,18 @@ class Cluster(ClusterColumns):
         self.over_committed |= bool((self._remaining[row] < 0).any())
         self._register_devices(row, devices)
         self._host_ports.reserve(row, reserved)
-        self._strings.set(row, strings)
-        for subject, number in self._tracked.items():
-            code = self._strings.column(subject, self.size).codes[row]
-            self._group_counts.recode(number, row, int(code) + 1)
+        self._renamed(row, strings)
         self._registered_at_ms[row] = at_ms
         self._status[row] = ACTIVE
         self._connected[row] = True
         self.attributes_version += 1
         self.status_version += 1
+        self._changed(row, freed=True)
+
+    def set_strings(self, row: int, strings: Mapping[str, str]) -> None:
+        """Replace the string columns of an instance: its attributes have changed."""
+        self._renamed(row, strings)
+        self.attributes_version += 1
         self._changed(row, freed=True)
 
     def add_like(self, row: int, ec2_instance_id: str) -> int:
@@ -231,6 +234,12 @@ class Cluster(ClusterColumns):
         return copy.deepcopy(self)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _renamed(self, row: int, strings: Mapping[str, str]) -> None:
+        self._strings.set(row, strings)
+        for subject, number in self._tracked.items():
+            code = self._strings.column(subject, self.size).codes[row]
+            self._group_counts.recode(number, row, int(code) + 1)
 
     def _register_devices(self, row: int, devices: Sequence[int]) -> None:
         self._device_capacity = grown(self._device_capacity, len(devices), axis=1)

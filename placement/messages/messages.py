@@ -29,9 +29,30 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.notices import (
+    RunTaskFailed,
+    ServiceEvent,
+    TasksProvisioning,
+    TasksStopped,
+)
+from stowplan.placement.messages.upkeep import (
+    CircuitBreaker,
+    ContainerOverride,
+    DeleteAttributes,
+    DeleteCapacityProvider,
+    DeleteCluster,
+    DeleteService,
+    DeregisterContainerInstance,
+    DeregisterTaskDefinition,
+    LoadBalancer,
+    Pairs,
+    PutAttributes,
+    TagResource,
+    UntagResource,
+    UpdateCapacityProvider,
+    UpdateTaskProtection,
+)
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
-from stowplan.placement.reasons import Failure
-from stowplan.placement.times import default_ms
 
 # --- events: API calls ---------------------------------------------------------------------------
 
@@ -67,6 +88,8 @@ class RunTask(Message, frozen=True):
     resources: tuple[tuple[str, int], ...] = ()
     expected_ms: int | None = None
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    overrides: tuple[ContainerOverride, ...] = ()
+    tags: Pairs = ()
 
 
 class StartTask(Message, frozen=True):
@@ -83,6 +106,8 @@ class StartTask(Message, frozen=True):
     memory: int | None = None
     zones: tuple[str, ...] = ()
     started_by: str = ""
+    overrides: tuple[ContainerOverride, ...] = ()
+    tags: Pairs = ()
 
 
 class StopTask(Message, frozen=True):
@@ -90,47 +115,6 @@ class StopTask(Message, frozen=True):
 
     tasks: tuple[int, ...]
     reason: str = "Task stopped by user"
-
-
-class UpdateTaskProtection(Message, frozen=True):
-    """Service tasks are not to be stopped by scale-in or deployment, for so long or from now on
-    again (ecs-semantics 5.6)."""
-
-    tasks: tuple[int, ...]
-    protection_enabled: bool = True
-    expires_in_minutes: int = 120
-
-
-class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
-    """ECS's `deploymentCircuitBreaker`, enabled: when a deployment has failed (ecs-semantics 5.4).
-
-    `threshold_value`: tasks for COUNT, else per cent of the desired count.
-    """
-
-    rollback: bool = False
-    reset_on_healthy_task: bool = True
-    threshold_type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
-    threshold_value: int = 50
-
-
-class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The target group of a service, as far as it delays things; times in ms (ecs-semantics 5.3).
-
-    A task's target is registered `registration_ms` after it is RUNNING. Its first check comes one
-    `health_check_interval_ms` later. It passes from `ready_after_ms` after RUNNING on (ours; None:
-    never). A new target must pass `initial_threshold`, one that has failed `unhealthy_threshold`
-    must pass `healthy_threshold`. For `grace_period_ms` after RUNNING ECS ignores bad verdicts.
-    `deregistration_delay_ms` lie between the end of a task's registration and its SIGTERM.
-    """
-
-    registration_ms: int = default_ms("registration")
-    health_check_interval_ms: int = default_ms("target check")
-    initial_threshold: int = default_ms("new target")
-    healthy_threshold: int = default_ms("healthy threshold")
-    unhealthy_threshold: int = default_ms("unhealthy threshold")
-    grace_period_ms: int = default_ms("grace period")
-    deregistration_delay_ms: int = default_ms("deregistration delay")
-    ready_after_ms: int | None = 0
 
 
 class CreateService(Message, frozen=True):
@@ -275,6 +259,16 @@ Event = (
     | CreateService
     | UpdateService
     | UpdateContainerInstancesState
+    | DeleteService
+    | DeregisterContainerInstance
+    | DeregisterTaskDefinition
+    | PutAttributes
+    | DeleteAttributes
+    | UpdateCapacityProvider
+    | DeleteCapacityProvider
+    | TagResource
+    | UntagResource
+    | DeleteCluster
     | InstanceRegistered
     | AgentConnectionChanged
     | InstancesGone
@@ -291,8 +285,10 @@ Event = (
 # The events that are calls of somebody; the others are facts, which the world reports.
 CALLS = (
     *(RegisterTaskDefinition, RunTask, StartTask, StopTask, CreateService, UpdateService),
-    *(UpdateContainerInstancesState, UpdateTaskProtection),
-    *(CreateCapacityProvider, PutClusterCapacityProviders),
+    *(DeleteService, UpdateContainerInstancesState, UpdateTaskProtection, DeleteCluster),
+    *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
+    *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
+    *(PutAttributes, DeleteAttributes, TagResource, UntagResource),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------
@@ -317,6 +313,7 @@ class StartTasks(Message, frozen=True):
     deployment: str | None = None
     capacity_provider: str | None = None
     found: bool = False
+    overrides: tuple[ContainerOverride, ...] = ()
 
 
 class StopTasks(Message, frozen=True):
@@ -332,37 +329,6 @@ class StopTasks(Message, frozen=True):
 
 
 # --- notices: commands that only tell the caller --------------------------------------------------
-
-
-class RunTaskFailed(Message, frozen=True):
-    """`count` copies of a request were not placed and are forgotten: ECS's `failures`.
-
-    `instance` is the one that StartTask named.
-    """
-
-    request: int
-    count: int
-    failure: Failure
-    instance: int | None = None
-    capacity_provider: str | None = None
-
-
-class TasksProvisioning(Message, frozen=True):
-    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
-
-    request: int | None
-    tasks: tuple[int, ...]
-    failure: Failure
-    service: str | None = None
-    capacity_provider: str | None = None
-
-
-class TasksStopped(Message, frozen=True):
-    """The scheduler itself found these tasks stopped: host gone, or never placed in time."""
-
-    tasks: tuple[int, ...]
-    stop_code: StopCode
-    reason: str
 
 
 class CallRejected(Message, frozen=True):
@@ -382,14 +348,6 @@ class CallRejected(Message, frozen=True):
     def error(self) -> str:
         """The exception that ECS's API would answer with."""
         return self.code or "ClientException"
-
-
-class ServiceEvent(Message, frozen=True):
-    """A line of a service's event list; `failure` where a task could not be placed."""
-
-    service: str
-    text: str
-    failure: Failure | None = None
 
 
 Notice = (

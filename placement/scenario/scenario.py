@@ -7,7 +7,7 @@ meaning in `placement.scenario.checks`. Times are in ms; in a file `"250ms"`, `"
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,7 @@ from stowplan.placement.scenario.fields import (
 )
 from stowplan.placement.scenario.load_balancer import LoadBalancerTable
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.plain import InstanceSpec as InstanceSpec
 from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 from stowplan.placement.times import default_ms
@@ -295,21 +296,6 @@ class Run:
         """A name for files: `binpack__shared__none`, `binpack__shared__none__ties-random-0`."""
         again = () if self.ties is None else (f"ties-{self.ties}-{self.draw}",)
         return "__".join((self.strategy, self.layout, self.faults, *again)).replace("/", "-")
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceSpec:
-    """One instance to launch: what its registration will say, and when it is launched."""
-
-    name: str
-    at_ms: int
-    resources: Mapping[str, int]
-    attributes: Mapping[str, str]
-    price_microusd_hour: int
-    capacity_provider: str | None
-    image_pull_behavior: PullBehavior = "default"
-    cached_images: tuple[str, ...] = ()
-    market: str = ""
 
 
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:

@@ -10,7 +10,6 @@ RUNNING with the event that says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -20,37 +19,25 @@ from stowplan.placement import messages as m
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.constraints import CONSTRAINTS, ConstraintFactory
 from stowplan.placement.engine.engine import Engine, Filled
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.errors import CallError, PlacementError
 from stowplan.placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
 from stowplan.placement.outlook import Outlook
 from stowplan.placement.reasons import PROVISIONING_QUOTA, Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy, deal
+from stowplan.placement.scheduler.config import DEFAULT_CONFIG, SchedulerConfig
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.outlook import running, wanted
 from stowplan.placement.scheduler.services.deployments import Service
 from stowplan.placement.scheduler.services.services import Services
 from stowplan.placement.scheduler.tasks import NOWHERE, Launch, TaskTable
+from stowplan.placement.scheduler.upkeep import UPKEEP, Upkeep, check_tags
 from stowplan.placement.scheduler.waiting import WaitingTasks
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.units import not_whole
 
-
-@dataclass(frozen=True, slots=True)
-class SchedulerConfig:
-    """What a run fixes beforehand; kept in the journal's header, since a replay needs it.
-
-    `provisioning_quota`: PROVISIONING tasks per cluster (ecs-semantics 6.2). `provisioning_
-    timeout_ms`: how long a task may wait until it is stopped; None: for ever. AWS's is unpublished,
-    ours the longest seen. `fields_checked`: what strategies read was looked for among all instances
-    that will ever be there, by a scenario's check; else calls are held to those that are.
-    """
-
-    seed: int = 0
-    provisioning_quota: int | None = 500
-    provisioning_timeout_ms: int | None = 1_800_000
-    fields_checked: bool = False
+__all__ = ["Scheduler", "SchedulerConfig"]
 
 
 class Scheduler:
@@ -62,7 +49,7 @@ class Scheduler:
 
     def __init__(
         self,
-        config: SchedulerConfig = SchedulerConfig(),
+        config: SchedulerConfig = DEFAULT_CONFIG,
         strategies: Mapping[str, StrategyFactory] = STRATEGIES,
         constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
     ) -> None:
@@ -92,6 +79,10 @@ class Scheduler:
             wait=self._wait,
             say=self._say,
         )
+        self._upkeep = Upkeep(
+            *(self.cluster, self.tasks, self.launches, self._services, self.providers),
+            stop=self._stop,
+        )
 
     def _daemon_groups(self) -> list[str]:
         return self._services.daemon_groups()
@@ -118,9 +109,12 @@ class Scheduler:
         events, self._inbox = self._inbox, []
         for position, event in enumerate(events):
             try:
+                if self._upkeep.cluster_deleted:
+                    self._upkeep.check_cluster(event)
                 _HANDLERS[type(event)](self, event)
             except PlacementError as error:
-                self._out.append(m.CallRejected(position, event, str(error)))
+                code = error.code if isinstance(error, CallError) else ""
+                self._out.append(m.CallRejected(position, event, str(error), code))
         self._services.take_over()
         self.engine.look_ahead(now_ms, self.outlook)
         self._services.settle(now_ms)
@@ -174,6 +168,8 @@ class Scheduler:
         if strategy is None and call.capacity_provider is None:
             strategy = self.providers.default
         check_strategy(strategy or ())
+        if call.tags:
+            check_tags(call.tags)
         launch = self.launches.of_run_task(call)
         self.engine.check_call(launch.kind)
         if not strategy:
@@ -186,6 +182,7 @@ class Scheduler:
                 self.requests.append((there, count))
 
     def _start_task(self, call: m.StartTask) -> None:
+        check_tags(call.tags)
         self._starts.append((self.launches.of_start_task(call), call.instances))
 
     def _stop_task(self, call: m.StopTask) -> None:
@@ -358,6 +355,7 @@ class Scheduler:
                 launch.deployment,
                 launch.kind.capacity_provider,
                 found,
+                launch.overrides,
             )
         )
 
@@ -395,5 +393,7 @@ _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.LaunchFailed: lambda s, event: None,  # the group tries again by itself
     m.InstancesTerminating: lambda s, event: s.providers.terminating(event, s.now_ms),
     m.InstancesTerminated: lambda s, message: s.providers.terminated(message),
+    m.UpdateCapacityProvider: lambda s, call: s.providers.update(call, s.now_ms),
+    **dict.fromkeys(UPKEEP, lambda s, call: s._upkeep(call)),
     m.CallThrottled: lambda s, event: None,  # it never came to be
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import ContainerOverride
 from stowplan.placement.model import TaskKind, TaskStatus
 
 NOWHERE = -1
@@ -32,6 +33,7 @@ class Launch:
     health_checked: bool = False
     deployment: str | None = None
     deregistration_ms: int = 0
+    overrides: tuple[ContainerOverride, ...] = ()
 
     def on(self, capacity_provider: str | None) -> Launch:
         """The same, on the instances of a capacity provider; None: on any."""
@@ -168,3 +170,8 @@ class TaskTable:
     def living(self) -> Iterator[int]:
         """The numbers of all tasks that are alive."""
         return (task for task in range(len(self)) if self._alive[task])
+
+    def of_service(self, service: str) -> list[int]:
+        """The tasks of a service that are not STOPPED; a look at all tasks there ever were."""
+        mine = (task for task, launch in enumerate(self.launch) if launch.service == service)
+        return [task for task in mine if self.status[task] is not TaskStatus.STOPPED]

@@ -1,4 +1,4 @@
-"""Makes `docs/default-times.md` of the table of default times: `python -m tests.placement.times_page`.
+"""Makes `docs/default-times.md` of the table: `python -m tests.placement.times_page`.
 
 `tests/placement/test_times.py` holds the page to the table.
 """
@@ -16,7 +16,8 @@ _HEAD = """\
 How long things take where a scenario says nothing, and what that is known from. Made from
 `placement/times.py`: `python -m tests.placement.times_page` writes this page anew.
 
-*Documented*: AWS says so. *Measured*: somebody did, on what the source names. *Assumed*: nobody says.
+*Documented*: AWS says so. *Measured*: somebody did, on what the source names. *Assumed*: nobody
+says.
 A scenario changes a time by its key, or all that `stowplan calibrate` measures by
 [`[models] calibration`](../experiments/scenarios/REFERENCE.md#models); the report says which times
 were so changed.

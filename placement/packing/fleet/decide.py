@@ -88,7 +88,9 @@ def _decide(state: FleetState, patterns: IntArray, types: IntArray) -> None:
     ]
     for kind, count in enumerate(market.counts.tolist()):
         model.add(sum(items[zone][kind] for zone in zones) == count)
-    cover = Cover.of(model, patterns, types, market.prices[types], items, market.limits)
+    highest = np.tile(shares.base + shares.extras[:, 1], (len(zones), 1))
+    prices = market.prices[types]
+    cover = Cover.of(model, patterns, types, prices, items, highest, market.limits)
     if market.off_spot is not None and market.spot is not None:
         _keep_off_spot(cover, patterns, ~market.spot[types], items, market.off_spot)
     unit = cover.unit

@@ -25,6 +25,8 @@ FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 PROOF_ROUNDS = 12  # of such a proof, at most
 PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
 SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
+MANY_TYPES, ALL_ROUNDS = 12, 4  # up to so many types, and in the first rounds, all are tried
+NEAR, MOST_TRIED = 0.2, 40  # by what part of its price a type's best column may cost too much
 CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
@@ -89,8 +91,9 @@ class FleetRelaxation:
         return new
 
     def solve(
-        self, counts: IntArray | None = None, exact: bool = True, most: float = float("inf")
-    ) -> MasterSolution | None:
+        self, counts: IntArray | None = None, exact: bool = True, most: float = float("inf"),
+        rounds: int | None = None,
+    ) -> MasterSolution | None:  # fmt: skip
         """Generate columns until none helps (or the bound is close); raises `bound`.
 
         A part of the time or work that is left is kept for making fleets of the columns.
@@ -100,11 +103,13 @@ class FleetRelaxation:
             exact: prove the end by exact pricing; otherwise stop when the quick search fails.
             most: work after which to come back with what there is, `done` being False; another
                 call goes on from there.
+            rounds: of quick pricing, at most.
         """
         self._master.demand(self.market.rows if counts is None else counts)
         seconds = FLEETS_SHARE * (self._seconds if exact else self.budget.left_seconds())
         work = FLEETS_SHARE * (self._work if exact else self.budget.left_work())
         self.done, end = False, self.budget.work + most
+        last = None if rounds is None else self._turn + rounds
         while True:
             self._turn += 1
             solution = self._master.solve()
@@ -112,7 +117,7 @@ class FleetRelaxation:
             if solution is None or self.budget.exhausted():
                 self.done = True
                 return solution
-            if self.budget.work > end:
+            if self.budget.work > end or self._turn == last:
                 return solution
             late = self.budget.left_seconds() < seconds or self.budget.left_work() < work
             found = self._quick(solution)
@@ -179,8 +184,8 @@ class FleetRelaxation:
     def _search(self, solution: MasterSolution, values: IntArray) -> int:
         """Add the best patterns by `values` that the solution's duals find good as well."""
         new, nodes = 0, max(300, QUICK_NODES // len(self.market.counts))
-        for t, pricer in enumerate(self._pricers):
-            worth = self._worth(solution, t)
+        for t in self._tried(solution):
+            pricer, worth = self._pricers[t], self._worth(solution, t)
             worths = self.market.worths(values, t)
             found = pricer.search(worths, int(worth * self._scale), nodes, densest_first=True)
             self.budget.spend(found.steps)
@@ -215,6 +220,17 @@ class FleetRelaxation:
         """All columns of real types; the amounts are of no meaning."""
         count = len(self._types)
         return self.columns(MasterSolution(0.0, np.zeros(count), np.zeros(0), np.zeros(0)))
+
+    def _tried(self, solution: MasterSolution) -> list[int]:
+        """Types that a quick round tries: where they are many, those with a column near the best.
+
+        An exact round tries all of them.
+        """
+        if len(self.prices) <= MANY_TYPES or self._turn < ALL_ROUNDS:
+            return list(range(len(self.prices)))
+        promise = self.promise(solution)
+        near = np.argsort(promise, kind="stable")[:MOST_TRIED]
+        return [int(t) for t in near if promise[t] < NEAR]
 
     def _add_good(self, patterns: IntArray, solution: MasterSolution, kind: int) -> int:
         """Add those patterns that the solution's duals find worth more than their price."""

@@ -186,7 +186,7 @@ def _by_cp_sat(
     from ortools.sat.python import cp_model
 
     model, prices = cp_model.CpModel(), state.market.prices[types]
-    cover = Cover.of(model, patterns, types, prices, [rest.tolist()], room)
+    cover = Cover.of(model, patterns, types, prices, [rest.tolist()], rest[None], room)
     solver = cp_model.CpSolver()
     if cover.solve(solver, state.budget, work) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
@@ -254,20 +254,21 @@ class Cover:
         types: IntArray,
         prices: IntArray,
         wanted: Sequence[Sequence[Any]],
+        highest: IntArray,
         limits: Sequence[int | None],
     ) -> Cover:
         """Of (n, kinds) patterns of (n,) types at (n,) prices.
 
         Args:
-            wanted: what each zone must hold of every kind, numbers or variables of the model.
+            wanted: what each zone must hold of every kind, numbers or variables of the model;
+            highest: (zones, kinds) what that can be at most.
             limits: per type, None without.
         """
         from ortools.sat.python import cp_model
 
         amounts: list[list[Any]] = []
-        for counts in wanted:
-            highest = np.array([n if isinstance(n, int) else n.proto.domain[-1] for n in counts])
-            most = (-(-highest // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
+        for counts, top in zip(wanted, highest, strict=True):
+            most = (-(-top // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
             x = [model.new_int_var(0, int(n), "") for n in most]
             for kind, count in enumerate(counts):
                 used = np.flatnonzero(patterns[:, kind]).tolist()

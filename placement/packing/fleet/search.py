@@ -7,6 +7,8 @@ using the ruin and recreate principle, J. Computational Physics 159:139-171.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from stowplan.placement.packing.fleet.search_kernels import Bins, Book, Shop, buy_all, improve
@@ -15,9 +17,13 @@ from stowplan.placement.packing.problem import FloatArray, IntArray
 
 CHUNK = 10_000  # rounds between two looks at the clock
 FIRST_ROUNDS, DOUBLED = 40_000, 5  # of a cycle; twice as many in each that follows, so many times
-HOT, COLD = 0.12, 0.003  # temperatures, in mean prices of a bin
-BY_DUALS = (1, 4)  # of so many cycles, this one takes the program's values: fair ones mix better
+# first temperatures of a cycle in turn, and the last of all, in mean prices of a bin
+HOT, COLD = (0.12, 0.02, 0.12, 0.05), 0.003
+NEAR = 0.25  # types whose best bin costs more than its worth by a larger part are left out
+LEAST_TYPES = 12
+BY_DUALS = (2, 5)  # of so many cycles, this one takes the program's values: fair ones mix better
 TAKEN = (5, 4, 7, 4, 6)  # bins that are taken out at once, cycle by cycle
+COMPLETIONS = 30
 ROOM = 1.5  # rows of a table of bins, by those of a first fleet
 LEAST_WORTH = 0.02  # of an item by the duals, in its fair prices
 UNLIMITED = np.iinfo(np.int64).max
@@ -62,6 +68,30 @@ class FleetSearch:
             if fine:
                 self.state.offer(_rows(new))
 
+    def complete(self, rows: FleetRows) -> None:
+        """Buy for what a part of a fleet leaves, several times, and offer the cheapest.
+
+        Args:
+            rows: no zone holds more than its even share.
+        """
+        state, best = self.state, None
+        left = state.zone_counts.copy()
+        np.subtract.at(left, rows.zones, rows.contents)
+        for turn in range(COMPLETIONS):
+            book = self._book(rows)
+            book.by_zone[:] = state.zone_counts.T
+            new = self._table(int(left.sum()) + 1)
+            values = self.duals if turn % 2 else self.values
+            fine = buy_all(
+                *(self._shop(), book, left.copy(), values, 0.3, self._random, new, float("inf"))
+            )
+            state.budget.spend(60.0 * int(new.totals[0]) * len(self.order))
+            if fine and (best is None or new.totals[1] < best.totals[1]):
+                best = new
+        if best is not None:
+            more = _rows(best)
+            state.offer(FleetRows(*(np.concatenate(pair) for pair in zip(rows, more, strict=True))))
+
     def cycle(self) -> None:
         """Anneal once from the best fleet; the first times are short."""
         rows = self.state.best
@@ -75,11 +105,12 @@ class FleetSearch:
         book, shop = self._book(rows), self._shop()
         mean = max(1.0, float(bins.totals[1]) / count)
         chunks = max(1, (FIRST_ROUNDS << min(self.cycles, DOUBLED)) // CHUNK)
-        heat = mean * HOT * (COLD / HOT) ** (np.arange(chunks + 1) / chunks)
+        hot = HOT[self.cycles % len(HOT)]
+        heat = mean * hot * (COLD / hot) ** (np.arange(chunks + 1) / chunks)
         most = TAKEN[self.cycles % len(TAKEN)]
         values = self.duals if self.cycles % BY_DUALS[1] == BY_DUALS[0] else self.values
         self.cycles += 1
-        for hot, cold in zip(heat[:-1], heat[1:], strict=True):
+        for hot, cold in pairwise(heat):
             steps = improve(
                 shop, bins, book, best, new, values, CHUNK, hot, cold, most, self._random
             )
@@ -90,7 +121,7 @@ class FleetSearch:
                 return
 
     def use(self, duals: FloatArray, reduced: FloatArray) -> None:
-        """Take values for some cycles from the linear program, and the order in which types are tried.
+        """Take values for some cycles from the linear program, and which types are tried first.
 
         Args:
             duals: (rows,); reduced: (types,) what each type's best bin costs above its worth, in
@@ -101,7 +132,10 @@ class FleetSearch:
         off = on + duals[kinds:] if self.state.market.split else on
         least = LEAST_WORTH * self.fair
         self.duals = np.maximum(np.vstack([off, on]), least)
-        self.order = np.argsort(reduced, kind="stable").astype(np.int64)
+        order = np.argsort(reduced, kind="stable")
+        near = max(LEAST_TYPES, int((reduced < NEAR).sum()))
+        limited = any(n is not None for n in self.state.market.limits)
+        self.order = order[: len(order) if limited else near].astype(np.int64)
 
     def _by_promise(self) -> IntArray:
         """Types by what one filled with anything holds for its price."""

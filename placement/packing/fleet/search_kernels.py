@@ -14,6 +14,7 @@ from numba import njit
 from stowplan.placement.packing.problem import BoolArray, FloatArray, IntArray
 
 DEAREST = 12.0  # by how many temperatures what is bought may be dearer before it is given up
+DEAR_SHARE, DEAR_AMONG = 0.5, 4  # of the rounds, bins are the dearest among so many
 FIRST_TYPES = 14  # of the candidates, tried each time; as many more at random
 
 
@@ -102,12 +103,17 @@ def _take_out(
     count = bins.totals[0]
     wanted = 1 + _below(state, min(most, count))
     zone = bins.zones[_below(state, count)]
-    everywhere = chance(state) < 0.4
+    everywhere, dear = chance(state) < 0.4, chance(state) < DEAR_SHARE
     out, cost = 0, 0
     for _ in range(4 * wanted):
-        if out == wanted or out == count:
+        if out in (wanted, count):
             break
         b = _below(state, count - out)
+        if dear:  # few bins may make up most of the cost
+            for _ in range(DEAR_AMONG - 1):
+                other = _below(state, count - out)
+                if shop.prices[bins.types[other]] > shop.prices[bins.types[b]]:
+                    b = other
         if not everywhere and bins.zones[b] != zone:
             continue
         end = count - 1 - out

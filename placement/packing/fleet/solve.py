@@ -6,6 +6,7 @@ import numpy as np
 
 from stowplan.placement.packing.fleet.coarse import shared_limits, solve_coarsely
 from stowplan.placement.packing.fleet.decide import decide_rest
+from stowplan.placement.packing.fleet.dive import dive
 from stowplan.placement.packing.fleet.greedy import first_fleet
 from stowplan.placement.packing.fleet.market import Market, cheaper_types, fair_prices
 from stowplan.placement.packing.fleet.problem import FleetProblem, FleetResult
@@ -144,6 +145,7 @@ def _improve(
 ) -> None:
     """All ways in turn, until none has anything left to do."""
     search.use(solution.duals, relaxation.promise(solution))
+    dive(state, relaxation, search)
     search.cycle()
     if state.finished():
         return
@@ -156,7 +158,9 @@ def _improve(
         cost, start = state.cost, state.budget.work
         if not whole.done:
             whole.step()
-        if rounding.attempts < ATTEMPTS and spent["rounding"] <= spent["search"]:
+        if rounding.attempts < ATTEMPTS and (
+            state.cost is None or spent["rounding"] <= spent["search"]
+        ):
             start = state.budget.work
             rounding.attempt()
             spent["rounding"] += state.budget.work - start

@@ -164,7 +164,9 @@ class Lacking:
                 patterns, most = relaxation.price(values, t, worth)
                 best.append(most)
                 new += self._add(patterns, t)
-            short = int(values @ rows) > sum(b * n for b, n in zip(best, counts.tolist()))
+            short = int(values @ rows) > sum(
+                b * n for b, n in zip(best, counts.tolist(), strict=True)
+            )
             if short or not new:
                 return values, best
             rounds = 0

@@ -324,6 +324,12 @@ class Alarms:
             self._set.add((at_ms, service))
             heapq.heappush(self._heap, (at_ms, service))
 
+    def drop(self, service: str) -> None:
+        """A service is gone: nothing is to be looked at."""
+        self._heap = [entry for entry in self._heap if entry[1] != service]
+        heapq.heapify(self._heap)
+        self._set = set(self._heap)
+
     @property
     def next_ms(self) -> int | None:
         """The earliest."""

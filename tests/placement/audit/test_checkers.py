@@ -18,6 +18,7 @@ from tests.driving import (
     instance,
     launched,
     member_of,
+    on,
     provider,
     run_task,
     running,
@@ -482,6 +483,62 @@ PLANTED = {
                 [start((0,), (0,))],
             ),
             ([m.InstancesTerminating(("i-0",), "scale-in")], []),
+        ],
+    ),
+    "a service is deleted at a count, without force": (
+        "endings",
+        "was deleted at a count of 2",
+        [([WEB], []), ([m.DeleteService("web")], [])],
+    ),
+    "an instance is deregistered with a task, without force": (
+        "endings",
+        "was deregistered with 1 tasks",
+        [
+            ([instance(0), run_task()], [start((0,), (0,))]),
+            ([m.DeregisterContainerInstance(0)], []),
+        ],
+    ),
+    "a capacity provider is deleted that a service names": (
+        "endings",
+        "['web'] name it",
+        [
+            ([GROUP, m.CreateService("web", "app", capacity_provider_strategy=on(cp=1))], []),
+            ([m.DeleteCapacityProvider("cp")], []),
+        ],
+    ),
+    "a cluster is deleted that holds an instance": (
+        "endings",
+        "deleted with 0 services, 1 hosts, 0 tasks",
+        [([instance(0)], []), ([m.DeleteCluster()], [])],
+    ),
+    "a deleted service starts a task": (
+        "the deleted",
+        "service web starts tasks (0,), which was deleted",
+        [
+            ([instance(0), m.CreateService("web", "app", scheduling_strategy="DAEMON")], []),
+            ([m.DeleteService("web")], []),
+            ([], [serve((0,), (0,))]),
+        ],
+    ),
+    "a task of an inactive definition": (
+        "inactive definitions",
+        "RunTask names app:1, which is INACTIVE",
+        [
+            ([instance(0), m.DeregisterTaskDefinition("app:1")], []),
+            ([run_task(family="app:1")], [start((0,), (0,))]),
+        ],
+    ),
+    "a built-in attribute is put": (
+        "attributes",
+        "is not a custom one",
+        [([instance(0)], []), ([m.PutAttributes((m.Attribute("ecs.ami-id", 0, "x"),))], [])],
+    ),
+    "too many attributes are put": (
+        "attributes",
+        "has 11 custom attributes",
+        [
+            ([instance(0)], []),
+            ([m.PutAttributes(tuple(m.Attribute(f"a{n}", 0) for n in range(11)))], []),
         ],
     ),
     "short though there is room": (
