@@ -46,10 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def simulate(arguments: argparse.Namespace) -> int:
     """`stowplan simulate`: every run of the scenario, then table, report, Parquet and journals."""
     from stowplan.experiments.cli.regret import with_least
-    from stowplan.experiments.record.output import output_folder
-    from stowplan.experiments.record.results import write_results
+    from stowplan.experiments.record.output import elsewhere, is_full, output_folder
     from stowplan.experiments.report.console import ProgressBars, print_table
-    from stowplan.experiments.report.report import write_report
     from stowplan.experiments.report.ties import ties_finding
     from stowplan.experiments.runs.parallel import check_jobs, run_all
 
@@ -74,10 +72,16 @@ def simulate(arguments: argparse.Namespace) -> int:
             )
         again = _again(arguments, scenario, results, journals, extra)
         results = with_least(results)
-        write_results(results, folder, again)
-        write_report(scenario, results, folder / "report.html", again)
-        _write_more(arguments, scenario, results, folder, again)
-    print_table(results)
+        print_table(results)  # first, so that nothing on the way to a file can lose it
+        try:
+            _write(arguments, scenario, results, folder, again)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            there = elsewhere(arguments.out.name, arguments.out)
+            _write(arguments, scenario, results, there, again)
+            what = f"no space left on the disk; results and report are in {there}"
+            raise SpecError([(f"--out {arguments.out}", what)]) from error
     if tied := ties_finding(scenario, results, again):
         print(f"ties: {tied.text}")
     print(f"report: {arguments.out / 'report.html'}")
@@ -89,14 +93,19 @@ def simulate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_more(
+def _write(
     arguments: argparse.Namespace,
     scenario: Scenario,
     results: list[RunResult],
     folder: Path,
     again: list[RunResult],
 ) -> None:
-    """What was asked for beside report and Parquet files."""
+    """Results and report, and what was asked for beside them."""
+    from stowplan.experiments.record.results import write_results
+    from stowplan.experiments.report.report import write_report
+
+    write_results(results, folder, again)
+    write_report(scenario, results, folder / "report.html", again)
     if arguments.csv:
         from stowplan.experiments.record.results import write_csv
 

@@ -31,6 +31,7 @@ from stowplan.experiments.report.formats import (
     short_reason,
     shown,
 )
+from stowplan.experiments.report.progress_lines import ProgressLines
 from stowplan.experiments.report.services import crash_loops, service_tables
 
 _REFUSED = Column("refusals", "refused", "refused", count)
@@ -204,7 +205,7 @@ class ProgressBars:
     """Bars for runs that go on side by side, and one for all of them with the time left.
 
     Call it with a run's id and how many simulated ms it has done (-1: it is finished); any thread
-    may. Shows nothing when stderr is no terminal.
+    may. Where stderr is no terminal it gets a line now and then.
     """
 
     def __init__(
@@ -225,6 +226,7 @@ class ProgressBars:
             transient=True,
             disable=not getattr(console.file, "isatty", bool)(),
         )
+        self._lines = ProgressLines("all runs", len(runs) * self._duration_ms, console.file)
         self._all = self._progress.add_task(
             "all runs", total=max(1, len(runs)) * self._duration_ms, note=self._note()
         )
@@ -258,6 +260,8 @@ class ProgressBars:
             self._finished += 1
         completed = self._finished * self._duration_ms + sum(self._left.values())
         self._progress.update(self._all, completed=completed, note=self._note())
+        if self._progress.disable:
+            self._lines(completed, self._note())
 
     def _note(self) -> str:
         return f"{self._finished} of {self._finished + len(self._left)} done"

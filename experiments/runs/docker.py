@@ -43,6 +43,7 @@ from stowplan.realdriver.docker.config import EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
 from stowplan.realdriver.journal import DurableJournal
+from stowplan.realdriver.standing import KeptState
 
 _POLL_S = 0.5  # between looks for calls that others left
 
@@ -104,12 +105,14 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         # In a thread, as Ctrl-C would be lost within the compiler.
         ThreadPoolExecutor(1).submit(warm_up, order).result()
         say(f"{order.cluster.name} runs on {_counted(len(order.engines.engine), 'engine')}")
-        record = tee([journal, watch, Failures()])
+        kept = KeptState(journal)
+        record = tee([journal, kept, watch, Failures()])
         with calls_left(order.cluster.journal, made, callers, driver.wake):
             run_loop(scheduler, Attended(driver, callers), record)
         until_ms = driver.now_ms()
         if recorder.now_ms < until_ms:  # whoever reads the journal is to know how long it went on
             record(Round(until_ms, (), ()))
+        kept.keep()
         driver.close()
         remove_all(order.engines, order.cluster.name, header.run[ID])
         journal.close()

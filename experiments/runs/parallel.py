@@ -82,11 +82,20 @@ def run_all(
                 wait(futures)
             ended = [future.result() for future in futures if not future.cancelled()]
             results = [result for result in ended if result is not None]
+        except BaseException:
+            end_workers(pool)  # whatever it is, nobody waits for their work any more
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
             news.put(None)
             listener.join()
     return results
+
+
+def end_workers(pool: ProcessPoolExecutor) -> None:
+    """End the processes of a pool at once; the standard library only waits for their work."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
 
 
 def _run_here(
@@ -142,6 +151,7 @@ def _start_worker(
     # Loaded once a process: own strategies are code, which does not travel between processes.
     global _worker
     signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     say_when_compiling(lambda: news.put(_COMPILING))
     _worker = (load_scenario(path, extra_strategies).seeded(seed), journals, news)
 

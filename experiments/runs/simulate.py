@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.journal_file import journal_file
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.refused import Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
@@ -64,9 +65,7 @@ def simulate(
     with ExitStack() as stack:
         stack.enter_context(uncollected())
         if journal is not None:
-            raw = journal
-            if isinstance(raw, Path):
-                raw = stack.enter_context(raw.open("wb"))
+            raw = stack.enter_context(journal_file(journal))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
@@ -120,10 +119,12 @@ def _containers(scenario: Scenario) -> ContainerModels:
     return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
-def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]:
+def world(
+    loaded: Loaded, run: Run, until_ms: int, driver: type[SimDriver] = SimDriver
+) -> tuple[Scheduler, Attended]:
     """A scheduler, and a driver with its callers, at the beginning of a run until `until_ms`."""
     scenario = with_settings(loaded.scenario, run.strategy)
-    driver = SimDriver(
+    there = driver(
         instance_specs(scenario),
         faults=[
             _fault(scenario, fault)
@@ -142,10 +143,10 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]
         arrivals(scenario, run),
         stream(scenario.seed, "client"),
         autoscaler=_autoscaler(scenario),
-        admits=driver.admits,
+        admits=there.admits,
     )
     config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
-    return Scheduler(config, loaded.strategies), Attended(driver, callers)
+    return Scheduler(config, loaded.strategies), Attended(there, callers)
 
 
 def drive(

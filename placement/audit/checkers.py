@@ -13,6 +13,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stowplan.placement import messages as m
+from stowplan.placement.audit.balancer_rules import judged, targets_drain_before_a_stop
+from stowplan.placement.audit.call_rules import (
+    NothingIsEndedInUse,
+    attributes_keep_their_limits,
+    inactive_definitions_are_not_named,
+    what_was_deleted_starts_nothing,
+)
 from stowplan.placement.audit.capacity_rules import (
     money_adds_up,
     protected_instances_stay,
@@ -355,9 +362,9 @@ def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
 
     A daemon has one task on an instance at most.
     """
-    if isinstance(seen, m.StartTasks) and seen.service is not None:
+    if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
         service = history.services[seen.service]
-        total = len(service.tasks) + len(seen.tasks)
+        total = len(service.tasks) + len(service.draining) + len(seen.tasks)
         if not service.daemon and total > service.ceiling:
             yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
     if not isinstance(seen, Round):
@@ -372,7 +379,8 @@ def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
         elif service.plain:
             settled, total, call = *history.counts(name), service.call
             want = call.desired_count + call.availability_zone_rebalancing
-            if settled > want:
+            sick = sum(judged(history, history.tasks[task]) is False for task in service.tasks)
+            if settled - sick > want:
                 rest = total - settled
                 yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
 
@@ -391,6 +399,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "service counts": lambda: _services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
     "zone balance": lambda: balances_only_what_is_uneven,
+    "load balancers": lambda: targets_drain_before_a_stop,
     "dead instances": lambda: the_dead_do_not_act,
     "room": RoomIsUsed,
     "money adds up": lambda: money_adds_up,
@@ -398,4 +407,8 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "managed scaling": lambda: scaling_follows_the_metric,
     "group sizes": lambda: sizes_follow_the_metric,
     "termination protection": lambda: protected_instances_stay,
+    "endings": NothingIsEndedInUse,
+    "the deleted": lambda: what_was_deleted_starts_nothing,
+    "inactive definitions": lambda: inactive_definitions_are_not_named,
+    "attributes": lambda: attributes_keep_their_limits,
 }
