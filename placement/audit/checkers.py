@@ -297,7 +297,7 @@ class _ReallyFits:
     def __init__(self) -> None:
         self._where: dict[int, tuple[int, Needs]] = {}
         self._on: dict[int, set[int]] = {}
-        self._used: dict[int, Counter[str]] = {}
+        self._used: dict[int, dict[str, int]] = {}
         self._ports: dict[int, Counter[Port]] = {}
         self._grown: set[int] = set()
 
@@ -328,9 +328,12 @@ class _ReallyFits:
     def _book(self, task: int, sign: int) -> None:
         """A task is there (1), or no longer (-1)."""
         number, needs = self._where[task]
-        used = self._used.setdefault(number, Counter())
+        used = self._used.get(number)
+        if used is None:
+            used = self._used[number] = {CPU: 0, MEMORY: 0}
         for name, amount in needs.amounts:
-            used[name] += sign * amount
+            if name in used:
+                used[name] += sign * amount
         if needs.ports:
             ports = self._ports.setdefault(number, Counter())
             for port in needs.ports:
