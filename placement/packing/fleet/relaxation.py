@@ -11,7 +11,7 @@ from stowplan.placement.packing.cpsat import best_pattern
 from stowplan.placement.packing.cuts import Cut, cut
 from stowplan.placement.packing.fleet.market import Market, fair_prices
 from stowplan.placement.packing.master import Master, MasterSolution
-from stowplan.placement.packing.pricing import Pricer
+from stowplan.placement.packing.pricing import SCALED_CELLS, Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray
 from stowplan.placement.packing.state import Budget
 
@@ -24,6 +24,8 @@ FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is wort
 FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 PROOF_ROUNDS = 12  # of such a proof, at most
 PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
+NEARLY_NODES = 20_000  # the same where types are many
+FEW_CELLS = 100_000  # of the tables that bound searches, where types are many
 SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
 MANY_TYPES, ALL_ROUNDS = 12, 4  # up to so many types, and in the first rounds, all are tried
 NEAR, MOST_TRIED = 0.2, 40  # by what part of its price a type's best column may cost too much
@@ -74,8 +76,12 @@ class FleetRelaxation:
         self._master = Master(market.rows, (*market.limits, None))
         self._shortage = len(prices)
         self._per_bin = [market.per_bin(t) for t in range(len(prices))]
+        scratch: dict[tuple[int, int, int], IntArray] = {}
+        cells = SCALED_CELLS if len(prices) <= MOST_TRIED else FEW_CELLS
         self._pricers = [
-            Pricer(market.demand, self._per_bin[t], market.capacities[t])
+            Pricer(
+                market.demand, self._per_bin[t], market.capacities[t], cells=cells, scratch=scratch
+            )
             for t in range(len(prices))
         ]
         self._exact_nodes = [EXACT_NODES] * len(prices)
@@ -277,11 +283,24 @@ class FleetRelaxation:
         if found.complete:
             return found.patterns, found.best
         self._exact_nodes[kind] //= 4  # in vain, as it likely will be again
+        if len(self.prices) > MANY_TYPES:
+            return found.patterns, self._nearly(values, kind, threshold, nodes)
         pattern, most = best_pattern(
             values, self.market.demand, self._per_bin[kind],
             self.market.capacities[kind], self.budget,
         )  # fmt: skip
         return np.vstack([found.patterns, pattern]), max(most, threshold)
+
+    def _nearly(self, values: IntArray, kind: int, threshold: int, nodes: int) -> int:
+        """A value close above the threshold that soon proves to be beyond any pattern's."""
+        pricer = self._pricers[kind]
+        for slack in SLACKS[1:]:
+            above = int(threshold * (1 + slack)) + 1
+            found = pricer.search(values, above, max(NEARLY_NODES, nodes // 8))
+            self.budget.spend(found.steps)
+            if found.complete:
+                return found.best
+        return max(pricer.ceiling(), threshold)
 
     def _worth(self, solution: MasterSolution, kind: int) -> float:
         """What a pattern of this type must be worth to enter."""
