@@ -16,8 +16,10 @@ from stowplan.placement.packing.problem import FloatArray, IntArray
 from stowplan.placement.packing.state import Budget
 
 QUICK_NODES = 200_000  # search nodes of a quick round and type, over all first kinds
+QUICK_TOTAL, LEAST_NODES = 2_000_000, 200  # of all types together; per first kind at least
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
-EXACT_NODES = 6_000_000  # of an exact search for a type's best patterns, before CP-SAT is asked
+# of an exact search for a type's best patterns, before CP-SAT is asked, and of all types together
+EXACT_NODES, EXACT_TOTAL = 6_000_000, 100_000_000
 BELOW = 1e-3  # the price: where an exact search stops to tell patterns apart
 EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
@@ -84,7 +86,7 @@ class FleetRelaxation:
             )
             for t in range(len(prices))
         ]
-        self._exact_nodes = [EXACT_NODES] * len(prices)
+        self._exact_nodes = [min(EXACT_NODES, EXACT_TOTAL // len(prices))] * len(prices)
         self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)
         for t, most in enumerate(self._per_bin):
             self.add(np.diag(most)[most > 0], t)
@@ -189,8 +191,9 @@ class FleetRelaxation:
 
     def _search(self, solution: MasterSolution, values: IntArray) -> int:
         """Add the best patterns by `values` that the solution's duals find good as well."""
-        new, nodes = 0, max(300, QUICK_NODES // len(self.market.counts))
-        for t in self._tried(solution):
+        new, tried = 0, self._tried(solution)
+        nodes = self._quick_nodes(len(tried))
+        for t in tried:
             pricer, worth = self._pricers[t], self._worth(solution, t)
             worths = self.market.worths(values, t)
             found = pricer.search(worths, int(worth * self._scale), nodes, densest_first=True)
@@ -200,7 +203,7 @@ class FleetRelaxation:
 
     def quick(self, values: IntArray, kind: int, threshold: int) -> IntArray:
         """Patterns of a type worth more than `threshold`, by a short search."""
-        nodes = max(300, QUICK_NODES // len(self.market.counts))
+        nodes = self._quick_nodes(len(self.prices))
         worths = self.market.worths(values, kind)
         found = self._pricers[kind].search(worths, threshold, nodes, densest_first=True)
         self.budget.spend(found.steps)
@@ -226,6 +229,11 @@ class FleetRelaxation:
         """All columns of real types; the amounts are of no meaning."""
         count = len(self._types)
         return self.columns(MasterSolution(0.0, np.zeros(count), np.zeros(0), np.zeros(0)))
+
+    def _quick_nodes(self, types: int) -> int:
+        """Search nodes per first kind of a quick round over so many types."""
+        share = min(QUICK_NODES, QUICK_TOTAL // max(1, types))
+        return max(LEAST_NODES, share // len(self.market.counts))
 
     def _tried(self, solution: MasterSolution) -> list[int]:
         """Types that a quick round tries: where they are many, those with a column near the best.
