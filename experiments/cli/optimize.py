@@ -101,11 +101,12 @@ EPILOG = """\
 status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), infeasible (proven;
 with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
 
---json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
-seconds, plan, notes, trial (ecs_reaches_it, and the tasks by service that ECS, left alone, would
-leave without a place), and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
-objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
-where items are numbered from 0 in the order of the file.
+--json, for every goal and for --bpp: goal, status, objective (in unit), lower_bound, gap (a share
+of the objective: 0.01 is 1 %), seconds, interrupted, reasons, plan, notes, trial (ecs_reaches_it,
+and the tasks by service that ECS, left alone, would leave without a place), and log, rows of
+[seconds, lower bound, objective]. With --bpp the plan has packing, a list of {"copies": so many
+equal bins, "items": {item: how many of it}}, where items are numbered from 0 in the order of the
+file.
 """
 
 
@@ -273,13 +274,9 @@ def _packing_file(arguments: argparse.Namespace) -> int:
         result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
     text = packing_summary(problem, result)
     if arguments.out is not None:
-        shown: Answer[Any] = Answer(
-            "bins", "bins", result.status, result.bins, result.lower_bound, None,
-            seconds=result.seconds, log=result.log,
-        )  # fmt: skip
-        log = [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in result.log]
         lines = [text, *packing_lines(result)]
-        write_files(arguments.out, {**answer(result), "log": log}, "\n".join(lines) + "\n", shown)
+        told = "\n".join(lines) + "\n"
+        write_files(arguments.out, answer(result), told, as_answer(result))
     print(json.dumps(answer(result)) if arguments.json else text)
     return 0
 
@@ -316,10 +313,13 @@ def packing_lines(result: PackingResult) -> list[str]:
 
 
 def answer(result: PackingResult) -> dict[str, Any]:
-    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts.
+    """The result as JSON, with the keys of every other goal; `plan` has the packing.
 
-    Kinds are numbered from 0 in the order of the problem.
+    `packing` is a list of {"copies", "items"}, items by kind with counts. Kinds are numbered from 0
+    in the order of the problem. It, `unplaceable` and `bins` stand beside the plan as well.
     """
+    from stowplan.experiments.report.optimize import answer_json
+
     packing = [
         {
             "copies": bins.copies,
@@ -327,13 +327,17 @@ def answer(result: PackingResult) -> dict[str, Any]:
         }
         for bins in result.packing
     ]
-    return {
-        "status": result.status,
-        "bins": result.bins,
-        "lower_bound": result.lower_bound,
-        "gap": result.gap,
-        "seconds": round(result.seconds, 6),
-        "interrupted": result.interrupted,
-        "packing": packing,
-        "unplaceable": list(result.unplaceable),
-    }
+    unplaceable = list(result.unplaceable)
+    own = {"packing": packing, "unplaceable": unplaceable}
+    found = answer_json(as_answer(result))
+    found["plan"] = own if result.bins is not None else None
+    return {**found, "bins": result.bins, **own}
+
+
+def as_answer(result: PackingResult) -> Answer[Any]:
+    """The result in the shape of every goal's answer, without its plan."""
+    return Answer(
+        "bins", "bins", result.status, result.bins, result.lower_bound, None,
+        tuple(f"item {item} fits no bin" for item in result.unplaceable),
+        result.seconds, result.interrupted, result.log,
+    )  # fmt: skip
