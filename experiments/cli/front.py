@@ -15,7 +15,7 @@ from typing import Any
 
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
-from stowplan.experiments.cli.repack import spread_of, state_at, since_start
+from stowplan.experiments.cli.repack import since_start, spread_of, state_at
 from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.report.optimize import answer_json

@@ -118,9 +118,7 @@ def _as_json(
 
     def told(unit: str, objective: int, bound: int) -> dict[str, object]:
         status: Status = "optimal" if objective <= bound else "feasible"
-        return answer_json(
-            Answer("regret", unit, status, objective, bound, None, seconds=seconds)
-        )
+        return answer_json(Answer("regret", unit, status, objective, bound, None, seconds=seconds))
 
     return [
         {

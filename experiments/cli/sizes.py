@@ -162,7 +162,9 @@ def sizes_for(
     for table in scenario.service:
         if table.name not in peaks:
             continue
-        definition = parse_task_definition(scenario.task_definitions[table.task_definition], 1)
+        definition = parse_task_definition(
+            scenario.task_definitions[table.task_definition], table.task_definition
+        )
         now = task_resources(definition)
         cpu, memory = (math.ceil(peak * (100 + headroom) / 100) for peak in peaks[table.name])
         containers = len(definition.containers)
@@ -265,9 +267,12 @@ def as_text(
 ) -> str:  # fmt: skip
     """The sizes, both plans in short, and what is saved."""
     width = max(len("service"), *(len(size.service) for size in sizes))
-    lines = [f"{'service':{width}} {'tasks':>6} {'CPU now':>8} {'CPU':>8} {'MiB now':>8} {'MiB':>8}"]
+    lines = [
+        f"{'service':{width}} {'tasks':>6} {'CPU now':>8} {'CPU':>8} {'MiB now':>8} {'MiB':>8}"
+    ]
     lines += [
-        f"{s.service:{width}} {s.tasks:>6} {s.cpu_now:>8} {s.cpu:>8} {s.memory_now:>8} {s.memory:>8}"
+        f"{s.service:{width}} {s.tasks:>6} {s.cpu_now:>8} {s.cpu:>8} "
+        f"{s.memory_now:>8} {s.memory:>8}"
         for s in sizes
     ]
     for name, found in zip(("as they are", "resized"), answers, strict=True):

@@ -2,14 +2,15 @@
 
 Where all instances in use cost the same, every number of instances that can be freed is a point,
 with the fewest moves that free so many. Where prices differ, further points are those that some
-price of a move makes best: between two neighbours the moves are weighed as the two weigh them, until
-nothing lies beyond.
+price of a move makes best: between two neighbours the moves are weighed as the two weigh them,
+until nothing lies beyond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.packing.problem import Limits
 
 POINTS_MOST = 200
+Solve = Callable[[RepackState], Answer[RepackPlan]]
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,7 @@ def savings_front(
     price = np.array(prices, dtype=np.int64)
     found: list[FrontPoint] = []
     for count in range(1, POINTS_MOST):
-        answer = keep_spread(
-            made, lambda state, n=count: free_instances(state, n, limits()), spread_by
-        )
+        answer = keep_spread(made, _free(count, limits), spread_by)
         if answer.plan is None or answer.interrupted:
             break
         found.append(_point(answer, price))
@@ -95,18 +95,14 @@ def _between(
 ) -> list[FrontPoint]:
     """Points beyond the lines that join neighbours."""
     line = [origin, *undominated(found)]
-    gaps = list(zip(line, line[1:], strict=False))
+    gaps = list(pairwise(line))
     more: list[FrontPoint] = []
     while gaps and len(more) < POINTS_MOST:
         low, high = gaps.pop()
         moves, saves = high.moves - low.moves, high.saves - low.saves
         if moves <= 0 or saves <= 0:
             continue
-        answer = keep_spread(
-            made,
-            lambda state, m=moves, s=saves: trade_off(state, price * m, s, limits()),
-            spread_by,
-        )
+        answer = keep_spread(made, _weigh(price * moves, saves, limits), spread_by)
         if answer.plan is None or answer.interrupted:
             continue
         point = _point(answer, price)
@@ -114,6 +110,14 @@ def _between(
             more.append(point)
             gaps += [(low, point), (point, high)]
     return more
+
+
+def _free(count: int, limits: Callable[[], Limits]) -> Solve:
+    return lambda state: free_instances(state, count, limits())
+
+
+def _weigh(price: IntArray, move_cost: int, limits: Callable[[], Limits]) -> Solve:
+    return lambda state: trade_off(state, price, move_cost, limits())
 
 
 def undominated(points: Sequence[FrontPoint]) -> tuple[FrontPoint, ...]:

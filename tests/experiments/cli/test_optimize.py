@@ -24,8 +24,10 @@ def test_a_file_of_sizes_gets_a_packing_that_holds_every_item_once(tmp_path, cap
 
     found = solved(file, capsys)
 
-    assert found["status"] == "optimal"
-    assert found["bins"] == found["lower_bound"] == sum(SIZES) // 10
+    assert (found["goal"], found["unit"], found["status"]) == ("bins", "bins", "optimal")
+    assert found["objective"] == found["lower_bound"] == sum(SIZES) // 10
+    assert found["gap"] == 0
+    assert found["plan"]["packing"] == found["packing"]
     packed = np.zeros(len(SIZES), int)
     for bins in found["packing"]:
         load = sum(SIZES[int(kind)] * n for kind, n in bins["items"].items())
