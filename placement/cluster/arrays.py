@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -60,6 +61,7 @@ class StringColumns:
         self._numbers: dict[str, int] = {}
         self._values: list[dict[str, int]] = []
         self._lists: list[list[str]] = []
+        self._handed: list[tuple[str, ...]] = []  # the same, as far as it was asked for
 
     def __contains__(self, subject: str) -> bool:
         return subject in self._numbers
@@ -71,6 +73,7 @@ class StringColumns:
                 self._numbers[subject] = len(self._numbers)
                 self._values.append({})
                 self._lists.append([])
+                self._handed.append(())
         self._codes = grown(self._codes, len(self._numbers), fill=-1)
         self._codes = grown(self._codes, row + 1, axis=1, fill=-1)
         codes = [-1] * len(self._numbers)
@@ -94,9 +97,12 @@ class StringColumns:
         """The column over the first `size` rows; all -1 where no row has the subject."""
         number = self._numbers.get(subject)
         if number is None:
-            return CodedColumn(np.full(size, -1, np.int32), [])
+            return CodedColumn(np.full(size, -1, np.int32), ())
         self._codes = grown(self._codes, size, axis=1, fill=-1)
-        return CodedColumn(read_only(self._codes[number, :size]), self._lists[number])
+        values = self._handed[number]
+        if len(values) != len(self._lists[number]):
+            values = self._handed[number] = tuple(self._lists[number])
+        return CodedColumn(read_only(self._codes[number, :size]), values)
 
 
 class GroupCounts:
@@ -113,20 +119,24 @@ class GroupCounts:
         self.totals: list[int] = []
         self.codes = np.zeros((0, 0), np.int32)
         self.by_value = np.zeros((0, 0, 0), np.int64)
+        self.replaced = 0  # how often any of these arrays was put in the place of another
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
+        self._kept: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self.counts)
 
     def grow(self, rows: int) -> None:
         """Make room for so many rows."""
+        self.replaced += rows > self.counts.shape[1]
         self.counts = grown(self.counts, rows, axis=1)
         self.codes = grown(self.codes, rows, axis=1)
 
     def track(self, codes: NDArray[np.int32], values: int) -> int:
         """Track one attribute more; `codes` (rows,) are below `values`. Returns its number."""
         attribute, rows = len(self.codes), len(codes)
+        self.replaced += 1
         self.codes = _exactly(self.codes, 0, attribute + 1)
         self.codes = grown(self.codes, max(rows, self.counts.shape[1]), axis=1)
         self.codes[attribute, :rows] = codes
@@ -139,6 +149,7 @@ class GroupCounts:
 
     def recode(self, attribute: int, row: int, code: int) -> None:
         """A row has another value of a tracked attribute."""
+        self.replaced += 1
         self.by_value = grown(self.by_value, code + 1, axis=2)
         old, there = self.codes[attribute, row], self.counts[:, row]
         self.by_value[attribute, : len(there), old] -= there
@@ -156,6 +167,7 @@ class GroupCounts:
         if slot is None:
             slot = self._free.pop() if self._free else len(self.totals)
             if slot == len(self.totals):
+                self.replaced += 1
                 self.totals.append(0)
                 self.counts = grown(self.counts, slot + 1, axis=0)
                 self.by_value = grown(self.by_value, len(self.counts), axis=1)
@@ -174,9 +186,21 @@ class GroupCounts:
         """Take note that `counts` of a group, which has a slot, have changed by so many in all."""
         slot = self._slots[group]
         self.totals[slot] += change
-        if self.totals[slot] == 0:
+        if self.totals[slot] == 0 and group not in self._kept:
             del self._slots[group]
             self._free.append(slot)
+
+    def keep(self, group: str) -> int:
+        """The slot of a group, which it has from now on, with or without tasks, until `let_go`."""
+        self._kept[group] += 1
+        return self.slot(group)
+
+    def let_go(self, group: str) -> None:
+        """Undo one `keep`."""
+        self._kept[group] -= 1
+        if not self._kept[group]:
+            del self._kept[group]
+            self.settle(group, 0)
 
 
 def _exactly(array: NDArray[Any], axis: int, size: int) -> NDArray[Any]:

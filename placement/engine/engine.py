@@ -28,6 +28,7 @@ from stowplan.placement.strategies.protocol import DeviceChooser, StrategyFactor
 
 if TYPE_CHECKING:
     from stowplan.placement.engine.kernels.runner import Runner
+    from stowplan.placement.engine.kernels.standing import Standing
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
@@ -57,10 +58,13 @@ class Engine(Eligibility):
         self.rng = rng
         self._kernels = kernels
         self._made_runner: Runner | None = None
+        # The index that stands, once there is one, and the row of each row.
+        self._standing: Standing | None = None
+        self._one_row = np.zeros(0, np.int64)
 
     def __getstate__(self) -> dict[str, Any]:
         # Kernels write in the arrays of one cluster, by machine code that a copy would share.
-        return vars(self) | {"_made_runner": None}
+        return vars(self) | {"_made_runner": None, "_standing": None}
 
     def on(self, cluster: Cluster) -> Engine:
         """An engine with the same strategies and constraints for another cluster, to try out on.
@@ -79,8 +83,13 @@ class Engine(Eligibility):
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense, or by its field what no instance ever had; nothing has been booked then.
         """
-        if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
-            return self._place_single(tasks[0])
+        if len(tasks) == 1 and not isinstance(tasks, TaskBatch):
+            kind, standing = tasks[0], self._standing
+            if standing is not None:  # the way of most, without a step that can be left out
+                row = standing.place(kind)
+                if row >= 0:
+                    return Decision(self._one_row[row : row + 1], {}, {})
+            return self._place_single(kind)
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
             self.check_fields(kind)
@@ -131,6 +140,9 @@ class Engine(Eligibility):
         self, kind: TaskKind, rows: Sequence[int], devices: Sequence[Sequence[int]] = ()
     ) -> None:
         """Undo a booking of `kind` on each of `rows`, and of its `devices` where it has any."""
+        standing = self._standing
+        if standing is not None and len(rows) == 1 and standing.release(kind, rows[0]):
+            return
         if self._made_runner is not None and not kind.devices:
             self._made_runner.release(kind, rows)
             return
@@ -155,9 +167,9 @@ class Engine(Eligibility):
     def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
         """Tell the strategies that plan of a new round; see `strategies.Planner`."""
         for link, planner in self._planners.items():
-            version = self.cluster.version
+            stamp = self.cluster.stamp
             planner.look_ahead(now_ms, outlook(), self)
-            self._only_read(version, link)
+            self._only_read(stamp, link)
 
     @property
     def _runner(self) -> Runner:
@@ -176,7 +188,7 @@ class Engine(Eligibility):
         batch = batch.in_order_of_use()
         takes = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)
         if takes.all():
-            return Decision(*self._runner.place(batch.kinds, batch.index))
+            return Decision(*self._runner.place(batch.kinds, batch.index), {})
         decision = Decision(np.full(len(batch), UNPLACED, np.int64), {}, {})
         compiled = takes[batch.index]
         ends = np.flatnonzero(np.diff(compiled)) + 1
@@ -191,8 +203,9 @@ class Engine(Eligibility):
         return decision
 
     def _place_single(self, kind: TaskKind) -> Decision:
-        self.check(kind)
-        self.check_fields(kind)
+        if kind not in self._read:  # else all of it was checked before
+            self.check(kind)
+            self.check_fields(kind)
         placed = self._place_one(kind)
         if isinstance(placed, Failure):
             return Decision(np.array([UNPLACED]), {0: placed}, {})
@@ -209,18 +222,29 @@ class Engine(Eligibility):
             decision.devices[position] = placed[1]
 
     def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
+        if self._kernels:
+            row = self._runner.place_one(kind)
+            if self._standing is not self._runner.standing:
+                self._stand()
+            if row >= 0:
+                return row, ()
+            if row == UNPLACED:
+                return self._runner.failure(kind)
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
-        if self._compiled(kind):
-            row = self._runner.place_one(kind)
-            return (row, ()) if row != UNPLACED else self.failure(kind, self.cluster.version)
         row = self._choose(kind)
         if row == UNPLACED:
             return self.failure(kind, self.cluster.version)
         devices = self._choose_devices(kind, row) if kind.devices else ()
         self.cluster.reserve(kind, row, devices)
         return row, devices
+
+    def _stand(self) -> None:
+        """Ask the index that stands first from now on."""
+        self._standing = self._runner.standing
+        self._one_row = np.arange(self.cluster.size)
+        self._one_row.flags.writeable = False  # it is handed out
 
     def _choose(self, kind: TaskKind) -> int:
         if self._kernels:
@@ -242,18 +266,18 @@ class Engine(Eligibility):
     def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
         """The keys of one link of the chain. Raises PlacementError where they are none."""
         candidates.flags.writeable = False
-        version = self.cluster.version
+        stamp = self.cluster.stamp
         keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
-        self._only_read(version, kind.strategies[link])
+        self._only_read(stamp, kind.strategies[link])
         numbers = keys.dtype.kind in "iub" or not (keys != keys).any()
         if keys.shape != candidates.shape or not numbers:
             what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
             raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
         return keys
 
-    def _only_read(self, version: int, link: PlacementStrategy) -> None:
-        """Raises PlacementError where a strategy booked, freed or registered something."""
-        if self.cluster.version != version:
+    def _only_read(self, stamp: tuple[int, ...], link: PlacementStrategy) -> None:
+        """Raises PlacementError where a strategy booked, freed, registered or set something."""
+        if self.cluster.stamp != stamp:
             what = "changed the cluster, which it may only read"
             raise PlacementError(f"placement strategy {link.type}: {what}")
 
@@ -261,8 +285,8 @@ class Engine(Eligibility):
         """By the first strategy of the chain that chooses devices, else the fullest that fit."""
         for link, strategy in zip(kind.strategies, self.chain(kind), strict=True):
             if isinstance(strategy, DeviceChooser):
-                version = self.cluster.version
+                stamp = self.cluster.stamp
                 devices = strategy.devices(kind, self.cluster, row, self.rng)
-                self._only_read(version, link)
+                self._only_read(stamp, link)
                 return devices
         return fullest_devices(kind, self.cluster, row)

@@ -1,4 +1,5 @@
-"""The engine's decisions in machine code: `layout` → `fit` → `order` → `choose` → `batch`.
+"""The engine's decisions in machine code: `packed` → `layout` → `fit` → `order` → `scored`
+→ `choose` → `batch`.
 
 Those and `explain` are compiled. `plan` and `forms` make their arrays from kinds and clusters,
 `failures` turns their counts into Failures, and the engine calls `runner`. The
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-COMPILED = ("layout", "fit", "order", "explain", "choose", "batch")
+COMPILED = ("packed", "layout", "fit", "order", "scored", "explain", "choose", "batch")
 
 
 def drop_stale_code() -> None:
