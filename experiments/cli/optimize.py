@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from rich.console import Console
 
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
 from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.loading.packing_file import read_problem
+from stowplan.experiments.loading.packing_file import read_over_time, read_problem
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.keys import base
@@ -48,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
+    )
+    parser.add_argument(
+        "--tbpp",
+        type=Path,
+        metavar="FILE",
+        help="not a scenario: jobs of temporal bin packing (their number and the capacity, then "
+        "number, start, end and size a line); the least time for which servers are busy",
     )
     parser.add_argument(
         "--time-limit",
@@ -115,18 +124,24 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         return _command(arguments)
     except PackingInputError as error:
-        raise SpecError([(str(arguments.bpp or arguments.scenario), str(error))]) from error
+        raise SpecError(
+            [(str(arguments.bpp or arguments.tbpp or arguments.scenario), str(error))]
+        ) from error
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    if (arguments.scenario is None) == (arguments.bpp is None):
-        raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    given = [arguments.scenario, arguments.bpp, arguments.tbpp]
+    if sum(path is not None for path in given) != 1:
+        what = "name a scenario, or a packing file with --bpp or --tbpp"
+        raise SpecError([("optimize", what)])
     goal = arguments.goal or "fleet"
-    if arguments.bpp is not None or goal != "repack":
+    if arguments.scenario is None or goal != "repack":
         check_no_repack(arguments)
     _check_options(arguments, goal)
     if arguments.bpp is not None:
         return _packing_file(arguments)
+    if arguments.tbpp is not None:
+        return _jobs_file(arguments)
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario, buys=base(goal) in ("fleet", "instances"))
@@ -165,8 +180,9 @@ def _check_options(arguments: argparse.Namespace, goal: str) -> None:
         option = "--" + name.replace("_", "-")
         if getattr(arguments, name) is None:
             continue
-        if arguments.bpp is not None:
-            problems.append((option, "is for scenarios, not for --bpp"))
+        if arguments.scenario is None:
+            file = "--bpp" if arguments.bpp is not None else "--tbpp"
+            problems.append((option, f"is for scenarios, not for {file}"))
         elif base(goal) not in goals:
             problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
     if problems:
@@ -266,6 +282,29 @@ def parse_objective(text: str) -> dict[str, int]:
 def limits_of(arguments: argparse.Namespace, clock: Callable[[], float]) -> Limits:
     """The limits that the command line gives."""
     return Limits(arguments.time_limit, arguments.work, seed=arguments.seed, clock=clock)
+
+
+def _jobs_file(arguments: argparse.Namespace) -> int:
+    from stowplan.experiments.report.optimize import (
+        LiveProgress,
+        answer_json,
+        plan_table,
+        summary,
+        write_files,
+    )
+    from stowplan.placement.optimal.over_time import least_over_time
+
+    problem = read_over_time(arguments.tbpp)
+    with LiveProgress("hours") as progress, Interruptible() as interruptible:
+        limits = limits_of(arguments, interruptible.clock)
+        found = replace(least_over_time(problem, limits, progress), unit="server time")
+    text = summary(found)
+    if arguments.out is not None:
+        write_files(arguments.out, answer_json(found), text + "\n", found)
+    print(json.dumps(answer_json(found)) if arguments.json else text)
+    if found.plan is not None and not arguments.json:
+        Console().print(plan_table(found.plan, _NAMED_MOST))
+    return 0
 
 
 def _packing_file(arguments: argparse.Namespace) -> int:

@@ -140,8 +140,8 @@ def _search(
     from ortools.sat.python import cp_model
 
     model = cp_model.CpModel()
-    x = _amounts(model, ground, ground.encoded.fits())
     used = [model.new_bool_var("") for _ in ground.specs]
+    x = _amounts(model, ground, ground.encoded.fits(), tight=not plain)
     _fill(model, ground, x, used, linked)
     if not plain:
         _break_symmetry(model, ground, x, used)
@@ -167,14 +167,21 @@ def _search(
     return Found(better, bound)
 
 
-def _amounts(model: Any, ground: Ground, fits: Any) -> dict[tuple[int, int], Any]:
-    """A variable for each task set on each instance that may hold it."""
+def _amounts(
+    model: Any, ground: Ground, fits: Any, tight: bool
+) -> dict[tuple[int, int], Any]:  # fmt: skip
+    """A variable for each task set on each instance that may hold it.
+
+    `tight`: no more than fit it alone.
+    """
     demand, capacity = ground.encoded.demand, ground.encoded.capacity
     counts = ground.encoded.counts
     x = {}
     for i, row in np.argwhere(fits).tolist():
         needed = demand[i] > 0
-        most = (capacity[row][needed] // demand[i][needed]).min(initial=counts[i])
+        most = counts[i]
+        if tight:
+            most = (capacity[row][needed] // demand[i][needed]).min(initial=counts[i])
         x[i, row] = model.new_int_var(0, int(most), "")
     return x
 

@@ -33,7 +33,7 @@ DIVES = (0.7, 0.9, 0.99)  # how sure a pair must be
 DIVE_ROUNDS = 8
 COOL = 0.2  # of the temperature, for a plan that is good already
 DEAREST = 1e7  # price of a task without a place, in times what it costs by itself
-CHANGES = 2_000_000  # of a plan, at most, before there is any column
+CHANGES, CHANGES_A_JOB = 6_000_000, 20_000  # of a plan, at most, by annealing
 
 Found = Callable[[OverTimePlan], int]  # takes a plan, returns what the best so far costs
 
@@ -222,7 +222,7 @@ class Search:
         if self._plan is None:
             return
         jobs = self.columns.jobs
-        changes = min(CHANGES, 200 * len(jobs.kind) ** 2)
+        changes = min(CHANGES, CHANGES_A_JOB * len(jobs.kind))
         plan = annealed(self.problem, jobs, self._plan, changes, self.budget.limits.seed, heat)
         self.budget.spend(float(changes))
         if plan is not None:
