@@ -132,6 +132,21 @@ COMMANDS = {
         "add_arguments",
         "a proven plan: fewest instances, cheapest fleet, best placement",
     ),
+    "front": (
+        "stowplan.experiments.cli.front",
+        "add_arguments",
+        "dollars saved against tasks moved, every point proven",
+    ),
+    "consolidate": (
+        "stowplan.experiments.cli.consolidate",
+        "add_arguments",
+        "a repack as a policy in time: moves a day against dollars saved",
+    ),
+    "sizes": (
+        "stowplan.experiments.cli.sizes",
+        "add_arguments",
+        "what CPU and memory to reserve for each service, on what fleet, and what that saves",
+    ),
     "regret": (
         "stowplan.experiments.cli.regret",
         "add_arguments",

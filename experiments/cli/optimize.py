@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from rich.console import Console
 
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
 from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.loading.packing_file import read_problem
+from stowplan.experiments.loading.packing_file import read_over_time, read_problem
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.keys import base
@@ -48,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
+    )
+    parser.add_argument(
+        "--tbpp",
+        type=Path,
+        metavar="FILE",
+        help="not a scenario: jobs of temporal bin packing (their number and the capacity, then "
+        "number, start, end and size a line); the least time for which servers are busy",
     )
     parser.add_argument(
         "--time-limit",
@@ -101,11 +110,12 @@ EPILOG = """\
 status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), infeasible (proven;
 with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
 
---json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
-seconds, plan, notes, trial (ecs_reaches_it, and the tasks by service that ECS, left alone, would
-leave without a place), and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
-objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
-where items are numbered from 0 in the order of the file.
+--json, for every goal and for --bpp: goal, status, objective (in unit), lower_bound, gap (a share
+of the objective: 0.01 is 1 %), seconds, interrupted, reasons, plan, notes, trial (ecs_reaches_it,
+and the tasks by service that ECS, left alone, would leave without a place), and log, rows of
+[seconds, lower bound, objective]. With --bpp the plan has packing, a list of {"copies": so many
+equal bins, "items": {item: how many of it}}, where items are numbered from 0 in the order of the
+file.
 """
 
 
@@ -114,18 +124,24 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         return _command(arguments)
     except PackingInputError as error:
-        raise SpecError([(str(arguments.bpp or arguments.scenario), str(error))]) from error
+        raise SpecError(
+            [(str(arguments.bpp or arguments.tbpp or arguments.scenario), str(error))]
+        ) from error
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    if (arguments.scenario is None) == (arguments.bpp is None):
-        raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    given = [arguments.scenario, arguments.bpp, arguments.tbpp]
+    if sum(path is not None for path in given) != 1:
+        what = "name a scenario, or a packing file with --bpp or --tbpp"
+        raise SpecError([("optimize", what)])
     goal = arguments.goal or "fleet"
-    if arguments.bpp is not None or goal != "repack":
+    if arguments.scenario is None or goal != "repack":
         check_no_repack(arguments)
     _check_options(arguments, goal)
     if arguments.bpp is not None:
         return _packing_file(arguments)
+    if arguments.tbpp is not None:
+        return _jobs_file(arguments)
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario, buys=base(goal) in ("fleet", "instances"))
@@ -164,8 +180,9 @@ def _check_options(arguments: argparse.Namespace, goal: str) -> None:
         option = "--" + name.replace("_", "-")
         if getattr(arguments, name) is None:
             continue
-        if arguments.bpp is not None:
-            problems.append((option, "is for scenarios, not for --bpp"))
+        if arguments.scenario is None:
+            file = "--bpp" if arguments.bpp is not None else "--tbpp"
+            problems.append((option, f"is for scenarios, not for {file}"))
         elif base(goal) not in goals:
             problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
     if problems:
@@ -267,6 +284,29 @@ def limits_of(arguments: argparse.Namespace, clock: Callable[[], float]) -> Limi
     return Limits(arguments.time_limit, arguments.work, seed=arguments.seed, clock=clock)
 
 
+def _jobs_file(arguments: argparse.Namespace) -> int:
+    from stowplan.experiments.report.optimize import (
+        LiveProgress,
+        answer_json,
+        plan_table,
+        summary,
+        write_files,
+    )
+    from stowplan.placement.optimal.over_time import least_over_time
+
+    problem = read_over_time(arguments.tbpp)
+    with LiveProgress("hours") as progress, Interruptible() as interruptible:
+        limits = limits_of(arguments, interruptible.clock)
+        found = replace(least_over_time(problem, limits, progress), unit="server time")
+    text = summary(found)
+    if arguments.out is not None:
+        write_files(arguments.out, answer_json(found), text + "\n", found)
+    print(json.dumps(answer_json(found)) if arguments.json else text)
+    if found.plan is not None and not arguments.json:
+        Console().print(plan_table(found.plan, _NAMED_MOST))
+    return 0
+
+
 def _packing_file(arguments: argparse.Namespace) -> int:
     from stowplan.experiments.report.optimize import LiveProgress, write_files
 
@@ -275,13 +315,9 @@ def _packing_file(arguments: argparse.Namespace) -> int:
         result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
     text = packing_summary(problem, result)
     if arguments.out is not None:
-        shown: Answer[Any] = Answer(
-            "bins", "bins", result.status, result.bins, result.lower_bound, None,
-            seconds=result.seconds, log=result.log,
-        )  # fmt: skip
-        log = [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in result.log]
         lines = [text, *packing_lines(result)]
-        write_files(arguments.out, {**answer(result), "log": log}, "\n".join(lines) + "\n", shown)
+        told = "\n".join(lines) + "\n"
+        write_files(arguments.out, answer(result), told, as_answer(result))
     print(json.dumps(answer(result)) if arguments.json else text)
     return 0
 
@@ -318,10 +354,13 @@ def packing_lines(result: PackingResult) -> list[str]:
 
 
 def answer(result: PackingResult) -> dict[str, Any]:
-    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts.
+    """The result as JSON, with the keys of every other goal; `plan` has the packing.
 
-    Kinds are numbered from 0 in the order of the problem.
+    `packing` is a list of {"copies", "items"}, items by kind with counts. Kinds are numbered from 0
+    in the order of the problem. It, `unplaceable` and `bins` stand beside the plan as well.
     """
+    from stowplan.experiments.report.optimize import answer_json
+
     packing = [
         {
             "copies": bins.copies,
@@ -329,13 +368,17 @@ def answer(result: PackingResult) -> dict[str, Any]:
         }
         for bins in result.packing
     ]
-    return {
-        "status": result.status,
-        "bins": result.bins,
-        "lower_bound": result.lower_bound,
-        "gap": result.gap,
-        "seconds": round(result.seconds, 6),
-        "interrupted": result.interrupted,
-        "packing": packing,
-        "unplaceable": list(result.unplaceable),
-    }
+    unplaceable = list(result.unplaceable)
+    own = {"packing": packing, "unplaceable": unplaceable}
+    found = answer_json(as_answer(result))
+    found["plan"] = own if result.bins is not None else None
+    return {**found, "bins": result.bins, **own}
+
+
+def as_answer(result: PackingResult) -> Answer[Any]:
+    """The result in the shape of every goal's answer, without its plan."""
+    return Answer(
+        "bins", "bins", result.status, result.bins, result.lower_bound, None,
+        tuple(f"item {item} fits no bin" for item in result.unplaceable),
+        result.seconds, result.interrupted, result.log,
+    )  # fmt: skip
