@@ -85,7 +85,7 @@ class Cluster(ClusterColumns):
         self._strings.set(row, strings)
         for subject, number in self._tracked.items():
             code = self._strings.column(subject, self.size).codes[row]
-            self._group_counts.recode(number, row, int(code) + 1)
+            self.group_counts.recode(number, row, int(code) + 1)
         self._registered_at_ms[row] = at_ms
         self._status[row] = ACTIVE
         self._connected[row] = True
@@ -141,7 +141,7 @@ class Cluster(ClusterColumns):
         self._tasks[row] += 1
         exits = self._expected_exit_ms
         exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
-        self._group_counts.add(kind.group, row, 1)
+        self.group_counts.add(kind.group, row, 1)
         self.booked[kind] = self.booked.get(kind, 0) + 1
         self.last_reserved = row
         self._changed(row, freed=False)
@@ -154,20 +154,20 @@ class Cluster(ClusterColumns):
         self.host_ports.give_back(kind, row)
         self._tasks[row] -= 1
         self._expected_exit_ms[row] *= bool(self._tasks[row])
-        self._group_counts.add(kind.group, row, -1)
+        self.group_counts.add(kind.group, row, -1)
         self._unbooked(kind, 1)
         self._changed(row, freed=True)
 
     def freed_in_place(self, kind: TaskKind, count: int) -> None:
         """Take note that `count` tasks of `kind` were freed in the columns."""
-        self._group_counts.settle(kind.group, -count)
+        self.group_counts.settle(kind.group, -count)
         self._unbooked(kind, count)
         self.version += count
         self.freed_version += count
 
     def booked_one(self, kind: TaskKind, slot: int, row: int) -> None:
         """Take note that a task of `kind`, whose group keeps `slot`, was booked in the columns."""
-        self._group_counts.totals[slot] += 1
+        self.group_counts.totals[slot] += 1
         booked = self.booked
         booked[kind] = booked.get(kind, 0) + 1
         self.version += 1
@@ -175,7 +175,7 @@ class Cluster(ClusterColumns):
 
     def freed_one(self, kind: TaskKind, slot: int) -> None:
         """Take note that a task of `kind`, whose group keeps `slot`, was freed in the columns."""
-        self._group_counts.totals[slot] -= 1
+        self.group_counts.totals[slot] -= 1
         self._unbooked(kind, 1)
         self.version += 1
         self.freed_version += 1
@@ -192,7 +192,7 @@ class Cluster(ClusterColumns):
             if count:
                 self.booked[kind] = self.booked.get(kind, 0) + count
         for group, count in groups.items():
-            self._group_counts.settle(group, count)
+            self.group_counts.settle(group, count)
         if len(rows):
             exits = np.array([kind.exit_ms(self.now_ms) for kind in kinds], np.int64)
             np.maximum.at(self._expected_exit_ms, rows, exits[index])
@@ -206,7 +206,7 @@ class Cluster(ClusterColumns):
 
         `remaining` and `device_left` are negative on instances that registered again with less.
         """
-        totals = self._group_counts.counts[:, : self.size].sum(axis=0)
+        totals = self.group_counts.counts[:, : self.size].sum(axis=0)
         assert (self.running_tasks_count == totals).all(), self.dump()
         assert (self.running_tasks_count >= 0).all(), self.dump()
         assert (self.remaining <= self.registered).all(), self.dump()

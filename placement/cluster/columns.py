@@ -55,7 +55,7 @@ class ClusterColumns:
         self._device_capacity = np.zeros((0, 0), np.int64)
         self._device_left = np.zeros((0, 0), np.int64)
         self.host_ports = HostPorts()
-        self._group_counts = GroupCounts()
+        self.group_counts = GroupCounts()
         self._tracked: dict[str, int] = {}
         self._demands: Memo[TaskKind, IntArray] = Memo()
         self._largest = -1, np.zeros(0, np.int64)
@@ -148,7 +148,7 @@ class ClusterColumns:
 
     def group_count(self, group: str) -> NDArray[np.int32]:
         """(size,) tasks of `group` with desiredStatus RUNNING on each instance."""
-        return read_only(self._group_counts.of(group, self.size))
+        return read_only(self.group_counts.of(group, self.size))
 
     def demand(self, kind: TaskKind) -> IntArray:
         """(resources,) what one task of `kind` reserves, aligned with `resources`."""
@@ -180,7 +180,7 @@ class ClusterColumns:
         """The first fields of `kernels.layout.State`, longer than `size`; of the counts, `slots`
         belong to `groups`. What is booked there `booked_in_place` must be told.
         """
-        counts = self._group_counts
+        counts = self.group_counts
         slots = np.array([counts.slot(group) for group in groups], np.int64)
         ports = self.host_ports.used, self.host_ports.reserved
         tables = self._remaining, self._tasks, *self.group_tables, *ports
@@ -192,34 +192,29 @@ class ClusterColumns:
         """The number of a string column in `State.codes` and `State.totals`, from now on kept."""
         if subject not in self._tracked:
             codes, values = self.column(subject)
-            self._tracked[subject] = self._group_counts.track(codes + 1, len(values) + 1)
+            self._tracked[subject] = self.group_counts.track(codes + 1, len(values) + 1)
         return self._tracked[subject]
 
     @property
     def group_tables(self) -> tuple[Any, Any, Any]:
         """`counts`, `codes` and `totals` of `State`; other arrays once they had to grow."""
-        return self._group_counts.counts, self._group_counts.codes, self._group_counts.by_value
+        return self.group_counts.counts, self.group_counts.codes, self.group_counts.by_value
 
     def slot(self, group: str) -> int:
         """Which of the counts belong to `group`; `freed_in_place` or `settle` must follow."""
-        return self._group_counts.slot(group)
-
-    @property
-    def replaced(self) -> int:
-        """Rises when `group_tables` are others than before."""
-        return self._group_counts.replaced
+        return self.group_counts.slot(group)
 
     def keep_slot(self, group: str) -> int:
         """`slot`, which holds for the group until `let_go_slot`, whatever is booked and freed."""
-        return self._group_counts.keep(group)
+        return self.group_counts.keep(group)
 
     def let_go_slot(self, group: str) -> None:
         """Undo one `keep_slot`."""
-        self._group_counts.let_go(group)
+        self.group_counts.let_go(group)
 
     def settle(self, group: str) -> None:
         """Take note that nothing of `group` was booked after all."""
-        self._group_counts.settle(group, 0)
+        self.group_counts.settle(group, 0)
 
     def freed_columns(self) -> tuple[Any, ...]:
         """The fields of `kernels.layout.Freed`."""
@@ -231,8 +226,8 @@ class ClusterColumns:
         return (
             columns.remaining is self._remaining
             and columns.ports is self.host_ports.used
-            and columns.counts is self._group_counts.counts
-            and columns.totals is self._group_counts.by_value
+            and columns.counts is self.group_counts.counts
+            and columns.totals is self.group_counts.by_value
         )
 
     # --- inside ---------------------------------------------------------------------------------
@@ -256,7 +251,7 @@ class ClusterColumns:
         self.host_ports.grow(self.size)
         self._device_capacity = grown(self._device_capacity, self.size)
         self._device_left = grown(self._device_left, self.size)
-        self._group_counts.grow(self.size)
+        self.group_counts.grow(self.size)
 
     def _add_resource(self, name: str) -> None:
         if name in self.resources:
