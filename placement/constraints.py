@@ -172,9 +172,9 @@ class Check:
     def code_allows(self, task: TaskKind, cluster: Cluster) -> BoolArray:
         """(size,) what the constraint's own code says; only where there is `code`."""
         assert self.code is not None, self.words
-        version = cluster.version
+        stamp = cluster.stamp
         found = np.asarray(self.code.allows(task, cluster))
-        if cluster.version != version:
+        if cluster.stamp != stamp:
             what = "changed the cluster, which it may only read"
             raise PlacementError(f"placement constraint {self.name}: {what}")
         if found.shape != (cluster.size,) or found.dtype != np.bool_:
@@ -199,7 +199,7 @@ def check_of(
         raise PlacementError(f"unknown placement constraint {name!r}; known: {', '.join(registry)}")
     try:
         made = registry[name](expression)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise PlacementError(f"placement constraint {name}: {error}") from error
     most, query = getattr(made, "most", None), getattr(made, "query", None)
     if query is not None and not isinstance(query, Query):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.messages import Command, Event
+from stowplan.placement.messages import Command, Event, RegisterTaskDefinition
 
 
 class Driver(Protocol):
-    """The world, simulated or real, as the scheduler meets it."""
+    """The world, simulated or real, as the scheduler meets it.
+
+    It makes no calls of its own: that is for `placement.callers`, whom the loop asks.
+    """
 
     def now_ms(self) -> int:
         """The driver's time in ms; never goes back."""
@@ -19,8 +22,16 @@ class Driver(Protocol):
         """Begin to carry out a command; its outcome arrives as events. Returns at once.
 
         Idempotent: the same order again changes nothing, also later (the scheduler may have been
-        restarted from its journal). Notices are each told once. They are for the caller for whom
-        the driver speaks (a workload that retries, a client that waits).
+        restarted from its journal). Notices are for callers; of those, TasksStopped says that tasks
+        of this world are counted as stopped.
+        """
+        ...
+
+    def register(self, call: RegisterTaskDefinition) -> None:
+        """A call registers a task definition, whose tasks may be started from now on.
+
+        Told in the order of the calls. One that the scheduler rejects is told, too: the same
+        document makes no sense here either, and takes no revision.
         """
         ...
 

@@ -13,17 +13,13 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scheduler.launches import Launches
 
-# The events that are calls of a client; the others are facts.
-CALLS = (
-    *(m.RegisterTaskDefinition, m.RunTask, m.StartTask, m.StopTask),
-    *(m.CreateService, m.UpdateService, m.UpdateContainerInstancesState, m.UpdateTaskProtection),
-    *(m.CreateCapacityProvider, m.PutClusterCapacityProviders),
-)
-
 
 @dataclass(slots=True)
 class TaskEntry:
-    """A task that was to be started and was not reported STOPPED yet."""
+    """A task that was to be started and was not reported STOPPED yet.
+
+    `stop`: why it is to be stopped, once its target has drained until `drains_until_ms`.
+    """
 
     number: int
     instance: int
@@ -31,7 +27,9 @@ class TaskEntry:
     request: int | None
     cpu: int | None
     memory: int | None
+    overrides: tuple[m.ContainerOverride, ...] = ()
     stop: tuple[StopCode, str] | None = None
+    drains_until_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -52,8 +50,6 @@ class Book:
     definitions: Launches = field(default_factory=Launches)
     # Every task that was ever ordered: the same order again starts nothing, also after its end.
     _ordered: set[int] = field(default_factory=set)
-    # Tasks that were lost with their instance in this round, until the notice that names them.
-    _lost: dict[int, TaskEntry] = field(default_factory=dict)
 
     def event(self, event: m.Event) -> None:
         """Take in an event that the scheduler accepted."""
@@ -72,7 +68,7 @@ class Book:
             for number in event.instances:
                 self.instances[number].gone = True
             for task in self.on(event.instances):
-                self._lost[task.number] = self.tasks.pop(task.number)
+                del self.tasks[task.number]
         elif isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
             for number in event.tasks:
                 self.tasks.pop(number, None)
@@ -90,16 +86,14 @@ class Book:
                         command.request,
                         command.cpu,
                         command.memory,
+                        command.overrides,
                     )
         elif isinstance(command, m.StopTasks):
             for task in command.tasks:
                 if task in self.tasks and self.tasks[task].stop is None:
                     self.tasks[task].stop = (command.stop_code, command.reason)
+                    self.tasks[task].drains_until_ms = command.not_before_ms or 0
 
     def on(self, instances: tuple[int, ...]) -> list[TaskEntry]:
         """The live tasks of some instances, in the order in which they were started."""
         return [task for task in self.tasks.values() if task.instance in instances]
-
-    def lost(self, tasks: tuple[int, ...]) -> list[TaskEntry]:
-        """The tasks that the scheduler now says were lost with their instance; asked once."""
-        return [self._lost.pop(task) for task in tasks if task in self._lost]

@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from stowplan.placement.describe import State
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.messages import Round
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.journal import ClusterLock, DurableJournal
+from stowplan.realdriver.standing import read_state
 
 ID, ENGINES, SCENARIO = "id", "engines", "digest"
 
@@ -50,6 +52,17 @@ class ClusterFolder:
         journal = DurableJournal(self.journal, writing=False)
         try:
             return journal.read()
+        finally:
+            journal.close()
+
+    def look(self) -> tuple[Header, State] | None:
+        """The header of its journal, and its state as it is now; None where there is none."""
+        if not self.journal.exists():
+            return None
+        journal = DurableJournal(self.journal, writing=False)
+        try:
+            header = journal.header()
+            return None if header is None else (header, read_state(journal).state)
         finally:
             journal.close()
 

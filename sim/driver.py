@@ -1,22 +1,22 @@
 """The simulated world behind the Driver protocol, on SimPy.
 
-SimPy carries what is few: instances that boot, faults, and an alarm for the next call and for the
-next change in the life of a task. The lives themselves are in `sim.lives`. `wait` steps SimPy to
+SimPy carries what is few: instances that boot, faults, and an alarm for the next change in the life
+of a task. The lives themselves are in `sim.lives`. `wait` steps SimPy to
 the next instant with events and returns all events of that instant at once, so that what happens
 together is decided together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 import simpy
 
-from stowplan.placement.callers.autoscaling import Autoscaler
-from stowplan.placement.callers.client import Arrival, Client
 from stowplan.placement.chance import stream
+from stowplan.placement.errors import PlacementError
 from stowplan.placement.messages import (
     Command,
     Event,
@@ -24,16 +24,14 @@ from stowplan.placement.messages import (
     InstancesGone,
     Order,
     RegisterTaskDefinition,
-    RunTaskFailed,
     StartTasks,
     StopTasks,
     TasksStopped,
 )
-from stowplan.placement.model import StopCode
 from stowplan.placement.scenario.capacity import CapacityProviderTable
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models, sampler
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec, InstanceTypeTable
-from stowplan.sim.alarm import Alarm
+from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults
@@ -45,17 +43,16 @@ DEFAULT_MODELS, DEFAULT_CONTAINERS = Models(), ContainerModels()
 
 
 class SimDriver:
-    """Plays instances, agents and clients for one run.
+    """Plays instances and agents for one run.
 
     Args:
-        fleet: the instances to launch, each at its own time.
-        arrivals: the client's calls, ordered by time.
+        fleet: the instances: those of time 0 are up, the others are launched each at its own time.
         faults: what goes wrong, and when.
         models: how long booting, starting and stopping take.
         containers: what containers do, and what their images weigh.
         until_ms: the end of the run; what happens later is not simulated.
         seed: the only source of chance.
-        autoscaler: scales services by their load; None: no service is scaled.
+        run_ms: how long the tasks of a request run; None: until they are stopped.
         capacity_providers: those whose Auto Scaling groups there are; the client creates them.
         instance_types: what they launch, by name.
     """
@@ -63,21 +60,19 @@ class SimDriver:
     def __init__(
         self,
         fleet: Iterable[InstanceSpec],
-        arrivals: Iterable[Arrival],
         *,
         faults: Iterable[Fault] = (),
         models: Models = DEFAULT_MODELS,
         containers: ContainerModels = DEFAULT_CONTAINERS,
         until_ms: int,
         seed: int,
-        autoscaler: Autoscaler | None = None,
+        run_ms: Callable[[int], int | None] = lambda request: None,
         capacity_providers: Iterable[CapacityProviderTable] = (),
         instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
     ) -> None:
         self._env = simpy.Environment()
         self._until_ms = until_ms
         self._events: list[Event] = []
-        self._client = Client(arrivals, stream(seed, "client"))
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
         self._fleet = InstanceColumns()
         runtime = runtime_of(containers, models, seed)
@@ -88,7 +83,7 @@ class SimDriver:
             pulls_changed=lambda: self._lives.set_alarms(),
         )
         self._lives = Lives(
-            *(self._env, self._fleet, self._client, runtime, self._faults, self._news_of),
+            *(self._env, self._fleet, run_ms, runtime, self._faults, self._news_of),
             start_ms=sampler(models.start, stream(seed, "start")),
             stop_ms=sampler(models.stop, stream(seed, "stop")),
             tick_ms=models.tick,
@@ -99,11 +94,6 @@ class SimDriver:
             register=self._register,
             boot_ms=self._boot_ms,
         )
-        self._client_alarm = Alarm(self._env, self._call)
-        self._client_alarm.set(self._client.next_ms)
-        self._autoscaler = autoscaler
-        if autoscaler is not None:
-            Alarm(self._env, self._scale).set(autoscaler.next_ms)
         self._start_processes(fleet, faults)
 
     # --- the Driver protocol ----------------------------------------------------------------------
@@ -122,8 +112,6 @@ class SimDriver:
             env.step()
         if self._events:
             events, self._events = self._events, []
-            if self._autoscaler is not None:
-                self._autoscaler.take(events)
             return events
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
@@ -131,24 +119,51 @@ class SimDriver:
             return []
         return None
 
+    @property
+    def next_ms(self) -> int | None:
+        """When something happens next; None: never, unless something is asked for."""
+        if self._events:
+            return self.now_ms()
+        at = self._env.peek()
+        return None if at > self._until_ms else int(at)
+
+    def launch(self, specs: list[InstanceSpec]) -> None:
+        """Launch instances now, beside the fleet: each boots, then registers."""
+        for spec in specs:
+            at_ms = self.now_ms() + self._boot_ms(1)[0]
+            self._env.process(self._boot(at_ms, [spec]))
+
     def execute(self, command: Command) -> None:
-        """Take up a command; notices go to the client."""
-        if self._autoscaler is not None:
-            self._autoscaler.take((command,))
+        """Take up a command."""
         if isinstance(command, StartTasks):
+            if command.found:
+                self._cache(command)
             self._lives.start(command)
         elif isinstance(command, StopTasks):
             self._lives.stop(command)
-        elif isinstance(command, RunTaskFailed):
-            self._client.failed(command.request, command.count, self.now_ms())
-            self._client_alarm.set(self._client.next_ms)
         elif isinstance(command, TasksStopped):
-            self._tell_lost(command)
+            self._lives.lost(command.tasks)
         elif isinstance(command, Order):
             self._groups.execute(command)
 
+    def register(self, call: RegisterTaskDefinition) -> None:
+        """A task definition, which may make no sense."""
+        with suppress(PlacementError):
+            self._lives.definitions.register(call.document)
+
+    def _cache(self, command: StartTasks) -> None:
+        """What runs on an instance was pulled there."""
+        definition = self._lives.definitions.definition(command.task_definition)
+        images = tuple(container.image for container in definition.containers)
+        for number in command.instances:
+            self._pulls.cache(number, images)
+
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def admits(self, call: Event) -> bool:
+        """Whether a call is let through now, or throttled."""
+        return self._faults.admits(type(call).__name__, calls_of(call))
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -157,14 +172,15 @@ class SimDriver:
         # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
-            batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
+            at_ms = spec.at_ms and spec.at_ms + self._boot_ms(1)[0]  # the first ones are up
+            batches.setdefault(at_ms, []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._boot(at_ms, specs))
         self._groups.begin()
         self._faults.begin(faults)
 
     def _boot(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
-        yield self._env.timeout(at_ms)
+        yield self._env.timeout(at_ms - self._env.now)
         for spec in specs:
             self._register(spec)
 
@@ -187,28 +203,3 @@ class SimDriver:
         self._events.append(event)
         if isinstance(event, InstancesGone):
             self._groups.lost([self._fleet.specs[number].name for number in event.instances])
-
-    def _call(self) -> int | None:
-        now = self.now_ms()
-        for call in self._client.due(now):
-            if self._client.is_held(call):
-                continue
-            if not self._faults.admits(type(call).__name__, calls_of(call)):
-                self._events.append(self._client.throttled(call, now))
-                continue
-            self._events.append(call)
-            if isinstance(call, RegisterTaskDefinition):
-                self._lives.definitions.register(call.document)
-        return self._client.next_ms
-
-    def _scale(self) -> int | None:
-        assert self._autoscaler is not None
-        self._events += self._autoscaler.due(self.now_ms())
-        return self._autoscaler.next_ms
-
-    def _tell_lost(self, notice: TasksStopped) -> None:
-        counts = self._lives.lost(notice.tasks)
-        if notice.stop_code in (StopCode.INFRASTRUCTURE_HEALTH, StopCode.SPOT_INTERRUPTION):
-            for request, count in counts.items():
-                self._client.lost(request, count, self.now_ms())
-            self._client_alarm.set(self._client.next_ms)

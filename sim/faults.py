@@ -20,7 +20,7 @@ from stowplan.placement.messages import (
 )
 from stowplan.placement.model import StopCode
 from stowplan.placement.query import parse_query
-from stowplan.placement.scenario.scenario import Fault
+from stowplan.placement.scenario.faults import Fault
 from stowplan.sim.containers import Containers
 from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.throttling import Throttle
@@ -133,7 +133,9 @@ class Faults:
     def _spot_reclaim(self, fault: Fault) -> Process:
         """EC2's two minutes' notice; the agent answers it by draining (ecs-semantics 10.3)."""
         yield self._env.timeout(fault.at)
-        reclaimed = self._chosen(fault)
+        specs = self._fleet.specs
+        chosen = self._chosen(fault)
+        reclaimed = tuple(n for n in chosen if specs[n].market != "on-demand")
         if not reclaimed:
             return
         self._tell(UpdateContainerInstancesState(reclaimed, "DRAINING"))

@@ -30,18 +30,18 @@ FLOORS = {
 # The rooms of a package from the ground up: a room imports rooms on lower lines of its list alone.
 INNER_FLOORS = {
     "placement": (
-        ("errors", "reasons", "units", "chance"),
+        ("errors", "reasons", "units", "chance", "times"),
         ("model",),
         ("packing", "outlook", "query", "messages", "registry"),
         ("taskdef", "cluster", "callers", "driver"),
-        ("agent", "constraints", "audit"),
-        ("strategies",),
+        ("agent", "constraints", "audit", "describe"),
+        ("strategies", "wire"),
         ("engine",),
         ("scheduler",),
         ("journal", "loop", "scenario", "testing"),
         ("optimal",),
     ),
-    "realdriver": (("book", "journal"), ("docker",), ("clusters",)),
+    "realdriver": (("book", "journal"), ("docker", "endpoint", "standing"), ("clusters",)),
     "experiments": (
         ("files", "examples"),
         ("workloads",),

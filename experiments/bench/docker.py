@@ -20,10 +20,11 @@ import docker
 import numpy as np
 
 from stowplan.experiments.loading.engines_file import load_engines
+from stowplan.placement.callers.callers import Callers
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.journal import Header
-from stowplan.placement.loop import run_loop
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import RegisterTaskDefinition, RunTask
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from stowplan.realdriver.docker.config import EnginesTable, machines
@@ -112,16 +113,15 @@ def _driven(engines: EnginesTable, image: str, count: int) -> float:
     driver = DockerDriver(
         machines(engines, []),
         engines,
-        arrivals,
-        np.random.default_rng(0),
         cluster=cluster,
         run=cluster,
     )
+    callers = Callers(arrivals, np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         journal = DurableJournal(Path(folder) / "journal.sqlite")
         journal.begin(Header(SchedulerConfig()))
         began = time.monotonic()
-        run_loop(Scheduler(), driver, journal)
+        run_loop(Scheduler(), Attended(driver, callers), journal)
         driver.close()
         leftovers(engines, cluster, None).remove()
         took_s = time.monotonic() - began

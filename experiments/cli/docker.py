@@ -139,6 +139,9 @@ def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for index, provider in enumerate(scenario.capacity_provider):
         what = f"{provider.name!r} launches instances, which engines cannot do; name instances "
         yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
+    for index, table in enumerate(scenario.running):
+        what = f"what runs on {table.instance} is simulated; a run finds its own containers itself"
+        yield f"running[{index}]", what
     for index, service in enumerate(scenario.service):
         if service.autoscaling is not None:
             what = f"the load of {service.name!r} is simulated; on engines it is not measured"

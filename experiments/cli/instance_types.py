@@ -12,7 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stowplan.experiments.loading.catalogue import Listed, listed_types
+from stowplan.experiments.loading.catalogue import (
+    HOME_DATE,
+    HOME_REGION,
+    REGIONS_DATE,
+    Listed,
+    check_region,
+    instance_types,
+    is_offered,
+    listed_types,
+)
 from stowplan.experiments.loading.prices_file import read_prices
 from stowplan.placement.errors import SpecError
 
@@ -33,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vcpu", help="how many: 4, 4-16, 4-, -16")
     parser.add_argument("--memory", help="GiB: 16, 16-64, 16-, -64")
     parser.add_argument("--gpu", help="how many: 0, 1-, 1-4")
+    parser.add_argument("--usd", help="dollars per hour: 0-1, -0.2")
+    parser.add_argument("--current", action="store_true", help="what AWS calls current, no metal")
+    parser.add_argument(
+        "--region", default=HOME_REGION, help=f"those on offer there, priced so: {HOME_REGION}"
+    )
     parser.add_argument("--prices", type=Path, help="CSV of prices of yours that count instead")
     parser.add_argument(
         "--sort", choices=("name", "price", "vcpu", "memory"), default="name", help="default: name"
@@ -47,13 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the types that fit, one a line; exit code 1 where none does."""
     fits = _filter(arguments)
     own = read_prices(arguments.prices) if arguments.prices else {}
-    known = {each.name for each in listed_types()}
-    for name in sorted(own.keys() - known):
+    region = arguments.region
+    for name in sorted(own.keys() - instance_types().keys()):
         print(f"note: {arguments.prices}: {name} is not in the catalogue", file=sys.stderr)
-    rows = [_row(each, own) for each in listed_types() if fits(each)]
+    rows = [_row(each, own, region) for each in listed_types(region) if fits(each)]
     key = {"name": "type", "price": "usd_per_hour", "memory": "memory_mib"}
     column = key.get(arguments.sort, arguments.sort)
-    rows.sort(key=lambda row: (_by_size(row) if column == "type" else row[column], row["type"]))
+    rows.sort(key=lambda row: (_rank(row, column), row["type"]))
     if arguments.json:
         print(json.dumps(rows, indent=2))
     elif arguments.csv:
@@ -65,13 +79,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if rows else 1
 
 
-def _by_size(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["family"], row["vcpu"], row["memory_mib"]
+def _rank(row: dict[str, Any], column: str) -> Any:
+    """By family and size, or by a column; what has no price comes last."""
+    if column == "type":
+        return row["family"], row["vcpu"], row["memory_mib"]
+    return math.inf if row[column] == "" else row[column]
 
 
-def _row(each: Listed, own: dict[str, int]) -> dict[str, Any]:
+def _row(each: Listed, own: dict[str, int], region: str) -> dict[str, Any]:
     kind = each.registers
-    price = own.get(each.name, kind.price_microusd_hour)
+    when = f"{region} {HOME_DATE if region == HOME_REGION else REGIONS_DATE}"
+    price = own.get(each.name, kind.price_microusd_hour if each.priced else None)
     return {
         "type": each.name,
         "family": each.family,
@@ -83,9 +101,9 @@ def _row(each: Listed, own: dict[str, int]) -> dict[str, Any]:
         "gpu_name": each.gpu_name,
         "awsvpc_tasks": kind.eni_slots,
         "awsvpc_tasks_trunk": "" if kind.eni_slots_trunk is None else kind.eni_slots_trunk,
-        "usd_per_hour": price / 1_000_000,
-        "usd_per_month": round(price * _HOURS_A_MONTH / 1_000_000, 2),
-        "price": "yours" if each.name in own else f"us-east-1 {each.price_date}",
+        "usd_per_hour": "" if price is None else price / 1_000_000,
+        "usd_per_month": "" if price is None else round(price * _HOURS_A_MONTH / 1_000_000, 2),
+        "price": "yours" if each.name in own else "" if price is None else when,
     }
 
 
@@ -95,14 +113,14 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for line in ([*_COLUMNS], *shown):
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         print("  ".join(cells).rstrip())
-    print(f"{len(rows)} types; prices per hour on demand, Linux, a month has 730 hours")
+    print(f"{len(rows)} types; prices on demand, Linux; a month has {_HOURS_A_MONTH} hours")
 
 
 def _filter(arguments: argparse.Namespace) -> Callable[[Listed], bool]:
     """Whether a type is asked for. Raises SpecError for arguments that say nothing."""
     problems: list[tuple[str, str]] = []
     ranges = {}
-    for name in ("vcpu", "memory", "gpu"):
+    for name in ("vcpu", "memory", "gpu", "usd"):
         try:
             ranges[name] = _range(getattr(arguments, name))
         except ValueError as error:
@@ -111,17 +129,28 @@ def _filter(arguments: argparse.Namespace) -> Callable[[Listed], bool]:
         pattern = re.compile(arguments.pattern)
     except re.error as error:
         problems.append(("PATTERN", f"no regular expression: {error}"))
+    try:
+        check_region(arguments.region, "--region")
+    except SpecError as error:
+        problems += error.problems
     if problems:
         raise SpecError(problems)
 
     def fits(each: Listed) -> bool:
         kind = each.registers
         sizes = {"vcpu": kind.cpu / 1024, "memory": each.memory_mib / 1024, "gpu": kind.gpus}
+        if each.priced:
+            sizes["usd"] = kind.price_microusd_hour / 1_000_000
         return (
             pattern.search(each.name) is not None
+            and is_offered(each, arguments.region)
+            and (each.current or not arguments.current)
             and (not arguments.family or bool({each.family, each.klass} & {*arguments.family}))
             and arguments.arch in (None, kind.architecture)
-            and all(low <= sizes[name] <= high for name, (low, high) in ranges.items())
+            and all(
+                low <= sizes.get(name, 0 if high == math.inf else math.inf) <= high
+                for name, (low, high) in ranges.items()
+            )
         )
 
     return fits

@@ -10,6 +10,12 @@ import argparse
 import importlib
 import sys
 
+from stowplan.experiments.cli.terminal import (
+    TERMINATED,
+    Terminated,
+    adapt_streams,
+    end_on_sigterm,
+)
 from stowplan.placement.errors import PlacementError
 
 # name -> (module, function that sets up its parser, one line of help)
@@ -64,6 +70,11 @@ COMMANDS = {
         "add_arguments",
         "run a scenario's strategies side by side and write a report",
     ),
+    "diff": (
+        "stowplan.experiments.cli.diff",
+        "add_arguments",
+        "what changed between the runs of two results folders",
+    ),
     "run": (
         "stowplan.experiments.cli.docker",
         "add_run_arguments",
@@ -98,6 +109,21 @@ COMMANDS = {
         "stowplan.experiments.cli.docker",
         "add_down_arguments",
         "remove all that a cluster has on its engines",
+    ),
+    "serve": (
+        "stowplan.experiments.cli.serve",
+        "add_arguments",
+        "speak ECS's API in front of simulated clusters",
+    ),
+    "clock": (
+        "stowplan.experiments.cli.clock",
+        "add_clock_arguments",
+        "let the time of served simulated clusters pass",
+    ),
+    "launch": (
+        "stowplan.experiments.cli.clock",
+        "add_launch_arguments",
+        "launch simulated instances for a served cluster",
     ),
     "bench": ("stowplan.experiments.cli.bench", "add_arguments", "measure against named bounds"),
     "optimize": (
@@ -144,13 +170,21 @@ COMMANDS = {
 
 
 # Those that place tasks or pack in this process, and so may have to compile first.
-PLACING = ("run", "bench", "optimize", "regret", "openb", "soak", "verify")
+PLACING = (
+    *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
+    *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
+)
+# Those that run until they are told to end, and take that up by themselves.
+ON_ENGINES = ("run", "status", "logs", "down", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line. Exit codes: 0, 1 for a check that failed, 2 for bad input."""
+    adapt_streams()
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+        if arguments.subcommand not in ON_ENGINES:
+            end_on_sigterm()
         if arguments.subcommand in PLACING:
             from stowplan.experiments.runs.compiling import say_when_compiling
 
@@ -164,6 +198,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stowplan: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except Terminated:
+        print("stowplan: terminated; nothing was written", file=sys.stderr)
+        return TERMINATED
 
 
 class _VersionAction(argparse.Action):

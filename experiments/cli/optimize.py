@@ -196,7 +196,9 @@ def with_options(scenario: Scenario, arguments: argparse.Namespace) -> Scenario:
     table = scenario.optimize
     types = scenario.instance_types
     if arguments.instance_type is not None:
-        types = {**instance_types(), **types}
+        known = instance_types(scenario.region)
+        if arguments.instance_type in known:
+            types = {arguments.instance_type: known[arguments.instance_type], **types}
         if arguments.instance_type not in types:
             problems.append((f"--instance-type {arguments.instance_type}", "unknown type"))
         table = table.model_copy(update={"instance_type": arguments.instance_type})

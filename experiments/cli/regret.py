@@ -22,6 +22,7 @@ from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.report.formats import dollars, duration, tenths
+from stowplan.experiments.report.progress_lines import tracked
 from stowplan.placement.errors import SpecError
 from stowplan.placement.packing.over_time.bound import Bounds
 from stowplan.placement.packing.over_time.problem import MS_PER_HOUR, OverTimeProblem
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Print a row per run: busy, the provable minimum and the gap, in dollars and in instances."""
     start = time.perf_counter()
-    runs = [read_run(path) for path in _journals(arguments.run)]
+    runs = [read_run(path) for path in tracked(_journals(arguments.run), "reading journals")]
     paid = least([(run.layout, run.problem) for run in runs], arguments.patterns)
     ones = [(run.layout, at_price_one(run.problem)) for run in runs]
     counted = least(ones, arguments.patterns)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stowplan.experiments.loading.load import load_strategies
 from stowplan.experiments.record.journals import open_journal
 from stowplan.placement.journal import Header
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +68,8 @@ def _verify_one(journal: Path, folder: Path) -> bool:
 def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None:
     """The row of a run in the results folder that its journal lies in; None: there is none.
 
-    What was repeated with ties decided another way has its rows in a table of its own.
+    With what its tables of costs say. What was repeated with ties decided another way has its rows
+    in a table of its own.
     """
     name = "results"
     keys: tuple[str, ...] = ("strategy", "layout", "faults")
@@ -73,10 +78,23 @@ def _results_beside(journal: Path, header: Header) -> Mapping[str, float] | None
     table = journal.absolute().parent.parent / f"{name}.parquet"
     if journal.absolute().parent.name != "journals" or not table.is_file():
         return None
+    frame = _rows(table, keys, header)
+    if len(frame) != 1:
+        return None
+    said = {str(n): float(v) for n, v in frame.select_dtypes("number").iloc[0].items()}
+    costs = [table.with_name(f"{each}.parquet") for each in ("costs", "owner_costs")]
+    if "ties" not in header.run and all(path.is_file() for path in costs):
+        from stowplan.experiments.record.cost_frames import named_costs
+
+        said |= named_costs(*(_rows(path, keys, header) for path in costs))
+    return said
+
+
+def _rows(table: Path, keys: Sequence[str], header: Header) -> pd.DataFrame:
+    """The rows of a table that are about the run of a journal."""
     import pandas as pd
 
     frame = pd.read_parquet(table)
     for key in keys:
         frame = frame[frame[key].astype(str) == header.run.get(key)]
-    numbers = frame.select_dtypes("number")
-    return None if len(frame) != 1 else {str(n): float(v) for n, v in numbers.iloc[0].items()}
+    return frame

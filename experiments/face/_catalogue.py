@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from stowplan.experiments.loading.catalogue import instance_types
+from stowplan.experiments.loading.catalogue import check_region, listed_types
 from stowplan.experiments.loading.extensions import load_extensions
 from stowplan.experiments.record.metrics import METRICS, load_metrics
 from stowplan.experiments.workloads import WORKLOADS
@@ -15,15 +15,25 @@ from stowplan.placement.registry import Registry
 from stowplan.placement.strategies import STRATEGIES
 
 
-def types() -> pd.DataFrame:
-    """The instance types that `cluster` knows by name.
+def types(region: str = "us-east-1") -> pd.DataFrame:
+    """The instance types that `cluster` knows by name: all of EC2 that runs Linux.
+
+    Parameters
+    ----------
+    region
+        Whose prices to give; `stowplan types --region` lists what is on offer there.
 
     Returns
     -------
     DataFrame
         A row per type, by name: `cpu` (units, 1024 are a vCPU), `memory` (MiB that the agent
         registers), `gpus`, `eni_slots` (awsvpc tasks without trunking), `eni_slots_trunk` (with),
-        `architecture`, `usd_hour` (on demand, us-east-1, Linux, 2026-07-20).
+        `architecture`, `usd_hour` (on demand, Linux; NaN where no price is known).
+
+    Raises
+    ------
+    SpecError
+        A region of which no prices are known.
 
     Notes
     -----
@@ -34,11 +44,15 @@ def types() -> pd.DataFrame:
     >>> import stowplan as sp
     >>> sp.types().loc["m5.large", ["cpu", "memory", "usd_hour"]].tolist()
     [2048.0, 7680.0, 0.096]
+    >>> float(sp.types("eu-west-1").loc["m5.large", "usd_hour"])
+    0.107
     """
-    known = instance_types()
-    rows = {name: table.model_dump(exclude={"resources"}) for name, table in known.items()}
+    check_region(region, "region")
+    known = listed_types(region)
+    rows = {each.name: each.registers.model_dump(exclude={"resources"}) for each in known}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("instance_type")
-    frame["usd_hour"] = frame.pop("price_microusd_hour") / 1e6
+    priced = [each.priced for each in known]
+    frame["usd_hour"] = (frame.pop("price_microusd_hour") / 1e6).where(priced)
     return frame.astype({"eni_slots_trunk": "Int64"})
 
 

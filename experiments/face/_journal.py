@@ -17,6 +17,7 @@ from stowplan.experiments.loading.load import load_strategies
 from stowplan.experiments.loading.own_strategies import as_factory
 from stowplan.experiments.record.journals import open_journal
 from stowplan.experiments.runs.audit import Verdict, judged
+from stowplan.experiments.runs.compiling import say_when_compiling
 from stowplan.placement.errors import SpecError
 
 Given = Result | Journal | str | Path
@@ -141,6 +142,7 @@ def verify(run: Given, *, strategies: Mapping[str, Any] | None = None) -> Verifi
     >>> bool(sp.verify(sp.simulate(sp.load("small"), "binpack")))
     True
     """
+    say_when_compiling()
     stream, name = _opened(run)
     with open_journal(stream, name) as (header, read):
         rounds = list(read)

@@ -17,6 +17,7 @@ from stowplan.experiments.cli.optimize import answer_scenario
 from stowplan.experiments.cli.packing_file import packing_lines, packing_summary
 from stowplan.experiments.cli.repack import repack
 from stowplan.experiments.report.optimize import plan_json, summary
+from stowplan.experiments.runs.compiling import say_when_compiling
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.optimize import GOALS
@@ -159,6 +160,7 @@ def optimize(
     except ValueError as error:
         problems.append(("at", str(error)))
     check(problems)
+    say_when_compiling()
     try:
         if goal == "repack":
             state = {"at": at_ms, "journal": None, "layout": layout, "strategy": None}
@@ -266,6 +268,7 @@ def pack(
         for name, array in (("sizes", table), ("counts", many), ("capacity", holds))
     ]
     check(problems)
+    say_when_compiling()
     try:
         problem = PackingProblem(*arrays)
         return Packing(problem, solve_packing(problem, limits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from stowplan._plots import bars, ranked
 from stowplan._tasks import Tasks
 from stowplan._values import check, whole
 from stowplan.experiments.record.leftovers import leftovers
+from stowplan.experiments.runs.compiling import say_when_compiling
 from stowplan.placement.chance import stream
 from stowplan.placement.cluster.cluster import Cluster as State
 from stowplan.placement.cluster.cluster import instance_strings
@@ -254,6 +256,7 @@ def place(
     chains = named_chains(strategy, strategies, objects)
     registry = {**STRATEGIES, **objects}
     check(_lacking(tasks, cluster, chains, registry))
+    say_when_compiling()
     return Placement(
         cluster, tuple(_placed(tasks, cluster, each, registry, seed) for each in chains)
     )
@@ -304,6 +307,10 @@ def _used(state: State, resource: str) -> np.ndarray[Any, Any]:
 
 def _left(each: _Placed) -> dict[str, float]:
     """Stranded and fragmented, in percent of what is free; NaN where nothing is."""
+    if not len(each.batch):  # no mean task could say what it cannot use
+        return {
+            f"{n}_{k}_pct": math.nan for n in ("cpu", "memory") for k in ("stranded", "fragmented")
+        }
     counts = np.bincount(each.batch.index, minlength=len(each.batch.kinds)).tolist()
     kinds = {kind.resources: 0 for kind in each.batch.kinds}
     for kind, count in zip(each.batch.kinds, counts, strict=True):

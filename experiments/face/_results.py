@@ -13,8 +13,11 @@ import pandas as pd
 from stowplan._plots import bars, over_time
 from stowplan._scenario import Scenario
 from stowplan.experiments.record import results as shown
+from stowplan.experiments.record.cost_frames import costs_frame, owner_costs_frame
+from stowplan.experiments.record.keys import KEYS
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.result import RunResult
+from stowplan.experiments.record.service_frames import deployments_frame, services_frame
 from stowplan.experiments.record.task_rows import TaskRow, task_frame
 from stowplan.placement.errors import SpecError
 
@@ -87,7 +90,7 @@ class Result:
     @property
     def services(self) -> pd.DataFrame:
         """A row per service and zone (zone "" for all): time at the desired count, migrations."""
-        return self._table(shown.services_frame)
+        return self._table(services_frame)
 
     @property
     def waits(self) -> pd.DataFrame:
@@ -103,6 +106,24 @@ class Result:
     def capacity(self) -> pd.DataFrame:
         """A row per capacity provider and minute: CapacityProviderReservation and its parts."""
         return self._table(shown.capacity_frame)
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """Dollars by capacity provider, instance type, market and time; what was up, and hours."""
+        return self._table(costs_frame)
+
+    @property
+    def owner_costs(self) -> pd.DataFrame:
+        """Dollars by service and workload: for what each reserves, and its share of what is idle.
+
+        The price of an instance is split as AWS's split cost allocation data does it.
+        """
+        return self._table(owner_costs_frame)
+
+    @property
+    def deployments(self) -> pd.DataFrame:
+        """A row per deployment of a service: its state, how long it took, what it waits for."""
+        return self._table(deployments_frame)
 
     @property
     def tasks(self) -> pd.DataFrame:
@@ -131,7 +152,7 @@ class Result:
 
     def _keyed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The table without what is the same in every row: the keys of the run."""
-        return frame.drop(columns=[name for name in shown.KEYS if name in frame])
+        return frame.drop(columns=[name for name in KEYS if name in frame])
 
     def __repr__(self) -> str:
         metrics = self.metrics
@@ -185,7 +206,22 @@ class Results(Sequence[Result]):
     @property
     def services(self) -> pd.DataFrame:
         """A row per run, service and zone."""
-        return self._tables(shown.services_frame)
+        return self._tables(services_frame)
+
+    @property
+    def deployments(self) -> pd.DataFrame:
+        """A row per run and deployment of a service."""
+        return self._tables(deployments_frame)
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """A row per run, capacity provider, instance type, market and stretch of time."""
+        return self._tables(costs_frame)
+
+    @property
+    def owner_costs(self) -> pd.DataFrame:
+        """A row per run and service or workload: its dollars, and its share of what is idle."""
+        return self._tables(owner_costs_frame)
 
     def summary(self, *metrics: str) -> pd.DataFrame:
         """Mean and standard deviation over the seeds, a row per strategy; of all metrics or some.
@@ -193,7 +229,7 @@ class Results(Sequence[Result]):
         Raises KeyError where there is no such metric.
         """
         frame, names = self.frame, list(metrics or METRICS)
-        return frame.groupby(list(shown.KEYS), sort=False)[names].agg(["mean", "std"])
+        return frame.groupby(list(KEYS), sort=False)[names].agg(["mean", "std"])
 
     def plot(self) -> Figure:
         """CPU and memory reserved over time, a curve per strategy: its first seed's."""
@@ -259,11 +295,11 @@ def _with_seeds(
     parts = []
     for each in runs:
         part = made([each.run])
-        part.insert(len(shown.KEYS), "seed", each.seed)
+        part.insert(len(KEYS), "seed", each.seed)
         parts.append(part)
     if not parts:
         empty = made([])
-        empty.insert(len(shown.KEYS), "seed", [])
+        empty.insert(len(KEYS), "seed", [])
         return empty
     kept = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(kept, ignore_index=True)

@@ -10,6 +10,7 @@ from stowplan._results import Result, Results
 from stowplan._scenario import Scenario, with_strategies
 from stowplan._values import Problems, check, whole
 from stowplan._workers import Order, beside, here, stays
+from stowplan.experiments.runs.compiling import say_when_compiling
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run
 from stowplan.placement.scenario.words import unknown
@@ -91,7 +92,7 @@ def simulate(
     jobs : int
         Processes beside each other. What is defined in the notebook or script itself cannot go to
         another: then all runs stay in this one, with a warning. A script that asks for more than
-        one needs `if __name__ == "__main__":` around it.
+        one needs `if __name__ == "__main__":` around it. With 1 no process is begun.
 
     Returns
     -------
@@ -102,7 +103,8 @@ def simulate(
     Raises
     ------
     SpecError
-        Naming every strategy, layout or fault that is not there or makes no sense.
+        Naming every strategy, layout or fault that is not there or makes no sense; or a script
+        asks for several processes and each would run it again.
     OwnStrategyError
         A strategy of your own raised, or answered with something that is not a number for each
         candidate; it says where.
@@ -128,7 +130,7 @@ def simulate(
     of = given.tables
     if seed is not None and seeds is not None:
         problems.append(("seed", "give seed=... or seeds=..., not both"))
-    numbers = [of.seed if seed is None else seed] if seeds is None else list(seeds)
+    numbers = _numbers(of.seed if seed is None else seed, seeds, problems)
     numbers = [whole(each, "seed", problems) for each in numbers]
     for what, name, known in (("layout", layout, of.layouts), ("faults", faults, of.faults)):
         if name is not None and name not in known:
@@ -144,8 +146,22 @@ def simulate(
     if staying:
         what = "of this notebook or script cannot go to other processes: the runs stay in this one"
         warnings.warn(f"{', '.join(staying)} {what}", stacklevel=2)
+    say_when_compiling()
     apart = jobs > 1 and len(orders) > 1 and not staying
     results = beside(given, orders, jobs) if apart else here(given, orders)
     if strategies is None and seeds is None:
         return results[0]
     return Results(tuple(results))
+
+
+def _numbers(seed: int, seeds: Any, problems: Problems) -> list[Any]:
+    """One seed, or those that were given."""
+    if seeds is None:
+        return [seed]
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        problems.append(("seeds", f"expected several, such as range(5), found {seeds!r}"))
+        return []
+    found = list(seeds)
+    if not found:
+        problems.append(("seeds", "there are none"))
+    return found

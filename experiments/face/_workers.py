@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import pickle
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.loading.own_strategies import as_factory, strategies_of
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.task_rows import TaskRow, TaskRows
+from stowplan.experiments.runs.compiling import say_when_compiling, to_stderr
+from stowplan.experiments.runs.processes import fresh_processes
 from stowplan.experiments.runs.simulate import simulate
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.fields import Table
@@ -47,10 +49,14 @@ def beside(given: Scenario, orders: Sequence[Order], jobs: int) -> list[Result]:
     """The runs in `jobs` processes, in the order of `orders`.
 
     Processes begin afresh and import what they need, so what was registered is sent along.
+
+    Raises:
+        SpecError: the script that asks for them would be run again by each.
     """
-    payload = pickle.dumps(_payload(given))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(orders)), context, _start, (payload,)) as pool:
+    context = fresh_processes()
+    told = context.Value("b", 0)
+    started = pickle.dumps(_payload(given)), told
+    with ProcessPoolExecutor(min(jobs, len(orders)), context, _start, started) as pool:
         kept = list(pool.map(_work, orders))
     return [_result(given, *each) for each in zip(orders, kept, strict=True)]
 
@@ -89,8 +95,16 @@ def _payload(given: Scenario) -> tuple[Any, ...]:
 _loaded: Loaded | None = None  # of this worker process
 
 
-def _start(payload: bytes) -> None:
+def _start(payload: bytes, told: Synchronized[int]) -> None:
     global _loaded
+
+    def say() -> None:  # every process compiles; people hear it once
+        with told:
+            first, told.value = not told.value, 1
+        if first:
+            to_stderr()
+
+    say_when_compiling(say)
     tables, path, things, files, registered = pickle.loads(payload)
     load_extensions()
     for (kind, name), (thing, about) in registered.items():

@@ -1,9 +1,13 @@
-"""The instance types that ship with stowplan, as ECS would register them."""
+"""EC2's instance types, as ECS would register them, and their prices by region.
+
+The tables are read when a type is first asked for, and a type is made when it is.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import gzip
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -11,20 +15,25 @@ from typing import Literal
 from stowplan.experiments.files.paths import DATA
 from stowplan.placement.cluster.cluster import instance_strings
 from stowplan.placement.engine.changes import Offer
+from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskKind
 from stowplan.placement.scenario.scenario import FleetGroup, InstanceTypeTable, instance_spec
+from stowplan.placement.scenario.words import did_you_mean
 
+HOME_REGION = "us-east-1"  # its prices are the table's own
+HOME_DATE, REGIONS_DATE = "2026-07-20", "2025-03-02"
 # Share of the nominal memory that agents register, where no observation is published for the
 # type: middle of the observations by size (ecs-semantics 2.5). Xen types lose less.
 _SHARE_BY_MIB = ((4096, 0.925), (32768, 0.945), (1 << 62, 0.96))
 _SHARE_XEN = 0.97
-_XEN_FAMILIES = ("t2", "m4")
+_DIGITS = 4  # of a price; AWS has more for the smallest types alone
+_LISTED_REGIONS = 30  # the first of `regions`, of which EC2's lists of types ship
 _ARCHITECTURES: Mapping[str, Literal["x86_64", "arm64"]] = {"x86_64": "x86_64", "arm64": "arm64"}
 
 
-def estimated_memory(instance_type: str, nominal_mib: int) -> int:
-    """MiB that an instance of this type registers, estimated from its nominal memory."""
-    if instance_type.split(".")[0] in _XEN_FAMILIES:
+def estimated_memory(nominal_mib: int, xen: bool = False) -> int:
+    """MiB that an instance registers, estimated from its nominal memory and its hypervisor."""
+    if xen:
         return int(nominal_mib * _SHARE_XEN)
     share = next(share for limit, share in _SHARE_BY_MIB if nominal_mib <= limit)
     return int(nominal_mib * share)
@@ -34,55 +43,142 @@ def estimated_memory(instance_type: str, nominal_mib: int) -> int:
 class Listed:
     """A type of the catalogue: what it registers, and what else there is to tell it by.
 
-    `family` is `m5`, `klass` its letter of AWS's, `memory_mib` nominal; the price of `registers` is
-    that of `price_date`, on demand in us-east-1, Linux.
+    `family` is `m5`, `klass` its letters, `memory_mib` nominal, `facts` its row of
+    `types.csv.gz`. `priced` says whether a price is known; without one, that of `registers` is 0.
     """
 
     name: str
     family: str
     klass: str
     memory_mib: int
-    gpu_name: str
-    price_date: str
+    facts: Mapping[str, str]
+    priced: bool
     registers: InstanceTypeTable
 
+    @property
+    def gpu_name(self) -> str:
+        """What its GPUs are called; "" without any."""
+        return self.facts["acc_name"] if self.facts["accelerator"] == "gpu" else ""
+
+    @property
+    def current(self) -> bool:
+        """Of a generation that AWS calls current, not bare metal: what one would buy today."""
+        return self.facts["current"] == "1" and self.facts["metal"] == "0"
+
 
 @cache
-def listed_types() -> tuple[Listed, ...]:
-    """The types that ship, in the order of the file.
+def _table(file: str) -> dict[str, str]:
+    """The lines of a table by their first field, the header's under ""."""
+    with gzip.open(DATA / "instance_types" / file, "rt", encoding="utf-8") as stream:
+        header, *lines = stream.read().splitlines()
+    return {"": header} | {line.partition(",")[0]: line for line in lines}
+
+
+@cache
+def _facts(name: str) -> dict[str, str]:
+    lines = _table("types.csv.gz")
+    return next(csv.DictReader((lines[""], lines[name])))
+
+
+@cache
+def regions() -> tuple[str, ...]:
+    """The regions whose prices are known."""
+    return tuple(_table("regions.csv.gz")[""].split(",")[1:])
+
+
+def check_region(region: str, place: str) -> None:
+    """Raises SpecError for a region of which nothing is known."""
+    if region not in regions():
+        hint = did_you_mean(region, regions()) or f"; known: {', '.join(regions())}"
+        raise SpecError([(place, f"unknown region {region!r}{hint}")])
+
+
+@cache
+def _shares(family: str) -> dict[str, float]:
+    """Region -> its price as a share of that of `HOME_REGION`."""
+    line = _table("regions.csv.gz").get(family, "")
+    shares = zip(regions(), line.split(",")[1:], strict=False)
+    return {region: float(share) for region, share in shares if share} | {HOME_REGION: 1.0}
+
+
+def _price(facts: Mapping[str, str], region: str) -> int | None:
+    """Millionths of a dollar per hour, on demand, Linux; None where none is known."""
+    share = _shares(facts["instance_type"].partition(".")[0]).get(region)
+    if share is None or not facts["usd_per_hour"]:
+        return None
+    price = float(facts["usd_per_hour"]) * share
+    return round((price if region == HOME_REGION else round(price, _DIGITS)) * 1_000_000)
+
+
+def is_offered(listed: Listed, region: str) -> bool:
+    """Whether EC2 offers the type there; where no list of it is known, whether it has a price."""
+    offered, bit = int(listed.facts["offered"] or "0", 16), regions().index(region)
+    if bit >= _LISTED_REGIONS:
+        return _price(listed.facts, region) is not None
+    return bool(offered >> bit & 1)
+
+
+@cache
+def listed(name: str, region: str = HOME_REGION) -> Listed:
+    """A type of the catalogue, with its price in a region.
 
     Memory is the observed figure where there is one. Trunking counts as not supported where AWS
-    says so and where its list of supported types does not have the type.
+    says so and where its list of supported types does not have the type. Only GPUs of NVIDIA's
+    are registered, as ECS's GPU-optimized AMI has no driver of another.
+
+    Raises:
+        KeyError: there is none of that name.
     """
-    source = DATA / "instance_types" / "instance_types.csv"
-    with source.open() as stream:
-        return tuple(_listed(row) for row in csv.DictReader(stream))
-
-
-def _listed(row: Mapping[str, str]) -> Listed:
-    name, nominal = row["instance_type"], int(row["memory_mib"])
-    trunk = row["awsvpc_tasks_trunk"]
-    observed = row["ecs_registered_memory_mib_observed"]
+    facts = _facts(name)
+    nominal, price = int(facts["memory_mib"]), _price(facts, region)
+    gpus = int(facts["acc_count"]) if facts["accelerator"] == "gpu" else 0
+    estimate = estimated_memory(nominal, facts["xen"] == "1")
     registers = InstanceTypeTable(
-        cpu=int(row["ecs_cpu_units"]),
-        memory=int(observed) if observed else estimated_memory(name, nominal),
-        gpus=int(row["gpu_count"]),
-        eni_slots=int(row["awsvpc_tasks_no_trunk"]),
-        eni_slots_trunk=int(trunk) if trunk.isdecimal() else None,
-        architecture=_ARCHITECTURES[row["arch"]],
-        price_microusd_hour=round(float(row["usd_per_hour_us_east_1_linux_on_demand"]) * 1_000_000),
+        cpu=int(facts["vcpu"]) * 1024,
+        memory=int(facts["observed_mib"] or estimate),
+        gpus=gpus if facts["acc_maker"] == "NVIDIA" else 0,
+        eni_slots=int(facts["max_enis"]) - 1,
+        eni_slots_trunk=int(facts["trunk_tasks"]) if facts["trunk_tasks"] else None,
+        architecture=_ARCHITECTURES[facts["arch"]],
+        price_microusd_hour=price or 0,
     )
     family = name.partition(".")[0]
-    return Listed(
-        *(name, family, row["family_class"], nominal, row["gpu_name"], row["price_date"]),
-        registers,
-    )
+    letters = family[: next((i for i, c in enumerate(family) if c.isdecimal()), len(family))]
+    known = price is not None
+    return Listed(name, family, letters.rstrip("-"), nominal, facts, known, registers)
 
 
 @cache
-def instance_types() -> dict[str, InstanceTypeTable]:
-    """Type name -> what it registers and its on-demand price (us-east-1, Linux, 2026-07-20)."""
-    return {each.name: each.registers for each in listed_types()}
+def listed_types(region: str = HOME_REGION) -> tuple[Listed, ...]:
+    """All types of the catalogue, by name."""
+    return tuple(listed(name, region) for name in _table("types.csv.gz") if name)
+
+
+class Catalogue(Mapping[str, InstanceTypeTable]):
+    """Type name -> what it registers and its price on demand (Linux) in a region.
+
+    As large as EC2, but a type is made when it is asked for.
+    """
+
+    def __init__(self, region: str = HOME_REGION) -> None:
+        self.region = region
+
+    def __getitem__(self, name: str) -> InstanceTypeTable:
+        return listed(name, self.region).registers
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in _table("types.csv.gz") if name)
+
+    def __len__(self) -> int:
+        return len(_table("types.csv.gz")) - 1
+
+    def __contains__(self, name: object) -> bool:
+        return bool(name) and name in _table("types.csv.gz")
+
+
+def instance_types(region: str = HOME_REGION) -> Catalogue:
+    """The types that ship, priced as in a region."""
+    return Catalogue(region)
 
 
 def catalogue_offers(
@@ -92,12 +188,14 @@ def catalogue_offers(
 ) -> list[Offer]:
     """An instance of each type that ships with stowplan, for a task to be tried on, by price.
 
-    In `zone`, or in the first of the zones that the task is tied to; of its capacity provider.
-    `own` are the types to offer instead.
+    Of those that have a price and are of a current generation. In `zone`, or in the first of the
+    zones that the task is tied to; of its capacity provider. `own` are the types to offer instead.
     """
     offers = []
     zones = kind.zones[:1] or (zone,)
-    for name, table in (instance_types() if own is None else own).items():
+    if own is None:
+        own = {each.name: each.registers for each in listed_types() if each.current and each.priced}
+    for name, table in own.items():
         group = FleetGroup(
             name=name,
             instance_type=name,

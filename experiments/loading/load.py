@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.calibration_file import read_calibration
-from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.definition_file import read_definition_file
 from stowplan.experiments.loading.extensions import load_extensions
 from stowplan.experiments.loading.own_strategies import Problems, strategies_of
 from stowplan.experiments.loading.prices_file import read_prices
 from stowplan.experiments.loading.shape_problems import shape_problems
 from stowplan.experiments.loading.sound_part import sound_part
+from stowplan.experiments.loading.types_used import types_used
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.placement.errors import SpecError
@@ -52,6 +52,12 @@ class Loaded:
     def strategies(self) -> Mapping[str, StrategyFactory]:
         """The registry for this scenario: ECS's own and those from the user's files."""
         return {**STRATEGIES, **self.own_strategies}
+
+    def seeded(self, seed: int | None) -> Loaded:
+        """The same with another seed; None: as it is."""
+        if seed is None:
+            return self
+        return replace(self, scenario=self.scenario.model_copy(update={"seed": seed}))
 
 
 def load_scenario(
@@ -116,9 +122,7 @@ def check_scenario(
     own |= objects or {}
     if isinstance(document.setdefault("strategies", {"ecs-default": "default"}), dict):
         document["strategies"] |= extra
-    types = document.setdefault("instance_types", {})
-    if isinstance(types, dict):
-        document["instance_types"] = {**instance_types(), **types}
+    unpriced = types_used(document, path, problems)
     priced = _price(document, path, problems)
     part = sound_part(document)
     problems += [(f"{path}: {place}", what) for place, what in part.problems]
@@ -130,10 +134,21 @@ def check_scenario(
         whole = not any(at.startswith(f"{place}.") for at, _ in part.problems)
         problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
-        raise SpecError(problems)
+        raise SpecError(problems, _names(document))
     scenario = _tidied(part.scenario, definitions)
-    said = (*_said(notes), *_unpriced(scenario, priced))
+    said = (*_said(notes), *_unpriced(scenario, priced, unpriced))
     return Loaded(scenario, path, own, said)
+
+
+def _names(document: Mapping[str, Any]) -> dict[str, str]:
+    """`service[3]` -> `service web`, of all tables of lists that say their name."""
+    return {
+        f"{kind}[{index}]": f"{kind} {table['name']}"
+        for kind, tables in document.items()
+        if isinstance(tables, list)
+        for index, table in enumerate(tables)
+        if isinstance(table, dict) and isinstance(table.get("name"), str)
+    }
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
@@ -141,7 +156,8 @@ def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Sc
     used: set[str | None] = {group.instance_type for group in scenario.fleet}
     used |= {offer.instance_type for offer in scenario.optimize.offer}
     used |= {scenario.optimize.instance_type}
-    used.update(*(group.instance_types for group in scenario.capacity_provider))
+    for group in scenario.capacity_provider:
+        used.update(group.instance_types, (each.instance_type for each in group.instances))
     types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
     documents = {name: dict(each.document) for name, each in definitions.items()}
     return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})
@@ -249,11 +265,13 @@ def _price(document: dict[str, Any], path: Path, problems: Problems) -> set[str]
     return set(prices)
 
 
-def _unpriced(scenario: Scenario, priced: set[str]) -> Iterator[str]:
-    """A note on the types in use that the file of prices does not have."""
-    lacks = sorted(scenario.instance_types.keys() - priced)
+def _unpriced(scenario: Scenario, priced: set[str], unpriced: set[str]) -> Iterator[str]:
+    """Notes on the types in use that the file of prices, or the region, does not have."""
+    lacks = sorted(scenario.instance_types.keys() - priced - unpriced)
     if scenario.prices is not None and lacks:
         yield f"{scenario.prices} has no price for {', '.join(lacks)}: they keep their own"
+    if none := sorted((scenario.instance_types.keys() & unpriced) - priced):
+        yield f"no price of {', '.join(none)} in {scenario.region} is known: they count as free"
 
 
 def _chains(document: dict[str, Any], path: Path) -> Iterator[tuple[str, object]]:

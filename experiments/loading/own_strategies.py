@@ -9,7 +9,8 @@ import inspect
 import sys
 import traceback
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ from stowplan.placement.strategies.protocol import (
     DeviceChooser,
     Planner,
     Questions,
+    ReadsField,
     Strategy,
     StrategyFactory,
     make_strategy,
@@ -165,8 +167,9 @@ def _module(file: Path) -> ModuleType:
 
 
 def _where(error: Exception, file: Path) -> str:
+    places = {file, file.absolute()}
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == file.absolute()]
+    lines = [frame.lineno for frame in frames if Path(frame.filename) in places]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]
     return f"{file}:{lines[-1]}" if lines else str(file)
@@ -200,8 +203,10 @@ class _Watched:
             raise OwnStrategyError(f"strategy {self._reference}: {what}") from error
 
 
-class _WatchedChooser(_Watched):
-    """The same for a strategy that also chooses devices."""
+class _Chooses:
+    """What a strategy has that also chooses devices."""
+
+    _ask: Callable[..., Any]
 
     def devices(
         self, task: TaskKind, cluster: Cluster, row: int, rng: Generator
@@ -210,26 +215,34 @@ class _WatchedChooser(_Watched):
         return tuple(self._ask("devices", task, cluster, row, rng))
 
 
-class _WatchedPlanner(_Watched):
-    """The same for a strategy that also looks ahead."""
+class _Plans:
+    """What a strategy has that also looks ahead."""
+
+    _ask: Callable[..., Any]
 
     def look_ahead(self, now_ms: int, outlook: Outlook, engine: Questions) -> None:
         """See `Planner`."""
         self._ask("look_ahead", now_ms, outlook, engine)
 
 
-class _WatchedChoosingPlanner(_WatchedChooser, _WatchedPlanner):
-    """The same for a strategy that does both."""
+class _Reads:
+    """What a strategy has whose field names a resource or an attribute."""
+
+    _ask: Callable[..., Any]
+
+    def missing(self, cluster: Cluster) -> str | None:
+        """See `ReadsField`."""
+        found: str | None = self._ask("missing", cluster)
+        return found
 
 
-# By what a strategy has beside keys: whether it chooses devices, and looks ahead. The engine asks a
-# strategy what it is, so the one around it must be the same.
-_WATCHED = {
-    (False, False): _Watched,
-    (True, False): _WatchedChooser,
-    (False, True): _WatchedPlanner,
-    (True, True): _WatchedChoosingPlanner,
-}
+# The engine asks a strategy what it is, so the one around it must be the same.
+_ALSO: dict[Any, type] = {DeviceChooser: _Chooses, Planner: _Plans, ReadsField: _Reads}
+
+
+@cache
+def _watched(parts: tuple[type, ...]) -> Any:
+    return type("_Watched", (*parts, _Watched), {"__doc__": _Watched.__doc__})
 
 
 def _factory(made: Any, reference: str, file: Path) -> StrategyFactory:
@@ -242,7 +255,8 @@ def _factory(made: Any, reference: str, file: Path) -> StrategyFactory:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         if not callable(getattr(strategy, "keys", None)):
             raise ValueError("has no method keys(task, cluster, candidates, rng)")
-        watched = _WATCHED[isinstance(strategy, DeviceChooser), isinstance(strategy, Planner)]
-        return watched(strategy, reference, file)
+        parts = tuple(part for also, part in _ALSO.items() if isinstance(strategy, also))
+        watched: Strategy = _watched(parts)(strategy, reference, file)
+        return watched
 
     return make

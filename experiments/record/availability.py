@@ -9,7 +9,7 @@ first got there.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,29 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 ALL = ""  # the zone that stands for all of them
+# From when to when fewer ran than a service was held to: how many, that count, minimum healthy.
+Dip = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """A service at its worst: when the smallest share of what it was held to ran, and how many.
+
+    `for_ms`: how long without a break no more than that ran. Then for how long fewer than `desired`
+    and fewer than `minimum` ran in all, and the longest such time, which began at `since_ms` (None:
+    never below its minimum).
+    """
+
+    at_ms: int
+    running: int
+    desired: int
+    minimum: int
+    for_ms: int
+    below_desired_ms: int
+    below_desired_longest_ms: int
+    below_minimum_ms: int
+    below_minimum_longest_ms: int
+    since_ms: int | None
 
 
 @dataclass(slots=True)
@@ -38,6 +61,7 @@ class UpTime:
     believed_since_ms: int = 0
     believed_at_desired_ms: int = 0
     believed_at_floor_ms: int = 0
+    worst: Worst | None = None  # of all zones; None: it never had fewer than desired
 
     def percent(self, kept: str) -> float:
         """The share of the time watched in which it kept `desired` or `floor`, in percent; of what
@@ -117,6 +141,7 @@ def up_times(
             belief.since_ms,
             believed_at_desired_ms,
             believed_at_floor_ms,
+            None if zone else worst_of(truth.dips),
         )
     return found
 
@@ -144,6 +169,9 @@ class _Watch:
         self._boots = self._rises = True
         self._excused: dict[int, list[int]] = {}
         self._strict: dict[int, list[int]] = {}
+        self.dips: list[Dip] = []  # all zones together; two books of those, too, while it rises
+        self._excused_dips: list[Dip] = []
+        self._strict_dips: list[Dip] = []
         for at_ms, kind, value in _moments(history, believed, zones):
             if at_ms > self._now_ms:
                 self._pass(min(at_ms, end_ms))
@@ -192,7 +220,9 @@ class _Watch:
                 before = self.kept.setdefault(zone, [0, 0])
                 before[0] += kept[0]
                 before[1] += kept[1]
+            self.dips += self._excused_dips if excused else self._strict_dips
         self._excused, self._strict = {}, {}
+        self._excused_dips, self._strict_dips = [], []
         self._boots = self._rises = False
         self.held = self._desired
 
@@ -204,19 +234,58 @@ class _Watch:
         """Everything of the moment that was is known: book the time until the next."""
         self._check()
         passed, self._now_ms = at_ms - self._now_ms, at_ms
+        if not passed:
+            return
         if not self._rises:
-            self._book(self.kept, self.held, passed)
+            self._book(self.kept, self.dips, self.held, passed)
         else:
-            self._book(self._excused, self.held, passed)
-            self._book(self._strict, self._desired, passed)
+            self._book(self._excused, self._excused_dips, self.held, passed)
+            self._book(self._strict, self._strict_dips, self._desired, passed)
 
-    def _book(self, kept: dict[int, list[int]], held: int, passed: int) -> None:
+    def _book(self, kept: dict[int, list[int]], dips: list[Dip], held: int, passed: int) -> None:
         floor = -(-held * self._percent // 100)
+        if self.running[-1] < held:
+            dips.append((self._now_ms - passed, self._now_ms, self.running[-1], held, floor))
         for zone, running in self.running.items():
             share = max(1, self.zones) if zone >= 0 else 1
             each = kept.setdefault(zone, [0, 0])
             each[0] += passed * (running >= held // share)
             each[1] += passed * (running >= floor // share)
+
+
+def worst_of(dips: Sequence[Dip]) -> Worst | None:
+    """What a service was at its worst, of the times at which it had fewer tasks than desired."""
+    if not dips:
+        return None
+    _, _, running, held, floor = worst = min(dips, key=lambda dip: (dip[2] / dip[3], dip[0]))
+    as_few = [span for span in _joined(dips, lambda d: d[2] <= running) if span[1] > worst[0]]
+    desired = _joined(dips, lambda dip: True)
+    minimum = _joined(dips, lambda dip: dip[2] < dip[4])
+    longest = max(minimum, key=lambda span: (span[1] - span[0], -span[0]), default=None)
+    return Worst(
+        worst[0],
+        running,
+        held,
+        floor,
+        as_few[0][1] - worst[0],
+        sum(until - since for since, until in desired),
+        max(until - since for since, until in desired),
+        sum(until - since for since, until in minimum),
+        0 if longest is None else longest[1] - longest[0],
+        None if longest is None else longest[0],
+    )
+
+
+def _joined(dips: Sequence[Dip], counts: Callable[[Dip], bool]) -> list[tuple[int, int]]:
+    """The dips that count, as (since, until); those that follow each other are one."""
+    spans: list[tuple[int, int]] = []
+    for dip in sorted(dips):
+        if counts(dip):
+            if spans and spans[-1][1] == dip[0]:
+                spans[-1] = spans[-1][0], dip[1]
+            else:
+                spans.append(dip[:2])
+    return spans
 
 
 # In the order in which they are taken where they fall together: a lost task is a mishap before it

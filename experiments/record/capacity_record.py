@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stowplan.placement import messages as m
+from stowplan.placement.messages.capacity import ON_DEMAND
+from stowplan.placement.model import INSTANCE_TYPE
 
 MS_PER_HOUR = 3_600_000
 POINT_FIELDS = ("ms", "capacity_provider", "needed", "running", "desired", "percent")
@@ -18,6 +20,9 @@ class Paid:
     price_microusd_hour: int
     since_ms: int
     until_ms: int | None = None
+    type: str = ""
+    capacity_provider: str = ""  # "": of no provider
+    market: str = ON_DEMAND
 
     def ms(self, now_ms: int) -> int:
         """How long it was paid for until `now_ms`."""
@@ -70,13 +75,24 @@ class CapacityRecord:
     def _launched(self, event: m.InstancesLaunched, now_ms: int) -> None:
         self.launches += len(event.instances)
         for each in event.instances:
-            self.paid[each.ec2_instance_id] = Paid(each.price_microusd_hour, now_ms)
+            self.paid[each.ec2_instance_id] = Paid(
+                each.price_microusd_hour,
+                now_ms,
+                type=each.instance_type,
+                capacity_provider=event.capacity_provider,
+                market=each.market,
+            )
 
     def _registered(self, event: m.InstanceRegistered, now_ms: int) -> None:
         self._names[event.instance] = event.ec2_instance_id
         known = self.paid.get(event.ec2_instance_id)
         if known is None:
-            self.paid[event.ec2_instance_id] = Paid(event.price_microusd_hour, now_ms)
+            self.paid[event.ec2_instance_id] = Paid(
+                event.price_microusd_hour,
+                now_ms,
+                type=event.attributes.get(INSTANCE_TYPE, ""),
+                capacity_provider=event.capacity_provider or "",
+            )
         else:
             known.until_ms = None  # given up and back: it was up, and paid for, all the while
 

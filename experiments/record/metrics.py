@@ -13,6 +13,14 @@ import numpy as np
 
 from stowplan.experiments.loading.extensions import add_entry_points
 from stowplan.experiments.record.capacity_record import MS_PER_HOUR
+from stowplan.experiments.record.costs import HOURS_PER_MONTH
+from stowplan.experiments.record.money import (
+    below_minimum,
+    dollars_busy,
+    dollars_idle,
+    dollars_per,
+)
+from stowplan.experiments.record.own_metric import metric_values
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import CPU, MEMORY, StopCode
@@ -27,12 +35,6 @@ class Metric:
     unit: str
     better: str
     about: str
-
-
-def _dollars_busy(recorder: Recorder) -> float:
-    """The price of all instances, counting only the time in which an instance was busy."""
-    paid = sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances)
-    return paid / (1e6 * MS_PER_HOUR)
 
 
 def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
@@ -164,7 +166,7 @@ _SHIPPED: Mapping[str, Metric] = {
         "price of all instances while they were up: from launch, or registration, to the end",
     ),
     "dollars_busy": Metric(
-        _dollars_busy,
+        dollars_busy,
         "$",
         "less",
         "the same for the time in which an instance held a task other than a daemon's",
@@ -304,6 +306,22 @@ _SHIPPED: Mapping[str, Metric] = {
     "believed_at_desired_pct": Metric(
         _available("believed_desired"), "%", "", "at_desired_pct, as ECS believed it was"
     ),
+    "dollars_per_hour": Metric(dollars_per(1), "$", "less", "dollars in an hour, mean over time"),
+    "dollars_per_month": Metric(
+        dollars_per(HOURS_PER_MONTH), "$", "less", "the same in 730 hours, a month of AWS's"
+    ),
+    "dollars_idle_pct": Metric(
+        dollars_idle,
+        "%",
+        "less",
+        "of dollars, for what no task reserves; a vCPU weighs nine GiB, as AWS splits costs",
+    ),
+    "below_minimum_longest_s": Metric(
+        below_minimum,
+        "s",
+        "less",
+        "longest time without a break in which a service ran fewer than minimum healthy, in truth",
+    ),
     "believed_at_minimum_pct": Metric(
         _available("believed_floor"), "%", "", "at_minimum_pct, likewise"
     ),
@@ -374,8 +392,6 @@ def histogram(times_ms: Sequence[int]) -> list[tuple[int, int]]:
 def metrics_of(recorder: Recorder) -> dict[str, float | str | None]:
     """The row of a finished run: every metric by name, and refusals by reason as JSON."""
     load_metrics()
-    row: dict[str, float | str | None] = {
-        name: metric.of(recorder) for name, metric in METRICS.items()
-    }
+    row: dict[str, float | str | None] = {**metric_values(METRICS, recorder)}
     row["refusals_by_reason"] = json.dumps(dict(sorted(recorder.refusals.items())))
     return row

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stowplan.experiments.record.capacity_record import CapacityRecord
+from stowplan.experiments.record.costs import Held
 from stowplan.experiments.record.daemon_log import DaemonLog
 from stowplan.experiments.record.demands import Demands
 from stowplan.experiments.record.deployment_log import DeploymentLog
@@ -79,6 +80,7 @@ class Recorder:
     integrals: Totals = field(default_factory=Totals)
     now_ms: int = 0
     capacity: CapacityRecord = field(default_factory=CapacityRecord)
+    held: Held = field(default_factory=Held)
 
     def __post_init__(self) -> None:
         self._launches = Launches()
@@ -135,8 +137,10 @@ class Recorder:
         self._sample_until(now_ms + 1)
         for instance in self.instances:
             if instance.until_ms is None:
-                self._end_busy(instance)
+                instance.end_busy(now_ms)
                 instance.until_ms = now_ms
+        for task in self._tasks.values():
+            self.held.add(task, self.owners[task.owner], now_ms)
         self.services_log.finish(now_ms)
         self.deployments.finish()
         self.samples = self.services_log.with_counts(self.samples)
@@ -222,11 +226,6 @@ class Recorder:
                 continue
             record.until_ms = self.now_ms
             self._present(record, -1)
-
-    def _end_busy(self, record: InstanceRecord) -> None:
-        if record.busy:
-            record.busy_ms += self.now_ms - record.busy_since_ms
-            record.busy_since_ms = self.now_ms
 
     # --- what is asked for ----------------------------------------------------------------------
 
@@ -336,7 +335,8 @@ class Recorder:
         self._on[gone.instance].discard(task)
         record = self.instances[gone.instance]
         owner = self.owners[gone.owner]
-        self._end_busy(record)
+        self.held.add(gone, owner, self.now_ms)
+        record.end_busy(self.now_ms)
         was_busy = record.busy
         record.tasks -= 1
         record.daemons -= owner.daemon

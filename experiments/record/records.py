@@ -39,6 +39,12 @@ class InstanceRecord:
         """Whether it holds a task that is no daemon's."""
         return self.tasks > self.daemons
 
+    def end_busy(self, now_ms: int) -> None:
+        """Book the time until now for which it was busy."""
+        if self.busy:
+            self.busy_ms += now_ms - self.busy_since_ms
+            self.busy_since_ms = now_ms
+
 
 class Amounts:
     """What instances offer and what their tasks hold, a list per dimension, by their numbers."""

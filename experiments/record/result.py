@@ -8,12 +8,15 @@ from typing import Any
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.availability import UpTime
+from stowplan.experiments.record.costs import CostRow, OwnerCost, costs_over_time
 from stowplan.experiments.record.daemon_log import Coverage
 from stowplan.experiments.record.deployment_log import DeploymentRecord
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import histogram, metrics_of
+from stowplan.experiments.record.money import owners_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
+from stowplan.experiments.record.refused import Refusal
 from stowplan.experiments.record.stops import Stop, StopCount
 from stowplan.experiments.record.usage import Usage
 from stowplan.placement.messages import Round
@@ -33,8 +36,10 @@ class RunResult:
     `usage` is what ran when; `points` are those of
     CapacityProviderReservation, with POINT_FIELDS. `deployments` are in the order in which they
     began, `daemons` as they were at the end, `stops` counts how tasks ended, `crash_loops` has the
-    services whose tasks kept ending: how many did, and for how many places. One that is not
-    `whole` was interrupted, so its sums and percentiles are not to be compared with others'."""
+    services whose tasks kept ending: how many did, and for how many places. `costs` are dollars by
+    provider, type and market over time, `owner_costs` by service and workload, `refused` what found
+    no room and why. One that is not `whole` was interrupted, so its sums and percentiles are not to
+    be compared with others'."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -55,6 +60,9 @@ class RunResult:
     daemons: list[Coverage] = field(default_factory=list)
     stops: Mapping[Stop, StopCount] = field(default_factory=dict)
     crash_loops: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    costs: list[CostRow] = field(default_factory=list)
+    owner_costs: list[OwnerCost] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -84,6 +92,8 @@ def result_of(
         recorder.daemons.coverages(),
         recorder.stops.counts,
         recorder.crash_loops(),
+        costs_over_time(recorder.capacity.paid.values(), until_ms),
+        owners_of(recorder),
     )
 
 
@@ -94,6 +104,7 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
         scenario.seed,
         None if quota is False else quota,
         None if timeout_ms is False else timeout_ms,
+        fields_checked=True,  # by the scenario's check
     )
 
 

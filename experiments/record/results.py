@@ -16,13 +16,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stowplan.experiments.record.capacity_record import POINT_FIELDS
-from stowplan.experiments.record.daemon_log import Coverage
+from stowplan.experiments.record.cost_frames import (
+    COST_COLUMNS,
+    OWNER_COST_COLUMNS,
+    costs_frame,
+    owner_costs_frame,
+)
+from stowplan.experiments.record.keys import KEYS, keys_of
 from stowplan.experiments.record.leftovers import Leftover
 from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.result import RunResult
+from stowplan.experiments.record.service_frames import (
+    deployments_frame,
+    services_frame,
+    stops_frame,
+)
 from stowplan.placement.errors import SpecError, check_format
 
-KEYS = ("strategy", "layout", "faults")
 # With the metrics that ship; those of a user's own come after them.
 RUN_COLUMNS = (*KEYS, *METRICS, "refusals_by_reason")
 TIMELINE_COLUMNS = (
@@ -49,47 +59,6 @@ INSTANCE_COLUMNS = (
 )
 WAIT_COLUMNS = (*KEYS, "measure", "upper_ms", "tasks")
 DIMENSION_COLUMNS = (*KEYS, *Leftover.__dataclass_fields__, "used_pct")
-SERVICE_COLUMNS = (
-    *KEYS,
-    "service",
-    "scheduling_strategy",
-    "zone",
-    "watched_ms",
-    "desired",
-    "running",
-    "lacking",
-    "at_desired_pct",
-    "at_minimum_pct",
-    "believed_at_desired_pct",
-    "believed_at_minimum_pct",
-    "covered_pct",
-    "migrations",
-    "deployments_failed",
-    "crash_loop_ends",
-)
-DEPLOYMENT_COLUMNS = (
-    *KEYS,
-    "service",
-    "deployment",
-    "task_definition",
-    "began_ms",
-    "state",
-    "ended_ms",
-    "duration_s",
-    "waits_for",
-    "failed_tasks",
-)
-STOP_COLUMNS = (
-    *KEYS,
-    "owner",
-    "is_service",
-    "stop_code",
-    "reason",
-    "exit_code",
-    "failed",
-    "tasks",
-    "never_ran",
-)
 GONE = 255
 # The version that is written, and those that are read. It goes up when a table or a column goes, or
 # comes to mean something else.
@@ -112,6 +81,12 @@ class Results:
     stops: pd.DataFrame
     capacity: pd.DataFrame
     ties: pd.DataFrame
+    costs: pd.DataFrame
+    owner_costs: pd.DataFrame
+
+
+# Tables that folders of this format may lack, since they came later: they read as empty.
+_CAME_LATER = {"costs": COST_COLUMNS, "owner_costs": OWNER_COST_COLUMNS}
 
 
 def load_results(folder: Path | str) -> Results:
@@ -127,6 +102,9 @@ def load_results(folder: Path | str) -> Results:
     frames, problems = {}, []
     for name in Results.__dataclass_fields__:
         path = Path(folder) / f"{name}.parquet"
+        if name in _CAME_LATER and not path.is_file():
+            frames[name] = pd.DataFrame(columns=list(_CAME_LATER[name]))
+            continue
         try:
             frames[name] = pd.read_parquet(path)
         except (OSError, ValueError) as error:
@@ -144,15 +122,6 @@ def _check_format(folder: Path) -> None:
         except (OSError, ValueError):
             continue
         check_format(str(path), "results", int(text) if text.isdecimal() else text, FORMATS_READ)
-
-
-def keys_of(result: RunResult) -> dict[str, str]:
-    """What tells a run from the others: strategy, layout and faults, by name."""
-    return {
-        "strategy": result.run.strategy,
-        "layout": result.run.layout,
-        "faults": result.run.faults,
-    }
 
 
 def runs_frame(results: Sequence[RunResult]) -> pd.DataFrame:
@@ -225,96 +194,6 @@ def dimensions_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     return frame
 
 
-def services_frame(results: Sequence[RunResult]) -> pd.DataFrame:
-    """A row per run, service and zone, and one with zone "" for all of them.
-
-    Shares of the time `watched_ms` since the service had first booted, in percent: with at least
-    the desired count running, with at least the minimum healthy, in truth and as ECS believed; of a
-    zone, an even share of either (see `experiments.record.availability`). `desired`, `running` and
-    `lacking` are those of the end. The rest is of the service, so with zone "" alone. A DAEMON is
-    held to a task on each eligible instance: `covered_pct` is their share of the time with one.
-    """
-    rows = []
-    for result in results:
-        for (service, zone), up in result.services.items():
-            values = {
-                "service": service,
-                "scheduling_strategy": "REPLICA",
-                "zone": zone,
-                "watched_ms": up.settled_ms - up.since_ms,
-                "desired": up.desired,
-                "running": up.running,
-                "lacking": max(0, up.desired - up.running),
-                "at_desired_pct": up.percent("desired"),
-                "at_minimum_pct": up.percent("floor"),
-                "believed_at_desired_pct": up.percent("believed_desired"),
-                "believed_at_minimum_pct": up.percent("believed_floor"),
-                **({} if zone else _of_service(result, service)),
-            }
-            rows.append({**keys_of(result), **values})
-        rows += [{**keys_of(result), **_daemon_row(result, each)} for each in result.daemons]
-    frame = pd.DataFrame(rows, columns=list(SERVICE_COLUMNS))
-    whole = ["migrations", "deployments_failed", "crash_loop_ends"]
-    frame[whole] = frame[whole].fillna(0).astype("int64")
-    shares = [name for name in SERVICE_COLUMNS if name.endswith("_pct")]
-    return frame.astype(dict.fromkeys(shares, "float64"))
-
-
-def _of_service(result: RunResult, service: str) -> dict[str, Any]:
-    return {
-        "migrations": result.migrations.get(service, 0),
-        "deployments_failed": result.failed_deployments.get(service, 0),
-        "crash_loop_ends": result.crash_loops.get(service, (0, 0))[0],
-    }
-
-
-def _daemon_row(result: RunResult, daemon: Coverage) -> dict[str, Any]:
-    return {
-        "service": daemon.service,
-        "scheduling_strategy": "DAEMON",
-        "zone": "",
-        "watched_ms": round(1000 * float(result.metrics["simulated_s"] or 0)) - daemon.since_ms,
-        "desired": daemon.eligible,
-        "running": daemon.running,
-        "lacking": daemon.eligible - daemon.running,
-        "covered_pct": daemon.percent,
-        **_of_service(result, daemon.service),
-    }
-
-
-def deployments_frame(results: Sequence[RunResult]) -> pd.DataFrame:
-    """A row per run and deployment, in the order in which they began.
-
-    `state` is ECS's rolloutState, or SUPERSEDED where another deployment began before it was
-    COMPLETED. `duration_s` is until then, or until the end of a run in which it is IN_PROGRESS.
-    `waits_for`: what it lacked at its end, in words; of a FAILED one why it failed. `failed_tasks`
-    ended by themselves without ever running.
-    """
-    rows = []
-    for result in results:
-        end_ms = round(1000 * float(result.metrics["simulated_s"] or 0))
-        for each in result.deployments:
-            rows.append({**keys_of(result), **asdict(each), "duration_s": each.seconds(end_ms)})
-    frame = pd.DataFrame(rows, columns=list(DEPLOYMENT_COLUMNS))
-    return frame.astype({"ended_ms": "Int64", "duration_s": "float64"})
-
-
-def stops_frame(results: Sequence[RunResult]) -> pd.DataFrame:
-    """A row per run, service or workload (`owner`), stop code, reason and exit code: how many tasks
-    ended so, and how many of them never ran.
-
-    `failed` tells crashes, starts that failed and lost instances from tasks that ran to their end
-    or that somebody wanted to stop. No exit code where no exit ended the tasks, or none was told.
-    """
-    rows = [
-        {**keys_of(r), **asdict(stop), "failed": stop.failed, **asdict(count)}
-        for r in results
-        for stop, count in r.stops.items()
-    ]
-    frame = pd.DataFrame(rows, columns=list(STOP_COLUMNS))
-    return frame.astype({"exit_code": "Int64", "is_service": "bool", "failed": "bool"})
-
-
 def capacity_frame(results: Sequence[RunResult]) -> pd.DataFrame:
     """A row per run, capacity provider and minute: CapacityProviderReservation and its parts."""
     names = [*KEYS, *POINT_FIELDS]
@@ -341,6 +220,8 @@ TABLES: Mapping[str, Callable[[Sequence[RunResult]], pd.DataFrame]] = {
     "deployments": deployments_frame,
     "stops": stops_frame,
     "capacity": capacity_frame,
+    "costs": costs_frame,
+    "owner_costs": owner_costs_frame,
 }
 
 
@@ -351,15 +232,29 @@ def write_results(
 
     Each says of which format version it is.
     """
-    frames = {name: table(results) for name, table in TABLES.items()}
     paths = []
-    for name, frame in {**frames, "ties": ties_frame(again)}.items():
+    for name, frame in _frames(results, again).items():
         path = folder / f"{name}.parquet"
         content = pa.Table.from_pandas(frame, preserve_index=False)
         metadata = {**(content.schema.metadata or {}), _FORMAT_KEY: str(FORMAT).encode()}
         pq.write_table(content.replace_schema_metadata(metadata), path)
         paths.append(path)
     return paths
+
+
+def write_csv(results: Sequence[RunResult], folder: Path, again: Sequence[RunResult] = ()) -> None:
+    """Write the tables of `write_results` as `NAME.csv`, a header and a row a line, in UTF-8.
+
+    What a column means: `docs/tables.md`. A value that there is none of is an empty field.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in _frames(results, again).items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+
+
+def _frames(results: Sequence[RunResult], again: Sequence[RunResult]) -> dict[str, pd.DataFrame]:
+    frames = {name: table(results) for name, table in TABLES.items()}
+    return {**frames, "ties": ties_frame(again)}
 
 
 def fills(result: RunResult) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from stowplan.experiments.record.result import RunResult
+from stowplan.experiments.report.costs import dollars_finding
 from stowplan.experiments.report.finding import ALIKE, Finding, names_of
 from stowplan.experiments.report.formats import (
     MISSING,
@@ -22,6 +23,8 @@ from stowplan.experiments.report.formats import (
     seconds,
     tenths,
 )
+from stowplan.experiments.report.refused import refused_finding
+from stowplan.experiments.report.services import worst_finding
 from stowplan.experiments.report.ties import ties_finding
 from stowplan.placement.scenario.scenario import Scenario
 
@@ -42,7 +45,9 @@ def findings(scenario: Scenario, results: Group, again: Group = ()) -> list[Find
         fault = f"with fault “{calm}”" if scenario.faults.get(calm) else "without faults"
         several = len({name for name, _ in grouped}) > 1
         where = f"In layout “{layout}” {fault}" if several else fault.capitalize()
-        found += [_instances(base, where), _waits(base, where)]
+        found += [dollars_finding(base, where), _instances(base, where)]
+        found += [_worst(grouped, scenario, several), refused_finding(base, where)]
+        found.append(_waits(base, where))
         found.append(ties_finding(scenario, results, again))
         for other_layout, faults in grouped:
             if faults != calm and (other_layout, calm) in grouped:
@@ -52,6 +57,21 @@ def findings(scenario: Scenario, results: Group, again: Group = ()) -> list[Find
             if other != layout and (pairs := _pairs(base, grouped[other, calm])):
                 found.append(_layout(pairs, fault))
     return [finding for finding in found if finding is not None]
+
+
+def _worst(
+    grouped: Mapping[tuple[str, str], Group], scenario: Scenario, several: bool
+) -> Finding | None:
+    """Of all layouts and faults the one in which a service was below its minimum longest."""
+
+    def longest(group: Group) -> float:
+        values = [r.metrics.get("below_minimum_longest_s") for r in group]
+        return max((float(v) for v in values if not is_missing(v) and v), default=0.0)
+
+    (layout, faults), group = max(grouped.items(), key=lambda each: longest(each[1]))
+    fault = f"with fault “{faults}”" if scenario.faults.get(faults) else "without faults"
+    where = f"in layout “{layout}” {fault}" if several else fault
+    return worst_finding(group, where[0].upper() + where[1:])
 
 
 def _interrupted(results: Group) -> Finding | None:

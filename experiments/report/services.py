@@ -7,76 +7,78 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from stowplan.experiments.record.deployment_log import DeploymentRecord
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.stops import SHORT_MS, Stop, StopCount
+from stowplan.experiments.report.finding import Finding
 from stowplan.experiments.report.formats import count, duration
+from stowplan.experiments.report.tables import Kept, Row, Table, table
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceTable:
-    """A table: the first column is the strategy. `words` are the columns that hold sentences;
-    `rest` says in a line what the rows leave out; '' where they leave nothing out."""
-
-    caption: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: Sequence[int] = ()
-    rest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    cells: Sequence[str]
-    amiss: bool
-
-
-def service_tables(
-    results: Sequence[RunResult], most: int, *, brief: bool = False
-) -> list[ServiceTable]:
+def service_tables(results: Sequence[RunResult], most: int, *, brief: bool = False) -> list[Table]:
     """What there is to say of the runs of a layout and faults, each table with at most so many
     rows: all where they are so few, else what is amiss. `brief`: of services over time and of tasks
     that ended only what is amiss, however few they are."""
     few = 0 if brief else most
     tables = [
-        _table(
+        table(
             "Services over time, in % of the time since they had booted",
             ("service", "running", "at minimum", "at desired", "ECS believed"),
             [row for result in results for row in _services(result)],
             most,
             few,
-            kept="kept all their tasks",
+            kept=Kept("service", "kept all its tasks", "kept all their tasks"),
         ),
-        _table(
+        _worst_table(results, most),
+        table(
             "DAEMONs at the end, and the share of the instances' time in which they ran",
             ("DAEMON", "eligible", "running", "lacking", "covered, %"),
             [row for result in results for row in _daemons(result)],
             most,
             most,
-            kept="ran on every eligible instance",
+            kept=Kept("DAEMON", *2 * ("ran on every eligible instance",)),
         ),
-        _table(
+        table(
             "Deployments",
             ("service", "to", "state", "took", "waits for"),
             [row for result in results for row in _deployments(result)],
             most,
             most,
             words=(5,),
-            kept=f"COMPLETED, the longest in {_longest(results)}",
+            kept=Kept(
+                "deployment",
+                f"was COMPLETED in {_longest(results)}",
+                f"were COMPLETED, the longest in {_longest(results)}",
+            ),
         ),
-        _table(
+        table(
             "Tasks that ended, of all of their owner that did",
             ("whose", "tasks", "stop code", "reason"),
             [row for result in results for row in _stops(result)],
             most,
             few,
             words=(4,),
-            kept="of a kind that is no failure: they ran to their end or were told to stop",
+            kept=Kept(
+                "kind of end",
+                "is no failure: those tasks ran to their end or were told to stop",
+                "are no failures: those tasks ran to their end or were told to stop",
+                "kinds of end",
+            ),
         ),
     ]
-    return [table for table in tables if table.rows or table.rest]
+    return [each for each in tables if each.rows or each.rest]
+
+
+def _worst_table(results: Sequence[RunResult], most: int) -> Table:
+    return table(
+        "Services at their worst: when the smallest share of what they were to have ran",
+        ("service", "fewest", "minimum", "at", "so few for", "below minimum", "below desired"),
+        [row for result in results for row in _worst(result)],
+        most,
+        most,
+        kept=Kept("service"),
+    )
 
 
 def crash_loops(results: Iterable[RunResult]) -> list[str]:
@@ -91,27 +93,7 @@ def crash_loops(results: Iterable[RunResult]) -> list[str]:
     ]
 
 
-def _table(
-    caption: str,
-    headings: Sequence[str],
-    rows: Sequence[_Row],
-    most: int,
-    few: int,
-    words: Sequence[int] = (),
-    kept: str = "",
-) -> ServiceTable:
-    amiss = [row for row in rows if row.amiss]
-    shown = list(rows) if len(rows) <= few else amiss[:most]
-    well, more = len(rows) - len(amiss), len(amiss) - min(len(amiss), most)
-    rest = []
-    if len(rows) > few:
-        rest = [f"{count(more)} more like these"] if more else []
-        rest += [f"{count(well)} {'others ' * bool(amiss)}{kept}"] if well else []
-    cells = [row.cells for row in shown]
-    return ServiceTable(caption, ("strategy", *headings), cells, words, "; ".join(rest))
-
-
-def _services(result: RunResult) -> Iterable[_Row]:
+def _services(result: RunResult) -> Iterable[Row]:
     for (service, zone), up in result.services.items():
         if zone:
             continue
@@ -119,7 +101,7 @@ def _services(result: RunResult) -> Iterable[_Row]:
         shares = up.percent("floor"), up.percent("desired")
         texts = [_share(share) for share in shares]
         thought = [_share(share) for share in believed]
-        yield _Row(
+        yield Row(
             (
                 result.run.strategy,
                 service,
@@ -131,20 +113,83 @@ def _services(result: RunResult) -> Iterable[_Row]:
         )
 
 
+def _worst(result: RunResult) -> Iterable[Row]:
+    """Those that had too few at some time, the one that was below its minimum longest first."""
+    found = [(name, up.worst) for (name, zone), up in result.services.items() if not zone]
+    known = [(name, worst) for name, worst in found if worst is not None]
+    for name, worst in sorted(known, key=lambda each: -each[1].below_minimum_ms):
+        yield Row(
+            (
+                result.run.strategy,
+                name,
+                f"{count(worst.running)} of {count(worst.desired)}",
+                count(worst.minimum),
+                duration(worst.at_ms / 1000),
+                duration(worst.for_ms / 1000),
+                _below(worst.below_minimum_ms, worst.below_minimum_longest_ms),
+                _below(worst.below_desired_ms, worst.below_desired_longest_ms),
+            ),
+            amiss=True,
+        )
+
+
+def _below(ms: int, longest_ms: int) -> str:
+    """`never`, `2 min`, `2 min, at most 1 min at a time`."""
+    if not ms:
+        return "never"
+    whole, longest = duration(ms / 1000), duration(longest_ms / 1000)
+    return whole if whole == longest else f"{whole}, at most {longest} at a time"
+
+
+def worst_finding(results: Sequence[RunResult], where: str) -> Finding | None:
+    """Which services ran fewer than their minimum, and the one of them for longest."""
+    rows: list[tuple[str, ...]] = []
+    of = 0
+    for result in results:
+        tops = [(n, up) for (n, zone), up in result.services.items() if not zone]
+        of = max(of, len(tops))
+        below = [(n, up.worst) for n, up in tops if up.worst and up.worst.below_minimum_ms]
+        if not below:
+            continue
+        name, worst = max(below, key=lambda each: each[1].below_minimum_longest_ms)
+        rows.append(
+            (
+                result.run.strategy,
+                f"{len(below)} of {len(tops)}",
+                f"{name}, for {duration(worst.below_minimum_longest_ms / 1000)}",
+                f"{count(worst.running)} of {count(worst.desired)} (minimum {worst.minimum})",
+                duration(worst.at_ms / 1000),
+            )
+        )
+    if not of:
+        return None
+    title = "Services at their worst"
+    if not rows:
+        which = "The service" if of == 1 else f"All {of} services"
+        return Finding(title, f"{where}: {which.lower()} never ran below minimum healthy.")
+    if len(rows) == 1:
+        strategy, share, longest, fewest, at = rows[0]
+        text = f"{where}, {strategy}: {share} services ran below minimum healthy; longest {longest}"
+        return Finding(title, f"{text}; the fewest that ran were {fewest}, at {at}.")
+    text = f"{where}, services ran below minimum healthy under {len(rows)} of {len(results)} "
+    header = "strategy", "services", "longest", "its fewest", "at"
+    return Finding(title, f"{text}strategies.", header, rows)
+
+
 def _share(percent: float) -> str:
     """A share that is not all never reads as all."""
     return "100" if percent == 100 else f"{min(percent, 99.99):.2f}"
 
 
-def _daemons(result: RunResult) -> Iterable[_Row]:
+def _daemons(result: RunResult) -> Iterable[Row]:
     for each in result.daemons:
         covered = "-" if each.percent is None else f"{each.percent:.1f}"
         numbers = count(each.eligible), count(each.running), count(each.eligible - each.running)
         cells = result.run.strategy, each.service, *numbers, covered
-        yield _Row(cells, each.running < each.eligible)
+        yield Row(cells, each.running < each.eligible)
 
 
-def _deployments(result: RunResult) -> Iterable[_Row]:
+def _deployments(result: RunResult) -> Iterable[Row]:
     for each in result.deployments:
         cells = (
             result.run.strategy,
@@ -154,7 +199,7 @@ def _deployments(result: RunResult) -> Iterable[_Row]:
             _took(each, result),
             each.waits_for,
         )
-        yield _Row(cells, each.state != "COMPLETED")
+        yield Row(cells, each.state != "COMPLETED")
 
 
 def _took(each: DeploymentRecord, result: RunResult) -> str:
@@ -171,7 +216,7 @@ def _longest(results: Sequence[RunResult]) -> str:
     return duration(max((each.seconds(each.ended_ms or 0) for each in done), default=0.0))
 
 
-def _stops(result: RunResult) -> Iterable[_Row]:
+def _stops(result: RunResult) -> Iterable[Row]:
     ended: Counter[str] = Counter()
     for stop, counted in result.stops.items():
         ended[stop.owner] += counted.tasks
@@ -189,4 +234,4 @@ def _stops(result: RunResult) -> Iterable[_Row]:
             reason = f"{reason} ({which} of them had run)"
         tasks = f"{count(counted.tasks)} of {count(ended[stop.owner])}"
         cells = result.run.strategy, stop.owner, tasks, stop.stop_code, reason
-        yield _Row(cells, stop.failed)
+        yield Row(cells, stop.failed)

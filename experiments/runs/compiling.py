@@ -11,6 +11,7 @@ SENTENCE = (
     "later calls find it compiled"
 )
 _told = False
+_listens: set[Callable[[], None]] = set()
 
 
 def to_stderr() -> None:
@@ -24,8 +25,12 @@ def to_stderr() -> None:
 def say_when_compiling(say: Callable[[], None] = to_stderr) -> None:
     """Call `say` once, when this process first compiles something; never where all is cached.
 
-    It costs the import of numba, so only what is about to place tasks calls it.
+    It costs the import of numba, so only what is about to place tasks calls it. To give the same
+    `say` again changes nothing.
     """
+    if say in _listens:
+        return
+    _listens.add(say)
     from numba.core import event
 
     class Once(event.Listener):

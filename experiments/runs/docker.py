@@ -8,11 +8,12 @@ import itertools
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 import msgspec
 
@@ -21,12 +22,13 @@ from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.workloads.arrivals import arrivals
+from stowplan.placement import messages as m
+from stowplan.placement.callers.callers import Callers
 from stowplan.placement.chance import stream
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, JournalWriter, replay
-from stowplan.placement.loop import run_loop
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import (
-    Event,
     InstanceRegistered,
     Round,
     RunTaskFailed,
@@ -41,6 +43,9 @@ from stowplan.realdriver.docker.config import EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
 from stowplan.realdriver.journal import DurableJournal
+from stowplan.realdriver.standing import KeptState
+
+_POLL_S = 0.5  # between looks for calls that others left
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,15 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         header, rounds = _begun(order, journal)
         scheduler = Scheduler(header.config, order.loaded.strategies)
         recorder, usage = Recorder(), Usage()
-        made = [0]
-        driver = _driver(order, header.run[ID], journal, made)
+        rng = stream(order.scenario.seed, "client")
+        callers = Callers(arrivals(order.scenario, order.run), rng)
+        driver = _driver(order, header.run[ID], callers)
         stack.callback(driver.close)
+        made = 0
         if rounds:
             say(f"taking up {order.cluster.name} after {replay(scheduler, rounds)} rounds")
-            made[0] = driver.restore(rounds)
+            made = callers.restore(rounds)
+            driver.restore(rounds)
         watch = tee([recorder, usage, *([order.watch] if order.watch else [])])
         for entry in rounds:
             watch(entry)
@@ -97,11 +105,14 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         # In a thread, as Ctrl-C would be lost within the compiler.
         ThreadPoolExecutor(1).submit(warm_up, order).result()
         say(f"{order.cluster.name} runs on {_counted(len(order.engines.engine), 'engine')}")
-        record = tee([journal, watch, Failures()])
-        run_loop(scheduler, driver, record)
+        kept = KeptState(journal)
+        record = tee([journal, kept, watch, Failures()])
+        with calls_left(order.cluster.journal, made, callers, driver.wake):
+            run_loop(scheduler, Attended(driver, callers), record)
         until_ms = driver.now_ms()
         if recorder.now_ms < until_ms:  # whoever reads the journal is to know how long it went on
             record(Round(until_ms, (), ()))
+        kept.keep()
         driver.close()
         remove_all(order.engines, order.cluster.name, header.run[ID])
         journal.close()
@@ -201,28 +212,47 @@ def check_engines(order: RunOrder, run: str) -> None:
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
 
 
-def _driver(order: RunOrder, run: str, journal: DurableJournal, made: list[int]) -> DockerDriver:
+def _driver(order: RunOrder, run: str, callers: Callers) -> DockerDriver:
     scenario = order.scenario
-
-    def calls() -> list[Event]:
-        """The calls that `stowplan drain` and others left for the run since the last look."""
-        found = []
-        for number, body in journal.calls(made[0]):
-            made[0] = number
-            found.append(msgspec.json.decode(body, type=Event))
-        return found
-
     return DockerDriver(
         machines(order.engines, instance_specs(scenario)),
         order.engines,
-        arrivals(scenario, order.run),
-        stream(scenario.seed, "client"),
         cluster=order.cluster.name,
         run=run,
         until_ms=None if order.forever else scenario.duration,
-        calls=calls,
+        run_ms=callers.run_ms,
         say=say,
     )
+
+
+@contextmanager
+def calls_left(
+    journal: Path, made: int, callers: Callers, wake: Callable[[], None]
+) -> Iterator[None]:
+    """Pass on the calls that `stowplan drain` and others leave in a journal, while a run lasts.
+
+    Args:
+        made: how many of them were made already.
+        wake: lets the driver look at them at once.
+    """
+    over = Event()
+
+    def watch() -> None:
+        source, after = DurableJournal(journal, writing=False), made
+        while not over.wait(_POLL_S):
+            for number, body in source.calls(after):
+                callers.submit(msgspec.json.decode(body, type=m.Event))
+                after = number
+                wake()
+        source.close()
+
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def copy_journal(durable: Path, target: Path) -> None:

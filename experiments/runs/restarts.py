@@ -15,7 +15,7 @@ import msgspec
 
 from stowplan.placement.driver import Driver
 from stowplan.placement.journal import Header, JournalWriter, read_journal, replay
-from stowplan.placement.loop import run_loop
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import (
     Command,
     Event,
@@ -26,7 +26,7 @@ from stowplan.placement.messages import (
     TasksHealthChanged,
 )
 from stowplan.placement.model import NEVER
-from stowplan.placement.scenario.scenario import Fault
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies.protocol import StrategyFactory
 
@@ -62,7 +62,7 @@ def outages(faults: Iterable[Fault]) -> list[Kill]:
 
 def run_killed(
     scheduler: Scheduler,
-    driver: Driver,
+    driver: Driver | Attended,
     record: Callable[[Round], None],
     kills: Iterable[Kill],
     strategies: Mapping[str, StrategyFactory],
@@ -74,6 +74,8 @@ def run_killed(
     Raises:
         ReplayError: the journal does not lead a new scheduler to where the old one was.
     """
+    if isinstance(driver, Attended):
+        record = driver.answering(record)
     journal, missed = _Journal(scheduler, record), list[_Missed]()
     for kill in (*kills, Kill()):
         life = _SchedulerLife(driver, journal, kill, missed)
@@ -123,11 +125,12 @@ class _SchedulerLife:
     """
 
     def __init__(
-        self, driver: Driver, journal: _Journal, kill: Kill, missed: list[_Missed]
+        self, driver: Driver | Attended, journal: _Journal, kill: Kill, missed: list[_Missed]
     ) -> None:
         self._driver, self._journal, self._kill = driver, journal, kill
         self.missed, self.over = missed, False
         self.now_ms, self.execute, self.close = driver.now_ms, driver.execute, driver.close
+        self.register = driver.register
 
     def record(self, entry: Round) -> None:
         """Write a round down, which may be the last thing that the scheduler does."""

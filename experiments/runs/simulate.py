@@ -11,16 +11,21 @@ from pathlib import Path
 from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.journal_file import journal_file
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.refused import Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
 from stowplan.experiments.workloads.arrivals import arrivals, definition_name
 from stowplan.placement.callers.autoscaling import Autoscaler
+from stowplan.placement.callers.callers import Callers
+from stowplan.placement.chance import stream
 from stowplan.placement.journal import Header, JournalWriter
-from stowplan.placement.loop import run_loop
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import Round
-from stowplan.placement.scenario.scenario import Fault, Run, Scenario, instance_specs
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.containers import ContainerModels
@@ -52,29 +57,28 @@ def simulate(
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
-    recorder, usage = Recorder(), Usage()
-    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, *also]
+    recorder, usage, refused, last = Recorder(), Usage(), Refused(scheduler), scheduler
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, refused, *also]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     until_ms = scenario.duration
     with ExitStack() as stack:
         stack.enter_context(uncollected())
         if journal is not None:
-            raw = journal
-            if isinstance(raw, Path):
-                raw = stack.enter_context(raw.open("wb"))
+            raw = stack.enter_context(journal_file(journal))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
         record = tee(sinks)
         whole = True
         try:
-            drive(loaded, run, scheduler, driver, record)
+            last = drive(loaded, run, scheduler, driver, record)
             if recorder.now_ms < until_ms:  # so that readers know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
-    return result_of(run, recorder, usage, until_ms, whole)
+    result = result_of(run, recorder, usage, until_ms, whole)
+    return replace(result, refused=refused.refusals(last))
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
@@ -115,12 +119,13 @@ def _containers(scenario: Scenario) -> ContainerModels:
     return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
-def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver]:
-    """A scheduler and a driver at the beginning of a run that ends at `until_ms`."""
+def world(
+    loaded: Loaded, run: Run, until_ms: int, driver: type[SimDriver] = SimDriver
+) -> tuple[Scheduler, Attended]:
+    """A scheduler, and a driver with its callers, at the beginning of a run until `until_ms`."""
     scenario = with_settings(loaded.scenario, run.strategy)
-    driver = SimDriver(
+    there = driver(
         instance_specs(scenario),
-        arrivals(scenario, run),
         faults=[
             _fault(scenario, fault)
             for fault in scenario.faults[run.faults]
@@ -130,19 +135,25 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, SimDriver
         containers=_containers(scenario),
         until_ms=until_ms,
         seed=scenario.seed,
-        autoscaler=_autoscaler(scenario),
+        run_ms=lambda request: callers.run_ms(request),
         capacity_providers=scenario.capacity_provider,
         instance_types=scenario.instance_types,
     )
+    callers = Callers(
+        arrivals(scenario, run),
+        stream(scenario.seed, "client"),
+        autoscaler=_autoscaler(scenario),
+        admits=there.admits,
+    )
     config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
-    return Scheduler(config, loaded.strategies), driver
+    return Scheduler(config, loaded.strategies), Attended(there, callers)
 
 
 def drive(
     loaded: Loaded,
     run: Run,
     scheduler: Scheduler,
-    driver: SimDriver,
+    driver: Attended,
     record: Callable[[Round], None],
 ) -> Scheduler:
     """Drive a run to its end, through restarts of the scheduler; returns the one at the end."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated
+from stowplan.placement.audit.figures_costs import Costs
 from stowplan.placement.audit.figures_ends import Ends
 from stowplan.placement.audit.figures_free import Frames
 from stowplan.placement.audit.figures_machines import HOUR_MS, Machines
@@ -24,6 +25,8 @@ from stowplan.placement.messages import Round
 from stowplan.placement.model import PORTS, TaskStatus
 from stowplan.placement.taskdef.parse import TaskOverride, parse_task_definition, task_resources
 
+# Figures of tables of results, a row each; the others are of a run.
+TABLES = ("dollars of ", "idle dollars of ", "dollars for ")
 AGAIN = ("/retry", "/resubmit")  # how the client marks a call that asks again
 
 
@@ -43,6 +46,7 @@ class _Job:
 
     asked_ms: int
     count: int
+    name: str
     ran: int = 0
 
 
@@ -78,6 +82,7 @@ class Figures:
         self._heard_ms: int | None = None
         self._whole_ms: int | None = None
         self._frames = Frames()
+        self._costs = Costs()
         self._service_tasks: set[int] = set()
 
     def __call__(self, entry: Round) -> None:
@@ -129,20 +134,20 @@ class Figures:
     def _run_task(self, call: m.RunTask) -> None:
         if not call.started_by.endswith(AGAIN):
             self._extra[call.request] = call.resources
-            self._ask(call.request, call.count)
+            self._ask(call.request, call.count, call.started_by)
         elif call.started_by.endswith(AGAIN[1]):
             self._counts["asked again"] += call.count
 
     def _start_task(self, call: m.StartTask) -> None:
-        self._ask(call.request, len(call.instances))
+        self._ask(call.request, len(call.instances), call.started_by)
 
     def _throttled(self, event: m.CallThrottled) -> None:
         self._counts["throttled"] += 1
         if event.count and event.request is not None and not event.started_by.endswith(AGAIN):
-            self._ask(event.request, event.count)
+            self._ask(event.request, event.count, event.started_by)
 
-    def _ask(self, request: int, count: int) -> None:
-        self._jobs[request] = _Job(self.now_ms, count)
+    def _ask(self, request: int, count: int, name: str) -> None:
+        self._jobs[request] = _Job(self.now_ms, count, name)
         self._counts["submitted"] += count
 
     def _failed(self, notice: m.RunTaskFailed) -> None:
@@ -159,7 +164,9 @@ class Figures:
         family, _, revision = command.task_definition.partition(":")
         definition = self._documents[family][int(revision or 0) - 1]
         extra = () if command.request is None else self._extra.get(command.request, ())
-        asked = task_resources(definition, TaskOverride(command.cpu, command.memory, extra))
+        asked = task_resources(
+            definition, TaskOverride(command.cpu, command.memory, extra, command.overrides)
+        )
         return tuple((name, amount) for name, amount in asked.items() if name != PORTS)
 
     def _start(self, command: m.StartTasks) -> None:
@@ -173,6 +180,7 @@ class Figures:
             self._tasks[task] = _Task(owner, number, amounts, self.now_ms, serves)
             self._machines.hold(number, task, serves, self.now_ms)
             self._frames.book(number, amounts, 1)
+            self._costs.book(number, self._whose(owner), amounts, 1, self.now_ms)
             if task in self._since:
                 provisioned.append(self.now_ms - self._since.pop(task))
 
@@ -215,7 +223,14 @@ class Figures:
         lived_ms = self.now_ms - task.placed_ms
         self._machines.release(task.machine, number, task.amounts, lived_ms, self.now_ms)
         self._frames.book(task.machine, task.amounts, -1)
+        self._costs.book(task.machine, self._whose(task.owner), task.amounts, -1, self.now_ms)
         return task
+
+    def _whose(self, owner: int | str) -> str:
+        """An owner as costs name it: two may have the same name."""
+        if isinstance(owner, str):
+            return f"service {owner}"
+        return f"workload {self._jobs[owner].name}"
 
     def _stopped(self, notice: m.TasksStopped) -> None:
         for number in notice.tasks:
@@ -255,6 +270,7 @@ class Figures:
             **{name: counts[name] for name in named},
             **{name: counts[name] for name in ("terminations", "launch_failures", "throttled")},
             **self._machines.row(now, self._held),
+            **self._costs.row(self._machines.bills(now), now),
             **self._services.row(now),
             **self._frames.row(),
             **self._of_ends(),
@@ -328,7 +344,8 @@ def differing(row: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
             same = math.isclose(value, told, rel_tol=1e-9, abs_tol=1e-9)
         if name in said and not same:
             found.append(f"{name} is {value} by the journal, the results say {told}")
-    return found
+    more = [name for name in said if name.startswith(TABLES) and name not in row]
+    return found + [f"{name}: the results have it, the journal has not" for name in more]
 
 
 def _quantile(times_ms: list[int], share: float) -> float | None:

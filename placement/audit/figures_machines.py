@@ -6,11 +6,13 @@ An instance is busy while it holds a task that serves: any but a daemon's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from stowplan.placement import messages as m
-from stowplan.placement.model import CPU, MEMORY
+from stowplan.placement.audit.figures_costs import Bill
+from stowplan.placement.messages.capacity import ON_DEMAND
+from stowplan.placement.model import CPU, INSTANCE_TYPE, MEMORY
 
 HOUR_MS = 3_600_000
 
@@ -51,6 +53,7 @@ class _Bill:
     price: int
     since_ms: int
     until_ms: int | None = None
+    kind: tuple[str, str, str] = ("", "", ON_DEMAND)  # provider, type, market
 
     def ms(self, now_ms: int) -> int:
         return (now_ms if self.until_ms is None else self.until_ms) - self.since_ms
@@ -66,8 +69,9 @@ class Machines:
 
     def register(self, event: m.InstanceRegistered, now_ms: int) -> bool:
         """An instance registers, or registers again. Returns whether it is a new one."""
+        kind = event.capacity_provider or "", event.attributes.get(INSTANCE_TYPE, ""), ON_DEMAND
         bill = self._bills.setdefault(
-            event.ec2_instance_id, _Bill(event.price_microusd_hour, now_ms)
+            event.ec2_instance_id, _Bill(event.price_microusd_hour, now_ms, None, kind)
         )
         bill.until_ms = None  # given up and back again: it was there, and paid for, all the while
         if event.instance < len(self._machines):
@@ -79,7 +83,8 @@ class Machines:
     def launched(self, event: m.InstancesLaunched, now_ms: int) -> None:
         """EC2 instances are paid for from their launch."""
         for each in event.instances:
-            self._bills[each.ec2_instance_id] = _Bill(each.price_microusd_hour, now_ms)
+            kind = event.capacity_provider, each.instance_type, each.market
+            self._bills[each.ec2_instance_id] = _Bill(each.price_microusd_hour, now_ms, None, kind)
 
     def unpaid(self, name: str, now_ms: int) -> None:
         """An EC2 instance is paid for no longer."""
@@ -115,6 +120,14 @@ class Machines:
             machine.serving -= 1
             if not machine.serving:
                 machine.busy.end(now_ms)
+
+    def bills(self, now_ms: int) -> Iterator[Bill]:
+        """What each instance cost up to now."""
+        numbers = {x.said.ec2_instance_id: number for number, x in enumerate(self._machines)}
+        for name, bill in self._bills.items():
+            number = numbers.get(name)
+            offers = {} if number is None else self._machines[number].said.resources
+            yield Bill(*bill.kind, number, offers, bill.price, bill.ms(now_ms))
 
     def row(self, now_ms: int, held: Callable[[str], int]) -> dict[str, float | None]:
         """The figures up to now; `held`: amount times ms of the tasks that are there still."""

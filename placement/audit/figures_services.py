@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.figures_uptime import Story, shares
+from stowplan.placement.audit.figures_uptime import Story, longest_below, shares
 from stowplan.placement.model import StopCode, TaskStatus
 
 
@@ -159,6 +159,7 @@ class ServiceLives:
         services = self._services.values()
         truth = [shares(service.truth, now_ms) for service in services]
         belief = [shares(service.belief, now_ms) for service in services]
+        below = [longest_below(service.truth, now_ms) / 1000 for service in services]
         at_desired = _mean([desired for desired, _ in truth])
         return {
             "services_short_pct": None if at_desired is None else 100 - at_desired,
@@ -166,6 +167,7 @@ class ServiceLives:
             "at_minimum_pct": _mean([minimum for _, minimum in truth]),
             "believed_at_desired_pct": _mean([desired for desired, _ in belief]),
             "believed_at_minimum_pct": _mean([minimum for _, minimum in belief]),
+            "below_minimum_longest_s": max(below, default=None),
             "migrations": self._moved,
             "deployments_failed": self._failed,
         }

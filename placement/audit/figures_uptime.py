@@ -45,6 +45,24 @@ class _Stretch:
     level: int = 0  # what it was held to before the climb, and not less asked since
 
 
+def longest_below(story: Story, end_ms: int) -> int:
+    """The longest time without a break, in ms, in which fewer than minimum healthy were up."""
+    stretches = list(_stretches(story))
+    longest = since_ms = 0
+    below = False
+    for each, until_ms in zip(
+        stretches, [*(each.ms for each in stretches[1:]), end_ms], strict=True
+    ):
+        held, excused = each.asked[0], each.climb is not None and each.climb.excused
+        if excused and each.climb is not None:
+            held = 0 if each.climb.first else each.level
+        short = 100 * each.up < held * each.asked[1]
+        since_ms = since_ms if below else each.ms
+        below = short
+        longest = max(longest, until_ms - since_ms) if short else longest
+    return longest
+
+
 def shares(story: Story, end_ms: int) -> tuple[float, float]:
     """Percent of the time watched with the desired count up, and with minimum healthy."""
     stretches = list(_stretches(story))

@@ -1,14 +1,14 @@
 """The client of a cluster: makes calls when they are due, retries as its policy says. Sans-IO.
 
 ECS itself neither queues a task that finds no room nor replaces a standalone one that was lost
-(ecs-semantics 3.1, 4.2): the caller of RunTask does. Every driver has one Client.
+(ecs-semantics 3.1, 4.2): the caller of RunTask does. One of `placement.callers.callers`.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -63,9 +63,20 @@ class _Job:
 
 
 class Client:
-    """Makes the calls of `arrivals` (ordered by time, each request number once) and its retries."""
+    """Makes the calls of `arrivals` (ordered by time, each request number once) and its retries.
 
-    def __init__(self, arrivals: Iterable[Arrival], rng: Generator) -> None:
+    Args:
+        rng: of the jitter; None: there is nobody who tries again.
+        allot: the number of a new request, given the one that its arrival has.
+    """
+
+    def __init__(
+        self,
+        arrivals: Iterable[Arrival],
+        rng: Generator | None,
+        allot: Callable[[int], int] = lambda wanted: wanted,
+    ) -> None:
+        self._allot = allot
         self._arrivals: Iterator[Arrival] = iter(arrivals)
         self._head = next(self._arrivals, None)
         self._rng = rng
@@ -90,31 +101,38 @@ class Client:
             calls.append(heapq.heappop(self._retries)[2])
             calls += self._behind.pop(getattr(calls[-1], "service", None) or "", ())
         while self._head and self._head.at_ms <= now_ms:
-            calls.append(self._head.call)
-            if isinstance(self._head.call, RunTask | StartTask):
-                self._jobs[self._head.call.request] = _Job(self._head.call, self._head)
+            call = self._head.call
+            if isinstance(call, RunTask | StartTask):
+                number = self._allot(call.request)
+                if number != call.request:  # a call from outside has it
+                    call = msgspec.structs.replace(call, request=number)
+                self._jobs[number] = _Job(call, self._head)
+            calls.append(call)
             following = next(self._arrivals, None)
             assert following is None or following.at_ms >= self._head.at_ms, "arrivals unordered"
             self._head = following
         return calls
 
     def run_ms(self, request: int) -> int | None:
-        """How long a task of this request runs; None: until it is stopped."""
-        return self._jobs[request].arrival.run_ms
+        """How long a task of this request runs; None: until it is stopped, or not its request."""
+        job = self._jobs.get(request)
+        return None if job is None else job.arrival.run_ms
 
     def failed(self, request: int, count: int, now_ms: int) -> None:
         """`count` tasks of the request found no room: ask again later."""
-        job = self._jobs[request]
+        job = self._jobs.get(request)
+        if job is None:
+            return  # another's
         policy = job.arrival.retry
         wait = min(policy.first_ms << min(job.attempts, 30), policy.most_ms)
         job.attempts += 1
-        self._again(job, count, now_ms + max(1, round(wait * self._rng.uniform(0.5, 1))), RETRY)
+        self._again(job, count, now_ms + max(1, round(wait * self._drawn(0.5))), RETRY)
 
     def lost(self, request: int, count: int, now_ms: int) -> None:
         """`count` tasks of the request died with their instance: submit them anew, if at all."""
-        job = self._jobs[request]
-        wait = job.arrival.retry.resubmit_ms
-        if wait is not None:
+        job = self._jobs.get(request)
+        wait = None if job is None else job.arrival.retry.resubmit_ms
+        if job is not None and wait is not None:
             self._again(job, count, now_ms + wait, RESUBMIT)
 
     def is_held(self, call: Event) -> bool:
@@ -144,8 +162,12 @@ class Client:
             self._behind[service] = []
         if isinstance(call, RunTask) and not started_by.endswith((RETRY, RESUBMIT)):
             call = msgspec.structs.replace(call, started_by=started_by + RETRY)
-        self._push(now_ms + max(1, round(most_ms * self._rng.uniform(0, 1))), call)
+        self._push(now_ms + max(1, round(most_ms * self._drawn(0))), call)
         return CallThrottled(type(call).__name__, request, count, started_by)
+
+    def _drawn(self, low: float) -> float:
+        assert self._rng is not None, "a client that makes calls has a source of chance"
+        return self._rng.uniform(low, 1)
 
     def _push(self, at_ms: int, call: Event) -> None:
         self._retry_count += 1

@@ -61,6 +61,7 @@ class StringColumns:
         self._numbers: dict[str, int] = {}
         self._values: list[dict[str, int]] = []
         self._lists: list[list[str]] = []
+        self._handed: list[tuple[str, ...]] = []  # the same, as far as it was asked for
 
     def __contains__(self, subject: str) -> bool:
         return subject in self._numbers
@@ -72,6 +73,7 @@ class StringColumns:
                 self._numbers[subject] = len(self._numbers)
                 self._values.append({})
                 self._lists.append([])
+                self._handed.append(())
         self._codes = grown(self._codes, len(self._numbers), fill=-1)
         self._codes = grown(self._codes, row + 1, axis=1, fill=-1)
         codes = [-1] * len(self._numbers)
@@ -95,9 +97,12 @@ class StringColumns:
         """The column over the first `size` rows; all -1 where no row has the subject."""
         number = self._numbers.get(subject)
         if number is None:
-            return CodedColumn(np.full(size, -1, np.int32), [])
+            return CodedColumn(np.full(size, -1, np.int32), ())
         self._codes = grown(self._codes, size, axis=1, fill=-1)
-        return CodedColumn(read_only(self._codes[number, :size]), self._lists[number])
+        values = self._handed[number]
+        if len(values) != len(self._lists[number]):
+            values = self._handed[number] = tuple(self._lists[number])
+        return CodedColumn(read_only(self._codes[number, :size]), values)
 
 
 class GroupCounts:

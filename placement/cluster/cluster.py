@@ -76,16 +76,13 @@ class Cluster(ClusterColumns):
         for name in amounts:
             self._add_resource(name)
         taken = self._registered[row] - self._remaining[row]
-        for column, name in enumerate(self.resources):
+        for column, name in enumerate(self._resources):
             self._registered[row, column] = amounts.get(name, 0)
         self._remaining[row] = self._registered[row] - taken
         self.over_committed |= bool((self._remaining[row] < 0).any())
         self._register_devices(row, devices)
-        self.host_ports.reserve(row, reserved)
-        self._strings.set(row, strings)
-        for subject, number in self._tracked.items():
-            code = self._strings.column(subject, self.size).codes[row]
-            self.group_counts.recode(number, row, int(code) + 1)
+        self._host_ports.reserve(row, reserved)
+        self._renamed(row, strings)
         self._registered_at_ms[row] = at_ms
         self._status[row] = ACTIVE
         self._connected[row] = True
@@ -93,15 +90,21 @@ class Cluster(ClusterColumns):
         self.status_version += 1
         self._changed(row, freed=True)
 
+    def set_strings(self, row: int, strings: Mapping[str, str]) -> None:
+        """Replace the string columns of an instance: its attributes have changed."""
+        self._renamed(row, strings)
+        self.attributes_version += 1
+        self._changed(row, freed=True)
+
     def add_like(self, row: int, ec2_instance_id: str) -> int:
         """Add an empty instance that registers what `row` did; its row. To try out on a copy."""
         new = self.size
-        amounts = dict(zip(self.resources, self._registered[row].tolist(), strict=True))
+        amounts = dict(zip(self._resources, self._registered[row].tolist(), strict=True))
         devices = self._device_capacity[row]
         strings = {**self._strings.of(row), "ec2InstanceId": ec2_instance_id}
         there = devices[: int(np.count_nonzero(devices))].tolist()
         self.register(new, amounts, strings, devices=there, at_ms=self.now_ms)
-        self.host_ports.reserved[new] = self.host_ports.reserved[row]
+        self._host_ports.reserved[new] = self._host_ports.reserved[row]
         return new
 
     def strings_of(self, row: int) -> dict[str, str]:
@@ -137,12 +140,12 @@ class Cluster(ClusterColumns):
         self._remaining[row] -= demand
         for device in devices:
             self._device_left[row, device] -= kind.device_milli
-        self.host_ports.take(kind, row)
+        self._host_ports.take(kind, row)
         self._tasks[row] += 1
         exits = self._expected_exit_ms
         exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
-        self.group_counts.add(kind.group, row, 1)
-        self.booked[kind] = self.booked.get(kind, 0) + 1
+        self._group_counts.add(kind.group, row, 1)
+        self._booked[kind] = self._booked.get(kind, 0) + 1
         self.last_reserved = row
         self._changed(row, freed=False)
 
@@ -151,31 +154,31 @@ class Cluster(ClusterColumns):
         self._remaining[row] += self.demand(kind)
         for device in devices:
             self._device_left[row, device] += kind.device_milli
-        self.host_ports.give_back(kind, row)
+        self._host_ports.give_back(kind, row)
         self._tasks[row] -= 1
         self._expected_exit_ms[row] *= bool(self._tasks[row])
-        self.group_counts.add(kind.group, row, -1)
+        self._group_counts.add(kind.group, row, -1)
         self._unbooked(kind, 1)
         self._changed(row, freed=True)
 
     def freed_in_place(self, kind: TaskKind, count: int) -> None:
         """Take note that `count` tasks of `kind` were freed in the columns."""
-        self.group_counts.settle(kind.group, -count)
+        self._group_counts.settle(kind.group, -count)
         self._unbooked(kind, count)
         self.version += count
         self.freed_version += count
 
     def booked_one(self, kind: TaskKind, slot: int, row: int) -> None:
         """Take note that a task of `kind`, whose group keeps `slot`, was booked in the columns."""
-        self.group_counts.totals[slot] += 1
-        booked = self.booked
+        self._group_counts.totals[slot] += 1
+        booked = self._booked
         booked[kind] = booked.get(kind, 0) + 1
         self.version += 1
         self.last_reserved = row
 
     def freed_one(self, kind: TaskKind, slot: int) -> None:
         """Take note that a task of `kind`, whose group keeps `slot`, was freed in the columns."""
-        self.group_counts.totals[slot] -= 1
+        self._group_counts.totals[slot] -= 1
         self._unbooked(kind, 1)
         self.version += 1
         self.freed_version += 1
@@ -190,9 +193,9 @@ class Cluster(ClusterColumns):
         for kind, count in zip(kinds, counts, strict=True):
             groups[kind.group] = groups.get(kind.group, 0) + count
             if count:
-                self.booked[kind] = self.booked.get(kind, 0) + count
+                self._booked[kind] = self._booked.get(kind, 0) + count
         for group, count in groups.items():
-            self.group_counts.settle(group, count)
+            self._group_counts.settle(group, count)
         if len(rows):
             exits = np.array([kind.exit_ms(self.now_ms) for kind in kinds], np.int64)
             np.maximum.at(self._expected_exit_ms, rows, exits[index])
@@ -206,7 +209,7 @@ class Cluster(ClusterColumns):
 
         `remaining` and `device_left` are negative on instances that registered again with less.
         """
-        totals = self.group_counts.counts[:, : self.size].sum(axis=0)
+        totals = self._group_counts.counts[:, : self.size].sum(axis=0)
         assert (self.running_tasks_count == totals).all(), self.dump()
         assert (self.running_tasks_count >= 0).all(), self.dump()
         assert (self.remaining <= self.registered).all(), self.dump()
@@ -214,7 +217,7 @@ class Cluster(ClusterColumns):
 
     def dump(self) -> str:
         """The state as text, an instance a line, for messages of failed assertions."""
-        lines = [f"resources {self.resources}"]
+        lines = [f"resources {list(self._resources)}"]
         names, status = self.column("ec2InstanceId"), list(InstanceStatus)
         for row in range(self.size):
             name = names.values[names.codes[row]] if names.codes[row] >= 0 else "?"
@@ -232,6 +235,12 @@ class Cluster(ClusterColumns):
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _renamed(self, row: int, strings: Mapping[str, str]) -> None:
+        self._strings.set(row, strings)
+        for subject, number in self._tracked.items():
+            code = self._strings.column(subject, self.size).codes[row]
+            self._group_counts.recode(number, row, int(code) + 1)
+
     def _register_devices(self, row: int, devices: Sequence[int]) -> None:
         self._device_capacity = grown(self._device_capacity, len(devices), axis=1)
         self._device_left = grown(self._device_left, len(devices), axis=1)
@@ -241,11 +250,11 @@ class Cluster(ClusterColumns):
         self._device_left[row] = self._device_capacity[row] - taken
 
     def _unbooked(self, kind: TaskKind, count: int) -> None:
-        left = self.booked[kind] - count
+        left = self._booked[kind] - count
         if left:
-            self.booked[kind] = left
+            self._booked[kind] = left
         else:
-            del self.booked[kind]
+            del self._booked[kind]
 
 
 def instance_strings(

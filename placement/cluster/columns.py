@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class ClusterColumns:
 
     def __init__(self) -> None:
         self.size = 0
-        self.resources: list[str] = list(RESOURCES)
+        self._resources: tuple[str, ...] = tuple(RESOURCES)
         self.freed_version = 0
         self.attributes_version = 0
         self.status_version = 0
@@ -40,7 +41,7 @@ class ClusterColumns:
         self.now_ms = 0
         self.last_reserved = -1
         self.over_committed = False
-        self.booked: dict[TaskKind, int] = {}
+        self._booked: dict[TaskKind, int] = {}
         self._changed_at = np.zeros(0, np.int64)
         self._log = np.zeros(LOG_ROWS, np.int64)
         self._registered = np.zeros((0, len(RESOURCES)), np.int64)
@@ -54,13 +55,23 @@ class ClusterColumns:
         self._strings = StringColumns()
         self._device_capacity = np.zeros((0, 0), np.int64)
         self._device_left = np.zeros((0, 0), np.int64)
-        self.host_ports = HostPorts()
-        self.group_counts = GroupCounts()
+        self._host_ports = HostPorts()
+        self._group_counts = GroupCounts()
         self._tracked: dict[str, int] = {}
         self._demands: Memo[TaskKind, IntArray] = Memo()
         self._largest = -1, np.zeros(0, np.int64)
 
     # --- what can be read ---------------------------------------------------------------------
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The columns of `registered`, `remaining` and `demand`: ECS's own first."""
+        return self._resources
+
+    @property
+    def booked(self) -> Mapping[TaskKind, int]:
+        """How many tasks of each kind are booked; a kind without one is left out."""
+        return MappingProxyType(self._booked)
 
     @property
     def registered(self) -> IntArray:
@@ -81,6 +92,14 @@ class ClusterColumns:
     def remaining(self) -> IntArray:
         """(size, resources) amounts not reserved by tasks."""
         return read_only(self._remaining[: self.size])
+
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """All that is counted; another one where anything was changed, be it a counter itself."""
+        return (
+            *(self.version, self.freed_version, self.attributes_version, self.status_version),
+            *(self.size, self.now_ms, self.last_reserved, self.over_committed),
+        )
 
     @property
     def active(self) -> BoolArray:
@@ -148,19 +167,19 @@ class ClusterColumns:
 
     def group_count(self, group: str) -> NDArray[np.int32]:
         """(size,) tasks of `group` with desiredStatus RUNNING on each instance."""
-        return read_only(self.group_counts.of(group, self.size))
+        return read_only(self._group_counts.of(group, self.size))
 
     def demand(self, kind: TaskKind) -> IntArray:
         """(resources,) what one task of `kind` reserves, aligned with `resources`."""
         vector = self._demands.get(kind)
-        if vector is None or len(vector) != len(self.resources):
+        if vector is None or len(vector) != len(self._resources):
             for name, _ in kind.resources:
                 self._add_resource(name)
-            vector = np.zeros(len(self.resources), np.int64)
+            vector = np.zeros(len(self._resources), np.int64)
             for name, amount in kind.resources:
-                vector[self.resources.index(name)] = amount
+                vector[self._resources.index(name)] = amount
             # Ports count against ECS's limit whether or not the kind's maker said how many.
-            ports = self.resources.index(PORTS)
+            ports = self._resources.index(PORTS)
             vector[ports] = max(vector[ports], len(kind.tcp_ports) + len(kind.udp_ports))
             vector.flags.writeable = False
             self._demands[kind] = vector
@@ -168,11 +187,20 @@ class ClusterColumns:
 
     def ports_free(self, kind: TaskKind) -> BoolArray:
         """(size,) none of the host ports that `kind` wants is in use or reserved."""
-        return self.host_ports.free(kind, self.size)
+        return self._host_ports.free(kind, self.size)
 
     def port_free(self, protocol: str, port: int) -> BoolArray:
         """(size,) this host port is neither in use nor reserved."""
-        return self.host_ports.one_free(protocol, port, self.size)
+        return self._host_ports.one_free(protocol, port, self.size)
+
+    def port_mask(self, kind: TaskKind) -> NDArray[np.uint64]:
+        """(words,) the bits of the host ports that `kind` wants; a new port may add a word."""
+        return self._host_ports.mask(kind)
+
+    @property
+    def port_words(self) -> int:
+        """How many words `port_mask` has."""
+        return self._host_ports.words
 
     # --- for kernels, which book in the columns themselves ----------------------------------------
 
@@ -180,9 +208,9 @@ class ClusterColumns:
         """The first fields of `kernels.layout.State`, longer than `size`; of the counts, `slots`
         belong to `groups`. What is booked there `booked_in_place` must be told.
         """
-        counts = self.group_counts
+        counts = self._group_counts
         slots = np.array([counts.slot(group) for group in groups], np.int64)
-        ports = self.host_ports.used, self.host_ports.reserved
+        ports = self._host_ports.used, self._host_ports.reserved
         tables = self._remaining, self._tasks, *self.group_tables, *ports
         largest = np.maximum(self.largest, 1).astype(np.float64)
         more = self._registered, largest, self._expected_exit_ms, np.array([self.last_reserved])
@@ -192,42 +220,46 @@ class ClusterColumns:
         """The number of a string column in `State.codes` and `State.totals`, from now on kept."""
         if subject not in self._tracked:
             codes, values = self.column(subject)
-            self._tracked[subject] = self.group_counts.track(codes + 1, len(values) + 1)
+            self._tracked[subject] = self._group_counts.track(codes + 1, len(values) + 1)
         return self._tracked[subject]
 
     @property
     def group_tables(self) -> tuple[Any, Any, Any]:
         """`counts`, `codes` and `totals` of `State`; other arrays once they had to grow."""
-        return self.group_counts.counts, self.group_counts.codes, self.group_counts.by_value
+        return self._group_counts.counts, self._group_counts.codes, self._group_counts.by_value
 
     def slot(self, group: str) -> int:
         """Which of the counts belong to `group`; `freed_in_place` or `settle` must follow."""
-        return self.group_counts.slot(group)
+        return self._group_counts.slot(group)
 
     def keep_slot(self, group: str) -> int:
         """`slot`, which holds for the group until `let_go_slot`, whatever is booked and freed."""
-        return self.group_counts.keep(group)
+        return self._group_counts.keep(group)
 
     def let_go_slot(self, group: str) -> None:
         """Undo one `keep_slot`."""
-        self.group_counts.let_go(group)
+        self._group_counts.let_go(group)
 
     def settle(self, group: str) -> None:
         """Take note that nothing of `group` was booked after all."""
-        self.group_counts.settle(group, 0)
+        self._group_counts.settle(group, 0)
 
     def freed_columns(self) -> tuple[Any, ...]:
         """The fields of `kernels.layout.Freed`."""
-        first = self._remaining, self.host_ports.used, self._tasks, self._expected_exit_ms
+        first = self._remaining, self._host_ports.used, self._tasks, self._expected_exit_ms
         return *first, *self.group_tables, self._changed_at, self._log
+
+    def kept(self) -> tuple[GroupCounts, HostPorts]:
+        """Whose arrays may be replaced by others: see `GroupCounts.replaced`, `HostPorts.used`."""
+        return self._group_counts, self._host_ports
 
     def still_has(self, columns: Any) -> bool:
         """Whether none of `freed_columns` had to grow; columns of rows grow together."""
         return (
             columns.remaining is self._remaining
-            and columns.ports is self.host_ports.used
-            and columns.counts is self.group_counts.counts
-            and columns.totals is self.group_counts.by_value
+            and columns.ports is self._host_ports.used
+            and columns.counts is self._group_counts.counts
+            and columns.totals is self._group_counts.by_value
         )
 
     # --- inside ---------------------------------------------------------------------------------
@@ -248,15 +280,15 @@ class ClusterColumns:
         self._changed_at = grown(self._changed_at, self.size)
         self._registered_at_ms = grown(self._registered_at_ms, self.size)
         self._expected_exit_ms = grown(self._expected_exit_ms, self.size)
-        self.host_ports.grow(self.size)
+        self._host_ports.grow(self.size)
         self._device_capacity = grown(self._device_capacity, self.size)
         self._device_left = grown(self._device_left, self.size)
-        self.group_counts.grow(self.size)
+        self._group_counts.grow(self.size)
 
     def _add_resource(self, name: str) -> None:
-        if name in self.resources:
+        if name in self._resources:
             return
-        self.resources.append(name)
+        self._resources += (name,)
         self.status_version += 1  # what holds arrays of columns has too few of them now
         self._registered = np.pad(self._registered, ((0, 0), (0, 1)))
         self._remaining = np.asfortranarray(np.pad(self._remaining, ((0, 0), (0, 1))))

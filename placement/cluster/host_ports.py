@@ -14,7 +14,7 @@ Words = NDArray[np.uint64]
 
 
 class HostPorts:
-    """Which host ports each instance has taken.
+    """Which host ports each instance has taken: what a cluster keeps, and no strategy is handed.
 
     `used` by tasks and `reserved` at registration, (rows or more, words) uint64; a port that was
     never seen has no bit yet, and a new one may widen both, so look at them anew after `mask`.
@@ -46,7 +46,9 @@ class HostPorts:
         if mask is None or len(mask) != self.words:
             bits = [self._bit("tcp", port) for port in kind.tcp_ports]
             bits += [self._bit("udp", port) for port in kind.udp_ports]
-            mask = self._masks[kind] = self._mask(bits)
+            mask = self._mask(bits)
+            mask.flags.writeable = False
+            self._masks[kind] = mask
         return mask
 
     def free(self, kind: TaskKind, rows: int) -> NDArray[np.bool_]:

@@ -50,6 +50,7 @@ class Eligibility:
         constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
     ) -> None:
         self.cluster = cluster
+        self.awaits_more = False  # instances may register that have what none has yet
         self._strategies, self._constraints = strategies, constraints
         self._chains: Memo[TaskKind, tuple[Strategy, ...]] = Memo()
         # One object for every task that names it alike: its state is that of the run.
@@ -65,6 +66,19 @@ class Eligibility:
         """Raises PlacementError where `kind` names an unknown strategy or constraint."""
         self.chain(kind)
         self.checks(kind)
+
+    def check_call(self, kind: TaskKind) -> None:
+        """As `check` and, unless it `awaits_more` instances, `check_fields`, in ECS's words.
+
+        Raises:
+            PlacementError: InvalidParameterException, and what is wrong.
+        """
+        try:
+            self.check(kind)
+            if not self.awaits_more:
+                self.check_fields(kind)
+        except PlacementError as error:
+            raise PlacementError(f"InvalidParameterException: {error}") from error
 
     def check_fields(self, kind: TaskKind) -> None:
         """Raises PlacementError where a strategy of `kind` reads what no instance ever had.

@@ -183,9 +183,9 @@ class Engine(Eligibility):
     def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
         """Tell the strategies that plan of a new round; see `strategies.Planner`."""
         for link, planner in self._planners.items():
-            version = self.cluster.version
+            stamp = self.cluster.stamp
             planner.look_ahead(now_ms, outlook(), self)
-            self._only_read(version, link)
+            self._only_read(stamp, link)
 
     @property
     def _runner(self) -> Runner:
@@ -290,18 +290,18 @@ class Engine(Eligibility):
     def _keys(self, kind: TaskKind, link: int, candidates: IntArray) -> NDArray[Any]:
         """The keys of one link of the chain. Raises PlacementError where they are none."""
         candidates.flags.writeable = False
-        version = self.cluster.version
+        stamp = self.cluster.stamp
         keys = self.chain(kind)[link].keys(kind, self.cluster, candidates, self.rng)
-        self._only_read(version, kind.strategies[link])
+        self._only_read(stamp, kind.strategies[link])
         numbers = keys.dtype.kind in "iub" or not (keys != keys).any()
         if keys.shape != candidates.shape or not numbers:
             what = f"expected {len(candidates)} numbers, found shape {keys.shape}, NaN not allowed"
             raise PlacementError(f"placement strategy {kind.strategies[link].type}: keys: {what}")
         return keys
 
-    def _only_read(self, version: int, link: PlacementStrategy) -> None:
-        """Raises PlacementError where a strategy booked, freed or registered something."""
-        if self.cluster.version != version:
+    def _only_read(self, stamp: tuple[int, ...], link: PlacementStrategy) -> None:
+        """Raises PlacementError where a strategy booked, freed, registered or set something."""
+        if self.cluster.stamp != stamp:
             what = "changed the cluster, which it may only read"
             raise PlacementError(f"placement strategy {link.type}: {what}")
 
@@ -309,8 +309,8 @@ class Engine(Eligibility):
         """By the first strategy of the chain that chooses devices, else the fullest that fit."""
         for link, strategy in zip(kind.strategies, self.chain(kind), strict=True):
             if isinstance(strategy, DeviceChooser):
-                version = self.cluster.version
+                stamp = self.cluster.stamp
                 devices = strategy.devices(kind, self.cluster, row, self.rng)
-                self._only_read(version, link)
+                self._only_read(stamp, link)
                 return devices
         return fullest_devices(kind, self.cluster, row)

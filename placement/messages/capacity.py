@@ -72,13 +72,17 @@ class PutClusterCapacityProviders(Message, frozen=True):
 # --- events: what the world reports --------------------------------------------------------------
 
 
-class LaunchedInstance(msgspec.Struct, frozen=True):
+ON_DEMAND, SPOT = "on-demand", "spot"
+
+
+class LaunchedInstance(msgspec.Struct, frozen=True, omit_defaults=True):
     """An EC2 instance that is running, and paid for, from now on."""
 
     ec2_instance_id: str
     instance_type: str
     zone: str
     price_microusd_hour: int
+    market: str = ON_DEMAND
 
 
 class InstancesLaunched(Message, frozen=True):

@@ -93,8 +93,8 @@ class _Market:
     """Tasks and what can be bought for them.
 
     Args:
-        encoded: rows of `tasks` and of `found`; a task set that may be on spot only in part has
-            two rows, and `origin` (rows,) says of which task set each row is.
+        encoded: rows of `tasks` and of `found`.
+        on_spot: (tasks,) how many of each task set may be on spot.
         groups: choices that are one type to the solver: zones that are alike.
         zones: over which every row is dealt evenly; none: stands where it is cheapest.
     """
@@ -102,7 +102,7 @@ class _Market:
     asked: Asked
     found: list[Choice]
     encoded: Encoded
-    origin: IntArray
+    on_spot: IntArray
     groups: list[list[int]]
     zones: tuple[str, ...]
 
@@ -113,11 +113,12 @@ class _Market:
 
     def reasons(self, where: str) -> tuple[str, ...]:
         """Why some tasks fit on nothing that can be bought; none where all do."""
-        rows = [self.tasks[i] for i in self.origin.tolist()]
         cluster = empty_cluster([choice.spec for choice in self.found])
         engine = Engine(cluster, np.random.default_rng(0), kernels=False)
         start_daemons(engine, self.asked.daemons)
-        return reasons_against(rows, self.encoded, engine, where)
+        spot = np.array([choice.purchase == "spot" for choice in self.found])
+        off_spot = self.on_spot < self.encoded.counts
+        return reasons_against(self.tasks, self.encoded, engine, where, off_spot, spot)
 
     def problem(self, price: int | None = None) -> FleetProblem:
         """For `solve_fleet`; `price` replaces all prices, and then limits do not count."""
@@ -127,11 +128,12 @@ class _Market:
                 self.encoded.capacity[first],
                 self.found[first].spec.price_microusd_hour if price is None else price,
                 self.found[first].limit if price is None else None,
+                self.found[first].purchase == "spot",
             )
             for first, *_ in self.groups
         )
         zones = max(1, len(self.zones))
-        return FleetProblem(self.encoded.demand, self.encoded.counts, types, zones)
+        return FleetProblem(self.encoded.demand, self.encoded.counts, types, zones, self.on_spot)
 
     def plan(self, bins: Sequence[tuple[int, PackedBins, str]]) -> Plan:
         """The checked plan of (group, bins, zone)."""
@@ -140,8 +142,8 @@ class _Market:
             members = self.groups[group]
             alike = [i for i in members if self.found[i].zone == zone] or members
             choice = self.found[alike[0]]
-            content = np.bincount(self.origin, packed.contents, len(self.tasks)).astype(np.int64)
-            tasks = tuple((int(i), int(content[i])) for i in np.flatnonzero(content))
+            held = np.flatnonzero(packed.contents)
+            tasks = tuple((int(i), int(packed.contents[i])) for i in held)
             zone = choice.zone if len(alike) == 1 else ANY_ZONE
             lines.append(
                 PlannedInstances(
@@ -160,7 +162,6 @@ def _market(scenario: Scenario, calls: Sequence[Arrival], offers: Sequence[Offer
     found = choices(scenario, offers)
     cluster = empty_cluster([choice.spec for choice in found])
     encoded = encode(wanted.tasks, cluster, wanted.daemons)
-    encoded, origin = _keep_off_spot(encoded, found, scenario.optimize.spot_percent_max)
     zones = fleet_zones(scenario) if scenario.optimize.spread_zones else ()
     groups = merged(np.column_stack([encoded.capacity, encoded.daemons.T]), found)
     heads = [(found[g[0]].offer, found[g[0]].purchase) for g in groups]
@@ -175,35 +176,8 @@ def _market(scenario: Scenario, calls: Sequence[Arrival], offers: Sequence[Offer
                 f"the limit on {name} spans zones that are not the same to all tasks; "
                 "list an offer for each zone"
             )
-    return _Market(wanted, found, encoded, origin, groups, zones)
-
-
-def _keep_off_spot(
-    encoded: Encoded, found: Sequence[Choice], percent: int
-) -> tuple[Encoded, IntArray]:
-    """Split each task set where only `percent` of it may be on spot, by one dimension more.
-
-    Returns: the rows, the part that stays off spot first, and which task set each is of.
-    """
-    spot = np.array([choice.purchase == "spot" for choice in found])
-    origin = np.arange(len(encoded.counts))
-    if percent == 100 or not spot.any():
-        return encoded, origin
-    on_spot = encoded.counts * percent // 100
-    counts = np.column_stack([encoded.counts - on_spot, on_spot]).reshape(-1)
-    origin = np.repeat(origin, 2)
-    off = np.tile([1, 0], len(on_spot))
-    room = np.where(spot, 0, encoded.counts.sum())
-    rows = counts > 0
-    split = Encoded(
-        np.column_stack([encoded.demand[origin], off])[rows],
-        counts[rows],
-        np.column_stack([encoded.capacity, room]),
-        encoded.allowed[origin][rows],
-        encoded.resources,
-        encoded.daemons,
-    )
-    return split, origin[rows]
+    percent = scenario.optimize.spot_percent_max
+    return _Market(wanted, found, encoded, encoded.counts * percent // 100, groups, zones)
 
 
 def _fleet_answer(
@@ -217,10 +191,9 @@ def _fleet_answer(
     result = solve_fleet(problem, limits, progress)
     reasons: tuple[str, ...] = ()
     if result.status == "infeasible":
-        rows = [market.tasks[i] for i in market.origin.tolist()]
         sizes = np.array([kind.capacity for kind in problem.types], np.int64)
         most = [kind.limit for kind in problem.types]
-        found = reasons_short(rows, market.encoded, sizes, most, result.unplaceable)
+        found = reasons_short(market.tasks, market.encoded, sizes, most, result.unplaceable)
         reasons = tuple(f"limits on offers: {why}" for why in found)
     plan = None
     if result.cost is not None:

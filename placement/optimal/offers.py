@@ -11,7 +11,7 @@ from stowplan.placement.engine.engine import Engine
 from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
 from stowplan.placement.optimal.asked import TaskSet
 from stowplan.placement.optimal.demand import Encoded
-from stowplan.placement.packing.problem import IntArray
+from stowplan.placement.packing.problem import BoolArray, IntArray
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.offers import offer_group
 from stowplan.placement.scenario.scenario import (
@@ -106,13 +106,24 @@ def offers_of_type(scenario: Scenario, instance_type: str | None) -> tuple[Offer
 
 
 def reasons_against(
-    tasks: Sequence[TaskSet], encoded: Encoded, engine: Engine, where: str
+    tasks: Sequence[TaskSet],
+    encoded: Encoded,
+    engine: Engine,
+    where: str,
+    off_spot: BoolArray | None = None,
+    spot: BoolArray | None = None,
 ) -> tuple[str, ...]:
     """Why tasks fit on no instance, a sentence each; `where` names them.
 
-    The engine's cluster holds the tasks of daemons, and nothing else.
+    Args:
+        engine: its cluster holds the tasks of daemons, and nothing else.
+        off_spot: (task sets,) some tasks must not be on spot; spot: (instances,) are on spot.
     """
-    misfits = np.flatnonzero(~encoded.fits().any(axis=1)).tolist()
+    fits = encoded.fits()
+    bad = ~fits.any(axis=1)
+    if off_spot is not None and spot is not None:
+        bad |= off_spot & ~fits[:, ~spot].any(axis=1)
+    misfits = np.flatnonzero(bad).tolist()
     return tuple(dict.fromkeys(_reason(tasks[i], engine, where) for i in misfits))
 
 

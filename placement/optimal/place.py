@@ -31,7 +31,8 @@ from stowplan.placement.optimal.place_exact import (
 )
 from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem, FleetResult
-from stowplan.placement.packing.fleet.solve import solve_fleet, split_evenly
+from stowplan.placement.packing.fleet.shares import split_evenly
+from stowplan.placement.packing.fleet.solve import solve_fleet
 from stowplan.placement.packing.problem import (
     BoolArray,
     IntArray,

@@ -112,6 +112,20 @@ class Master:
         for column in self._exchanges:
             column.SetUb(self._infinity if allowed else 0.0)
 
+    def add_spare(self, group: int, cost: float) -> None:
+        """Let a limited group have more bins than its limit, at this cost each."""
+        row = self._groups[group]
+        assert row is not None, "a group without limit needs no spare"
+        column = self._solver.NumVar(0.0, self._infinity, "")
+        self._objective.SetCoefficient(column, cost)
+        row.SetCoefficient(column, -1.0)
+
+    def limit(self, limits: IntArray) -> None:
+        """Change the (groups,) limits of groups that have one."""
+        for row, most in zip(self._groups, limits.tolist(), strict=True):
+            if row is not None:
+                row.SetUb(float(most))
+
     def demand(self, counts: IntArray) -> None:
         """Change how many items of each kind must be covered."""
         for row, count in zip(self._rows, counts.tolist(), strict=True):

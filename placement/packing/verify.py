@@ -59,11 +59,18 @@ def check_contents(
 
 
 def check_fleet(problem: FleetProblem, fleet: Sequence[FleetBins], cost: int | None = None) -> None:
-    """Every item placed once, bins within capacity, limits and even spread kept, cost right.
+    """Every item placed once, bins within capacity, limits, spot share and even spread kept, cost
+    right.
 
     Raises:
         BrokenPackingError: names the first bin, kind, type or sum that is wrong.
     """
+    if problem.on_spot is not None:
+        for kind, most in enumerate(problem.on_spot.tolist()):
+            mine = [b for b in fleet if problem.types[b.type].spot]
+            there = sum(int(b.bins.contents[kind]) * b.bins.copies for b in mine)
+            if there > most:
+                raise BrokenPackingError(f"{there} items of kind {kind} on spot, {most} allowed")
     for zone in range(problem.zones):
         placed = [0] * len(problem.counts)
         for b in fleet:

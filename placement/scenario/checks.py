@@ -18,22 +18,24 @@ from stowplan.placement.query import parse_query
 from stowplan.placement.scenario.autoscaling import autoscaling_problems
 from stowplan.placement.scenario.capacity_checks import capacity_problems
 from stowplan.placement.scenario.container_checks import container_problems
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.offers import Fleet, with_offers
+from stowplan.placement.scenario.running_checks import running_problems
 from stowplan.placement.scenario.scenario import (
     DeployStep,
-    Fault,
     ScaleStep,
     Scenario,
     ServiceTable,
     WorkloadTable,
 )
+from stowplan.placement.scenario.service_checks import service_problems
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
-from stowplan.placement.strategies.protocol import StrategyFactory, make_strategy
+from stowplan.placement.strategies.protocol import ReadsField, StrategyFactory, make_strategy
 from stowplan.placement.strategies.spread import Spread
 from stowplan.placement.taskdef.parse import host_ports, task_resources
 
@@ -89,12 +91,14 @@ def scenario_problems(
         (frozenset(), _updates(scenario)),
         (frozenset(), _too_late(scenario)),
         (frozenset(), _autoscaling(scenario)),
+        (frozenset(), service_problems(scenario)),
         (frozenset(), _chains(scenario, tables, strategies, fleet)),
         (frozenset(), ties_problems(scenario)),
         (frozenset(), _constraints(scenario, tables, fleet)),
         ({"task_definitions", "images"}, _faults(scenario, fleet)),
         ({"task_definitions", "images"}, container_problems(scenario, definitions)),
         (frozenset(), _demands(scenario, tables, definitions, fleet)),
+        ({*_FLEET, *_PARTS, "task_definitions"}, running_problems(scenario, definitions)),
         ({"instance_types", *_PARTS}, _optimize(scenario, tables)),
     )
     for refers_to, found in checks:
@@ -238,12 +242,12 @@ def _strategy_problem(
         made = make_strategy(strategies[strategy.type], strategy.field)
     except (ValueError, TypeError) as error:
         return f"{strategy.type}: {error}"
-    # Either would tie all instances, and so would silently have no effect.
+    # Any of them would tie all instances, and so would silently have no effect.
     if isinstance(made, Spread) and made.attribute is not None:
         return fleet.lacks(made.attribute.removeprefix("attribute:"))
     if isinstance(made, Binpack | BestFit) and made.resource is not None:
         return fleet.lacks_resource(made.resource)
-    return None
+    return fleet.misses(made) if isinstance(made, ReadsField) else None
 
 
 def _chain_in_text(

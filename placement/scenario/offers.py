@@ -19,6 +19,7 @@ from stowplan.placement.scenario.scenario import (
     instance_specs,
 )
 from stowplan.placement.scenario.words import did_you_mean
+from stowplan.placement.strategies.protocol import ReadsField
 
 # Attributes that ECS or its agents set by themselves, also where the simulated fleet has none.
 _ECS_PREFIXES = ("ecs.capability.", "com.amazonaws.ecs.capability.")
@@ -81,6 +82,10 @@ class Fleet:
             return None
         have = ", ".join(self._resources)
         return f"no instance of the fleet has resource {resource!r}; they have: {have}"
+
+    def misses(self, strategy: ReadsField) -> str | None:
+        """What a strategy reads by its field that no instance has; None where one does."""
+        return strategy.missing(self._engine.cluster) if self._complete else None
 
     def refuses(self, kind: TaskKind) -> tuple[str, ...]:
         """The reasons that leave no instance for one task, though all are empty; else none."""

@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import msgspec
 
 from stowplan.placement import messages as m
 from stowplan.placement.driver import Driver
-from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scheduler.launches import Launches
 
 _TASKS = (0, 1, 2)
 _LATER = 3  # is stopped in the moment in which it was started
+_DRAINS = 4  # has a target that drains
 _WAITS_MOST = 10_000  # for one thing, so that a driver whose time stands still is found out
 
 
+# Of one small container; a real backend needs an image that it has.
+SMALL_TASK: Mapping[str, Any] = {
+    "family": "checked",
+    "containerDefinitions": [{"name": "c", "image": "i", "cpu": 64, "memory": 64}],
+}
+
+
 def check_driver(
-    make: Callable[[], Driver], *, patience_ms: int = 60_000, quiet_ms: int = 1_000
+    make: Callable[[], Driver],
+    *,
+    definition: Mapping[str, Any] = SMALL_TASK,
+    patience_ms: int = 60_000,
+    quiet_ms: int = 1_000,
 ) -> None:
     """Assert that a driver keeps the contract of `Driver`.
 
     It is asked as the scheduler asks: a few tasks are started and stopped, each order twice, one
     started again after its end, and notices are given that mean nothing. It must number instances
     from 0, know time that never goes back, answer at the deadline, report every start and every
-    stop within `patience_ms` and once, and nothing of tasks that nobody started. All that it says
-    must survive the journal. A `wait` that never returns cannot be told from here: give the test a
-    limit.
+    stop within `patience_ms` and once, no stop before its order allows, and nothing of tasks that
+    nobody started. All that it says must survive the journal, and nothing of it may be a call:
+    those are for callers to make. A `wait` that never returns cannot be told from here: give the
+    test a limit.
 
     Args:
-        make: makes the driver of a world in which a client registers one task definition and calls
-            nothing else, an instance registers that has room for four tasks of it, and tasks run
-            until they are stopped.
+        make: makes the driver of a world in which an instance registers that has room for four
+            tasks of the definition, and tasks run until they are stopped.
+        definition: the input of RegisterTaskDefinition for those tasks.
         patience_ms: of the driver's own time, for each thing to happen.
         quiet_ms: how long nothing may happen where nothing was asked for.
     Raises:
@@ -42,6 +55,7 @@ def check_driver(
     driver = make()
     subject = _Subject(type(driver).__name__, driver, patience_ms)
     try:
+        subject.register(definition)
         subject.boot()
         _check_starts(subject, quiet_ms)
         _check_stops(subject, quiet_ms)
@@ -74,6 +88,12 @@ def _check_stops(subject: _Subject, quiet_ms: int) -> None:
     subject.execute(subject.start((_LATER,)))
     subject.execute(m.StopTasks((*rest, _LATER), StopCode.USER_INITIATED, "Task stopped by user"))
     subject.until((*rest, _LATER), TaskStatus.STOPPED)
+    subject.execute(subject.start((_DRAINS,)))
+    subject.until((_DRAINS,), TaskStatus.RUNNING)
+    order = subject.drain((_DRAINS,), 2 * quiet_ms)
+    subject.quiet(quiet_ms, "a stop that is to wait until its target has drained")
+    subject.execute(order)
+    subject.until((_DRAINS,), TaskStatus.STOPPED)
     subject.quiet(quiet_ms, "the end of all tasks")
 
 
@@ -92,11 +112,20 @@ class _Subject:
     def fail(self, what: str) -> None:
         raise AssertionError(f"{self._name}: {what}")
 
+    def register(self, document: Mapping[str, Any]) -> None:
+        """Tell it of the task definition, and of one that makes no sense."""
+        for each in ({"family": "senseless"}, document):
+            try:
+                self._driver.register(m.RegisterTaskDefinition(dict(each)))
+            except Exception as error:
+                raise AssertionError(f"{self._name}: register raised {error!r}") from error
+        self._known.append(self._definitions.register(document).name)
+
     def boot(self) -> None:
-        """Until the instance and the task definition are there."""
+        """Until the instance is there."""
         end_ms = self._now_ms + self._patience_ms
-        while not (self._known and self._instances):
-            self._wait(end_ms, "an instance and a task definition")
+        while not self._instances:
+            self._wait(end_ms, "an instance")
 
     def start(self, tasks: tuple[int, ...]) -> m.StartTasks:
         """The order to start tasks on the first instance."""
@@ -105,6 +134,13 @@ class _Subject:
         return m.StartTasks(
             name, f"family:{name.partition(':')[0]}", tasks, (0,) * len(tasks), service="checked"
         )
+
+    def drain(self, tasks: tuple[int, ...], for_ms: int) -> m.StopTasks:
+        """Order tasks to be stopped after so long."""
+        until_ms = self._now_ms + for_ms
+        order = m.StopTasks(tasks, StopCode.USER_INITIATED, "Task stopped by user", until_ms)
+        self.execute(order)
+        return order
 
     def execute(self, command: m.Command) -> None:
         """Give an order; that takes none of the driver's time."""
@@ -186,12 +222,10 @@ class _Subject:
             self.fail(f"what it reported is another after the journal: {events}")
 
     def _take(self, event: m.Event) -> None:
-        if isinstance(event, m.RegisterTaskDefinition):
-            try:
-                self._known.append(self._definitions.register(event.document).name)
-            except PlacementError as error:
-                raise AssertionError(f"{self._name}: its world is no good: {error}") from error
-        elif isinstance(event, m.InstanceRegistered):
+        # An agent sets its own instance DRAINING when its host is about to be taken away.
+        if isinstance(event, m.CALLS) and not isinstance(event, m.UpdateContainerInstancesState):
+            self.fail(f"made a call, which is for callers to make: {event}")
+        if isinstance(event, m.InstanceRegistered):
             if event.instance > self._instances:
                 self.fail(
                     f"registered instance {event.instance}, the next number is {self._instances}"

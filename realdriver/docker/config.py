@@ -15,8 +15,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from stowplan.placement.agent.settings import PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE, CPU, ENI, INSTANCE_TYPE, MEMORY
-from stowplan.placement.scenario.fields import Count, Duration, Positive, Table
-from stowplan.placement.scenario.scenario import InstanceSpec
+from stowplan.placement.scenario.plain import Count, Duration, InstanceSpec, Positive, Table
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 
 DEFAULT_URL = "unix:///var/run/docker.sock"

@@ -6,19 +6,18 @@ import heapq
 
 from stowplan.placement import messages as m
 from stowplan.placement.model import StopCode, TaskStatus
-from tests.driving import definition, instance
+from tests.driving import instance
 
 START_MS, STOP_MS = 500, 200
 
 
 class MemoryDriver:
-    """One instance; its client registers one task definition."""
+    """One instance."""
 
     def __init__(self):
-        self._now_ms, self._count = 0, 0
+        self._now_ms, self._count, self._drains_ms = 0, 0, 0
         self._due = []
         self._started, self._stopped = set(), set()
-        self.tell(definition(), 0)
         self.tell(instance(0), 10)
 
     def tell(self, event, after_ms):
@@ -28,6 +27,9 @@ class MemoryDriver:
 
     def now_ms(self):
         return self._now_ms
+
+    def register(self, call):
+        pass
 
     def execute(self, command):
         if isinstance(command, m.StartTasks):
@@ -39,13 +41,15 @@ class MemoryDriver:
             for task in command.tasks:
                 if task not in self._stopped:
                     self._stopped.add(task)
+                    self._drains_ms = max(0, (command.not_before_ms or 0) - self._now_ms)
                     self.stop(task, command.stop_code, command.reason)
 
     def start(self, task):
         self.tell(m.TasksChanged(TaskStatus.RUNNING, (task,)), START_MS)
 
     def stop(self, task, code: StopCode, reason):
-        self.tell(m.TasksChanged(TaskStatus.STOPPED, (task,), code, reason), STOP_MS)
+        after_ms = self._drains_ms + STOP_MS
+        self.tell(m.TasksChanged(TaskStatus.STOPPED, (task,), code, reason), after_ms)
 
     def wait(self, deadline_ms):
         if self._due and (deadline_ms is None or self._due[0][0] <= deadline_ms):

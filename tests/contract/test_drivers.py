@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from stowplan.placement import messages as m
-from stowplan.placement.callers.client import Arrival
 from stowplan.placement.model import TaskStatus
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.scenario import InstanceSpec
@@ -36,11 +35,11 @@ SHAPES = {
 def test_the_simulated_world_keeps_the_contract(shape, times):
     def make():
         spec = InstanceSpec("i-0", 0, {"CPU": 2048, "MEMORY": 2048}, {}, 1, None)
-        calls = [Arrival(0, definition(**SHAPES[shape]))]
         models = Models.model_validate(times)
-        return SimDriver([spec], calls, models=models, until_ms=10_000_000, seed=1)
+        return SimDriver([spec], models=models, until_ms=10_000_000, seed=1)
 
-    check_driver(make, patience_ms=600_000)
+    document = definition(**SHAPES[shape]).document
+    check_driver(make, definition=document, patience_ms=600_000)
 
 
 def test_the_smallest_driver_keeps_the_contract():
@@ -166,6 +165,17 @@ class SpeaksInWords(MemoryDriver):
         self.tell("started", 500)
 
 
+class CallsForItself(MemoryDriver):
+    def __init__(self):
+        super().__init__()
+        self.tell(m.RunTask(0, "checked", 1), 20)
+
+
+class RefusesNonsense(MemoryDriver):
+    def register(self, call):
+        assert "containerDefinitions" in call.document
+
+
 class NoReasonGiven(MemoryDriver):
     def stop(self, task, code, reason):
         super().stop(task, None, "")
@@ -198,6 +208,8 @@ CANARIES = {
     KnowsTheFuture: "what comes at 9000000 ms",
     SpeaksInWords: "no events",
     NoReasonGiven: "without a stop code",
+    CallsForItself: "made a call",
+    RefusesNonsense: "register raised AssertionError",
     FailsAtNotices: r"execute\(ServiceEvent\) raised TypeError",
 }
 

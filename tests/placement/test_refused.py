@@ -11,13 +11,22 @@ from stowplan.placement.cluster.cluster import Cluster
 from stowplan.placement.engine.batch import TaskBatch
 from stowplan.placement.engine.engine import Engine
 from stowplan.placement.errors import PlacementError, SpecError
-from stowplan.placement.messages import CallRejected, CreateService, RegisterTaskDefinition, RunTask
+from stowplan.placement.messages import (
+    CallRejected,
+    CreateCapacityProvider,
+    CreateService,
+    InstanceRegistered,
+    LaunchTemplate,
+    RegisterTaskDefinition,
+    RunTask,
+    UpdateService,
+)
 from stowplan.placement.model import PlacementStrategy, TaskKind
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.packing.problem import PackingInputError, PackingProblem
 from stowplan.placement.packing.repack.problem import RepackProblem
-from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 NAN = float("nan")
@@ -141,6 +150,59 @@ def test_a_call_for_a_share_of_a_task_is_rejected(call):
     (rejected,) = scheduler.decide(0)
     assert isinstance(rejected, CallRejected)
     assert "asked for" in rejected.reason or "desired count" in rejected.reason
+
+
+WEB = {"name": "c", "image": "i", "memory": 6, "essential": True}
+NOWHERE = (PlacementStrategy("spread", "attribute:rack"), PlacementStrategy("binpack", "colour"))
+
+
+def told(world, *calls):
+    """What a round answers: the reasons of calls that were rejected."""
+    for call in calls:
+        world.receive(call)
+    return [c.reason for c in world.decide(world.now_ms + 1) if isinstance(c, CallRejected)]
+
+
+def with_instance(**config):
+    scheduler = Scheduler(SchedulerConfig(**config))
+    scheduler.receive(RegisterTaskDefinition({"family": "a", "containerDefinitions": [WEB]}))
+    scheduler.receive(InstanceRegistered(0, "i-0", {"CPU": 99, "MEMORY": 99}, {}))
+    scheduler.decide(0)
+    return scheduler
+
+
+@pytest.mark.parametrize("link", NOWHERE, ids=lambda link: link.type)
+def test_a_call_whose_strategy_reads_what_no_instance_has_is_rejected(link):
+    scheduler = with_instance()
+    calls = (
+        RunTask(1, "a:1", 1, placement_strategy=(link,)),
+        CreateService("s", "a:1", 1, placement_strategy=(link,)),
+        CreateService("t", "a:1", 1),
+        UpdateService("t", placement_strategy=(link,)),
+    )
+    said = told(scheduler, *calls)
+    assert len(said) == 3
+    assert all(reason.startswith("InvalidParameterException: placement str") for reason in said)
+    assert list(scheduler.services) == ["t"]
+    scheduler.receive(
+        InstanceRegistered(1, "i-1", {"CPU": 9, "MEMORY": 9, "colour": 1}, {"rack": "r1"})
+    )
+    assert told(scheduler, *calls[:2], calls[3]) == []
+
+
+def test_what_may_come_is_not_refused():
+    """By a scenario's check, by a capacity provider, or since nothing is there yet."""
+    calls = [CreateService(f"s{n}", "a:1", 1, placement_strategy=(n,)) for n in NOWHERE]
+    assert told(with_instance(fields_checked=True), *calls) == []
+    template = LaunchTemplate({"CPU": 9, "MEMORY": 9}, {"rack": "r"})
+    provider = CreateCapacityProvider("later", (template,), ("a",), 1)
+    assert told(with_instance(), provider, *calls) == []
+    empty = Scheduler()
+    empty.receive(RegisterTaskDefinition({"family": "a", "containerDefinitions": [WEB]}))
+    assert told(empty, *calls) == []
+    # Taken once, it stays: another count is no reason to look again.
+    empty.receive(InstanceRegistered(0, "i-0", {"CPU": 99, "MEMORY": 99}, {}))
+    assert told(empty, *(UpdateService(call.service, 2) for call in calls)) == []
 
 
 # --- packing problems -----------------------------------------------------------------------------

@@ -13,8 +13,10 @@ import numpy as np
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds
+from stowplan.placement.callers.callers import Callers
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.journal import replay
+from stowplan.placement.loop import Attended
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.taskdef.parse import parse_task_definition
@@ -74,25 +76,21 @@ class Rig:
         self.cluster = cluster or f"t{next(_numbers)}"
         self.rounds = list(rounds)
         self.said: list[str] = []
-        self.left: list[m.Event] = []
+        self.callers = Callers(self.arrivals, np.random.default_rng(0))
         self.scheduler = Scheduler()
         self.driver = DockerDriver(
             machines(table, []),
             table,
-            self.arrivals,
-            np.random.default_rng(0),
             cluster=self.cluster,
             run=self.cluster,
             until_ms=until_ms,
-            calls=self._take_calls,
+            run_ms=self.callers.run_ms,
             say=self.said.append,
         )
         replay(self.scheduler, self.rounds)
+        self.callers.restore(self.rounds)
         self.driver.restore(self.rounds)
-
-    def _take_calls(self) -> list[m.Event]:
-        calls, self.left = self.left, []
-        return calls
+        self.world = Attended(self.driver, self.callers)
 
     def again(self) -> Rig:
         """Forget everything but the journal, as a crash would, and start over."""
@@ -102,16 +100,18 @@ class Rig:
     def turn(self) -> bool:
         """One turn of the loop, of at most 0.1 s; False when nothing can follow."""
         deadline_ms, soon_ms = self.scheduler.deadline_ms, self.driver.now_ms() + 100
-        events = self.driver.wait(soon_ms if deadline_ms is None else min(deadline_ms, soon_ms))
+        events = self.world.wait(soon_ms if deadline_ms is None else min(deadline_ms, soon_ms))
         if events is None:
             return False
         for event in events:
             self.scheduler.receive(event)
         commands = self.scheduler.decide(self.driver.now_ms())
         if events or commands:
-            self.rounds.append(m.Round(self.driver.now_ms(), tuple(events), commands))
+            entry = m.Round(self.driver.now_ms(), tuple(events), commands)
+            self.rounds.append(entry)
+            self.callers.answer(entry)
         for command in commands:
-            self.driver.execute(command)
+            self.world.execute(command)
         return True
 
     def until(self, holds: Callable[[], object], seconds: float = 45) -> Rig:

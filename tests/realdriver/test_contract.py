@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from stowplan.testing import check_driver
-from tests.realdriver.rig import Rig, container, ours, registration, settings
+from tests.realdriver.rig import Rig, container, ours, settings
 
 
 def test_the_driver_keeps_the_contract(shared):
-    rig = Rig(settings([shared], lost_after="60s"), [registration("app", container())])
+    rig = Rig(settings([shared], lost_after="60s"), [])
+    document = {"family": "app", "containerDefinitions": [container()]}
     try:
-        check_driver(lambda: rig.driver, patience_ms=60_000, quiet_ms=1_500)
+        check_driver(lambda: rig.driver, definition=document, patience_ms=60_000, quiet_ms=1_500)
         assert not rig.driver.book.tasks, "an order that came again is not forgotten"
         assert not [c for c in ours(shared, rig.cluster).values() if c["State"]["Running"]]
     finally:

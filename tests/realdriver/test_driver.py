@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stowplan.placement import messages as m
+from stowplan.placement.callers.callers import Callers
 from stowplan.placement.callers.client import Arrival, RetryPolicy
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
@@ -19,12 +20,24 @@ TABLE = EnginesTable.model_validate(
 )
 
 
-def driver(*calls: m.Event, retry: RetryPolicy | None = None) -> DockerDriver:
-    """A driver whose client makes these calls at the start."""
-    policy = retry or RetryPolicy()
-    arrivals = [Arrival(1000, call, 5000, policy) for call in calls]
-    rng = np.random.default_rng(0)
-    return DockerDriver(machines(TABLE, []), TABLE, arrivals, rng, cluster="c", run="r")
+class Restored:
+    """A driver, and callers of whom the client makes these calls at the start, after a restart."""
+
+    def __init__(self, *calls: m.Event) -> None:
+        arrivals = [Arrival(1000, call, 5000) for call in calls]
+        self.callers = Callers(arrivals, np.random.default_rng(0))
+        about = {"cluster": "c", "run": "r", "run_ms": self.callers.run_ms}
+        self.driver = DockerDriver(machines(TABLE, []), TABLE, **about)
+        self.book, self.now_ms = self.driver.book, self.driver.now_ms
+
+    def restore(self, rounds):
+        """How many calls others had made."""
+        others = self.callers.restore(rounds)
+        self.driver.restore(rounds)
+        return others
+
+
+driver = Restored
 
 
 CALLS = (driving.definition(), driving.run_task(0, 2))
@@ -76,7 +89,7 @@ def test_the_client_asks_again_for_what_found_no_room_at_the_same_time_as_it_wou
     one, two = driver(CALLS[0], large), driver(CALLS[0], large)
     one.restore(driven.rounds)
     two.restore(driven.rounds)
-    assert one._client.next_ms == two._client.next_ms is not None
+    assert one.callers.next_ms == two.callers.next_ms is not None
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -88,7 +101,7 @@ def test_tasks_that_are_lost_are_submitted_again(gone):
     again = driver(*CALLS)
     again.restore(driven.rounds)
     assert not again.book.tasks
-    assert again._client.next_ms == driven.now_ms + RetryPolicy().resubmit_ms
+    assert again.callers.next_ms == driven.now_ms + RetryPolicy().resubmit_ms
 
 
 def test_a_journal_of_other_calls_is_refused():

@@ -129,7 +129,7 @@ def test_draining_moves_tasks_before_they_stop(boot, play):
     engines = [boot(), boot()]
     rig = play(engines, *web(2))
     rig.until(rig.runs(2))
-    rig.left.append(m.UpdateContainerInstancesState((0,), "DRAINING"))
+    rig.callers.submit(m.UpdateContainerInstancesState((0,), "DRAINING"))
     rig.until(lambda: len(states(engines[1], rig)) == 2)
     rig.until(lambda: "running" not in states(engines[0], rig).values(), 30)
     assert list(states(engines[1], rig).values()) == ["running", "running"]
@@ -146,7 +146,8 @@ def test_a_deployment_that_never_runs_is_rolled_back(boot, play):
         service("web", 1, circuit_breaker=breaker),
     )
     rig.until(lambda: any("steady state" in text for text in said_of_services(rig)))
-    rig.left += [registration("web", bad).call, m.UpdateService("web", task_definition="web")]
+    rig.callers.submit(registration("web", bad).call)
+    rig.callers.submit(m.UpdateService("web", task_definition="web"))
     rig.until(lambda: any("rolling back" in text for text in said_of_services(rig)), 30)
     assert rig.running() == [0]
     assert states(engine, rig) == {"0-c": "running"}

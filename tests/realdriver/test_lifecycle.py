@@ -111,7 +111,7 @@ def test_containers_of_an_awsvpc_task_share_localhost_and_two_tasks_one_port(pla
     for task in (0, 1):
         ask = ASK.format("nc", "127.0.0.1", 80)
         assert "pod" in inside(shared, rig.cluster, f"{task}-side", ask)
-    rig.left.append(m.StopTask((0, 1)))
+    rig.callers.submit(m.StopTask((0, 1)))
     rig.until(lambda: rig.stopped(0)() and rig.stopped(1)())
     rig.until(lambda: not any("pause" in name for name in ours(shared, rig.cluster)))
 
@@ -132,7 +132,7 @@ def test_containers_of_a_task_share_the_namespaces_that_it_asks_for(play, shared
     link = "readlink /proc/self/ns/ipc"
     both = {inside(shared, rig.cluster, f"0-{name}", link).strip() for name in ("main", "tracer")}
     assert len(both) == 1
-    rig.left.append(m.StopTask((0,)))
+    rig.callers.submit(m.StopTask((0,)))
     rig.until(rig.stopped(0))
     rig.until(lambda: not any("pause" in name for name in ours(shared, rig.cluster)))
 
@@ -197,7 +197,7 @@ def test_a_tasks_memory_is_a_limit_of_its_containers_together(play, shared):
     assert rig.running() == [1]
     there = ours(shared, rig.cluster)
     assert [name for name in there if name.endswith("pause")] == ["1-internal_ecs_pause"]
-    rig.left.append(m.StopTask((1,)))
+    rig.callers.submit(m.StopTask((1,)))
     rig.until(rig.stopped(1)).until(
         lambda: not any("pause" in name for name in ours(shared, rig.cluster))
     )
@@ -256,7 +256,7 @@ def test_stopping_is_asked_for_first_and_forced_after_the_timeout(play, shared):
         run_task("deaf", request=1),
     )
     rig.until(rig.runs(2))
-    rig.left.append(m.StopTask((0, 1), "enough"))
+    rig.callers.submit(m.StopTask((0, 1), "enough"))
     rig.until(rig.stopped(0)).until(rig.stopped(1))
     assert rig.why(0) == rig.why(1) == (StopCode.USER_INITIATED, "enough")
     states = {name: each["State"] for name, each in ours(shared, rig.cluster).items()}

@@ -24,7 +24,7 @@ def test_two_hundred_containers_at_once_over_three_engines(boot):
     assert running == {"running": 200}
     labels = [each["Config"]["Labels"] for found in there for each in found.values()]
     assert sorted(int(each["stowplan.task"]) for each in labels) == list(range(200))
-    rig.left.append(m.StopTask(tuple(range(200))))
+    rig.callers.submit(m.StopTask(tuple(range(200))))
     rig.until(lambda: all(rig.stopped(task)() for task in range(200)), 600)
     assert rig.events(m.InstancesGone) == []
     rig.check()

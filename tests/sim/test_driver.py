@@ -6,12 +6,15 @@ import pytest
 
 from stowplan.placement import messages as m
 from stowplan.placement.callers.autoscaling import Autoscaler, LoadCurve, TargetTracking
+from stowplan.placement.callers.callers import Callers
 from stowplan.placement.callers.client import RESUBMIT, RETRY, Arrival, RetryPolicy
-from stowplan.placement.loop import run_loop
+from stowplan.placement.chance import stream
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec
+from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.driver import SimDriver
 from tests.driving import definition, run_task
@@ -36,9 +39,21 @@ def spec(number: int, zone: str = "a", at_ms: int = 0, **attributes) -> Instance
     )
 
 
-def driver(*arrivals: Arrival, fleet=(), until_ms=1_000_000, **options) -> SimDriver:
+def driver(
+    *arrivals: Arrival, fleet=(), until_ms=1_000_000, seed=1, autoscaler=None, **options
+) -> Attended:
+    """The world and its callers."""
     options.setdefault("models", models())
-    return SimDriver(fleet or [spec(0)], arrivals, until_ms=until_ms, seed=1, **options)
+    world = SimDriver(
+        fleet or [spec(0)],
+        until_ms=until_ms,
+        seed=seed,
+        run_ms=lambda request: callers.run_ms(request),
+        **options,
+    )
+    rng = stream(seed, "client")
+    callers = Callers(arrivals, rng, autoscaler=autoscaler, admits=world.admits)
+    return Attended(world, callers)
 
 
 def job(request=0, at_ms=0, run_ms=None, **fields) -> Arrival:
@@ -53,7 +68,7 @@ def stop(*tasks) -> m.StopTasks:
     return m.StopTasks(tasks, StopCode.USER_INITIATED, "enough")
 
 
-def news(world: SimDriver, until: type | None = None) -> list[tuple[int, m.Event]]:
+def news(world: Attended, until: type | None = None) -> list[tuple[int, m.Event]]:
     """(ms, event) of everything that happens when nobody acts."""
     log = []
     while (events := world.wait(None)) is not None:
@@ -61,7 +76,7 @@ def news(world: SimDriver, until: type | None = None) -> list[tuple[int, m.Event
     return log
 
 
-def changes(world: SimDriver) -> list[tuple[int, TaskStatus, tuple[int, ...]]]:
+def changes(world: Attended) -> list[tuple[int, TaskStatus, tuple[int, ...]]]:
     return [(at, e.status, e.tasks) for at, e in news(world) if isinstance(e, m.TasksChanged)]
 
 
@@ -105,10 +120,10 @@ def test_nothing_follows_when_all_is_told_or_when_the_run_is_over():
 
 
 def test_instances_register_when_they_have_booted_numbered_in_that_order():
-    fleet = [spec(0, at_ms=500), spec(1), spec(2)]
+    fleet = [spec(0, at_ms=500), spec(1), spec(2, at_ms=100)]
     world = driver(fleet=fleet, models=models(boot="2s"))
     told = [(at, e.instance, e.ec2_instance_id) for at, e in news(world)]
-    assert told == [(2000, 0, "i-1"), (2000, 1, "i-2"), (2500, 2, "i-0")]
+    assert told == [(0, 0, "i-1"), (2100, 1, "i-2"), (2500, 2, "i-0")], "the first one is up"
 
 
 def test_a_registration_says_what_the_instance_is():
@@ -282,7 +297,7 @@ def test_tasks_of_a_service_are_no_business_of_the_client():
 
 def test_start_times_depend_on_the_seed_and_not_on_other_chance():
     def starts(seed, fails):
-        world = SimDriver([spec(0)], [job(0, count=9)], until_ms=9_999, seed=seed)
+        world = driver(job(0, count=9), until_ms=9_999, seed=seed, models=Models())
         world.wait(None)
         if fails:
             world.execute(m.RunTaskFailed(0, 1, Failure("RESOURCE:CPU")))

@@ -7,7 +7,7 @@ import pytest
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, Arrival
 from stowplan.placement.model import StopCode, TaskStatus
-from stowplan.placement.scenario.scenario import Fault
+from stowplan.placement.scenario.faults import Fault
 from tests.driving import definition
 from tests.sim.test_driver import driver, job, news, spec, start, stop
 

@@ -6,7 +6,8 @@ from stowplan.placement import messages as m
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
-from stowplan.placement.scenario.scenario import Fault, InstanceSpec
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.sim.containers import ContainerModels
 from tests.driving import run_task
 from tests.sim.test_driver import driver, models, news, spec, stop
@@ -90,7 +91,7 @@ def test_where_nothing_stops_nothing_waits_and_the_line_is_kept_no_longer():
     runs_until(world, 1000)
     world.execute(stop(0))
     runs_until(world, 2000)
-    assert not world._lives._agents.by_instance
+    assert not world.driver._lives._agents.by_instance
     world.execute(start(2, name="half"))
     assert told(world) == [(2100, "RUNNING", (2,))]
 

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import heapq
 from math import factorial, sqrt
+from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
 
 from stowplan.experiments.files.paths import SCENARIOS
-from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.experiments.record.result import scheduler_config
+from stowplan.experiments.runs.simulate import world
 from stowplan.experiments.workloads import WORKLOADS
-from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.chance import stream
 from stowplan.placement.loop import run_loop
 from stowplan.placement.model import TaskStatus
-from stowplan.placement.scenario.scenario import Scenario, instance_specs
+from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
-from stowplan.sim.driver import SimDriver
 
 MMC = SCENARIOS / "mmc.toml"
 SERVERS, SERVICE_S = 4, 10.0
@@ -82,13 +82,7 @@ class Waits:
 
 def waits_s(scenario: Scenario, rounds: list[m.Round] | None = None) -> list[float]:
     """The wait of every task in a run of the whole stack, in order of arrival; keeps `rounds`."""
-    driver = SimDriver(
-        instance_specs(scenario),
-        arrivals(scenario, next(scenario.runs())),
-        models=scenario.models,
-        until_ms=scenario.duration,
-        seed=scenario.seed,
-    )
+    _, driver = world(Loaded(scenario, Path(), {}), next(scenario.runs()), scenario.duration)
     waits = Waits()
 
     def record(entry: m.Round) -> None:
@@ -144,7 +138,7 @@ def test_every_single_wait_is_that_of_a_naive_queue(load):
 
 def test_nobody_is_turned_away_and_nobody_gives_up():
     config = scheduler_config(scenario_of(0.9, 1.0, seed=5))
-    assert config == SchedulerConfig(5, provisioning_quota=None, provisioning_timeout_ms=None)
+    assert config == SchedulerConfig(5, None, None, fields_checked=True)
 
 
 @pytest.mark.parametrize(("load", "hours", "width"), [(0.7, 2.0, 0.3), (0.9, 3.0, 0.5)])

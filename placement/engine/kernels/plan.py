@@ -110,7 +110,7 @@ def make_plan(
     links, length = _links(cluster, chains)
     groups = list(dict.fromkeys(kind.group for kind in kinds))
     place = {group: i for i, group in enumerate(groups)}
-    ports = np.array([cluster.host_ports.mask(kind) for kind in kinds], np.uint64)
+    ports = np.array([cluster.port_mask(kind) for kind in kinds], np.uint64)
     most = [min(map(limit_of, engine.checks(kind)), default=UNLIMITED) for kind in kinds]
     arrays = Kinds(
         demand=demand,

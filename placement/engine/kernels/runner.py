@@ -159,7 +159,7 @@ class Runner:
         if known is None or not cluster.still_has(known):
             self._freed = known = Freed(*cluster.freed_columns())
             self._freed_world = World(known)
-        demand, ports = cluster.demand(kind), cluster.host_ports.mask(kind)
+        demand, ports = cluster.demand(kind), cluster.port_mask(kind)
         slot = cluster.slot(kind.group)
         address = self._freed_world.address
         arguments = address, demand, ports, slot, np.array(rows, np.int64), cluster.version
@@ -196,7 +196,7 @@ class Runner:
         cluster = self._engine.cluster
         for kind in kinds:
             cluster.demand(kind)
-            width = cluster.host_ports.mask(kind).shape
+            width = cluster.port_mask(kind).shape
         holds = (cluster.attributes_version, len(cluster.resources), width, cluster.size)
         known = self._plans.get(kinds)
         if known is None or known[0] != holds:

@@ -144,10 +144,10 @@ def cannot_lead(
             total += (left - demand) / state.largest[column]
     if -total != best_key:
         return -total > best_key
-    for i in range(blocks.length[block]):
-        if blocks.items[block, i] & ROW < best:
-            return False
-    return True
+    lowest = sample
+    for i in range(1, blocks.length[block]):
+        lowest = min(lowest, blocks.items[block, i] & ROW)
+    return lowest > best
 
 
 @routine
@@ -159,6 +159,7 @@ def best_scored(
     choice = parts.choice[form]
     operation, argument = operation_of(choice), kinds.links[kind, kinds.length[kind] - 1, 1]
     least, last, best, best_key = 0, UNLIMITED, -1, inf
+    bounded = operation in (WORST, DOT)
     if choice in (LEAST_SUM, LEAST_NORM):
         wanted = int(wanted_sum(kinds, parts, kind, part) * QUANT) - NEAR
         least = max(min(wanted, SUM_MOST - NEAR), 0) << SHIFT
@@ -168,9 +169,12 @@ def best_scored(
             break
         if not offers(kinds, blocks, kind, block):
             continue
-        if best >= 0 and (operation == WORST or operation == DOT):  # noqa: SIM109
-            if cannot_lead(kinds, state, blocks, operation, argument, kind, block, best, best_key):
-                continue
+        if (
+            bounded
+            and best >= 0
+            and cannot_lead(kinds, state, blocks, operation, argument, kind, block, best, best_key)
+        ):
+            continue
         found = False
         for i in range(index_in(blocks, block, least), blocks.length[block]):
             item = blocks.items[block, i]

@@ -66,7 +66,7 @@ class Standing:
         self._world = World(plan.kinds, state, parts, blocks, fresh, self._explainer.why)
         self._address = self._world.address
         self._version, self._status = cluster.version, cluster.status_version
-        self._counts, self._ports = cluster.group_counts, cluster.host_ports
+        self._counts, self._ports = cluster.kept()
         self._replaced = self._counts.replaced
         self._ready = self._readied(plan, rng, slots)
         self._free = machine_code(give_back, (self._address, 0, 0, 0, 0))

@@ -35,6 +35,8 @@ COARSE_SHARE = 0.8  # of time and work
 
 def shared_limits(problem: FleetProblem) -> BoolArray:
     """(dimensions,) bool: limits to leave out at first; all False where that would not pay."""
+    if problem.on_spot is not None and (problem.on_spot < problem.counts).any():
+        return np.zeros(problem.demand.shape[1], np.bool_)
     capacities = np.array([each.capacity for each in problem.types])
     limits: BoolArray = (problem.demand <= 1).all(axis=0) & np.all(
         capacities == capacities[0], axis=0

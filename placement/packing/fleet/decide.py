@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 import numpy as np
 
 from stowplan.placement.packing.cuts import Cut
 from stowplan.placement.packing.fleet.relaxation import FleetRelaxation
-from stowplan.placement.packing.fleet.rounding import Cover, FleetState, bins_of, tidy
+from stowplan.placement.packing.fleet.rounding import Cover, rows_of, tidy
+from stowplan.placement.packing.fleet.state import FleetState
 from stowplan.placement.packing.pricing import Pricer
-from stowplan.placement.packing.problem import IntArray
+from stowplan.placement.packing.problem import BoolArray, IntArray
 
 PATTERNS_MOST = 20_000
 NODES_MOST = 5_000_000  # of listing them, over all types
@@ -46,7 +48,7 @@ def _patterns(state: FleetState, proof: Cut, cost: int) -> tuple[IntArray, IntAr
     surplus = [max(Fraction(0), best - p) for best, p in zip(proof.best, worth, strict=True)]
     if any(s and n is None for s, n in zip(surplus, market.limits, strict=True)):
         return None
-    least = Fraction(sum(int(v) * int(n) for v, n in zip(proof.values, market.counts, strict=True)))
+    least = Fraction(sum(int(v) * int(n) for v, n in zip(proof.values, market.rows, strict=True)))
     least -= sum(s * n for s, n in zip(surplus, market.limits, strict=True) if n is not None)
     slack = proof.scaled(cost) - least  # reduced costs of a cheaper fleet sum up to less
     patterns: list[IntArray] = []
@@ -58,7 +60,9 @@ def _patterns(state: FleetState, proof: Cut, cost: int) -> tuple[IntArray, IntAr
         pricer = Pricer(market.demand, market.per_bin(t), capacity)
         threshold = floor(worth[t] + surplus[t] - slack)
         room = PATTERNS_MOST - len(types)
-        found, complete, steps = pricer.collect(proof.values, threshold, nodes, room)
+        found, complete, steps = pricer.collect(
+            market.worths(proof.values, t), threshold, nodes, room
+        )
         state.budget.spend(steps)
         if not complete:
             return None
@@ -69,26 +73,57 @@ def _patterns(state: FleetState, proof: Cut, cost: int) -> tuple[IntArray, IntAr
 
 
 def _decide(state: FleetState, patterns: IntArray, types: IntArray) -> None:
-    """The cheapest fleet of these patterns, if cheaper than the best so far."""
+    """The cheapest fleet of these patterns, if cheaper than the best so far.
+
+    The items that a zone gets are variables, within what all owners of a kind may have there.
+    """
     from ortools.sat.python import cp_model
 
     assert state.cost is not None
-    market, zones = state.market, state.zone_counts
-    cover = Cover.of(patterns, types, market.prices[types], zones, market.limits)
+    market, shares, zones = state.market, state.shares, range(state.zones)
+    model = cp_model.CpModel()
+    items = [
+        [model.new_int_var(low, low + more, "") for low, more in zip(base, extra, strict=True)]
+        for base, extra in [(shares.base.tolist(), shares.extras[:, 1].tolist())] * len(zones)
+    ]
+    for kind, count in enumerate(market.counts.tolist()):
+        model.add(sum(items[zone][kind] for zone in zones) == count)
+    highest = np.tile(shares.base + shares.extras[:, 1], (len(zones), 1))
+    prices = market.prices[types]
+    cover = Cover.of(model, patterns, types, prices, items, highest, market.limits)
+    if market.off_spot is not None and market.spot is not None:
+        _keep_off_spot(cover, patterns, ~market.spot[types], items, market.off_spot)
     unit = cover.unit
     least, most = -(-state.lower_bound // unit), -(-state.cost // unit) - 1
-    cover.model.add_linear_constraint(cover.cost, least, most)
+    model.add_linear_constraint(cover.cost, least, most)
     solver = cp_model.CpSolver()
     status = cover.solve(solver, state.budget, WORK_MOST)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         fleet = []
         for zone, x in enumerate(cover.amounts):
             n = np.array([solver.value(each) for each in x])
+            counts = np.array([solver.value(each) for each in items[zone]], np.int64)
             bought = np.bincount(types, n, len(market.prices)).astype(np.int64).tolist()
             bins, kinds = np.repeat(patterns, n, axis=0), np.repeat(types, n)
-            fleet += bins_of(tidy(market, bins, kinds, zones[zone], bought), zone)
-        state.offer(fleet)
-    if status in (cp_model.OPTIMAL, cp_model.INFEASIBLE):
-        state.raise_bound(state.cost)
-    elif status == cp_model.FEASIBLE:
+            fleet.append(tidy(market, bins, kinds, counts, bought))
+        state.offer(rows_of(fleet))
         state.raise_bound(unit * int(np.ceil(solver.best_objective_bound)))
+    elif status == cp_model.INFEASIBLE:
+        state.raise_bound(state.cost)
+
+
+def _keep_off_spot(
+    cover: Cover, patterns: IntArray, off: BoolArray, items: list[list[Any]], wanted: IntArray
+) -> None:
+    """So many items of each kind have a place off spot, in the zones together."""
+    for kind, count in enumerate(wanted.tolist()):
+        if not count:
+            continue
+        used = np.flatnonzero(off & (patterns[:, kind] > 0)).tolist()
+        placed = []
+        for x, zone_items in zip(cover.amounts, items, strict=True):
+            there = cover.model.new_int_var(0, count, "")
+            cover.model.add(there <= zone_items[kind])
+            cover.model.add(there <= sum(int(patterns[j, kind]) * x[j] for j in used))
+            placed.append(there)
+        cover.model.add(sum(placed) >= count)

@@ -25,12 +25,14 @@ class BinType:
         capacity: (dimensions,) int64, >= 0.
         price: >= 0, in millionths of a dollar (or any other integer unit).
         limit: most instances of it, over all zones; None: as many as wanted.
+        spot: it may be taken back, so only a part of some kinds may be there.
     """
 
     name: str
     capacity: IntArray
     price: int
     limit: int | None = None
+    spot: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class FleetProblem:
         types: what can be bought.
         zones: every kind's items are split evenly over so many zones (each gets the floor or the
             ceiling of its share), and every bin stands in one zone.
+        on_spot: (kinds,) int64, most of a kind's items in bins of spot types, over all zones;
+            None: all.
     Raises:
         PackingInputError: shapes disagree, or a number is negative or not whole.
     """
@@ -51,6 +55,7 @@ class FleetProblem:
     counts: IntArray
     types: tuple[BinType, ...]
     zones: int = 1
+    on_spot: IntArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("demand", "counts"):
@@ -61,6 +66,10 @@ class FleetProblem:
         if self.zones < 1 or not self.types:
             raise PackingInputError("a fleet needs at least one zone and one type")
         check_magnitude(self.demand, self.counts)
+        if self.on_spot is not None:
+            object.__setattr__(self, "on_spot", whole_numbers("on_spot", self.on_spot))
+            if self.on_spot.shape != self.counts.shape or (self.on_spot < 0).any():
+                raise PackingInputError("on_spot must be one number per kind, none negative")
         object.__setattr__(self, "types", whole_types(self.types, self.demand.shape[1]))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
 from stowplan.placement.packing.cpsat import best_pattern
 from stowplan.placement.packing.cuts import Cut, cut
+from stowplan.placement.packing.fleet.market import Market, fair_prices
 from stowplan.placement.packing.master import Master, MasterSolution
 from stowplan.placement.packing.pricing import Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray
@@ -25,39 +25,20 @@ FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 PROOF_ROUNDS = 12  # of such a proof, at most
 PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
 SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
+MANY_TYPES, ALL_ROUNDS = 12, 4  # up to so many types, and in the first rounds, all are tried
+NEAR, MOST_TRIED = 0.2, 40  # by what part of its price a type's best column may cost too much
 CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
 @dataclass(frozen=True)
-class Market:
-    """Grouped demand and the types on offer.
+class FleetColumns:
+    """Patterns with their types: patterns (n, kinds), types (n,), amounts (n,) in the optimum.
 
-    Args:
-        demand: (kinds, dimensions); counts: (kinds,).
-        capacities: (types, dimensions); prices: (types,); limits: per type, None without one.
-        most: (kinds, types) most items of a kind in one bin of a type whatever its room; None: any.
+    `covers` (n, rows) is what a pattern counts for in the rows of the program; see `Market`.
     """
 
-    demand: IntArray
-    counts: IntArray
-    capacities: IntArray
-    prices: IntArray
-    limits: tuple[int | None, ...]
-    most: IntArray | None = None
-
-    def per_bin(self, kind: int) -> IntArray:
-        """(kinds,) most items of each kind one bin of type `kind` can hold."""
-        room = self.capacities[kind] // np.maximum(self.demand, 1)
-        fits = np.where(self.demand > 0, room, np.iinfo(np.int64).max).min(axis=1)
-        most: IntArray = np.minimum(fits, self.counts)
-        return most if self.most is None else np.minimum(most, self.most[:, kind])
-
-
-@dataclass(frozen=True)
-class FleetColumns:
-    """Patterns with their types: patterns (n, kinds), types (n,), amounts (n,) in the optimum."""
-
     patterns: IntArray
+    covers: IntArray
     types: IntArray
     amounts: FloatArray
 
@@ -76,15 +57,21 @@ class FleetRelaxation:
         self.prices = prices
         self.budget = budget
         self.bound = 0
+        self.done = False  # the last `solve` came to its end
         self.proof: Cut | None = None
-        self.values = np.zeros(len(market.counts), dtype=np.int64)
+        self.proofs: list[Cut] = []
+        self.values = np.zeros(len(market.rows), dtype=np.int64)
         dearest = max(float(prices.max()), shortage_cost / 2**10, 1.0)
         self._bits = SCALED_PRICE_BITS - math.ceil(math.log2(dearest))
         self._scale = 2.0**self._bits
         self._shortage_cost = shortage_cost
-        self._smooth = np.floor(_fair_prices(market, prices) * self._scale).astype(np.int64)
+        fair = np.zeros(len(market.rows))
+        fair[: len(market.counts)] = fair_prices(market, prices)
+        self._smooth = np.floor(fair * self._scale).astype(np.int64)
         self._types: list[int] = []
-        self._master = Master(market.counts, (*market.limits, None))
+        self._turn = 0
+        self._seconds, self._work = budget.left_seconds(), budget.left_work()
+        self._master = Master(market.rows, (*market.limits, None))
         self._shortage = len(prices)
         self._per_bin = [market.per_bin(t) for t in range(len(prices))]
         self._pricers = [
@@ -99,41 +86,54 @@ class FleetRelaxation:
     def add(self, patterns: IntArray, kind: int, cost: float | None = None) -> int:
         """Add patterns (new, kinds) of one type; returns how many were new."""
         price = float(self.prices[kind]) if cost is None else cost
-        new = self._master.add(patterns, price, kind)
+        new = self._master.add(self.market.covers(patterns, kind), price, kind)
         self._types += [kind] * new
         return new
 
-    def solve(self, counts: IntArray | None = None, exact: bool = True) -> MasterSolution | None:
+    def solve(
+        self, counts: IntArray | None = None, exact: bool = True, most: float = float("inf"),
+        rounds: int | None = None,
+    ) -> MasterSolution | None:  # fmt: skip
         """Generate columns until none helps (or the bound is close); raises `bound`.
 
         A part of the time or work that is left is kept for making fleets of the columns.
 
         Args:
-            counts: what to cover instead of all items; then no bound is derived.
+            counts: (rows,) what to cover instead of all items; then no bound is derived.
             exact: prove the end by exact pricing; otherwise stop when the quick search fails.
+            most: work after which to come back with what there is, `done` being False; another
+                call goes on from there.
+            rounds: of quick pricing, at most.
         """
-        self._master.demand(self.market.counts if counts is None else counts)
-        seconds = FLEETS_SHARE * self.budget.left_seconds()
-        work = FLEETS_SHARE * self.budget.left_work()
-        for turn in count(1):
+        self._master.demand(self.market.rows if counts is None else counts)
+        seconds = FLEETS_SHARE * (self._seconds if exact else self.budget.left_seconds())
+        work = FLEETS_SHARE * (self._work if exact else self.budget.left_work())
+        self.done, end = False, self.budget.work + most
+        last = None if rounds is None else self._turn + rounds
+        while True:
+            self._turn += 1
             solution = self._master.solve()
             self.budget.spend(60.0 * len(self._types))
             if solution is None or self.budget.exhausted():
+                self.done = True
+                return solution
+            if self.budget.work > end or self._turn == last:
                 return solution
             late = self.budget.left_seconds() < seconds or self.budget.left_work() < work
             found = self._quick(solution)
-            enough = turn % EXACT_EVERY and found > FEW_PATTERNS * len(self.prices)
+            enough = self._turn % EXACT_EVERY and found > FEW_PATTERNS * len(self.prices)
             if found and not late and (enough or not exact):
                 continue
             if not exact:
+                self.done = True
                 # late with new columns: the amounts of the old solution know nothing of them
                 return self._master.solve() if found else solution
             new = self._prove(solution, self._smooth, counts is None)
             if not new:
-                new = self._prove(solution, self._scaled(solution), counts is None)
+                new = self._prove(solution, self.scaled(solution.duals), counts is None)
             if late or not (new or found) or self.bound >= solution.value * (1 - CLOSE):
+                self.done = True
                 return self._master.solve() if new or found else solution
-        raise AssertionError("unreachable")
 
     def prove(self, counts: IntArray) -> Cut:
         """What the relaxation for `counts` proves of the cost of any counts.
@@ -159,7 +159,9 @@ class FleetRelaxation:
         """The columns of real types, with their amounts in `solution`, which may know fewer."""
         types = np.array(self._types[: len(solution.amounts)])
         real = np.flatnonzero(types < self._shortage)
-        return FleetColumns(self._master.patterns[real], types[real], solution.amounts[real])
+        covers = self._master.patterns[real]
+        patterns = covers[:, : len(self.market.counts)]
+        return FleetColumns(patterns, covers, types[real], solution.amounts[real])
 
     def shortage(self, solution: MasterSolution) -> float:
         """Items left out in `solution`."""
@@ -174,25 +176,67 @@ class FleetRelaxation:
         Source: Wentges (1997), Weighted Dantzig-Wolfe decomposition for linear mixed-integer
         programming, Int. Trans. Operational Research 4:151-162.
         """
-        exact = self._scaled(solution)
+        exact = self.scaled(solution.duals)
         middle = (self._smooth + exact) // 2
         self._smooth = middle
         return self._search(solution, middle) or self._search(solution, exact)
 
-    def _scaled(self, solution: MasterSolution) -> IntArray:
-        duals = np.minimum(solution.duals, self._shortage_cost)
-        return np.floor(duals * self._scale).astype(np.int64)
-
     def _search(self, solution: MasterSolution, values: IntArray) -> int:
         """Add the best patterns by `values` that the solution's duals find good as well."""
-        new, nodes = 0, max(300, QUICK_NODES // len(values))
-        for t, pricer in enumerate(self._pricers):
-            worth = self._worth(solution, t)
-            found = pricer.search(values, int(worth * self._scale), nodes, densest_first=True)
+        new, nodes = 0, max(300, QUICK_NODES // len(self.market.counts))
+        for t in self._tried(solution):
+            pricer, worth = self._pricers[t], self._worth(solution, t)
+            worths = self.market.worths(values, t)
+            found = pricer.search(worths, int(worth * self._scale), nodes, densest_first=True)
             self.budget.spend(found.steps)
-            good = found.patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
-            new += self.add(found.patterns[good], t)
+            new += self._add_good(found.patterns, solution, t)
         return new
+
+    def quick(self, values: IntArray, kind: int, threshold: int) -> IntArray:
+        """Patterns of a type worth more than `threshold`, by a short search."""
+        nodes = max(300, QUICK_NODES // len(self.market.counts))
+        worths = self.market.worths(values, kind)
+        found = self._pricers[kind].search(worths, threshold, nodes, densest_first=True)
+        self.budget.spend(found.steps)
+        return found.patterns
+
+    def scaled(self, duals: FloatArray) -> IntArray:
+        """Values of items as integers, as the searches take them."""
+        return np.floor(np.minimum(duals, self._shortage_cost) * self._scale).astype(np.int64)
+
+    def worth(self, price: float) -> int:
+        """A price in the unit of `scaled`."""
+        return int(price * self._scale)
+
+    def promise(self, solution: MasterSolution) -> FloatArray:
+        """(types,) what the best known column of each type costs above its worth, in its price."""
+        known = self.known()
+        lacks = self.prices[known.types] - known.covers @ solution.duals
+        best = np.full(len(self.prices), np.inf)
+        np.minimum.at(best, known.types, lacks / np.maximum(self.prices[known.types], 1))
+        return best
+
+    def known(self) -> FleetColumns:
+        """All columns of real types; the amounts are of no meaning."""
+        count = len(self._types)
+        return self.columns(MasterSolution(0.0, np.zeros(count), np.zeros(0), np.zeros(0)))
+
+    def _tried(self, solution: MasterSolution) -> list[int]:
+        """Types that a quick round tries: where they are many, those with a column near the best.
+
+        An exact round tries all of them.
+        """
+        if len(self.prices) <= MANY_TYPES or self._turn < ALL_ROUNDS:
+            return list(range(len(self.prices)))
+        promise = self.promise(solution)
+        near = np.argsort(promise, kind="stable")[:MOST_TRIED]
+        return [int(t) for t in near if promise[t] < NEAR]
+
+    def _add_good(self, patterns: IntArray, solution: MasterSolution, kind: int) -> int:
+        """Add those patterns that the solution's duals find worth more than their price."""
+        worth = self._worth(solution, kind) * (1 + 1e-7) + 1e-7
+        good = patterns @ self.market.worths(solution.duals, kind) > worth
+        return self.add(patterns[good], kind)
 
     def _prove(self, solution: MasterSolution, values: IntArray, bound: bool) -> int:
         """Price every type exactly by `values`: new columns, and a bound if that is wanted."""
@@ -200,22 +244,22 @@ class FleetRelaxation:
         new, best = 0, []
         for t in range(len(self.prices)):
             worth = self._worth(solution, t)
-            patterns, most = self._price(t, int(worth * self._scale * (1 - BELOW)))
+            patterns, most = self.price(self.values, t, int(worth * self._scale * (1 - BELOW)))
             best.append(most)
-            good = patterns @ solution.duals > worth * (1 + 1e-7) + 1e-7
-            new += self.add(patterns[good], t)
+            new += self._add_good(patterns, solution, t)
         if bound:
             self._raise_bound(best)
         return new
 
     def _nearly_exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
         """As `_exact`, but with a value a little above the best pattern's, in short time."""
-        self.values = self._scaled(solution)
+        self.values = self.scaled(solution.duals)
         new, best = 0, []
         for t, pricer in enumerate(self._pricers):
             worth = self._worth(solution, t) * self._scale
             for slack in SLACKS:
-                found = pricer.search(self.values, int(worth * (1 + slack)), PROOF_NODES)
+                worths = self.market.worths(self.values, t)
+                found = pricer.search(worths, int(worth * (1 + slack)), PROOF_NODES)
                 self.budget.spend(found.steps)
                 new += self.add(found.patterns, t)
                 if found.complete:
@@ -223,17 +267,18 @@ class FleetRelaxation:
             best.append(found.best if found.complete else pricer.ceiling())
         return new, best
 
-    def _price(self, kind: int, threshold: int) -> tuple[IntArray, int]:
+    def price(self, values: IntArray, kind: int, threshold: int) -> tuple[IntArray, int]:
         """Patterns of a type that are worth more than `threshold`, the most valuable among them;
         and a value, the threshold at least, that none exceeds."""
-        nodes = self._exact_nodes[kind] // len(self.values)
-        found = self._pricers[kind].search(self.values, threshold, nodes)
+        nodes = self._exact_nodes[kind] // len(self.market.counts)
+        values = self.market.worths(values, kind)
+        found = self._pricers[kind].search(values, threshold, nodes)
         self.budget.spend(found.steps)
         if found.complete:
             return found.patterns, found.best
         self._exact_nodes[kind] //= 4  # in vain, as it likely will be again
         pattern, most = best_pattern(
-            self.values, self.market.demand, self._per_bin[kind],
+            values, self.market.demand, self._per_bin[kind],
             self.market.capacities[kind], self.budget,
         )  # fmt: skip
         return np.vstack([found.patterns, pattern]), max(most, threshold)
@@ -245,18 +290,12 @@ class FleetRelaxation:
     def _raise_bound(self, best: list[int]) -> None:
         """Cost bound from the scaled duals; `best[t]` is at least any pattern's value in type t."""
         market = self.market
-        found = cut(self.values, best, self.prices, market.limits, self._bits, market.counts)
-        bound = found.bound(market.counts)
+        found = cut(self.values, best, self.prices, market.limits, self._bits, market.rows)
+        bound = found.bound(market.rows)
+        if bound > 0:
+            self.proofs.append(found)
         if self.proof is None or bound > self.bound:
             self.bound, self.proof = max(self.bound, bound), found
-
-
-def _fair_prices(market: Market, prices: IntArray) -> FloatArray:
-    """(kinds,) what an item takes of the cheapest type for it, by its largest share."""
-    shares = market.demand[None] / np.maximum(market.capacities, 1)[:, None]
-    largest = shares.max(axis=2)
-    cost: FloatArray = np.where(largest <= 1, largest * prices[:, None], np.inf).min(axis=0)
-    return np.where(np.isfinite(cost), cost, 0.0)
 
 
 def short_of_room(market: Market, budget: Budget) -> IntArray | None:
@@ -265,21 +304,29 @@ def short_of_room(market: Market, budget: Budget) -> IntArray | None:
     Bounds from below how many items must stay out when bins are free: kinds that fit a type
     without limit never do, so only the others and the limited types matter.
     """
-    open_types = [t for t, n in enumerate(market.limits) if n is None]
-    limited = [t for t, n in enumerate(market.limits) if n is not None]
-    held = [(market.demand <= market.capacities[t]).all(axis=1) for t in open_types]
-    kinds = np.flatnonzero(~np.any(held, axis=0)) if held else np.arange(len(market.counts))
+    every = range(len(market.prices))
+    limited = [t for t in every if market.limits[t] is not None]
+    fits = np.array([(market.demand <= room).all(axis=1) for room in market.capacities])
+    unlimited = np.array([market.limits[t] is None for t in every])
+    counts = np.where(fits[unlimited].any(axis=0), 0, market.counts)
+    if market.spot is not None and market.off_spot is not None:
+        ever = fits[unlimited & ~market.spot].any(axis=0)
+        counts = np.maximum(counts, np.where(ever, 0, market.off_spot))
+    kinds = np.flatnonzero(counts)
     if not limited or not len(kinds):
         return None
     free = Market(
         market.demand[kinds],
-        market.counts[kinds],
+        counts[kinds],
         market.capacities[limited],
         np.zeros(len(limited), dtype=np.int64),
         tuple(market.limits[t] for t in limited),
+        spot=None if market.spot is None else market.spot[limited],
+        off_spot=None if market.off_spot is None else market.off_spot[kinds],
     )
     relaxation = FleetRelaxation(free, free.prices, 1.0, budget)
     relaxation.solve()
     if relaxation.bound <= 0:
         return None
-    return kinds[relaxation.values > 0]
+    worth = relaxation.values.reshape(-1, len(kinds))
+    return kinds[(worth > 0).any(axis=0)]

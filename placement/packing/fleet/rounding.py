@@ -10,16 +10,11 @@ from typing import Any
 import numpy as np
 
 from stowplan.placement.packing.cpsat import run_cp_sat
-from stowplan.placement.packing.fleet.problem import FleetBins
-from stowplan.placement.packing.fleet.relaxation import FleetColumns, FleetRelaxation, Market
+from stowplan.placement.packing.fleet.market import Market
+from stowplan.placement.packing.fleet.relaxation import FleetColumns, FleetRelaxation
+from stowplan.placement.packing.fleet.state import FleetRows, FleetState
 from stowplan.placement.packing.master import MasterSolution
-from stowplan.placement.packing.problem import (
-    IntArray,
-    Limits,
-    PackedBins,
-    Progress,
-    ProgressCallback,
-)
+from stowplan.placement.packing.problem import IntArray
 from stowplan.placement.packing.state import Budget
 
 ATTEMPTS = 24
@@ -28,55 +23,6 @@ REST_NODES = 400  # of SCIP's branch and bound, where it does
 REST_COLUMNS = 600  # columns the decision over the rest may choose from
 REST_WORK = 500.0  # units of a first decision, twice as many for each that follows ...
 DOUBLED = 5  # so many times
-
-
-class FleetState:
-    """Best fleet, bound, budget and log of one solve.
-
-    Args:
-        zone_counts: (zones, kinds) int64; the items each zone must hold.
-    """
-
-    def __init__(
-        self,
-        market: Market,
-        zone_counts: IntArray,
-        limits: Limits,
-        progress: ProgressCallback | None = None,
-    ) -> None:
-        self.market = market
-        self.zone_counts = zone_counts
-        self.budget = Budget(limits)
-        self.rng = np.random.default_rng(limits.seed)
-        self.lower_bound = 0
-        self.best: list[FleetBins] | None = None
-        self.cost: int | None = None
-        self.log: list[Progress] = []
-        self._progress = progress
-
-    def finished(self) -> bool:
-        """Nothing left to do: proven, or out of time or work."""
-        proven = self.cost is not None and self.cost <= self.lower_bound
-        return proven or self.budget.exhausted()
-
-    def offer(self, fleet: list[FleetBins]) -> None:
-        """Take a complete fleet if it is cheaper than the best so far."""
-        cost = sum(int(self.market.prices[b.type]) * b.bins.copies for b in fleet)
-        if self.cost is None or cost < self.cost:
-            self.best, self.cost = fleet, cost
-            self._record()
-
-    def raise_bound(self, bound: int) -> None:
-        """Take a proven lower bound on the cost if it is higher than the last."""
-        if bound > self.lower_bound:
-            self.lower_bound = bound
-            self._record()
-
-    def _record(self) -> None:
-        entry = Progress(self.budget.seconds(), self.lower_bound, self.cost)
-        self.log.append(entry)
-        if self._progress:
-            self._progress(entry)
 
 
 @dataclass(frozen=True)
@@ -88,37 +34,56 @@ class Chosen:
     cost: int
 
 
-def round_fleet(state: FleetState, relaxation: FleetRelaxation, solution: MasterSolution) -> None:
-    """Round the relaxation for every zone, in several attempts; the best is kept.
+class Rounding:
+    """Attempts to round the relaxation for every zone; the cheapest of each zone is kept.
 
-    Later attempts keep less of each column, at random, and so meet other rests.
+    Later attempts keep less of each column, at random, and so meet other rests. The zones have
+    their shares by `FleetState.zone_rows`.
     """
-    full = relaxation.columns(solution)
-    _round_up(state, full)
-    kept: list[Chosen | None] = [None] * len(state.zone_counts)
-    unlimited = all(n is None for n in state.market.limits)
-    for attempt in range(ATTEMPTS):
+
+    def __init__(
+        self, state: FleetState, relaxation: FleetRelaxation, solution: MasterSolution
+    ) -> None:
+        self.state, self.relaxation = state, relaxation
+        self.full = relaxation.columns(solution)
+        self.attempts = 0
+        self._kept: list[Chosen | None] = [None] * state.zones
+        self._spot = state.market.on_spot_types
+        _round_up(state, self.full)
+
+    def attempt(self) -> None:
+        """Round every zone once, and offer the fleet."""
+        state = self.state
+        unlimited = all(n is None for n in state.market.limits)
         left = list(state.market.limits)
-        for zone, counts in enumerate(state.zone_counts):
+        for zone, rows in enumerate(state.zone_rows):
             if state.finished():
                 return
             # odd attempts let the first zones have all they want of scarce types
-            divisor = 1 if attempt % 2 else len(kept) - zone
+            divisor = 1 if self.attempts % 2 else state.zones - zone
             room = [None if n is None else n // divisor for n in left]
-            chosen = _round_zone(state, relaxation, full, counts, room, attempt)
-            old = kept[zone]
+            args = state, self.relaxation, self.full, zone, rows, room, self.attempts
+            chosen, old = _round_zone(*args), self._kept[zone]
             if not unlimited or old is None or (chosen and chosen.cost < old.cost):
-                kept[zone] = chosen
+                self._kept[zone] = chosen
             if chosen is not None:
                 used = np.bincount(chosen.types, minlength=len(left)).tolist()
                 left = [None if n is None else n - u for n, u in zip(left, used, strict=True)]
-        if all(kept):
-            state.offer([b for zone, c in enumerate(kept) if c for b in bins_of(c, zone)])
+        self.attempts += 1
+        if all(self._kept):
+            state.offer(rows_of([each for each in self._kept if each]))
+
+
+def rows_of(zones: Sequence[Chosen]) -> FleetRows:
+    """The bins of all zones together."""
+    numbers = np.repeat(np.arange(len(zones)), [len(each.types) for each in zones])
+    contents = np.vstack([each.contents for each in zones])
+    return FleetRows(np.concatenate([each.types for each in zones]), numbers, contents)
 
 
 def _round_up(state: FleetState, full: FleetColumns) -> None:
-    """A first fleet without any search, unless it breaks a limit."""
-    zones = len(state.zone_counts)
+    """A fleet without any search, unless it breaks a limit."""
+    zones = state.zones
     amounts = np.ceil(full.amounts / zones - 1e-9).astype(np.int64)
     contents, types = np.repeat(full.patterns, amounts, axis=0), np.repeat(full.types, amounts)
     # a zone's share of a kind may be one above the even share the relaxation covers
@@ -126,20 +91,29 @@ def _round_up(state: FleetState, full: FleetColumns) -> None:
     cheapest = [_cheapest(state.market, kind) for kind in range(len(extra))]
     contents, types = np.vstack([contents, extra]), np.append(types, cheapest)
     room = [None if n is None else n // zones for n in state.market.limits]
-    fleet: list[FleetBins] = []
-    for zone, counts in enumerate(state.zone_counts):
-        chosen = tidy(state.market, contents, types, counts, room)
+    fleet: list[Chosen] = []
+    for rows in state.zone_rows:
+        chosen = tidy(state.market, contents, types, rows, room)
         used = np.bincount(chosen.types, minlength=len(room)).tolist()
         over = any(n is not None and u > n for n, u in zip(room, used, strict=True))
-        if over or (chosen.contents.sum(axis=0) < counts).any():
+        if over or not covered(state.market, chosen, rows):
             return
-        fleet += bins_of(chosen, zone)
-    state.offer(fleet)
+        fleet.append(chosen)
+    state.offer(rows_of(fleet))
+
+
+def covered(market: Market, chosen: Chosen, rows: IntArray) -> bool:
+    """The bins hold what the rows of the program ask for."""
+    off = chosen.contents[~market.on_spot_types[chosen.types]].sum(axis=0)
+    held = chosen.contents.sum(axis=0)
+    return bool((np.append(held, off)[: len(rows)] >= rows).all())
 
 
 def _cheapest(market: Market, kind: int) -> int:
-    """The cheapest type that holds an item of the kind."""
+    """The cheapest type that holds an item of the kind, and counts for all of its rows."""
     fits = (market.demand[kind] <= market.capacities).all(axis=1)
+    if market.split:
+        fits &= ~market.on_spot_types
     return int(np.argmin(np.where(fits, market.prices, np.iinfo(np.int64).max)))
 
 
@@ -147,18 +121,19 @@ def _round_zone(
     state: FleetState,
     relaxation: FleetRelaxation,
     full: FleetColumns,
-    counts: IntArray,
+    zone: int,
+    rows: IntArray,
     room: list[int | None],
     attempt: int,
 ) -> Chosen | None:
     """One zone: most of its share of the relaxation as it is, the rest decided exactly."""
-    share = full.amounts / len(state.zone_counts)
+    share = full.amounts / state.zones
     less = state.rng.integers(0, 4, len(share)) if attempt else 1
     kept = np.maximum(np.floor(share + 1e-9).astype(np.int64) - less, 0)
     for t, most in enumerate(room):
         while most is not None and kept[full.types == t].sum() > most:
             kept[np.flatnonzero((full.types == t) & (kept > 0))[0]] -= 1
-    rest = np.maximum(counts - kept @ full.patterns, 0)
+    rest = np.maximum(rows - kept @ full.covers, 0)
     solution = relaxation.solve(rest, exact=False)
     if solution is None:
         return None
@@ -173,7 +148,7 @@ def _round_zone(
         [np.repeat(full.patterns, kept, axis=0), np.repeat(columns.patterns, amounts, axis=0)]
     )
     types = np.append(np.repeat(full.types, kept), np.repeat(columns.types, amounts))
-    return tidy(state.market, contents, types, counts, room)
+    return tidy(state.market, contents, types, rows, room)
 
 
 def _decide_rest(
@@ -190,9 +165,9 @@ def _decide_rest(
     Nothing rests on SCIP's floats, the answer is checked.
     """
     prices = state.market.prices[columns.types]
-    reduced = prices - columns.patterns @ solution.duals
+    reduced = prices - columns.covers @ solution.duals
     best = np.argsort(reduced, kind="stable")[:REST_COLUMNS]
-    offered = columns.patterns[best], columns.types[best]
+    offered = columns.covers[best], columns.types[best]
     if len(rest) <= FEW_KINDS:
         chosen = _by_cp_sat(state, *offered, rest, room, work)
     else:
@@ -201,7 +176,7 @@ def _decide_rest(
         return None
     amounts = np.zeros(len(columns.types), dtype=np.int64)
     amounts[best] = chosen
-    return amounts if (amounts @ columns.patterns >= rest).all() else None
+    return amounts if (amounts @ columns.covers >= rest).all() else None
 
 
 def _by_cp_sat(
@@ -210,7 +185,8 @@ def _by_cp_sat(
 ) -> IntArray | None:  # fmt: skip
     from ortools.sat.python import cp_model
 
-    cover = Cover.of(patterns, types, state.market.prices[types], rest[None], room)
+    model, prices = cp_model.CpModel(), state.market.prices[types]
+    cover = Cover.of(model, patterns, types, prices, [rest.tolist()], rest[None], room)
     solver = cp_model.CpSolver()
     if cover.solve(solver, state.budget, work) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
@@ -273,21 +249,28 @@ class Cover:
     @classmethod
     def of(
         cls,
+        model: Any,
         patterns: IntArray,
         types: IntArray,
         prices: IntArray,
-        zone_counts: IntArray,
+        wanted: Sequence[Sequence[Any]],
+        highest: IntArray,
         limits: Sequence[int | None],
     ) -> Cover:
-        """Of (n, kinds) patterns of (n,) types at (n,) prices; limits: per type, None without."""
+        """Of (n, kinds) patterns of (n,) types at (n,) prices.
+
+        Args:
+            wanted: what each zone must hold of every kind, numbers or variables of the model;
+            highest: (zones, kinds) what that can be at most.
+            limits: per type, None without.
+        """
         from ortools.sat.python import cp_model
 
-        model = cp_model.CpModel()
         amounts: list[list[Any]] = []
-        for counts in zone_counts:
-            most = (-(-counts // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
+        for counts, top in zip(wanted, highest, strict=True):
+            most = (-(-top // np.maximum(patterns, 1)) * (patterns > 0)).max(axis=1)
             x = [model.new_int_var(0, int(n), "") for n in most]
-            for kind, count in enumerate(counts.tolist()):
+            for kind, count in enumerate(counts):
                 used = np.flatnonzero(patterns[:, kind]).tolist()
                 held = [int(patterns[j, kind]) for j in used]
                 model.add(cp_model.LinearExpr.weighted_sum([x[j] for j in used], held) >= count)
@@ -310,9 +293,17 @@ class Cover:
 
 
 def tidy(
-    market: Market, contents: IntArray, types: IntArray, counts: IntArray, room: list[int | None]
+    market: Market, contents: IntArray, types: IntArray, rows: IntArray, room: list[int | None]
 ) -> Chosen:
-    """Take surplus items out, then swap each bin for the cheapest type that still holds it."""
+    """Take surplus items out, then swap each bin for the cheapest type that still holds it.
+
+    Bins on spot are the first to lose items, and none changes its market: so what the rows ask for
+    stays covered.
+    """
+    spot = market.on_spot_types
+    first = np.argsort(spot[types], kind="stable")
+    contents, types = contents[first], types[first]
+    counts = rows[: contents.shape[1]]
     before = np.cumsum(contents, axis=0) - contents
     contents = np.clip(counts - before, 0, contents)
     keep = contents.any(axis=1)
@@ -325,19 +316,13 @@ def tidy(
             if market.prices[t] >= market.prices[types[b]]:
                 break
             limit = room[t]
-            if (load <= market.capacities[t]).all() and (limit is None or bought[t] < limit):
+            if (
+                spot[t] == spot[types[b]]
+                and (load <= market.capacities[t]).all()
+                and (limit is None or bought[t] < limit)
+            ):
                 bought[types[b]] -= 1
                 bought[t] += 1
                 types[b] = t
                 break
     return Chosen(contents, types, int(market.prices[types].sum()))
-
-
-def bins_of(chosen: Chosen, zone: int) -> list[FleetBins]:
-    """Equal bins together."""
-    table = np.column_stack([chosen.types, chosen.contents])
-    rows, copies = np.unique(table, axis=0, return_counts=True)
-    return [
-        FleetBins(zone, int(row[0]), PackedBins(row[1:], int(n)))
-        for row, n in zip(rows, copies, strict=True)
-    ]

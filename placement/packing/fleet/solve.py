@@ -6,9 +6,17 @@ import numpy as np
 
 from stowplan.placement.packing.fleet.coarse import shared_limits, solve_coarsely
 from stowplan.placement.packing.fleet.decide import decide_rest
-from stowplan.placement.packing.fleet.problem import FleetBins, FleetProblem, FleetResult
-from stowplan.placement.packing.fleet.relaxation import FleetRelaxation, Market, short_of_room
-from stowplan.placement.packing.fleet.rounding import FleetState, round_fleet
+from stowplan.placement.packing.fleet.dive import dive
+from stowplan.placement.packing.fleet.greedy import first_fleet
+from stowplan.placement.packing.fleet.market import Market, cheaper_types, fair_prices
+from stowplan.placement.packing.fleet.problem import FleetProblem, FleetResult
+from stowplan.placement.packing.fleet.relaxation import FleetRelaxation, short_of_room
+from stowplan.placement.packing.fleet.rounding import ATTEMPTS, Rounding
+from stowplan.placement.packing.fleet.search import FleetSearch
+from stowplan.placement.packing.fleet.shares import Shares
+from stowplan.placement.packing.fleet.state import FleetRows, FleetState
+from stowplan.placement.packing.fleet.whole import WholeCounts
+from stowplan.placement.packing.master import MasterSolution
 from stowplan.placement.packing.problem import (
     BoolArray,
     IntArray,
@@ -16,11 +24,12 @@ from stowplan.placement.packing.problem import (
     PackingProblem,
     ProgressCallback,
     group_equal,
-    spread_contents,
 )
 from stowplan.placement.packing.verify import check_fleet
 
 SHORTAGE_FACTORS = (100.0, 1e5)  # cost of a missing item, in prices of the dearest type
+RELAX_WORK = 400.0  # of column generation between two cycles of the search
+CYCLES_MOST = 12  # of the search without anything cheaper, once all else is done
 
 
 def solve_fleet(
@@ -45,21 +54,11 @@ def solve_fleet(
 
 def _solve(problem: FleetProblem, limits: Limits, progress: ProgressCallback | None) -> FleetResult:
     """`solve_fleet` for a problem as it stands."""
-    largest = np.max([kind.capacity for kind in problem.types], axis=0)
-    grouped = group_equal(PackingProblem(problem.demand, problem.counts, largest))
-    market = Market(
-        grouped.problem.demand,
-        grouped.problem.counts,
-        np.array([kind.capacity for kind in problem.types], dtype=np.int64),
-        np.array([kind.price for kind in problem.types], dtype=np.int64),
-        tuple(kind.limit for kind in problem.types),
-    )
-    shares = split_evenly(problem.counts, problem.zones)
-    zone_counts = np.array([[s[list(g)].sum() for g in grouped.members] for s in shares])
-    state = FleetState(market, zone_counts, limits, progress)
-    misfits = np.flatnonzero(~_fits_somewhere(market))
+    state = _state(problem, limits, progress)
+    members = state.shares.members
+    misfits = np.flatnonzero(~_fits_somewhere(state.market))
     if len(misfits):
-        return _infeasible(state, _originals(misfits, grouped.members), "fit no type on offer")
+        return _infeasible(state, _originals(misfits, members), "fit no type on offer")
     short: IntArray | None = None
     interrupted = False
     try:
@@ -67,75 +66,130 @@ def _solve(problem: FleetProblem, limits: Limits, progress: ProgressCallback | N
     except KeyboardInterrupt:
         interrupted = True
     if short is not None:
-        kinds = _originals(short, grouped.members)
+        kinds = _originals(short, members)
         return _infeasible(state, kinds, "find too little room within the limits on types")
-    fleet = _translate(state, problem, grouped.members)
-    if state.best is not None:
-        check_fleet(problem, fleet, state.cost)
-    return _result(state, fleet, interrupted)
+    if state.cost is not None:
+        check_fleet(problem, state.fleet, state.cost)
+    return _result(state, interrupted)
+
+
+def _state(problem: FleetProblem, limits: Limits, progress: ProgressCallback | None) -> FleetState:
+    """Kinds of equal demand as one, and the types that may be part of a cheapest fleet."""
+    largest = np.max([kind.capacity for kind in problem.types], axis=0)
+    grouped = group_equal(PackingProblem(problem.demand, problem.counts, largest))
+    shares = Shares.of(problem, grouped.members)
+    off_spot = grouped.problem.counts - shares.on_spot
+    spot = np.array([kind.spot for kind in problem.types], np.bool_)
+    split = bool(off_spot.any() and spot.any())
+    kept = cheaper_types(problem.types, split=split)
+    types = [problem.types[t] for t in kept.tolist()]
+    market = Market(
+        grouped.problem.demand,
+        grouped.problem.counts,
+        np.array([kind.capacity for kind in types], dtype=np.int64),
+        np.array([kind.price for kind in types], dtype=np.int64),
+        tuple(kind.limit for kind in types),
+        spot=spot[kept] if split else None,
+        off_spot=off_spot if split else None,
+    )
+    return FleetState(market, shares, kept, limits, progress)
 
 
 def _run(state: FleetState) -> IntArray | None:
-    """Relax and round; returns the kinds short of room if the limits make it infeasible."""
+    """Fleets and bounds in turn; returns the kinds short of room if the limits are too low.
+
+    How much each way does before the next has its turn does not depend on how much time there is:
+    so a longer run begins as a shorter one does, and ends no dearer.
+    """
     market = state.market
     if not market.counts.any():
-        state.offer([])
+        shape = (0, len(market.counts))
+        none = np.zeros(0, np.int64)
+        state.offer(FleetRows(none, none, np.zeros(shape, np.int64)))
         return None
+    search = FleetSearch(state, fair_prices(market, market.prices))
+    first = first_fleet(state, search.values)
+    if first is not None:
+        state.offer(first)
+    search.by_rules()
+    search.cycle()
     for factor in SHORTAGE_FACTORS:
         cost = factor * max(1.0, float(market.prices.max()))
         relaxation = FleetRelaxation(market, market.prices, cost, state.budget)
-        solution = relaxation.solve()
-        state.raise_bound(relaxation.bound)
+        solution = _relax(state, relaxation, search)
         if solution is None or relaxation.shortage(solution) < 1e-6:
             break
         short = short_of_room(market, state.budget)
         if short is not None:
             return short
     if solution is not None:
-        round_fleet(state, relaxation, solution)
-        decide_rest(state, relaxation)
+        _improve(state, relaxation, solution, search)
     return None
 
 
+def _relax(
+    state: FleetState, relaxation: FleetRelaxation, search: FleetSearch
+) -> MasterSolution | None:
+    """Column generation, with the search in between."""
+    while True:
+        solution = relaxation.solve(most=RELAX_WORK)
+        state.raise_bound(relaxation.bound)
+        if relaxation.done or solution is None or state.finished():
+            return solution
+        search.use(solution.duals, relaxation.promise(solution))
+        search.cycle()
+
+
+def _improve(
+    state: FleetState, relaxation: FleetRelaxation, solution: MasterSolution, search: FleetSearch
+) -> None:
+    """All ways in turn, until none has anything left to do."""
+    search.use(solution.duals, relaxation.promise(solution))
+    dive(state, relaxation, search)
+    search.cycle()
+    if state.finished():
+        return
+    rounding = Rounding(state, relaxation, solution)
+    decide_rest(state, relaxation)
+    whole = WholeCounts(state, relaxation)
+    in_vain = 0
+    spent = dict.fromkeys(("search", "rounding"), 0.0)
+    while not state.finished():
+        cost, start = state.cost, state.budget.work
+        if not whole.done:
+            whole.step()
+        if rounding.attempts < ATTEMPTS and (
+            state.cost is None or spent["rounding"] <= spent["search"]
+        ):
+            start = state.budget.work
+            rounding.attempt()
+            spent["rounding"] += state.budget.work - start
+        if not state.finished():
+            start = state.budget.work
+            search.cycle()
+            spent["search"] += state.budget.work - start
+        in_vain = in_vain + 1 if state.cost == cost else 0
+        if whole.done and rounding.attempts >= ATTEMPTS and in_vain >= CYCLES_MOST:
+            decide_rest(state, relaxation)
+            return
+
+
 def _fits_somewhere(market: Market) -> BoolArray:
-    """(kinds,) bool: some type that may be bought at all holds one item."""
-    fits = np.zeros(len(market.counts), dtype=np.bool_)
+    """(kinds,) bool: some type that may be bought at all holds one item, of each part."""
+    fits = np.zeros((2, len(market.counts)), dtype=np.bool_)
     for t, limit in enumerate(market.limits):
         if limit != 0:
-            fits |= (market.demand <= market.capacities[t]).all(axis=1)
-    return fits
+            holds = (market.demand <= market.capacities[t]).all(axis=1)
+            fits[0] |= holds
+            if not market.on_spot_types[t]:
+                fits[1] |= holds
+    if market.off_spot is None:
+        return fits[0]
+    return fits[0] & (fits[1] | (market.off_spot == 0))
 
 
 def _originals(kinds: IntArray, members: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     return tuple(sorted(k for g in kinds.tolist() for k in members[g]))
-
-
-def _translate(
-    state: FleetState, problem: FleetProblem, members: tuple[tuple[int, ...], ...]
-) -> tuple[FleetBins, ...]:
-    """The best fleet in terms of the original kinds, split evenly over the zones each."""
-    if state.best is None:
-        return ()
-    fleet: list[FleetBins] = []
-    for zone, counts in enumerate(split_evenly(problem.counts, problem.zones)):
-        mine = [b for b in state.best if b.zone == zone]
-        for b in mine:
-            spread = spread_contents([b.bins], members, counts)
-            for s in spread:
-                counts = counts - s.contents * s.copies
-            fleet += [FleetBins(zone, b.type, s) for s in spread]
-    return tuple(fleet)
-
-
-def split_evenly(counts: IntArray, zones: int) -> IntArray:
-    """(zones, kinds) int64: each kind's items per zone, floor or ceiling of its even share.
-
-    The odd items go round the zones, so that zones differ by one item in all.
-    """
-    extras = counts % zones
-    first = (np.cumsum(extras) - extras) % zones
-    turn = (np.arange(zones)[:, None] - first) % zones
-    return counts // zones + (turn < extras)
 
 
 def _infeasible(state: FleetState, kinds: tuple[int, ...], why: str) -> FleetResult:
@@ -145,14 +199,14 @@ def _infeasible(state: FleetState, kinds: tuple[int, ...], why: str) -> FleetRes
     )  # fmt: skip
 
 
-def _result(state: FleetState, fleet: tuple[FleetBins, ...], interrupted: bool) -> FleetResult:
+def _result(state: FleetState, interrupted: bool) -> FleetResult:
     cost, bound = state.cost, state.lower_bound
     return FleetResult(
         status="unknown" if cost is None else "optimal" if cost <= bound else "feasible",
         cost=cost,
         lower_bound=bound,
         gap=None if cost is None else (cost - bound) / max(cost, 1),
-        fleet=fleet,
+        fleet=state.fleet,
         seconds=state.budget.seconds(),
         work=state.budget.work,
         interrupted=interrupted,

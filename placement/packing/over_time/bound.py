@@ -16,8 +16,9 @@ from math import gcd
 import numpy as np
 
 from stowplan.placement.packing.cuts import Cut, cut
+from stowplan.placement.packing.fleet.market import Market
 from stowplan.placement.packing.fleet.problem import FleetProblem
-from stowplan.placement.packing.fleet.relaxation import FleetRelaxation, Market
+from stowplan.placement.packing.fleet.relaxation import FleetRelaxation
 from stowplan.placement.packing.fleet.solve import solve_fleet
 from stowplan.placement.packing.over_time.problem import ANY_NUMBER, OverTimeProblem, moments
 from stowplan.placement.packing.problem import FloatArray, IntArray, Limits

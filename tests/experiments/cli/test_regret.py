@@ -25,7 +25,7 @@ from stowplan.placement.model import PlacementConstraint, StopCode, TaskStatus
 from stowplan.placement.packing.over_time.bound import Bounds
 from stowplan.placement.packing.over_time.plan import OverTimePlan
 from stowplan.placement.packing.over_time.verify import check_over_time
-from stowplan.placement.scenario.scenario import Fault
+from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.strategies import STRATEGIES
 from tests.experiments.report.made_results import SMALL
 

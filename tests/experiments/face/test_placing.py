@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 import stowplan as sp
+from stowplan._register import GIVEN
+from stowplan.placement.strategies import STRATEGIES
 
 
 class Fullest:
@@ -159,6 +161,34 @@ def test_what_no_instance_has_is_an_error(cluster):
     assert "no instance of the fleet has resource 'cp'" in found["strategies.x"]
     assert "'fpga'" in found["tasks of g"]
     assert "'rack'" in found["tasks of g: constraints"]
+
+
+def test_no_tasks_are_placed_nowhere(cluster):
+    placed = sp.place(sp.tasks(cpu=1, count=0), cluster, "random")
+    assert placed.summary["placed"].item() == 0
+    assert placed.summary["cpu_stranded_pct"].isna().all()
+    assert not len(placed.placements)
+
+
+def test_what_a_strategy_of_ones_own_reads_must_be_there(cluster):
+    class Racks(Fullest):
+        def __init__(self, field):
+            self.field = field
+
+        def missing(self, cluster):
+            has = cluster.has_attribute(self.field)
+            return None if has else f"no instance stands in a {self.field}"
+
+    sp.strategy("racks")(Racks)
+    try:
+        some = sp.tasks(cpu=1, count=2)
+        found = problems(lambda: sp.place(some, cluster, strategies={"x": "racks:rack"}))
+        assert found == {"strategies.x": "no instance stands in a rack"}
+        there = sp.cluster({"m5.large": 2}, attributes={"rack": "r1"})
+        assert not len(sp.place(some, there, "racks:rack").refusals)
+    finally:
+        del STRATEGIES["racks"]
+        GIVEN.pop(("strategy", "racks"))
 
 
 @pytest.mark.parametrize(

@@ -84,15 +84,21 @@ def types(capsys, *words):
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        ((r"^m5\.",), {"m5.large", "m5.xlarge", "m5.2xlarge", "m5.4xlarge"}),
+        ((r"^m5\.x?large",), {"m5.large", "m5.xlarge"}),
         (
             ("--family", "m4", "--family", "t2", "--vcpu", "2"),
             {"m4.large", "t2.medium", "t2.large"},
         ),
-        (("--family", "g", "--arch", "arm64"), {"g5g.xlarge"}),
-        (("--gpu", "2-"), {"g4dn.12xlarge", "g5.12xlarge"}),
+        (("--family", "g", "--arch", "arm64", "--vcpu", "4-8"), {"g5g.xlarge", "g5g.2xlarge"}),
+        (
+            ("--gpu", "2-4", "--usd=-5"),
+            {"g4dn.12xlarge", "g5g.16xlarge", "g5g.metal", "g6.12xlarge"},
+        ),
         (("--family", "c5", "--memory", "8-16"), {"c5.xlarge", "c5.2xlarge"}),
         (("--family", "r5", "--memory=-16"), {"r5.large"}),
+        (("^t[34]", "--usd=-0.005", "--arch", "arm64"), {"t4g.nano"}),
+        (("^m[45]\\.large", "--region", "ca-west-1"), {"m5.large"}),
+        (("^c5.large|^c7i.large", "--current"), {"c7i.large"}),
     ],
 )
 def test_types_are_filtered(capsys, words, names):
@@ -108,6 +114,12 @@ def test_types_are_priced_by_the_catalogue_or_by_a_file(capsys, tmp_path):
         ("m5.large", 0.096, "us-east-1 2026-07-20"),
     ]
     assert rows[1]["usd_per_month"] == 70.08
+    _, rows = types(capsys, "^m5.large", "--region", "eu-west-1")
+    assert (rows[0]["usd_per_hour"], rows[0]["price"]) == (0.107, "eu-west-1 2025-03-02")
+    _, rows = types(capsys, "^hpc6a", "--region", "us-east-2")
+    assert [(row["usd_per_hour"], row["price"]) for row in rows] == [("", "")]
+    assert main(["types", "--region", "eu-wst-1"]) == 2
+    assert "did you mean eu-west-1?" in capsys.readouterr().err
 
 
 def test_nothing_that_fits_is_told_by_the_exit_code(capsys):
@@ -127,4 +139,4 @@ def test_the_table_and_the_csv_have_the_same_rows(capsys):
     title, *rows, last = capsys.readouterr().out.splitlines()
     assert header.split(",") == title.split()
     assert [line.split(",")[0] for line in lines] == [row.split()[0] for row in rows]
-    assert last.startswith("3 types")
+    assert last.startswith("18 types")

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from stowplan.experiments.loading.shapes import example, sample, spot
 from stowplan.placement.scenario.capacity import CapacityProviderTable
-from stowplan.placement.scenario.scenario import Fault, Scenario
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import Scenario
 from tests.experiments.loading.test_reference import reachable
 
 # Those that hold something: of others no example is shown.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stowplan.experiments.loading.load import load_scenario
+from stowplan.experiments.record.availability import ALL, ServiceHistory, up_times
 from stowplan.experiments.record.metrics import metrics_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS
@@ -225,3 +226,28 @@ def test_nothing_is_up_before_it_was_placed():
         (1_000, *ROOM, web(1)), (9_000, m.TasksChanged(TaskStatus.RUNNING, (0,), since_ms=0))
     )
     assert (up.since_ms, up.at_desired_ms) == (1_000, 99_000)
+
+
+def story(*changes):
+    """A service that is to have 4 tasks, 2 at least, of (ms, tasks come or gone)."""
+    history = ServiceHistory(0)
+    history.wanted.append((0, 4, 50))
+    for at_ms, change in changes:
+        history.add(at_ms, at_ms, -2, change)
+    return history
+
+
+def test_the_worst_is_the_smallest_share_and_how_long_it_was_too_few():
+    history = story((0, 4), (100, -1), (200, -2), (250, 1), (400, 2), (700, -3), (720, 3))
+    worst = up_times(history, [], 1000)[ALL].worst
+    assert (worst.at_ms, worst.running, worst.desired, worst.minimum) == (200, 1, 4, 2)
+    assert (worst.for_ms, worst.since_ms) == (50, 200)
+    assert (worst.below_desired_ms, worst.below_desired_longest_ms) == (320, 300)
+    assert (worst.below_minimum_ms, worst.below_minimum_longest_ms) == (70, 50)
+
+
+def test_a_boot_is_not_the_worst_but_one_that_never_ends_is():
+    assert up_times(story((300, 4)), [], 1000)[ALL].worst is None
+    worst = up_times(story((300, 3)), [], 1000)[ALL].worst
+    assert (worst.at_ms, worst.running, worst.for_ms) == (0, 0, 300)
+    assert (worst.below_desired_ms, worst.below_minimum_longest_ms) == (1000, 300)

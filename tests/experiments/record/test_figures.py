@@ -6,11 +6,19 @@ import pytest
 
 from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.record.metrics import METRICS, metrics_of
+from stowplan.experiments.record.cost_frames import (
+    costs_frame,
+    named_costs,
+    owner_costs_frame,
+)
+from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.result import result_of
+from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement import messages as m
 from stowplan.placement.audit.figures import Figures, differing
+from stowplan.placement.scenario.scenario import Run
 from tests.driving import (
     Driven,
     definition,
@@ -36,12 +44,17 @@ RUNS = [
 
 def both(rounds: list[m.Round]) -> tuple[dict, dict]:
     """The row of the results, and that of the audit."""
-    recorder, figures = Recorder(), Figures()
+    recorder, figures, usage = Recorder(), Figures(), Usage()
     for entry in rounds:
         recorder(entry)
+        usage(entry)
         figures(entry)
-    recorder.finish(rounds[-1].now_ms)
-    return metrics_of(recorder), figures.row()
+    result = result_of(Run("any", "any", "any"), recorder, usage, rounds[-1].now_ms)
+    costs = named_costs(costs_frame([result]), owner_costs_frame([result]))
+    assert sum(v for n, v in costs.items() if n.startswith("dollars of ")) == pytest.approx(
+        result.metrics["dollars"], rel=1e-9
+    )
+    return {**result.metrics, **costs}, figures.row()
 
 
 def simulated(name: str, faults: str | None, until_ms: int) -> list[m.Round]:
@@ -86,6 +99,13 @@ def test_what_few_runs_have_is_worked_out_twice_too():
     assert differing(row, said) == []
     for name in ("lost", "throttled", "launch_failures", "terminations", "refusals"):
         assert row[name], name
+
+
+def test_dollars_of_somebody_whom_the_journal_does_not_know_are_told():
+    said, row = both(simulated("small.toml", "none", 60_000))
+    assert row["dollars of service web"] == pytest.approx(said["dollars of service web"])
+    (what,) = differing(row, {**said, "dollars of service webb": 0.5})
+    assert what == "dollars of service webb: the results have it, the journal has not"
 
 
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - NOT_BY_ITSELF))

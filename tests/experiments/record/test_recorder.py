@@ -14,18 +14,16 @@ from stowplan.experiments.record.metrics import metrics_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS
 from stowplan.experiments.record.result import scheduler_config
-from stowplan.experiments.workloads.arrivals import arrivals
+from stowplan.experiments.runs.simulate import world
 from stowplan.placement import messages as m
 from stowplan.placement.callers.client import RESUBMIT, RETRY
 from stowplan.placement.journal import Header, JournalWriter, read_journal
 from stowplan.placement.loop import run_loop
 from stowplan.placement.model import StopCode, TaskStatus
-from stowplan.placement.scenario.scenario import instance_specs
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from stowplan.placement.scheduler.tasks import NOWHERE
 from stowplan.placement.taskdef.parse import TaskOverride, task_resources
-from stowplan.sim.driver import SimDriver
 from tests.driving import Driven, definition, draining, gone, instance, run_task, running, stopped
 
 SMALL = SCENARIOS / "small.toml"
@@ -143,17 +141,11 @@ def integrals(truth: Truth) -> dict[str, int]:
 
 
 def simulated(faults: str) -> tuple[list[m.Round], int]:
-    scenario = load_scenario(SMALL).scenario
+    loaded = load_scenario(SMALL)
+    scenario = loaded.scenario
     run = next(run for run in scenario.runs() if run.faults == faults)
     rounds: list[m.Round] = []
-    driver = SimDriver(
-        instance_specs(scenario),
-        arrivals(scenario, run),
-        faults=scenario.faults[run.faults],
-        models=scenario.models,
-        until_ms=scenario.duration,
-        seed=scenario.seed,
-    )
+    _, driver = world(loaded, run, scenario.duration)
     run_loop(Scheduler(scheduler_config(scenario)), driver, rounds.append)
     return rounds, scenario.duration
 

@@ -37,7 +37,7 @@ def test_where_there_are_many_what_is_amiss_is_shown_and_the_rest_is_counted():
     run = replace(result(), deployments=[*many, STUCK])
     (table,) = [t for t in service_tables([run], 12) if t.caption == "Deployments"]
     assert [row[1] for row in table.rows] == ["web"]
-    assert table.rest == "40 others COMPLETED, the longest in 30 s"
+    assert table.rest == "40 other deployments were COMPLETED, the longest in 30 s"
     run = replace(result(), deployments=[STUCK] * 40)
     (table,) = [t for t in service_tables([run], 12) if t.caption == "Deployments"]
     assert (len(table.rows), table.rest) == (12, "28 more like these")

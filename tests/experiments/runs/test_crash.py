@@ -20,7 +20,8 @@ from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import ReplayError
 from stowplan.placement.messages import CreateService, Round, RunTask, TasksChanged
 from stowplan.placement.model import TaskStatus
-from stowplan.placement.scenario.scenario import Fault, Run, Scenario
+from stowplan.placement.scenario.faults import Fault
+from stowplan.placement.scenario.scenario import Run, Scenario
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.sim.lives import Lives
 

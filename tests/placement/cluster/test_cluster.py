@@ -203,7 +203,7 @@ def test_many_groups_come_and_go_without_growing_the_table():
         cluster.reserve(kind, 0)
         assert cluster.group_count(kind.group).tolist() == [1]
         cluster.release(kind, 0)
-    assert len(cluster.group_counts) < 20
+    assert len(cluster._group_counts) < 20
     cluster.check()
 
 

@@ -843,6 +843,6 @@ def test_kinds_that_come_once_do_not_fill_the_memory(monkeypatch):
         engine._checks,
         engine._failed,
         cluster._demands,
-        cluster.host_ports._masks,
+        cluster._host_ports._masks,
     )
     assert [len(cache) <= 50 for cache in caches] == [True] * 5

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stowplan.experiments.bench.fleets import twenty_definitions
 from stowplan.placement.packing.fleet.coarse import TIGHTEST, shared_limits
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
-from stowplan.placement.packing.fleet.solve import solve_fleet, split_evenly
+from stowplan.placement.packing.fleet.shares import split_evenly
+from stowplan.placement.packing.fleet.solve import solve_fleet
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.packing.verify import check_fleet
 

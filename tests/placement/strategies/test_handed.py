@@ -94,6 +94,36 @@ def test_a_strategy_that_books_is_told_that_it_may_only_read(method):
         asks()
 
 
+# What it would have to call or set, and what it is told.
+WRITES = {
+    "counter": lambda c: setattr(c, "now_ms", 5),
+    "size": lambda c: setattr(c, "size", 1),
+    "version": lambda c: setattr(c, "version", 0),
+    "resources": lambda c: c.resources.append("mine"),
+    "resources set": lambda c: setattr(c, "resources", []),
+    "booked": lambda c: c.booked.clear(),
+    "booked set": lambda c: c.booked.__setitem__(make_kind(1), 9),
+    "ports": lambda c: c.port_mask(make_kind(1, tcp=(80,))).fill(0),
+    "host ports": lambda c: c.host_ports.used.fill(0),
+    "values": lambda c: c.column("ec2InstanceId").values.append("i-mine"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
+def test_nothing_else_of_a_cluster_can_be_written_to(write):
+    class Writes:
+        def keys(self, task, cluster, candidates, rng):
+            write(cluster)
+            return candidates
+
+    cluster = world()
+    told = (AttributeError, TypeError, ValueError, PlacementError)
+    with pytest.raises(told, match=r"read-only|may only read|no setter|attribute|item assignment"):
+        engine_with(Writes, cluster).place([make_kind(1, strategies=("mine",))])
+    assert cluster.booked == {make_kind(1, group="g"): 1}
+    assert "mine" not in cluster.resources
+
+
 def test_a_constraint_may_only_read_too():
     class Writes(Constraint):
         def __init__(self, expression=None):

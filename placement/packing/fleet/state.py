@@ -1,0 +1,87 @@
+"""What the stages of one solve of a fleet share: best fleet, bound, budget and log."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stowplan.placement.packing.fleet.market import Market
+from stowplan.placement.packing.fleet.problem import FleetBins
+from stowplan.placement.packing.fleet.shares import Shares
+from stowplan.placement.packing.problem import IntArray, Limits, Progress, ProgressCallback
+from stowplan.placement.packing.state import Budget
+
+
+class FleetRows(NamedTuple):
+    """A fleet, a row a bin: types (bins,), zones (bins,), contents (bins, kinds of the market)."""
+
+    types: IntArray
+    zones: IntArray
+    contents: IntArray
+
+
+class FleetState:
+    """Best fleet, bound, budget and log of one solve.
+
+    Args:
+        types: (types of the market,) their indices in the problem.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        shares: Shares,
+        types: IntArray,
+        limits: Limits,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        self.market = market
+        self.shares = shares
+        self.types = types
+        self.zones = shares.problem.zones
+        total, off_spot = shares.even()
+        self.zone_counts = total  # one way to deal the items over the zones
+        self.zone_rows = np.hstack([total, off_spot]) if market.split else total
+        self.budget = Budget(limits)
+        self.rng = np.random.default_rng(limits.seed)
+        self.lower_bound = 0
+        self.best: FleetRows | None = None
+        self.fleet: tuple[FleetBins, ...] = ()
+        self.cost: int | None = None
+        self.refused = 0  # cheaper fleets that could not be shared out
+        self.log: list[Progress] = []
+        self._progress = progress
+
+    def finished(self) -> bool:
+        """Nothing left to do: proven, or out of time or work."""
+        return self.proven() or self.budget.exhausted()
+
+    def proven(self) -> bool:
+        """No fleet is cheaper than the best."""
+        return self.cost is not None and self.cost <= self.lower_bound
+
+    def offer(self, rows: FleetRows) -> bool:
+        """Take a complete fleet if it is cheaper than the best so far and can be shared out."""
+        cost = int(self.market.prices[rows.types].sum())
+        if self.cost is not None and cost >= self.cost:
+            return False
+        fleet = self.shares.deal(self.types[rows.types], rows.zones, rows.contents)
+        if fleet is None:
+            self.refused += 1
+            return False
+        self.best, self.fleet, self.cost = rows, fleet, cost
+        self._record()
+        return True
+
+    def raise_bound(self, bound: int) -> None:
+        """Take a proven lower bound on the cost if it is higher than the last."""
+        if bound > self.lower_bound:
+            self.lower_bound = bound
+            self._record()
+
+    def _record(self) -> None:
+        entry = Progress(self.budget.seconds(), self.lower_bound, self.cost)
+        self.log.append(entry)
+        if self._progress:
+            self._progress(entry)
