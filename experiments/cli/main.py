@@ -242,5 +242,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(name, help=about, description=about)
         subparser.set_defaults(subcommand=name)
         if name == wanted:
+            if name == "optimize" and any(word.startswith("--bpp") for word in argv):
+                from stowplan.experiments.cli import packing_file
+
+                module = packing_file.__name__ if packing_file.is_all(argv) else module
             getattr(importlib.import_module(module), function)(subparser)
     return parser
