@@ -210,7 +210,7 @@ def test_offers_are_priced_in_the_region_of_their_zone():
         {offer.type: offer.price_microusd_hour for offer in catalogue_offers(kind, zone)}
         for zone in ("us-east-1a", "sa-east-1c", "a")
     )
-    price = listed("m5.large").registers.price_microusd_hour
-    assert home["m5.large"] == nowhere["m5.large"] == price
-    assert there["m5.large"] == listed("m5.large", "sa-east-1").registers.price_microusd_hour
-    assert there["m5.large"] > home["m5.large"]
+    price = listed("m6i.large").registers.price_microusd_hour
+    assert home["m6i.large"] == nowhere["m6i.large"] == price
+    assert there["m6i.large"] == listed("m6i.large", "sa-east-1").registers.price_microusd_hour
+    assert there["m6i.large"] > home["m6i.large"]
