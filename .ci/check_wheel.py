@@ -67,7 +67,7 @@ def problems(wheel: Path, names: Iterable[str]) -> list[str]:
     for name in sorted(ours):
         if not name.startswith("stowplan/") or "/tests/" in name or "__pycache__" in name:
             found.append(f"holds {name}")
-    for part in ("scenarios/small.toml", "data/instance_types/instance_types.csv"):
+    for part in ("scenarios/small.toml", "data/instance_types/types.csv.gz"):
         if f"stowplan/experiments/{part}" not in held:
             found.append(f"lacks stowplan/experiments/{part}")
     if not any(name.startswith("stowplan/experiments/templates/") for name in held):

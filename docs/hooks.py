@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 # Documents outside `docs/`, and the pages that they are.
 INCLUDED = {
     "CHANGELOG.md": "changelog.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "CONTRIBUTING.md": "contributing.md",
     "DESIGN.md": "design/index.md",
     "experiments/scenarios/README.md": "scenarios.md",

@@ -199,7 +199,7 @@ def check_of(
         raise PlacementError(f"unknown placement constraint {name!r}; known: {', '.join(registry)}")
     try:
         made = registry[name](expression)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise PlacementError(f"placement constraint {name}: {error}") from error
     most, query = getattr(made, "most", None), getattr(made, "query", None)
     if query is not None and not isinstance(query, Query):

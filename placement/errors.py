@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+_ENTRY = re.compile(r"\b\w+\[\d+\]")
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class PlacementError(Exception):
@@ -13,17 +18,33 @@ class SpecError(PlacementError):
     """An input is wrong. Names every problem at once, each by its place in the input.
 
     `problems` holds (place, what) pairs; a place is a path such as
-    `web.json: containerDefinitions[0].memory` or `demo.toml: fleet[2].instance_type`.
+    `web.json: containerDefinitions[0].memory` or `demo.toml: fleet[2].instance_type`. The message
+    says `fleet pool` instead of `fleet[2]` where `names` has a name for that.
     """
 
-    def __init__(self, problems: Sequence[tuple[str, str]]):
+    def __init__(self, problems: Sequence[tuple[str, str]], names: Mapping[str, str] = _NO_NAMES):
         assert problems, "a SpecError needs at least one problem"
-        self.problems = tuple(problems)
-        super().__init__("\n".join(f"{place}: {what}" for place, what in self.problems))
+        self.problems, self._names = tuple(problems), dict(names)
+        lines = (f"{self._named(place)}: {what}" for place, what in self.problems)
+        super().__init__("\n".join(lines))
+
+    def _named(self, place: str) -> str:
+        return _ENTRY.sub(lambda found: self._names.get(found[0], found[0]), place)
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[object, ...]]:
         # Errors travel between processes, and Exception would call us with the message alone.
-        return type(self), (self.problems,)
+        return type(self), (self.problems, self._names)
+
+
+class CallError(PlacementError):
+    """A call makes no sense; `code` is the exception that ECS's API has for it."""
+
+    def __init__(self, code: str, what: str):
+        self.code, self.what = code, what
+        super().__init__(what)
+
+    def __reduce__(self) -> tuple[type[CallError], tuple[object, ...]]:
+        return type(self), (self.code, self.what)
 
 
 class QueryError(PlacementError):

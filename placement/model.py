@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from stowplan.placement.errors import SpecError
+from stowplan.placement.times import default_ms
 from stowplan.placement.units import not_whole
 
 CPU, MEMORY, PORTS, GPU, ENI = "CPU", "MEMORY", "PORTS", "GPU", "ENI"
@@ -106,7 +107,7 @@ class HealthCheck:
     """A container's health check; times in seconds."""
 
     command: tuple[str, ...]
-    interval: int = 30
+    interval: int = default_ms("container check") // 1000
     timeout: int = 5
     retries: int = 3
     start_period: int = 0

@@ -16,7 +16,10 @@ from stowplan.placement.scheduler.launches import Launches
 
 @dataclass(slots=True)
 class TaskEntry:
-    """A task that was to be started and was not reported STOPPED yet."""
+    """A task that was to be started and was not reported STOPPED yet.
+
+    `stop`: why it is to be stopped, once its target has drained until `drains_until_ms`.
+    """
 
     number: int
     instance: int
@@ -24,7 +27,9 @@ class TaskEntry:
     request: int | None
     cpu: int | None
     memory: int | None
+    overrides: tuple[m.ContainerOverride, ...] = ()
     stop: tuple[StopCode, str] | None = None
+    drains_until_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -81,11 +86,13 @@ class Book:
                         command.request,
                         command.cpu,
                         command.memory,
+                        command.overrides,
                     )
         elif isinstance(command, m.StopTasks):
             for task in command.tasks:
                 if task in self.tasks and self.tasks[task].stop is None:
                     self.tasks[task].stop = (command.stop_code, command.reason)
+                    self.tasks[task].drains_until_ms = command.not_before_ms or 0
 
     def on(self, instances: tuple[int, ...]) -> list[TaskEntry]:
         """The live tasks of some instances, in the order in which they were started."""

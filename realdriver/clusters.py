@@ -6,13 +6,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from stowplan.placement.describe import State
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.messages import Round
+from stowplan.realdriver.docker.config import ENGINES as ENGINES
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.journal import ClusterLock, DurableJournal
+from stowplan.realdriver.standing import read_state
 
-ID, ENGINES, SCENARIO = "id", "engines", "digest"
+ID, SCENARIO = "id", "digest"
 
 
 def state_folder(given: Path | None) -> Path:
@@ -50,6 +53,17 @@ class ClusterFolder:
         journal = DurableJournal(self.journal, writing=False)
         try:
             return journal.read()
+        finally:
+            journal.close()
+
+    def look(self) -> tuple[Header, State] | None:
+        """The header of its journal, and its state as it is now; None where there is none."""
+        if not self.journal.exists():
+            return None
+        journal = DurableJournal(self.journal, writing=False)
+        try:
+            header = journal.header()
+            return None if header is None else (header, read_state(journal).state)
         finally:
             journal.close()
 

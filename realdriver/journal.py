@@ -17,12 +17,21 @@ import msgspec
 
 from stowplan.placement.driver import DriverError
 from stowplan.placement.errors import PlacementError, check_format
-from stowplan.placement.journal import FORMAT, FORMATS_READ, Header, read_journal
+from stowplan.placement.journal import (
+    FORMAT,
+    FORMATS_READ,
+    Header,
+    decode_round,
+    read_journal,
+)
 from stowplan.placement.messages import Round
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS header (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS rounds (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot (
+    only INTEGER PRIMARY KEY CHECK (only = 1), rounds INTEGER NOT NULL, body BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS calls (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
 """
 
@@ -51,7 +60,9 @@ class DurableJournal:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
-            (self._count,) = self._db.execute("SELECT count(*) FROM rounds").fetchone()
+            # Rounds are numbered without gaps; to count them all would read them all.
+            (last,) = self._db.execute("SELECT max(number) FROM rounds").fetchone()
+            self._count = 0 if last is None else last + 1
         except (sqlite3.Error, OSError) as error:
             raise DriverError(f"{file}: {error}") from error
         self._file = file
@@ -81,15 +92,38 @@ class DurableJournal:
 
     def read(self) -> tuple[Header, list[Round]] | None:
         """What is written so far; None before the first `begin`."""
+        header = self.header()
+        return None if header is None else (header, list(self.rounds()))
+
+    def header(self) -> Header | None:
+        """The header alone; None before the first `begin`."""
+        head = self._one("SELECT body FROM header")
+        return None if head is None else read_journal(head, str(self._file))[0]
+
+    def rounds(self, first: int = 0) -> Iterator[Round]:
+        """The rounds from number `first` on, read one by one."""
+        query = "SELECT body FROM rounds WHERE number >= ? ORDER BY number"
         try:
-            head = self._db.execute("SELECT body FROM header").fetchone()
-            if head is None:
-                return None
-            bodies = self._db.execute("SELECT body FROM rounds ORDER BY number").fetchall()
+            for (body,) in self._db.execute(query, (first,)):
+                yield decode_round(body, str(self._file))
         except sqlite3.Error as error:
             raise DriverError(f"{self._file}: {error}") from error
-        header, rounds = read_journal((body for (body,) in (head, *bodies)), str(self._file))
-        return header, list(rounds)
+
+    def keep_snapshot(self, rounds: int, body: bytes) -> None:
+        """Keep what somebody made of the first `rounds` rounds, in place of what was kept."""
+        self._write("REPLACE INTO snapshot VALUES (1, ?, ?)", rounds, body)
+
+    def snapshot(self) -> bytes | None:
+        """What was kept last; None: nothing, or not of these rounds."""
+        kept = self._one("SELECT body FROM snapshot WHERE rounds <= ?", self._count)
+        return None if kept is None else kept[0]
+
+    def _one(self, query: str, *values: Any) -> tuple[bytes] | None:
+        try:
+            found: tuple[bytes] | None = self._db.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise DriverError(f"{self._file}: {error}") from error
+        return found
 
     def leave_call(self, call: Any) -> None:
         """Leave a call (an event of `placement.messages`) for the run that holds the lock."""

@@ -63,6 +63,10 @@ class Agents:
         """A task begins to stop; the instance has an agent until it is gone."""
         self._leaving[instance] = self._leaving.get(instance, 0) + 1
 
+    def stay(self, instance: int) -> None:
+        """Takes back one `leave`."""
+        self._leaving[instance] -= 1
+
     def release(self, instance: int, task: int, left: bool, now_ms: int) -> None:
         """A task is gone; `left`: it was announced by `leave`."""
         agent = self.by_instance[instance]

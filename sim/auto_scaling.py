@@ -17,7 +17,13 @@ from stowplan.placement import messages as m
 from stowplan.placement.audit.capacity_rules import SCALE_IN
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.models import Sampler
-from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable, instance_spec
+from stowplan.placement.scenario.scenario import (
+    InstanceSpec,
+    InstanceTypeTable,
+    first_spec,
+    instance_spec,
+)
+from stowplan.sim.allocation import Up, next_market, ranked, too_much_of
 from stowplan.sim.faults import Faults
 
 RETRY_FIRST_MS, RETRY_MOST_MS = 30_000, 900_000  # ours: AWS does not say when a group tries again
@@ -29,6 +35,7 @@ class _Instance:
     spec: InstanceSpec
     zone: str
     launched_ms: int
+    what: Up
     number: int | None = None
     terminating: bool = False
 
@@ -47,6 +54,14 @@ class _Group:
     def in_service(self) -> list[_Instance]:
         """Those that count: not being terminated."""
         return [each for each in self.up.values() if not each.terminating]
+
+    def weight(self, instance_type: str) -> int:
+        """What an instance counts in the group's sizes."""
+        return 1 if self.table.mixed is None else self.table.mixed.weight(instance_type)
+
+    def size(self) -> int:
+        """What the group has of its desired size."""
+        return sum(self.weight(each.what.instance_type) for each in self.in_service())
 
 
 class AutoScaling:
@@ -78,14 +93,28 @@ class AutoScaling:
         self._of: dict[str, _Group] = {}
 
     def begin(self) -> None:
-        """Launch what the groups begin with."""
+        """Launch what the groups begin with: it is up at once."""
         self._env.process(self._begin())
 
     def _begin(self) -> Generator[Any, Any, None]:
         # After the calls of the same instant, among them the one that creates the provider.
         yield self._env.timeout(0)
         for group in self._groups.values():
-            self._balance(group)
+            if group.table.instances:
+                self._take_over(group)
+            self._balance(group, begins=True)
+
+    def _take_over(self, group: _Group) -> None:
+        """The instances that a group has already: paid for and registered from now on."""
+        there = []
+        for each in group.table.instances:
+            kind = self._types[each.instance_type]
+            spec = first_spec(group.table, each, kind, group.order << 40)
+            market = each.market if group.table.mixed else group.table.market
+            there.append(self._up(group, spec, Up(each.instance_type, each.zone, market)))
+        self._tell_launched(group, there)
+        for instance in there:
+            instance.number = self._register(instance.spec)
 
     # --- commands and facts ---------------------------------------------------------------------
 
@@ -95,7 +124,9 @@ class AutoScaling:
             known = [name for name in command.ec2_instance_ids if name in self._of]
             self._end([self._of[name].up[name] for name in known], f"terminated by {SCALE_IN}")
             return
-        group = self._groups[command.capacity_provider]
+        group = self._groups.get(command.capacity_provider)
+        if group is None:
+            return  # a call from outside made a provider whose group this world does not have
         if isinstance(command, m.SetDesiredCapacity):
             group.desired = command.desired_capacity
         elif command.protected_from_scale_in:
@@ -121,58 +152,72 @@ class AutoScaling:
 
     # --- more -----------------------------------------------------------------------------------
 
-    def _balance(self, group: _Group) -> None:
-        lacks = group.desired - len(group.in_service())
+    def _balance(self, group: _Group, *, begins: bool = False) -> None:
+        lacks = group.desired - group.size()
         if lacks > 0 and not group.waits:
-            self._launch(group, lacks)
+            self._launch(group, lacks, begins)
         elif lacks < 0:
             self._shrink(group, -lacks)
 
-    def _launch(self, group: _Group, count: int) -> None:
+    def _launch(self, group: _Group, count: int, begins: bool) -> None:
         now = int(self._env.now)
         if not self._faults.admits("RunInstances", 1):
             self._failed(group, count, "RequestLimitExceeded")
             return
         launched: list[_Instance] = []
-        counts = _by_zone(group.table.zones, group.in_service())
-        while len(launched) < count and (where := self._choose(group, counts)) is not None:
-            counts[where[0]] += 1
-            launched.append(self._new(group, *where, now))
+        counts, left = _by_zone(group.table.zones, group.in_service()), count
+        while left > 0 and (what := self._choose(group, counts)) is not None:
+            counts[what.zone] += 1
+            left -= group.weight(what.instance_type)
+            launched.append(self._new(group, what, now))
         if launched:
             group.failures = 0
-            said = [
-                m.LaunchedInstance(
-                    each.spec.name,
-                    each.spec.attributes["ecs.instance-type"],
-                    each.zone,
-                    each.spec.price_microusd_hour,
-                    group.table.market,
-                )
-                for each in launched
-            ]
-            self._tell(m.InstancesLaunched(group.table.name, tuple(said)))
-            delays = self._boot_ms(len(launched))
+            self._tell_launched(group, launched)
+            delays = [0] * len(launched) if begins else self._boot_ms(len(launched))
             for each, delay in zip(launched, delays, strict=True):
                 self._env.process(self._boot(each, delay))
-        if len(launched) < count:
-            self._failed(group, count - len(launched), "InsufficientInstanceCapacity")
+        if left > 0:
+            self._failed(group, left, "InsufficientInstanceCapacity")
 
-    def _choose(self, group: _Group, counts: Mapping[str, int]) -> tuple[str, str] | None:
-        """The zone with the fewest that has one of the types, and the first such type."""
+    def _choose(self, group: _Group, counts: Mapping[str, int]) -> Up | None:
+        """The zone with the fewest that has one of the types, and the first such type there.
+
+        EC2 has nothing on demand for what is to be on spot, and the other way round.
+        """
+        table, up = group.table, [each.what for each in group.in_service()]
+        market: str = table.market if table.mixed is None else next_market(table.mixed, up)
         for zone in sorted(counts, key=counts.__getitem__):
-            for name in group.table.instance_types:
+            for name in ranked(table, self._types, market, zone, up):
                 if self._faults.has_capacity(zone, name):
-                    return zone, name
+                    return Up(name, zone, market)
         return None
 
-    def _new(self, group: _Group, zone: str, name: str, now_ms: int) -> _Instance:
+    def _new(self, group: _Group, what: Up, now_ms: int) -> _Instance:
         group.launches += 1
         number = group.order << 40 | group.launches
-        spec = instance_spec(group.table, name, self._types[name], zone, number, now_ms)
-        instance = _Instance(spec, zone, now_ms)
+        name, zone, market = what.instance_type, what.zone, what.market
+        kind = self._types[name]
+        spec = instance_spec(group.table, name, kind, zone, number, now_ms, market)
+        return self._up(group, spec, what)
+
+    def _up(self, group: _Group, spec: InstanceSpec, what: Up) -> _Instance:
+        instance = _Instance(spec, what.zone, int(self._env.now), what)
         group.up[spec.name] = instance
         self._of[spec.name] = group
         return instance
+
+    def _tell_launched(self, group: _Group, launched: list[_Instance]) -> None:
+        said = [
+            m.LaunchedInstance(
+                each.spec.name,
+                each.spec.attributes["ecs.instance-type"],
+                each.zone,
+                each.spec.price_microusd_hour,
+                each.what.market,
+            )
+            for each in launched
+        ]
+        self._tell(m.InstancesLaunched(group.table.name, tuple(said)))
 
     def _failed(self, group: _Group, count: int, reason: str) -> None:
         self._tell(m.LaunchFailed(group.table.name, count, reason))
@@ -209,14 +254,18 @@ class AutoScaling:
         for each in staying:
             if not protects or each.spec.name in group.unprotected:
                 may_go[each.zone].append(each)
-        for ranked in may_go.values():
-            ranked.sort(key=lambda v: ((now - v.launched_ms) % _HOUR_MS, v.spec.name))
+        for there in may_go.values():
+            there.sort(key=lambda v: ((now - v.launched_ms) % _HOUR_MS, v.spec.name))
         victims: list[_Instance] = []
-        while len(victims) < count and any(may_go.values()):
+        while count > 0 and any(may_go.values()):
             zone = max((z for z in counts if may_go[z]), key=counts.__getitem__)
             counts[zone] -= 1
-            victims.append(may_go[zone].pop())
-            victims[-1].terminating = True
+            victim = may_go[zone].pop(_that_goes(group, may_go[zone]))
+            count -= group.weight(victim.what.instance_type)
+            if count < 0:
+                break  # it would be smaller than it is to be
+            victims.append(victim)
+            victim.terminating = True
         if not victims:
             return
         if group.table.managed_draining:
@@ -236,6 +285,16 @@ class AutoScaling:
             self._tell(m.InstancesTerminated(tuple(each.spec.name for each in instances)))
         for name in dict.fromkeys(group.table.name for group in groups):
             self._balance(self._groups[name])
+
+
+def _that_goes(group: _Group, there: list[_Instance]) -> int:
+    """The place of the one to terminate: the last, of the market of which there is too much."""
+    if group.table.mixed is not None:
+        market = too_much_of(group.table.mixed, [each.what for each in group.in_service()])
+        same = [i for i, each in enumerate(there) if each.what.market == market]
+        if same:
+            return same[-1]
+    return len(there) - 1
 
 
 def _by_zone(zones: Iterable[str], instances: Iterable[_Instance]) -> dict[str, int]:

@@ -29,3 +29,10 @@ class Batch:
     checked_ms: int | None
     failure: str | None
     at_ms: int
+
+
+def part_of(definition: TaskDefinition, played: bool) -> Part:
+    """What tasks of a definition are; `played`: by the agent of their instance."""
+    checks = [c.health_check for c in definition.containers if c.essential]
+    intervals = [check.interval for check in checks if check]
+    return Part(definition, played, max(intervals) * 1000 if intervals else None)

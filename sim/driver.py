@@ -46,7 +46,7 @@ class SimDriver:
     """Plays instances and agents for one run.
 
     Args:
-        fleet: the instances to launch, each at its own time.
+        fleet: the instances: those of time 0 are up, the others are launched each at its own time.
         faults: what goes wrong, and when.
         models: how long booting, starting and stopping take.
         containers: what containers do, and what their images weigh.
@@ -119,9 +119,25 @@ class SimDriver:
             return []
         return None
 
+    @property
+    def next_ms(self) -> int | None:
+        """When something happens next; None: never, unless something is asked for."""
+        if self._events:
+            return self.now_ms()
+        at = self._env.peek()
+        return None if at > self._until_ms else int(at)
+
+    def launch(self, specs: list[InstanceSpec]) -> None:
+        """Launch instances now, beside the fleet: each boots, then registers."""
+        for spec in specs:
+            at_ms = self.now_ms() + self._boot_ms(1)[0]
+            self._env.process(self._boot(at_ms, [spec]))
+
     def execute(self, command: Command) -> None:
         """Take up a command."""
         if isinstance(command, StartTasks):
+            if command.found:
+                self._cache(command)
             self._lives.start(command)
         elif isinstance(command, StopTasks):
             self._lives.stop(command)
@@ -134,6 +150,13 @@ class SimDriver:
         """A task definition, which may make no sense."""
         with suppress(PlacementError):
             self._lives.definitions.register(call.document)
+
+    def _cache(self, command: StartTasks) -> None:
+        """What runs on an instance was pulled there."""
+        definition = self._lives.definitions.definition(command.task_definition)
+        images = tuple(container.image for container in definition.containers)
+        for number in command.instances:
+            self._pulls.cache(number, images)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -149,14 +172,15 @@ class SimDriver:
         # Instances that boot together are one process; 10,000 instances need not be 10,000 of them.
         batches: dict[int, list[InstanceSpec]] = {}
         for spec in fleet:
-            batches.setdefault(spec.at_ms + self._boot_ms(1)[0], []).append(spec)
+            at_ms = spec.at_ms and spec.at_ms + self._boot_ms(1)[0]  # the first ones are up
+            batches.setdefault(at_ms, []).append(spec)
         for at_ms, specs in batches.items():
             env.process(self._boot(at_ms, specs))
         self._groups.begin()
         self._faults.begin(faults)
 
     def _boot(self, at_ms: int, specs: list[InstanceSpec]) -> Generator[Any, Any, None]:
-        yield self._env.timeout(at_ms)
+        yield self._env.timeout(at_ms - self._env.now)
         for spec in specs:
             self._register(spec)
 

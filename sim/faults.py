@@ -133,7 +133,9 @@ class Faults:
     def _spot_reclaim(self, fault: Fault) -> Process:
         """EC2's two minutes' notice; the agent answers it by draining (ecs-semantics 10.3)."""
         yield self._env.timeout(fault.at)
-        reclaimed = self._chosen(fault)
+        specs = self._fleet.specs
+        chosen = self._chosen(fault)
+        reclaimed = tuple(n for n in chosen if specs[n].market != "on-demand")
         if not reclaimed:
             return
         self._tell(UpdateContainerInstancesState(reclaimed, "DRAINING"))

@@ -24,8 +24,9 @@ from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.sim.agents import Agents
 from stowplan.sim.alarm import Alarm
-from stowplan.sim.batch import Batch, Part
+from stowplan.sim.batch import Batch, Part, part_of
 from stowplan.sim.containers import Containers
+from stowplan.sim.drains import Drains
 from stowplan.sim.faults import Faults
 from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.reports import Reports
@@ -38,9 +39,9 @@ _BY_ITSELF = (StopCode.ESSENTIAL_CONTAINER_EXITED, EXITED), 0
 
 
 class Lives:
-    """All tasks of a run.
+    """All tasks of a run; `definitions` are those that were registered.
 
-    `definitions` are those that were registered. Args:
+    Args:
         run_ms: how long the tasks of a request run.
         tell: takes what the agents report.
         start_ms, stop_ms: how long it takes where no agent plays the task.
@@ -62,19 +63,18 @@ class Lives:
     ) -> None:
         self._env, self._run_ms, self._tell = env, run_ms, tell
         self._containers, self._faults = containers, faults
-        self._start_ms, self._stop_ms = start_ms, stop_ms
-        self._machines = containers.machines
+        self._start_ms, self._stop_ms, self._machines = start_ms, stop_ms, containers.machines
         self._agents = Agents(fleet, containers, faults.cut_off, faults.dead, self._hear)
         self._reports = Reports()
         self.definitions = Launches()
         self._parts: dict[str, Part] = {}
         self._told = bytearray()  # by task: the bits of what it was told
-        # By task, as `told`: what it was started with, None before and once it is gone; and where.
-        # Lists by number: a dict of tuples costs a miss of the processor's cache for each of these.
+        # By task: what it was started with, None before and once it is gone; and where. Lists by
+        # number: a dict of tuples costs a miss of the processor's cache for each of these.
         self._batch: list[Batch | None] = []
         self._instance: list[int] = []
-        # Of tasks that no agent plays: by instance, also those that are gone; in line there, with
-        # the delay of their start; why they are being stopped.
+        # Of tasks that no agent plays: by instance, the gone as well; in line there, with the delay
+        # of their start; why they are being stopped.
         self._on: defaultdict[int, list[int]] = defaultdict(list)
         self._in_line: dict[int, int] = {}
         self._stopping: dict[int, tuple[StopCode, str, int]] = {}  # the last: since when
@@ -85,6 +85,7 @@ class Lives:
         self._lives = Timetable(tick_ms)
         self._lives_alarm = Alarm(env, self._turn)
         self._agents_alarm = Alarm(env, self._agents_turn)
+        self._drains = Drains(env, self._drained)
         self._machines_alarm = Alarm(env, self._machines_turn)
 
     def start(self, command: StartTasks) -> None:
@@ -96,10 +97,11 @@ class Lives:
         if len(fresh) != len(rows):
             new = set(fresh)
             rows = tuple(row for t, row in zip(command.tasks, rows, strict=True) if t in new)
-        failure = self._faults.start_failure(name)
-        played = part.played and failure is None
+        failure = None if command.found else self._faults.start_failure(name)
+        played = part.played and failure is None and not command.found
         run_ms = None if request is None else self._run_ms(request)
-        batch = Batch(command, played, run_ms, part.checked_ms, failure, now)
+        checked_ms = 0 if command.found and part.checked_ms is not None else part.checked_ms
+        batch = Batch(command, played, run_ms, checked_ms, failure, now)
         batches, instances, on = self._batch, self._instance, self._on
         for task, row in zip(fresh, rows, strict=True):
             batches[task], instances[task] = batch, row
@@ -109,8 +111,10 @@ class Lives:
             assert part.definition is not None
             self._start_played(batch, part.definition, fresh, rows)
             return
-        delays = self._start_ms(len(fresh))
-        if self._containers.slow or self._agents.by_instance or self._machines is not None:
+        delays = [0] * len(fresh) if command.found else self._start_ms(len(fresh))
+        if command.found:
+            self._lives.add_all([now] * len(fresh), [t << _SHIFT | _RUNNING for t in fresh])
+        elif self._containers.slow or self._agents.by_instance or self._machines is not None:
             for task, row, delay in zip(fresh, rows, delays, strict=True):
                 self._start_in_line(command, task, row, delay, now)
         else:
@@ -133,9 +137,11 @@ class Lives:
 
     def stop(self, command: StopTasks) -> None:
         """Stop tasks, those that are here and not yet stopping."""
-        now = int(self._env.now)
-        fresh = self._news(command.tasks, _STOP)
+        now, fresh = int(self._env.now), self._news(command.tasks, _STOP)
         code, reason = command.stop_code, command.reason
+        if (until_ms := command.not_before_ms or now) > now:
+            self._drain(fresh, command, until_ms)
+            return
         for task, delay in zip(fresh, self._stop_ms(len(fresh)), strict=True):
             batch, instance = self._batch[task], self._instance[task]
             if batch is None or task in self._stopping:
@@ -152,6 +158,20 @@ class Lives:
                 self._finish(task, instance, delay, now)
         self.set_alarms()
         self._report()
+
+    def _drain(self, tasks: list[int], order: StopTasks, until_ms: int) -> None:
+        """Until then the agent knows nothing of the stop, and the tasks hold their share there."""
+        here = [task for task in tasks if self._batch[task] is not None]
+        for row in map(self._instance.__getitem__, here):
+            self._employ(row)
+            self._agents.leave(row)
+        self._drains.add(until_ms, order, here)
+
+    def _drained(self, order: StopTasks) -> None:
+        for task in order.tasks:
+            self._agents.stay(self._instance[task])
+            self._told[task] &= ~_STOP
+        self.stop(order)
 
     def lost(self, tasks: Iterable[int]) -> None:
         """ECS counts these tasks as stopped; nothing more is heard of them."""
@@ -193,7 +213,9 @@ class Lives:
     def _start_played(
         self, batch: Batch, definition: TaskDefinition, tasks: list[int], rows: Sequence[int]
     ) -> None:
-        override = TaskOverride(batch.command.cpu, batch.command.memory)
+        override = TaskOverride(
+            batch.command.cpu, batch.command.memory, containers=batch.command.overrides
+        )
         # Where engines are modelled it is ended by a stop, so long after it was RUNNING.
         run_ms = batch.run_ms if self._machines is None else None
         for task, instance in zip(tasks, rows, strict=True):
@@ -224,19 +246,15 @@ class Lives:
             definition = self.definitions.definition(name)
         except PlacementError:  # not registered here: what it does is not known
             return Part(None, False, None)
-        checks = [c.health_check for c in definition.containers if c.essential]
-        intervals = [check.interval for check in checks if check]
-        checked_ms = max(intervals) * 1000 if intervals else None
-        part = Part(definition, self._containers.models.plays(definition), checked_ms)
+        part = part_of(definition, self._containers.models.plays(definition))
         self._parts[name] = part
         return part
 
     def _share(self, command: StartTasks) -> Share:
         name = command.task_definition
         definition = (self._parts.get(name) or self._part(name)).definition
-        if definition is None:
-            return Share(())
-        return share_of(definition, TaskOverride(command.cpu, command.memory))
+        override = TaskOverride(command.cpu, command.memory, containers=command.overrides)
+        return Share(()) if definition is None else share_of(definition, override)
 
     def _employ(self, instance: int) -> None:
         """From now on the instance has an agent."""
@@ -258,8 +276,8 @@ class Lives:
         return at_ms
 
     def _take_turns(self, due: list[int], now: int) -> None:
-        batches, stopping, reports = self._batch, self._stopping, self._reports
-        since = self._since
+        batches, stopping, since = self._batch, self._stopping, self._since
+        reports = self._reports
         silent = self._faults.dead or self._faults.cut_off
         # Where engines are modelled a task's end is a stop, as with the real driver.
         over = _STOPPED if self._machines is None else _OVER

@@ -1,8 +1,11 @@
 """The tutorials do what they say, from their first line to their last."""
 
+import json
 import re
 import shlex
 
+import stowplan as sp
+from stowplan._register import GIVEN, REGISTRIES
 from stowplan.experiments.cli.main import main
 from tests.house import ROOT
 
@@ -52,3 +55,35 @@ def test_a_researchers_lines_run_from_top_to_bottom(tmp_path, monkeypatch, capsy
     pictures = {path.name for path in tmp_path.glob("*.png")}
     assert pictures == {"utilisation.png", "fragmentation.png", "over-time.png"}
     assert (tmp_path / "run.html").stat().st_size > 10_000
+
+
+def test_parts_of_ones_own_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks("your-own-parts", "python"))
+    before = {kind: registry.added for kind, registry in REGISTRIES.items()}
+    try:
+        exec(compile(code, "your-own-parts.md", "exec"), {"__name__": "parts"})
+    finally:
+        for kind, registry in REGISTRIES.items():
+            for name in registry.added.keys() - before[kind].keys():
+                del registry[name]
+                GIVEN.pop((kind, name), None)
+
+    said = capsys.readouterr().out
+    assert "rounds replay to the same commands, 0 violations> (15, 1)" in said
+    for refused in ("found -512", "read-only", "'cp'", "'rack'", "did you mean binpack?"):
+        assert refused in said
+    assert (tmp_path / "run.html").stat().st_size > 10_000
+
+
+def test_every_name_of_the_face_is_used_by_a_guide_or_a_notebook():
+    """In code that runs: a name in prose alone shows nobody how it is used."""
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in documents)
+    code = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    used = set(re.findall(r"\bsp\.(\w+)", "\n".join(code)))
+    assert set(sp.__all__) - used == set()
+    assert {n for n in used if not n.startswith("_")} <= set(sp.__all__)

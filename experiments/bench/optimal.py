@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from stowplan.experiments.bench import vpsolver as bench_vpsolver
+from stowplan.experiments.bench.commands import command_rows
 from stowplan.experiments.bench.packing_recipes import (
     KINDS,
     nearly_full,
@@ -97,7 +98,8 @@ PLANS: dict[str, Callable[[Clock, float], Iterator[Row | str]]] = {
     "markets": market_rows,
     "repack": repack_rows,
 }
-ALL = [*SETS, *PLANS]
+COMMAND = "command"  # the whole command on small files
+ALL = [*SETS, *PLANS, COMMAND]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class OptimalBench:
         for name in (name for name in names if name in PLANS):
             yield f"{name} ..."
             yield from PLANS[name](self.clock, self.seconds)
+        if COMMAND in names:
+            yield from command_rows(peers=self.peers)
 
     def folder_rows(self, folder: Path) -> Iterator[Row | str]:
         """The sets that lie in a folder, as the shipped samples do; other files are one more."""

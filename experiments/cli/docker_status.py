@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from stowplan.experiments.loading.load import load_strategies
-from stowplan.placement import messages as m
+from stowplan.placement.describe import ContainerInstance, State
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, replay
 from stowplan.placement.messages import Round
-from stowplan.placement.model import CPU, MEMORY, InstanceStatus, TaskStatus
-from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.placement.scheduler.tasks import NOWHERE
-from stowplan.placement.strategies import STRATEGIES
+from stowplan.placement.model import (
+    AVAILABILITY_ZONE,
+    CPU,
+    MEMORY,
+    InstanceStatus,
+    TaskStatus,
+)
+from stowplan.realdriver.backends import backend_of
 from stowplan.realdriver.clusters import ID, ClusterFolder, engines_of, find_cluster, state_folder
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.config import EnginesTable
-from stowplan.realdriver.docker.connection import Connection, EngineContainer
-from stowplan.realdriver.docker.errors import Unreachable
 from stowplan.realdriver.journal import Busy
+
+if TYPE_CHECKING:  # a look need not wait for what it does not use
+    from rich.table import Table
+
+    from stowplan.placement.scheduler.scheduler import Scheduler
 
 _REASONS = 8
 
@@ -66,6 +69,10 @@ def read_cluster(arguments: argparse.Namespace) -> tuple[ClusterFolder, Header, 
 
 def scheduler_of(header: Header, rounds: Sequence[Round]) -> Scheduler:
     """The scheduler as it was after the last round."""
+    from stowplan.experiments.loading.load import load_strategies
+    from stowplan.placement.scheduler.scheduler import Scheduler
+    from stowplan.placement.strategies import STRATEGIES
+
     own = load_strategies(header.strategies, Path())
     scheduler = Scheduler(header.config, {**STRATEGIES, **own})
     replay(scheduler, rounds)
@@ -77,22 +84,28 @@ def scheduler_of(header: Header, rounds: Sequence[Round]) -> Scheduler:
 
 def status(arguments: argparse.Namespace) -> int:
     """`stowplan status`: instances and how full they are, services, tasks, the last reasons."""
-    cluster, header, rounds = read_cluster(arguments)
-    scheduler = scheduler_of(header, rounds)
+    from rich.console import Console
+
+    cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
+    looked = cluster.look()
+    if looked is None:
+        raise SpecError([(f"cluster {cluster.name}", "its run has not begun yet")])
+    header, state = looked
     console = Console() if sys.stdout.isatty() else Console(width=120)
     driven = (
         "goes on" if is_driven(cluster) else "is broken off; the same `stowplan run` takes it up"
     )
-    at = f"{scheduler.now_ms / 1000:.0f} s"
+    at = f"{state.now_ms / 1000:.0f} s"
     console.print(f"cluster {cluster.name}: {header.run['scenario']}, {at} in; the run {driven}")
-    console.print(_instances(scheduler))
-    if scheduler.services:
-        console.print(_services(scheduler))
-    containers, silent = _containers(engines_of(header), cluster.name, header.run[ID])
-    console.print(_tasks(scheduler, containers))
-    for name in silent:
+    console.print(_instances(state))
+    if state.list_services():
+        console.print(_services(state))
+    seen = backend_of(header).look(cluster.name, header.run[ID])
+    console.print(_tasks(state, seen.by_task))
+    for name in seen.silent:
         console.print(f"engine {name} does not answer: what runs there is not shown")
-    for line in _last_reasons(rounds):
+    for each in state.said[-_REASONS:]:
+        line = f"{each.at_ms / 1000:8.1f} s  {each.text}"
         console.print(line, style="dim", highlight=False, markup=False)
     return 0
 
@@ -107,22 +120,22 @@ def is_driven(cluster: ClusterFolder) -> bool:
 
 
 def _table(*columns: str) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _instances(scheduler: Scheduler) -> Table:
+def _instances(state: State) -> Table:
     table = _table("instance", "status", "zone", "CPU", "memory", "tasks")
-    cluster = scheduler.cluster
-    at = [cluster.resources.index(name) for name in (CPU, MEMORY)]
-    for row, name in enumerate(strings(scheduler, "ec2InstanceId")):
-        total, left = cluster.registered[row], cluster.remaining[row]
-        fill = [f"{total[i] - left[i]}/{total[i]}" for i in at]
-        zone = strings(scheduler, "attribute:ecs.availability-zone")[row]
-        tasks = str(cluster.running_tasks_count[row])
-        table.add_row(name, _state(scheduler, row), zone, *fill, tasks)
+    for each in state.instances.values():
+        total, left = each.registered, each.remaining
+        fill = [f"{total.get(n, 0) - left.get(n, 0)}/{total.get(n, 0)}" for n in (CPU, MEMORY)]
+        zone = each.attributes.get(AVAILABILITY_ZONE, "")
+        tasks = str(each.running + each.pending)
+        table.add_row(each.ec2_instance_id, _status_of(each), zone, *fill, tasks)
     return table
 
 
@@ -132,100 +145,33 @@ def strings(scheduler: Scheduler, subject: str) -> list[str]:
     return [column.values[code] if code >= 0 else "" for code in column.codes]
 
 
-def _state(scheduler: Scheduler, row: int) -> str:
-    cluster = scheduler.cluster
-    if not cluster.present[row]:
+def _status_of(instance: ContainerInstance) -> str:
+    if instance.status is InstanceStatus.INACTIVE:
         return "gone"
-    if not cluster.agent_connected[row]:
-        return "away"
-    draining = cluster.is_draining(row)
-    return str(InstanceStatus.DRAINING if draining else InstanceStatus.ACTIVE)
+    return str(instance.status) if instance.agent_connected else "away"
 
 
-def _services(scheduler: Scheduler) -> Table:
+def _services(state: State) -> Table:
     table = _table("service", "desired", "running", "deployments")
-    for name, service in scheduler.services.items():
-        deployments = ", ".join(
-            f"{d.launch.task_definition} {d.rollout_state}" for d in service.deployments
-        )
-        table.add_row(name, str(service.desired_count), str(len(service.running)), deployments)
+    for service in state.list_services():
+        words = (f"{each.task_definition} {each.rollout_state}" for each in service.deployments)
+        wanted = "each" if service.daemon else str(service.call.desired_count)
+        table.add_row(service.name, wanted, str(service.running), ", ".join(words))
     return table
 
 
-def _tasks(scheduler: Scheduler, containers: dict[int, list[EngineContainer]]) -> Table:
+def _tasks(state: State, containers: Mapping[int, list[str]]) -> Table:
     table = _table("task", "group", "status", "instance", "containers")
-    names_of = strings(scheduler, "ec2InstanceId")
-    for task in range(len(scheduler.tasks)):
-        state, row = scheduler.tasks.status[task], scheduler.tasks.instance[task]
-        there = containers.get(task, ())
-        if state is TaskStatus.STOPPED and not there:
+    for task in state.tasks.values():
+        there = containers.get(task.number, ())
+        if task.last_status is TaskStatus.STOPPED and not there:
             continue
-        launch = scheduler.tasks.launch[task]
-        place = "" if row == NOWHERE else names_of[row]
-        what = "; ".join(map(_container, there))
-        table.add_row(str(task), launch.kind.group, str(state), place, what)
+        row = -1 if task.instance is None else task.instance
+        instance = state.instances.get(row)
+        place = "" if instance is None else instance.ec2_instance_id
+        what = "; ".join(there)
+        table.add_row(str(task.number), task.group, str(task.last_status), place, what)
     return table
-
-
-def _container(container: EngineContainer) -> str:
-    words = [container.name, container.status]
-    if container.status == "exited":
-        words.append(f"({container.exit_code})")
-    if container.health not in (None, "none"):
-        words.append(str(container.health))
-    words += [f"{port}->{where}" for port, where in container.published]
-    return " ".join(words)
-
-
-def _containers(
-    engines: EnginesTable, cluster: str, run: str
-) -> tuple[dict[int, list[EngineContainer]], list[str]]:
-    """The containers of a run by task, and the engines that could not be asked."""
-    found: dict[int, list[EngineContainer]] = {}
-    silent: list[str] = []
-    for table in engines.engine:
-        connection = Connection(table, engines)
-        try:
-            connection.check(engines.silence / 1000)
-            for each in connection.list({names.CLUSTER: cluster, names.RUN: run}):
-                container = connection.inspect(each["Id"])
-                found.setdefault(container.task, []).append(container)
-        except Unreachable:
-            silent.append(connection.name)
-        finally:
-            connection.close()
-    return found, silent
-
-
-def _last_reasons(rounds: Sequence[Round]) -> list[str]:
-    lines = [
-        f"{entry.now_ms / 1000:8.1f} s  {text}"
-        for entry in rounds
-        for message in (*entry.events, *entry.commands)
-        for text in _reason(message)
-    ]
-    return lines[-_REASONS:]
-
-
-def _reason(message: m.Event | m.Command) -> Iterator[str]:
-    match message:
-        case m.TasksChanged(TaskStatus.STOPPED, tasks, code, reason):
-            yield f"{_named(tasks)} stopped: {code}: {reason}"
-        case m.StopTasks(tasks, code, reason):
-            yield f"{_named(tasks)} to stop: {code}: {reason}"
-        case m.TasksStopped(tasks, code, reason):
-            yield f"{_named(tasks)} lost: {code}: {reason}"
-        case m.RunTaskFailed(request, count, failure):
-            yield f"request {request}: {count} not placed: {failure.reason}"
-        case m.ServiceEvent(_, text):
-            yield text
-        case m.CallRejected(_, _, reason):
-            yield f"call rejected: {reason}"
-
-
-def _named(tasks: Sequence[int]) -> str:
-    some = ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
-    return f"task {some}" if len(tasks) == 1 else f"{len(tasks)} tasks ({some})"
 
 
 # --- logs -----------------------------------------------------------------------------------------
@@ -233,6 +179,8 @@ def _named(tasks: Sequence[int]) -> str:
 
 def logs(arguments: argparse.Namespace) -> int:
     """`stowplan logs TASK`: what its containers wrote, each line with its container."""
+    from stowplan.realdriver.docker.connection import Connection
+
     cluster, header, _ = read_cluster(arguments)
     engines = engines_of(header)
     labels = {names.CLUSTER: cluster.name, names.RUN: header.run[ID]}

@@ -166,13 +166,9 @@ def _journal(arguments: argparse.Namespace) -> Callable[[], Any]:
 
 
 def _offers(scheduler: Scheduler, kind: TaskKind) -> list[Offer]:
-    """What could be added: by capacity providers, else of the types that ship with stowplan."""
-    from stowplan.experiments.loading.catalogue import catalogue_offers
-    from stowplan.placement.model import AVAILABILITY_ZONE
-    from stowplan.placement.scheduler.lacking import offers_of
+    from stowplan.experiments.record.refused import all_offers
 
-    zones = scheduler.cluster.column(f"attribute:{AVAILABILITY_ZONE}").values
-    return [*offers_of(scheduler), *catalogue_offers(kind, min(zones, default="a"))]
+    return all_offers(scheduler, kind)
 
 
 def _print(scheduler: Scheduler, lines: list[str], found: Explanation) -> None:
@@ -226,7 +222,8 @@ def try_out(arguments: argparse.Namespace) -> int:
         return 0
     lines = sentences(scheduler, lack, found, moment.at_ms)
     if filled.rows:
-        went = f"{len(filled.rows)} of {arguments.count} tasks of {name} would be placed: "
+        many = f"{len(filled.rows)} of {arguments.count} tasks of {name}"
+        went = f"{many if arguments.count > 1 else f'a task of {name}'} would be placed: "
         lines.insert(0, went + placed_words(scheduler, filled.rows))
     _print(scheduler, lines, found)
     return 0

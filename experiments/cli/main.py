@@ -9,7 +9,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from contextlib import nullcontext
 
+from stowplan.experiments.cli.terminal import (
+    TERMINATED,
+    Terminated,
+    adapt_streams,
+    ended_by_sigterm,
+)
 from stowplan.placement.errors import PlacementError
 
 # name -> (module, function that sets up its parser, one line of help)
@@ -64,6 +71,11 @@ COMMANDS = {
         "add_arguments",
         "run a scenario's strategies side by side and write a report",
     ),
+    "diff": (
+        "stowplan.experiments.cli.diff",
+        "add_arguments",
+        "what changed between the runs of two results folders",
+    ),
     "run": (
         "stowplan.experiments.cli.docker",
         "add_run_arguments",
@@ -99,11 +111,41 @@ COMMANDS = {
         "add_down_arguments",
         "remove all that a cluster has on its engines",
     ),
+    "serve": (
+        "stowplan.experiments.cli.serve",
+        "add_arguments",
+        "speak ECS's API in front of simulated clusters",
+    ),
+    "clock": (
+        "stowplan.experiments.cli.clock",
+        "add_clock_arguments",
+        "let the time of served simulated clusters pass",
+    ),
+    "launch": (
+        "stowplan.experiments.cli.clock",
+        "add_launch_arguments",
+        "launch simulated instances for a served cluster",
+    ),
     "bench": ("stowplan.experiments.cli.bench", "add_arguments", "measure against named bounds"),
     "optimize": (
         "stowplan.experiments.cli.optimize",
         "add_arguments",
         "a proven plan: fewest instances, cheapest fleet, best placement",
+    ),
+    "front": (
+        "stowplan.experiments.cli.front",
+        "add_arguments",
+        "dollars saved against tasks moved, every point proven",
+    ),
+    "consolidate": (
+        "stowplan.experiments.cli.consolidate",
+        "add_arguments",
+        "a repack as a policy in time: moves a day against dollars saved",
+    ),
+    "sizes": (
+        "stowplan.experiments.cli.sizes",
+        "add_arguments",
+        "what CPU and memory to reserve for each service, on what fleet, and what that saves",
     ),
     "regret": (
         "stowplan.experiments.cli.regret",
@@ -146,19 +188,24 @@ COMMANDS = {
 # Those that place tasks or pack in this process, and so may have to compile first.
 PLACING = (
     *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
-    *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify"),
+    *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
 )
+# Those that run until they are told to end, and take that up by themselves.
+ON_ENGINES = ("run", "status", "logs", "down", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line. Exit codes: 0, 1 for a check that failed, 2 for bad input."""
+    adapt_streams()
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
         if arguments.subcommand in PLACING:
             from stowplan.experiments.runs.compiling import say_when_compiling
 
             say_when_compiling()
-        return int(arguments.command(arguments))
+        on_engines = arguments.subcommand in ON_ENGINES
+        with nullcontext() if on_engines else ended_by_sigterm():
+            return int(arguments.command(arguments))
     except PlacementError as error:
         print(f"stowplan: {error}".replace("\n", "\nstowplan: "), file=sys.stderr)
         return 2
@@ -167,6 +214,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stowplan: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except Terminated:
+        print("stowplan: terminated; nothing was written", file=sys.stderr)
+        return TERMINATED
 
 
 class _VersionAction(argparse.Action):
@@ -192,5 +242,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(name, help=about, description=about)
         subparser.set_defaults(subcommand=name)
         if name == wanted:
+            if name == "optimize" and any(word.startswith("--bpp") for word in argv):
+                from stowplan.experiments.cli import packing_file
+
+                module = packing_file.__name__ if packing_file.is_all(argv) else module
             getattr(importlib.import_module(module), function)(subparser)
     return parser

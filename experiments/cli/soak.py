@@ -13,12 +13,14 @@ from typing import Any, get_args
 import numpy as np
 from numpy.random import Generator
 from rich.console import Console
-from rich.progress import track
 
+from stowplan.experiments.cli.soak_calls import OUTSIDE, Outsider
+from stowplan.experiments.cli.soak_state import differences
 from stowplan.experiments.loading.arguments import positive
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.load import Loaded
-from stowplan.experiments.record.result import scheduler_config
+from stowplan.experiments.record.result import scheduler_config, tee
+from stowplan.experiments.report.progress_lines import tracked
 from stowplan.experiments.runs.simulate import drive, world
 from stowplan.placement.audit.checkers import check_rounds
 from stowplan.placement.journal import ReplayError, replay
@@ -79,6 +81,7 @@ def random_scenario(seed: int) -> Scenario:
         "faults": {RUN.faults: [_fault(rng, names, providers) for _ in range(rng.integers(0, 4))]},
     }
     _add_autoscaling(np.random.default_rng([seed, 0xA57]), table["service"])
+    _add_balancers(np.random.default_rng([seed, 0xE1B]), table["service"])
     return Scenario.model_validate(table)
 
 
@@ -94,6 +97,19 @@ def _add_autoscaling(rng: Generator, services: list[dict[str, Any]]) -> None:
                 "max_capacity": int(rng.integers(5, 25)),
                 "scale_in_cooldown": int(rng.integers(60, 600)),
             }
+
+
+def _add_balancers(rng: Generator, services: list[dict[str, Any]]) -> None:
+    """Some services have a load balancer; the tasks of some are slow to be ready."""
+    for service in services:
+        if rng.random() < 0.3:
+            service["load_balancer"] = {
+                "health_check_interval": int(rng.integers(5, 31)),
+                "initial_threshold_count": int(rng.choice([1, 1, 3])),
+                "deregistration_delay": int(rng.choice([0, 20, 120, 300])),
+                "ready_after": _one(rng, (0, 0, 20, 90, 200)),
+            }
+            service["health_check_grace_period"] = int(rng.choice([0, 0, 60, 240]))
 
 
 def _one(rng: Generator, values: Any) -> Any:
@@ -273,8 +289,10 @@ def soak(seed: int) -> list[str]:
     loaded = Loaded(random_scenario(seed), Path(f"soak-{seed}"), {})
     scheduler, driver = world(loaded, RUN, loaded.scenario.duration)
     rounds: list[Round] = []
+    drawn = np.random.default_rng([seed, 0xCA11])
+    outsider = Outsider(drawn, driver.callers, FAULTS_S * 1000)
     try:
-        scheduler = drive(loaded, RUN, scheduler, driver, rounds.append)
+        scheduler = drive(loaded, RUN, scheduler, driver, tee([rounds.append, outsider]))
         scheduler.cluster.check()
     except AssertionError as error:
         return [f"the run ended with {error!r}"]
@@ -287,6 +305,7 @@ def soak(seed: int) -> list[str]:
         and not any(scheduler.tasks.instance[task] == NOWHERE for task in service.tasks)
     ]
     found += forgotten(rounds, loaded.scenario)
+    found += differences(outsider.reader.state, scheduler)
     try:
         replay(Scheduler(scheduler_config(loaded.scenario), loaded.strategies), rounds)
     except ReplayError as error:
@@ -302,12 +321,14 @@ def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
     """
     patience_ms = max((table.retry_max for table in scenario.workload), default=0)
     failed: dict[int, int] = {}
+    retried: dict[int, bool] = {}
     for entry in rounds:
         for event in entry.events:
             if isinstance(event, RunTask):
                 failed.pop(event.request, None)
+                retried[event.request] = event.started_by != OUTSIDE
         for command in entry.commands:
-            if isinstance(command, RunTaskFailed):
+            if isinstance(command, RunTaskFailed) and retried.get(command.request):
                 failed[command.request] = entry.now_ms
     return [
         f"request {request} found no room at {at_ms} ms and was not tried again"
@@ -319,9 +340,11 @@ def forgotten(rounds: list[Round], scenario: Scenario) -> list[str]:
 def settled(service: Service) -> bool:
     """Whether a service is steady at its count, or has said why it cannot be.
 
-    No room, a deployment that has failed, and percents under which nothing may move are reasons.
+    No room, a deployment that has failed, percents under which nothing may move, and targets that
+    fail their checks again and again are reasons.
     """
     failed = service.primary.rollout_state == "FAILED"
+    failed |= service.target is not None and service.target.unhealthy_ms is not None
     return (
         service.daemon or service.is_complete or bool(service.complaint) or failed or service.stuck
     )
@@ -343,7 +366,7 @@ def command(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.start, arguments.start + arguments.seeds)
     done = failed = 0
     try:
-        for seed in track(seeds, "soak", console=console, transient=True):
+        for seed in tracked(seeds, "soak"):
             found = soak(seed)
             done, failed = done + 1, failed + bool(found)
             if found:

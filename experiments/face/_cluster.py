@@ -135,7 +135,7 @@ def cluster(
         - `capacity_provider`, `name` of the group
 
     zones : sequence of str
-        Availability zones over which each type is dealt in turn.
+        Availability zones over which each type is dealt in turn; us-east-1a, b and c.
     attributes, resources : mapping, optional
         For all instances: custom attributes, and amounts of custom resources.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -306,6 +307,10 @@ def _used(state: State, resource: str) -> np.ndarray[Any, Any]:
 
 def _left(each: _Placed) -> dict[str, float]:
     """Stranded and fragmented, in percent of what is free; NaN where nothing is."""
+    if not len(each.batch):  # no mean task could say what it cannot use
+        return {
+            f"{n}_{k}_pct": math.nan for n in ("cpu", "memory") for k in ("stranded", "fragmented")
+        }
     counts = np.bincount(each.batch.index, minlength=len(each.batch.kinds)).tolist()
     kinds = {kind.resources: 0 for kind in each.batch.kinds}
     for kind, count in zip(each.batch.kinds, counts, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def task_definition(
     *,
     cpu: int,
     memory: int,
-    ports: Sequence[int] = (),
+    ports: int | Sequence[int] = (),
     image: str = "",
     gpus: int = 0,
     **fields: Any,
@@ -188,7 +188,7 @@ def task_definition(
         Its name.
     cpu, memory : int
         What a task reserves: units (1024 are a vCPU) and MiB.
-    ports : sequence of int
+    ports : int or sequence of int
         Host ports that it binds; a dynamic one needs none.
     image : str
         The container image; `family` where it is left out. Simulations pull none unless the
@@ -222,10 +222,10 @@ def task_definition(
         "memory": whole(memory, f"{family}: memory", problems, 1),
         "essential": True,
     }
-    if ports:
-        container["portMappings"] = [
-            {"containerPort": p, "hostPort": whole(p, f"{family}: ports", problems)} for p in ports
-        ]
+    listed = ports if isinstance(ports, Iterable) else [ports]
+    numbers = [whole(port, f"{family}: ports", problems, 1) for port in listed]
+    if numbers:
+        container["portMappings"] = [{"containerPort": p, "hostPort": p} for p in numbers]
     if whole(gpus, f"{family}: gpus", problems):
         container["resourceRequirements"] = [{"type": "GPU", "value": str(gpus)}]
     check(problems)

@@ -130,7 +130,7 @@ def simulate(
     of = given.tables
     if seed is not None and seeds is not None:
         problems.append(("seed", "give seed=... or seeds=..., not both"))
-    numbers = [of.seed if seed is None else seed] if seeds is None else list(seeds)
+    numbers = _numbers(of.seed if seed is None else seed, seeds, problems)
     numbers = [whole(each, "seed", problems) for each in numbers]
     for what, name, known in (("layout", layout, of.layouts), ("faults", faults, of.faults)):
         if name is not None and name not in known:
@@ -152,3 +152,16 @@ def simulate(
     if strategies is None and seeds is None:
         return results[0]
     return Results(tuple(results))
+
+
+def _numbers(seed: int, seeds: Any, problems: Problems) -> list[Any]:
+    """One seed, or those that were given."""
+    if seeds is None:
+        return [seed]
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        problems.append(("seeds", f"expected several, such as range(5), found {seeds!r}"))
+        return []
+    found = list(seeds)
+    if not found:
+        problems.append(("seeds", "there are none"))
+    return found

@@ -33,6 +33,8 @@ class Draft:
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     services: list[Row] = field(default_factory=list)
     workloads: list[Row] = field(default_factory=list)
+    running: list[Row] = field(default_factory=list)
+    region: str = ""
 
 
 def scenario_text(draft: Draft, folder: str, duration: str) -> str:
@@ -45,11 +47,13 @@ def scenario_text(draft: Draft, folder: str, duration: str) -> str:
     for line in (
         "An ECS cluster as `aws ... describe-*` saw it, written by `stowplan import`.",
         "`stowplan check FILE` checks it, `stowplan simulate FILE --out FOLDER` runs it.",
-        "Tasks that run now are not in it by instance: at 0 s ECS places all of them anew.",
+        "At 0 s the tasks of [[running]] run; take these tables out, and ECS places all anew.",
         "A service that has a strategy keeps it in every run: take it out to compare chains.",
     ):
         document.add(tomlkit.comment(line))
     document["name"], document["seed"], document["duration"] = draft.name, 1, duration
+    if draft.region:
+        document["region"] = draft.region
     document["strategies"] = _table({"ecs-default": "default"})
     if draft.default_strategy:
         key = "default_capacity_provider_strategy"
@@ -61,7 +65,7 @@ def scenario_text(draft: Draft, folder: str, duration: str) -> str:
     files = {name: f"{folder}/{name}.json" for name in draft.definitions}
     document["task_definitions"] = _table(files)
     parts = {"fleet": draft.fleet, "capacity_provider": draft.providers}
-    parts |= {"service": draft.services, "workload": draft.workloads}
+    parts |= {"service": draft.services, "workload": draft.workloads, "running": draft.running}
     for key, rows in parts.items():
         if rows:
             document.add(tomlkit.nl())
@@ -91,5 +95,6 @@ def _value(value: Any) -> Any:
         array = tomlkit.array()
         for each in value:
             array.append(_value(each))
+        array.multiline(any(isinstance(each, Mapping) for each in value) and len(value) > 1)
         return array
     return value

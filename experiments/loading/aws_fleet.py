@@ -47,7 +47,7 @@ def machines_of(output: AwsOutput, wanted: Collection[str], notes: Notes) -> lis
     groups = _providers_of(output)
     found = []
     for item in output.all("container instance"):
-        name = item.text("ec2InstanceId") or item.text("containerInstanceArn").rpartition("/")[2]
+        name = name_of(item)
         status = item.text("status", "ACTIVE")
         if status != "ACTIVE":
             notes.add(f"instances left out, as they are {status}", name)
@@ -71,6 +71,11 @@ def machines_of(output: AwsOutput, wanted: Collection[str], notes: Notes) -> lis
     return found
 
 
+def name_of(item: Item) -> str:
+    """What a container instance is called: its EC2 id, else its own."""
+    return item.text("ec2InstanceId") or item.text("containerInstanceArn").rpartition("/")[2]
+
+
 def _providers_of(output: AwsOutput) -> dict[str, str]:
     """The capacity provider of each EC2 instance, by the group that it is in."""
     found = {}
@@ -91,7 +96,7 @@ def _machine(
         if not amounts.get(needed):
             item.wrong("registeredResources", f"has no {needed}")
     size = f"{amounts.get('CPU', 0)}-cpu-{amounts.get('MEMORY', 0)}-mib"
-    name = item.text("ec2InstanceId") or size
+    name = name_of(item)
     kind = all_attributes.get(INSTANCE_TYPE) or ec2.text("InstanceType")
     zone = all_attributes.get(AVAILABILITY_ZONE)
     zone = zone or ec2.inner("Placement").text("AvailabilityZone")
@@ -131,7 +136,9 @@ def _amounts(item: Item) -> Iterator[tuple[str, int]]:
             yield name, len(each.texts("stringSetValue")) or each.whole("integerValue", 0)
 
 
-def types_of(machines: list[Machine], enis: Mapping[str, int], notes: Notes) -> dict[str, Row]:
+def types_of(
+    machines: list[Machine], enis: Mapping[str, int], region: str, notes: Notes
+) -> dict[str, Row]:
     """What instances of each type register here, where the catalogue says otherwise or nothing.
 
     Args:
@@ -140,7 +147,7 @@ def types_of(machines: list[Machine], enis: Mapping[str, int], notes: Notes) -> 
     rows = {}
     for name in sorted({each.type for each in machines}):
         same = [each for each in machines if each.type == name]
-        amounts, known = _usual(same), instance_types().get(name)
+        amounts, known = _usual(same), instance_types(region).get(name)
         if known is None:
             slots = max(ENI_SLOTS_LEAST, enis.get(name, 0))
             rows[name] = Row(
@@ -153,7 +160,7 @@ def types_of(machines: list[Machine], enis: Mapping[str, int], notes: Notes) -> 
             rows[name] = _as_registered(known, amounts)
             notes.add("types whose instances register another size here; theirs counts", name)
     if machines:
-        notes.add("prices: on demand in us-east-1, Linux, of 2026-07-20 (stowplan types)")
+        notes.add(f"prices: on demand, Linux, as `stowplan types --region {region}` has them")
     return rows
 
 
@@ -189,17 +196,18 @@ def fleet_of(machines: list[Machine], providers: Collection[str], notes: Notes) 
         names[kind] += 1
         name = kind if names[kind] == 1 else f"{kind}-{names[kind]}"
         usual = _usual([each for each in machines if each.type == kind])
-        for zone, count in sorted(Counter(each.zone for each in same).items()):
-            rows.append(_group(f"{name}-{zone}", same[0], zone, count, usual))
+        for zone in sorted({each.zone for each in same}):
+            names_there = [each.name for each in same if each.zone == zone]
+            rows.append(_group(f"{name}-{zone}", same[0], zone, names_there, usual))
         if same[0].market == "spot":
             what = "instances on spot outside of a capacity provider: at the price on demand"
             notes.add(what, *(each.name for each in same))
     return rows
 
 
-def _group(name: str, like: Machine, zone: str, count: int, usual: Mapping[str, int]) -> Row:
-    values: dict[str, Any] = {"name": name, "instance_type": like.type, "count": count}
-    values["zones"] = [zone]
+def _group(name: str, like: Machine, zone: str, ids: list[str], usual: Mapping[str, int]) -> Row:
+    values: dict[str, Any] = {"name": name, "instance_type": like.type, "count": len(ids)}
+    values |= {"zones": [zone], "ec2_instance_ids": ids}
     if like.attributes:
         values["attributes"] = dict(like.attributes)
     if other := {key: n for key, n in like.amounts if n != usual.get(key)}:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from stowplan.experiments.loading.aws_draft import Row
 from stowplan.experiments.loading.aws_fleet import Machine
 from stowplan.experiments.loading.aws_item import Item, Notes
+from stowplan.experiments.loading.aws_mixed import Facts, mixed_of, weight_of
 from stowplan.experiments.loading.aws_output import AwsOutput
 from stowplan.experiments.loading.catalogue import instance_types
 
@@ -39,7 +39,7 @@ def providers_of(
             of_group.text("autoScalingGroupArn").rpartition("/")[2]
         )
         mine = [each for each in machines if each.provider == name]
-        facts = _Facts(name, group, mine, notes)
+        facts = Facts(name, group, mine, notes)
         row = _row(facts, {*types, *instance_types()}, of_group)
         if row is not None:
             rows.append(row)
@@ -51,46 +51,19 @@ def providers_of(
     return rows
 
 
-@dataclass(frozen=True)
-class _Facts:
-    name: str
-    group: Item | None
-    machines: list[Machine]
-    notes: Notes
-
-    @property
-    def instances(self) -> list[Item]:
-        """The instances of the group, without those that go."""
-        listed = self.group.items("Instances") if self.group else ()
-        return [i for i in listed if not i.text("LifecycleState").startswith(_GONE)]
-
-    @property
-    def policy(self) -> Item:
-        """The group's MixedInstancesPolicy; empty where it has none."""
-        blank = Item({}, "", [])
-        return self.group.inner("MixedInstancesPolicy") if self.group else blank
-
-    @property
-    def distribution(self) -> Item:
-        """Shares on demand and on spot, and how types are chosen."""
-        return self.policy.inner("InstancesDistribution")
-
-    @property
-    def overrides(self) -> list[Item]:
-        """The types of the policy."""
-        return list(self.policy.inner("LaunchTemplate").items("Overrides"))
-
-
-def _row(facts: _Facts, known: Collection[str], of_group: Item) -> Row | None:
+def _row(facts: Facts, known: Collection[str], of_group: Item) -> Row | None:
     name, notes = facts.name, facts.notes
     types = _types(facts, known)
+    managed = of_group.inner("managedScaling").text("status", "DISABLED") == "ENABLED"
     zones = facts.group.texts("AvailabilityZones") if facts.group else []
     zones = sorted(zones or {each.zone for each in facts.machines})
-    low, desired, high = _sizes(facts)
+    low, desired, high = _sizes(facts, managed)
     if not types or not zones or high < 1:
         why = "no type is known" if not types else "no zone is known" if not zones else "MaxSize 0"
         notes.add(f"capacity providers left out, as of their groups {why}", name)
         return None
+    if facts.machines and all(each.zone in zones for each in facts.machines):
+        desired, high = max(desired, len(facts.machines)), max(high, len(facts.machines))
     if facts.group is None:
         what = "capacity providers whose group was not found (aws autoscaling "
         what += "describe-auto-scaling-groups): max_size is what there is now, min_size 0"
@@ -101,12 +74,31 @@ def _row(facts: _Facts, known: Collection[str], of_group: Item) -> Row | None:
     if market == "spot":
         values |= {"market": "spot", "discount_percent": 0}
         notes.add("spot prices are not in the files: discount_percent is 0", name)
+    values |= mixed_of(facts, types, managed)
+    if "requirements" in values.get("mixed", {}):
+        del values["instance_types"]
     if common := _common(facts):
         values["attributes"] = common
     if facts.machines and all(each.trunking for each in facts.machines):
         values["awsvpc_trunking"] = True
     values |= _managed(of_group)
-    return Row(values, _comments(facts))
+    values |= _there(facts, zones)
+    return Row(values)
+
+
+def _there(facts: Facts, zones: list[str]) -> dict[str, Any]:
+    """The group's instances that tasks can run on, by name."""
+    odd = [m.name for m in facts.machines if m.zone not in zones]
+    if odd:
+        what = "instances in zones that their groups have no longer: groups begin without "
+        facts.notes.add(what + "any by name, and tasks on them are placed anew", *odd)
+        return {}
+    rows = [
+        {"ec2_instance_id": m.name, "instance_type": m.type, "zone": m.zone}
+        | ({"market": m.market} if m.market == "spot" else {})
+        for m in sorted(facts.machines, key=lambda machine: machine.name)
+    ]
+    return {"instances": rows} if rows else {}
 
 
 def _managed(of_group: Item) -> dict[str, Any]:
@@ -132,59 +124,31 @@ def _managed(of_group: Item) -> dict[str, Any]:
     return values
 
 
-def _types(facts: _Facts, known: Collection[str]) -> list[str]:
-    """The types in the order in which the scenario's group is to try them."""
+def _types(facts: Facts, known: Collection[str]) -> list[str]:
+    """The types in the order of the policy, then in that of how many run."""
     running = Counter(each.text("InstanceType") for each in facts.instances)
     running = running or Counter(each.type for each in facts.machines)
     listed = [each.text("InstanceType") for each in facts.overrides if "InstanceType" in each.body]
-    if any("InstanceRequirements" in each.body for each in facts.overrides):
-        what = "groups that choose types by attributes: those that run now count, the most first"
-        facts.notes.add(what, facts.name)
     there = list(dict.fromkeys([*listed, *(kind for kind, _ in running.most_common() if kind)]))
     if unknown := [kind for kind in there if kind not in known]:
         facts.notes.add("types of groups left out, as nothing says their size", *unknown)
-    there = [kind for kind in there if kind in known]
-    if len(there) < 2:
-        return there
-    spot = _market(facts) == "spot"
-    strategy = facts.distribution.text(
-        "SpotAllocationStrategy" if spot else "OnDemandAllocationStrategy", "lowest-price"
-    )
-    what = f"groups of several types ({strategy}): one launches the first that is to be had, in "
-    if "prioritized" in strategy:
-        facts.notes.add(what + "the order of the policy", facts.name)
-    elif strategy == "lowest-price" and all(kind in instance_types() for kind in there):
-        facts.notes.add(what + "the order of the price on demand", facts.name)
-        there.sort(key=lambda kind: instance_types()[kind].price_microusd_hour)
-    else:
-        facts.notes.add(what + "the order of how many run now", facts.name)
-        there.sort(key=lambda kind: -running[kind])
-    return there
+    return [kind for kind in there if kind in known]
 
 
-def _market(facts: _Facts) -> str:
-    """The market of most of what the group launches."""
-    base = facts.distribution.whole("OnDemandBaseCapacity", 0)
-    share = facts.distribution.whole("OnDemandPercentageAboveBaseCapacity", 100, 0, 100)
-    if share == 0 and base == 0:
-        return "spot"
-    if share == 100 or facts.group is None:
-        every = {each.market for each in facts.machines}
-        return "spot" if every == {"spot"} else "on-demand"
-    _, desired, _ = _sizes(facts)
-    spot = (desired - base) * (100 - share)
-    market = "spot" if spot * 2 > desired * 100 else "on-demand"
-    what = "groups partly on spot: all that one launches counts as of the market of most"
-    facts.notes.add(what, facts.name)
-    return market
+def _market(facts: Facts) -> str:
+    """The market of a group without a policy: spot where all of its instances are."""
+    every = {each.market for each in facts.machines}
+    return "spot" if every == {"spot"} and not facts.policy.body else "on-demand"
 
 
-def _sizes(facts: _Facts) -> tuple[int, int, int]:
+def _sizes(facts: Facts, managed: bool) -> tuple[int, int, int]:
     """Instances at least, now, and at most; of a group with weights its sizes are divided."""
     there = len(facts.instances) or len(facts.machines)
+    if not managed:
+        there = sum(weight_of(each) for each in facts.instances) or there
     if facts.group is None:
         return 0, there, there
-    unit = _unit(facts)
+    unit = _unit(facts, managed)
     high = math.ceil(facts.group.whole("MaxSize", 0) / unit)
     low = min(math.ceil(facts.group.whole("MinSize", 0) / unit), high)
     desired = there or math.ceil(facts.group.whole("DesiredCapacity", 0) / unit)
@@ -194,25 +158,21 @@ def _sizes(facts: _Facts) -> tuple[int, int, int]:
     return low, min(max(desired, low), high), high
 
 
-def _unit(facts: _Facts) -> float:
-    """What an instance counts in the group's sizes: the mean weight of those there are."""
-    weights = [_weight(each) for each in (facts.instances or facts.overrides)]
+def _unit(facts: Facts, managed: bool) -> float:
+    """What an instance counts in the group's sizes: the mean weight of those there are, where the
+    scenario cannot keep weights."""
+    if not managed:
+        return 1
+    weights = [weight_of(each) for each in (facts.instances or facts.overrides)]
     if not weights or set(weights) == {1}:
         return 1
-    what = "groups with weights: their sizes are divided by the mean weight of what runs now"
+    what = "groups with weights, of which ECS has no managed scaling: their sizes are divided by "
+    what += "the mean weight of what runs now"
     facts.notes.add(what, facts.name)
     return max(1, sum(weights) / len(weights))
 
 
-def _weight(item: Item) -> int:
-    weight = item.text("WeightedCapacity", "1")
-    if weight.isdecimal() and int(weight) > 0:
-        return int(weight)
-    item.wrong("WeightedCapacity", f"expected a whole number as text, found {weight!r}")
-    return 1
-
-
-def _common(facts: _Facts) -> dict[str, str]:
+def _common(facts: Facts) -> dict[str, str]:
     """The attributes that all instances of the group have."""
     if not facts.machines:
         return {}
@@ -222,25 +182,3 @@ def _common(facts: _Facts) -> dict[str, str]:
         what = "capacity providers whose instances differ in attributes: what all have counts"
         facts.notes.add(what, facts.name)
     return dict(sorted(common))
-
-
-def _comments(facts: _Facts) -> tuple[str, ...]:
-    """What the group's policy says and the scenario does not."""
-    if not facts.policy.body:
-        return ()
-    said = [
-        f"{key} {facts.distribution.body[key]}"
-        for key in (
-            "OnDemandBaseCapacity",
-            "OnDemandPercentageAboveBaseCapacity",
-            "OnDemandAllocationStrategy",
-            "SpotAllocationStrategy",
-        )
-        if facts.distribution.body.get(key) is not None
-    ]
-    types = " ".join(
-        f"{each.text('InstanceType', 'by attributes')}"
-        + (f" (weight {each.text('WeightedCapacity')})" if "WeightedCapacity" in each.body else "")
-        for each in facts.overrides
-    )
-    return ("The group's policy, of which a scenario keeps the order of types:", types, *said)

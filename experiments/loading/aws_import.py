@@ -13,18 +13,19 @@ from stowplan.experiments.loading.aws_definitions import (
 from stowplan.experiments.loading.aws_draft import Draft, Row
 from stowplan.experiments.loading.aws_fleet import Machine, fleet_of, machines_of, types_of
 from stowplan.experiments.loading.aws_groups import providers_of
-from stowplan.experiments.loading.aws_item import Item
+from stowplan.experiments.loading.aws_item import Item, Notes
 from stowplan.experiments.loading.aws_output import AwsOutput, chosen_cluster, read_output
+from stowplan.experiments.loading.aws_running import running_of, running_tasks, standalone
 from stowplan.experiments.loading.aws_services import (
     Known,
     definition_of,
     eni_counts,
     on_instances,
     services_of,
-    standalone,
     strategy_items,
     workloads_of,
 )
+from stowplan.experiments.loading.catalogue import HOME_REGION, regions
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 
@@ -43,14 +44,17 @@ def import_cluster(
     output = read_output(paths)
     notes = output.notes
     name = "" if output.problems else chosen_cluster(output, cluster)
-    services, tasks = on_instances(output, notes), standalone(output, notes)
-    used = {definition_of(each) for each in services} | {revision for revision, _ in tasks}
+    services, tasks = on_instances(output, notes), running_tasks(output, notes)
+    used = {definition_of(each) for each in services}
+    used |= {revision for revision, _ in standalone(tasks)}
     definitions = read_definitions(output, used)
     if unused := len(output.all("definition")) - len(definitions):
         notes.add(f"task definitions left out, as nothing on instances uses them: {unused}")
     machines = machines_of(output, _wanted(services, definitions), notes)
     draft = Draft(name or "imported", notes)
-    draft.types = types_of(machines, _enis(output, machines), notes)
+    draft.region = _region(output, notes)
+    region = draft.region or HOME_REGION
+    draft.types = types_of(machines, _enis(output, machines), region, notes)
     draft.providers = providers_of(output, machines, draft.types, notes)
     providers = [row.values["name"] for row in draft.providers]
     draft.fleet = fleet_of(machines, providers, notes)
@@ -63,7 +67,9 @@ def import_cluster(
     known = Known(_zones(machines, output), at_all, names, awsvpc, bool(draft.default_strategy))
     draft.services = services_of(services, known, notes)
     taken = {row.values["name"] for row in draft.services}
-    draft.workloads = workloads_of(tasks, names, taken, notes)
+    of = {row.values["name"]: row.values["task_definition"] for row in draft.services}
+    draft.running, rest = running_of(tasks, _named(draft), of, names, notes)
+    draft.workloads = workloads_of(rest, names, taken, notes)
     for revision, short in names.items():
         draft.definitions[short] = document_of(definitions[revision][1], with_environment)
     if not output.problems and not draft.fleet and not draft.providers:
@@ -76,6 +82,26 @@ def import_cluster(
 def _found(output: AwsOutput) -> str:
     counts = [f"{len(items)} of kind {kind}" for kind, items in output.found.items() if items]
     return ", ".join(counts) or "the files hold no objects"
+
+
+def _named(draft: Draft) -> set[str]:
+    """The instances that the scenario calls by their ids."""
+    names = {name for row in draft.fleet for name in row.values["ec2_instance_ids"]}
+    there = [each for row in draft.providers for each in row.values.get("instances", ())]
+    return names | {each["ec2_instance_id"] for each in there}
+
+
+def _region(output: AwsOutput, notes: Notes) -> str:
+    """Of the ARNs; "" where they are of several, or of one whose prices are not known."""
+    arns = [i.text("containerInstanceArn") for i in output.all("container instance")]
+    arns += [i.text("serviceArn") for i in output.all("service")]
+    found = {arn.split(":")[3] for arn in arns if arn.count(":") > 4} - {""}
+    if len(found) == 1 and found <= {*regions()}:
+        return found.pop()
+    if found:
+        what = f"prices are those of {HOME_REGION}, as the files are of several regions, or of one "
+        notes.add(what + "whose prices are not known", *sorted(found))
+    return ""
 
 
 def _wanted(
@@ -124,16 +150,29 @@ def without(draft: Draft, problems: Iterable[tuple[str, str]]) -> bool:
     taken: list[tuple[list[Row], int, str]] = []
     for place, what in problems:
         key, _, index = place.rpartition(": ")[2].partition("[")
-        rows = {"service": draft.services, "workload": draft.workloads}.get(key)
+        parts = {"service": draft.services, "workload": draft.workloads, "running": draft.running}
+        rows = parts.get(key)
         number = index.partition("]")[0]
         if rows is None or not number.isdecimal():
             return False
         taken.append((rows, int(number), what))
     gone = {id(part[at]) for part, at, _ in taken}
     for part, at, what in taken:
-        draft.notes.add(f"left out, as {what}", part[at].values["name"])
+        values = part[at].values
+        draft.notes.add(f"left out, as {what}", values.get("name") or values["instance"])
     draft.services[:] = [row for row in draft.services if id(row) not in gone]
     draft.workloads[:] = [row for row in draft.workloads if id(row) not in gone]
+    draft.running[:] = [row for row in draft.running if id(row) not in gone]
+    _forget(draft)
     used = {row.values["task_definition"] for row in (*draft.services, *draft.workloads)}
+    used.update(*(row.values.get("standalone", ()) for row in draft.running))
     draft.definitions = {name: each for name, each in draft.definitions.items() if name in used}
     return True
+
+
+def _forget(draft: Draft) -> None:
+    """Take out what runs of services that are not there any more."""
+    there = {row.values["name"] for row in draft.services}
+    for row in draft.running:
+        services = row.values.get("services", {})
+        row.values["services"] = {name: n for name, n in services.items() if name in there}

@@ -92,8 +92,9 @@ def _service(item: Item, revision: str, known: Known, notes: Notes) -> Row:
     if zones := _zones(item, known, revision in known.awsvpc, notes):
         values["zones"] = zones
     values |= _deployment(item, daemon, notes)
-    if not daemon and item.text("availabilityZoneRebalancing", "DISABLED") == "ENABLED":
-        values["availability_zone_rebalancing"] = True
+    # A service that never had a value has it off; one that a scenario does not name has it on.
+    if not daemon and item.text("availabilityZoneRebalancing", "DISABLED") != "ENABLED":
+        values["availability_zone_rebalancing"] = False
     values |= _providers(item, known, notes)
     _note_state(item, notes)
     grace = item.whole("healthCheckGracePeriodSeconds", 0)
@@ -206,29 +207,6 @@ def strategy_items(
         kept = {"weight": each.whole("weight", 0, 0, 1_000), "base": each.whole("base", 0)}
         items.append({"capacity_provider": name, **kept})
     return items
-
-
-def standalone(output: AwsOutput, notes: Notes) -> Counter[tuple[str, str]]:
-    """(`family:revision`, group) -> how many tasks of no service run now."""
-    counts: Counter[tuple[str, str]] = Counter()
-    of_services = 0
-    for item in output.all("task"):
-        provider = item.text("capacityProviderName")
-        if item.text("lastStatus") == "STOPPED" or provider in FARGATE:
-            continue
-        if item.text("launchType", "EC2") != "EC2":
-            continue
-        group = item.text("group")
-        if group.startswith("service:"):
-            of_services += 1
-        else:
-            counts[revision_of(item.text("taskDefinitionArn")), group] += 1
-    if of_services or counts:
-        what = f"{of_services} tasks of services and {counts.total()} others run now: the scenario "
-        notes.add(what + "does not say on which instance, it begins with all of them to be placed")
-    else:
-        notes.add("no running tasks found (aws ecs describe-tasks): only services count")
-    return counts
 
 
 def workloads_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class Loaded:
     def strategies(self) -> Mapping[str, StrategyFactory]:
         """The registry for this scenario: ECS's own and those from the user's files."""
         return {**STRATEGIES, **self.own_strategies}
+
+    def seeded(self, seed: int | None) -> Loaded:
+        """The same with another seed; None: as it is."""
+        if seed is None:
+            return self
+        return replace(self, scenario=self.scenario.model_copy(update={"seed": seed}))
 
 
 def load_scenario(
@@ -128,10 +134,21 @@ def check_scenario(
         whole = not any(at.startswith(f"{place}.") for at, _ in part.problems)
         problems += _workload_problems(table, f"{path}: {place}", whole)
     if problems:
-        raise SpecError(problems)
+        raise SpecError(problems, _names(document))
     scenario = _tidied(part.scenario, definitions)
     said = (*_said(notes), *_unpriced(scenario, priced, unpriced))
     return Loaded(scenario, path, own, said)
+
+
+def _names(document: Mapping[str, Any]) -> dict[str, str]:
+    """`service[3]` -> `service web`, of all tables of lists that say their name."""
+    return {
+        f"{kind}[{index}]": f"{kind} {table['name']}"
+        for kind, tables in document.items()
+        if isinstance(tables, list)
+        for index, table in enumerate(tables)
+        if isinstance(table, dict) and isinstance(table.get("name"), str)
+    }
 
 
 def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Scenario:
@@ -139,7 +156,8 @@ def _tidied(scenario: Scenario, definitions: Mapping[str, TaskDefinition]) -> Sc
     used: set[str | None] = {group.instance_type for group in scenario.fleet}
     used |= {offer.instance_type for offer in scenario.optimize.offer}
     used |= {scenario.optimize.instance_type}
-    used.update(*(group.instance_types for group in scenario.capacity_provider))
+    for group in scenario.capacity_provider:
+        used.update(group.instance_types, (each.instance_type for each in group.instances))
     types = {name: kind for name, kind in scenario.instance_types.items() if name in used}
     documents = {name: dict(each.document) for name, each in definitions.items()}
     return scenario.model_copy(update={"instance_types": types, "task_definitions": documents})

@@ -167,8 +167,9 @@ def _module(file: Path) -> ModuleType:
 
 
 def _where(error: Exception, file: Path) -> str:
+    places = {file, file.absolute()}
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == file.absolute()]
+    lines = [frame.lineno for frame in frames if Path(frame.filename) in places]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]
     return f"{file}:{lines[-1]}" if lines else str(file)

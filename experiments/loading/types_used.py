@@ -16,6 +16,7 @@ from stowplan.experiments.loading.catalogue import (
     instance_types,
     listed,
 )
+from stowplan.experiments.loading.requirements import take_requirements
 from stowplan.placement.errors import SpecError
 
 _PARTS = ("fleet", "capacity_provider", "optimize", "settings", "faults")
@@ -40,11 +41,12 @@ def types_used(document: dict[str, Any], path: Path, problems: Problems) -> set[
     except SpecError as error:
         problems += error.problems
         return set()
+    take_requirements(document, region, problems, str(path))
     catalogue, taken, wrong = instance_types(region), dict[str, Any](), set[str]()
     for name in dict.fromkeys(_names({key: document.get(key) for key in _PARTS})):
         if name in catalogue:
             taken[name] = catalogue[name]
-        elif name not in own:
+        elif name not in own and name != "?":
             wrong.add(name)
     for name in wrong:
         near = difflib.get_close_matches(name, list(catalogue), n=_NEAR)

@@ -27,7 +27,7 @@ class Demands:
         resources = () if command.request is None else self._resources.get(command.request, ())
         key = command.task_definition, command.cpu, command.memory, resources
         if key not in self._known:
-            override = TaskOverride(command.cpu, command.memory, resources)
+            override = TaskOverride(command.cpu, command.memory, resources, command.overrides)
             asked = task_resources(self._launches.definition(command.task_definition), override)
             others = [(n, a) for n, a in asked.items() if a and n not in (CPU, MEMORY, PORTS)]
             first = (CPU, asked.get(CPU, 0)), (MEMORY, asked.get(MEMORY, 0))

@@ -20,6 +20,7 @@ from stowplan.experiments.record.money import (
     dollars_idle,
     dollars_per,
 )
+from stowplan.experiments.record.own_metric import metric_values
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import CPU, MEMORY, StopCode
@@ -391,8 +392,6 @@ def histogram(times_ms: Sequence[int]) -> list[tuple[int, int]]:
 def metrics_of(recorder: Recorder) -> dict[str, float | str | None]:
     """The row of a finished run: every metric by name, and refusals by reason as JSON."""
     load_metrics()
-    row: dict[str, float | str | None] = {
-        name: metric.of(recorder) for name, metric in METRICS.items()
-    }
+    row: dict[str, float | str | None] = {**metric_values(METRICS, recorder)}
     row["refusals_by_reason"] = json.dumps(dict(sorted(recorder.refusals.items())))
     return row

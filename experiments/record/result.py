@@ -16,6 +16,7 @@ from stowplan.experiments.record.metrics import histogram, metrics_of
 from stowplan.experiments.record.money import owners_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
+from stowplan.experiments.record.refused import Refusal
 from stowplan.experiments.record.stops import Stop, StopCount
 from stowplan.experiments.record.usage import Usage
 from stowplan.placement.messages import Round
@@ -36,8 +37,9 @@ class RunResult:
     CapacityProviderReservation, with POINT_FIELDS. `deployments` are in the order in which they
     began, `daemons` as they were at the end, `stops` counts how tasks ended, `crash_loops` has the
     services whose tasks kept ending: how many did, and for how many places. `costs` are dollars by
-    provider, type and market over time, `owner_costs` by service and workload. One that is not
-    `whole` was interrupted, so its sums and percentiles are not to be compared with others'."""
+    provider, type and market over time, `owner_costs` by service and workload, `refused` what found
+    no room and why. One that is not `whole` was interrupted, so its sums and percentiles are not to
+    be compared with others'."""
 
     run: Run
     metrics: Mapping[str, float | str | None]
@@ -60,6 +62,7 @@ class RunResult:
     crash_loops: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     costs: list[CostRow] = field(default_factory=list)
     owner_costs: list[OwnerCost] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 

@@ -232,15 +232,29 @@ def write_results(
 
     Each says of which format version it is.
     """
-    frames = {name: table(results) for name, table in TABLES.items()}
     paths = []
-    for name, frame in {**frames, "ties": ties_frame(again)}.items():
+    for name, frame in _frames(results, again).items():
         path = folder / f"{name}.parquet"
         content = pa.Table.from_pandas(frame, preserve_index=False)
         metadata = {**(content.schema.metadata or {}), _FORMAT_KEY: str(FORMAT).encode()}
         pq.write_table(content.replace_schema_metadata(metadata), path)
         paths.append(path)
     return paths
+
+
+def write_csv(results: Sequence[RunResult], folder: Path, again: Sequence[RunResult] = ()) -> None:
+    """Write the tables of `write_results` as `NAME.csv`, a header and a row a line, in UTF-8.
+
+    What a column means: `docs/tables.md`. A value that there is none of is an empty field.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in _frames(results, again).items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+
+
+def _frames(results: Sequence[RunResult], again: Sequence[RunResult]) -> dict[str, pd.DataFrame]:
+    frames = {name: table(results) for name, table in TABLES.items()}
+    return {**frames, "ties": ties_frame(again)}
 
 
 def fills(result: RunResult) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -50,7 +50,8 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over common axes. `backdrop` is a grey area, `marks` are vertical lines with a word."""
+    """Lines over common axes. `backdrop` is a grey area, `marks` are vertical lines with a word;
+    `band` is a grey area from its first points up to its second."""
 
     label: str
     x: Axis
@@ -58,6 +59,7 @@ class Chart:
     lines: Sequence[Line]
     marks: Ticks = ()
     backdrop: Points = ()
+    band: tuple[Points, Points] = ((), ())
 
 
 def nice_axis(high: float, unit: str = "", steps: int = 5, *, whole: bool = False) -> Axis:
@@ -111,6 +113,9 @@ def svg(chart: Chart) -> Markup:
     if chart.backdrop:
         floor = [(chart.backdrop[-1][0], 0.0), (chart.backdrop[0][0], 0.0)]
         parts.append(f'<path class="back" d="{_path(chart, [*chart.backdrop, *floor])}Z"/>')
+    low, high = chart.band
+    if low:
+        parts.append(f'<path class="band" d="{_path(chart, [*high, *reversed(low)])}Z"/>')
     parts += [_mark(chart, at, text) for at, text in chart.marks]
     # Where lines coincide, the earlier and wider ones still show as a rim.
     width = [f"{1.4 + 0.5 * behind:g}" for behind in reversed(range(len(chart.lines)))]

@@ -31,6 +31,7 @@ from stowplan.experiments.report.formats import (
     short_reason,
     shown,
 )
+from stowplan.experiments.report.progress_lines import ProgressLines
 from stowplan.experiments.report.services import crash_loops, service_tables
 
 _REFUSED = Column("refusals", "refused", "refused", count)
@@ -70,6 +71,8 @@ def print_table(results: Sequence[RunResult], console: Console | None = None) ->
         for table in _tables(members, console):
             console.print(table)
         console.print(_refused(members), style="dim")
+        for line in _would_help(members):
+            console.print(line, highlight=False)
         if failed := _failed(members):
             console.print(failed, style="red")
         _print_services(members, console)
@@ -152,6 +155,18 @@ def _refused(results: Sequence[RunResult]) -> Text:
     return Text("\n".join(lines) or "nothing was refused")
 
 
+def _would_help(results: Sequence[RunResult]) -> list[Text]:
+    """Of each service and workload that was refused the cheapest change, under the first strategy
+    that it was refused by."""
+    said: dict[str, Text] = {}
+    for result in results:
+        for each in result.refused:
+            if each.changes and each.matters:
+                text = f"{each.owner or 'unnamed tasks'} ({name_of(result)}): {each.changes[0]}"
+                said.setdefault(each.owner, Text(f"would find room: {text}"))
+    return list(said.values())[:_ROWS_MOST]
+
+
 def _failed(results: Sequence[RunResult]) -> Text:
     """Whose deployments failed: by service, then by strategy; nothing where none did."""
     by_service: dict[str, list[str]] = {}
@@ -190,7 +205,7 @@ class ProgressBars:
     """Bars for runs that go on side by side, and one for all of them with the time left.
 
     Call it with a run's id and how many simulated ms it has done (-1: it is finished); any thread
-    may. Shows nothing when stderr is no terminal.
+    may. Where stderr is no terminal it gets a line now and then.
     """
 
     def __init__(
@@ -211,6 +226,7 @@ class ProgressBars:
             transient=True,
             disable=not getattr(console.file, "isatty", bool)(),
         )
+        self._lines = ProgressLines("all runs", len(runs) * self._duration_ms, console.file)
         self._all = self._progress.add_task(
             "all runs", total=max(1, len(runs)) * self._duration_ms, note=self._note()
         )
@@ -244,6 +260,8 @@ class ProgressBars:
             self._finished += 1
         completed = self._finished * self._duration_ms + sum(self._left.values())
         self._progress.update(self._all, completed=completed, note=self._note())
+        if self._progress.disable:
+            self._lines(completed, self._note())
 
     def _note(self) -> str:
         return f"{self._finished} of {self._finished + len(self._left)} done"

@@ -9,11 +9,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from stowplan.experiments.record.refused import change_words, described, instance_names
 from stowplan.experiments.report.formats import duration
-from stowplan.placement.cluster.arrays import names
 from stowplan.placement.engine.changes import NEW, Change
 from stowplan.placement.engine.explain import Explanation, Miss
-from stowplan.placement.model import AVAILABILITY_ZONE, INSTANCE_TYPE
 from stowplan.placement.scheduler.lacking import Lack
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.tasks import NOWHERE
@@ -21,41 +20,19 @@ from stowplan.placement.scheduler.tasks import NOWHERE
 _GROUPS_MOST = 20
 
 
-def instance_names(scheduler: Scheduler, rows: Sequence[int]) -> list[str]:
-    """The EC2 ids of instances, their numbers where they have none."""
-    found = names(scheduler.cluster.column("ec2InstanceId"), rows)
-    return [name or str(row) for name, row in zip(found, rows, strict=True)]
-
-
-def described(scheduler: Scheduler, row: int) -> str:
-    """`i-12 (m5.large, eu-west-1a)`."""
-    strings = scheduler.cluster.strings_of(row)
-    named = (f"attribute:{INSTANCE_TYPE}", f"attribute:{AVAILABILITY_ZONE}")
-    about = ", ".join(strings[subject] for subject in named if subject in strings)
-    name = instance_names(scheduler, [row])[0]
-    return f"{name} ({about})" if about else name
-
-
-def change_words(scheduler: Scheduler, change: Change) -> str:
-    """What a change is, with the instance that it is about."""
-    words = change.words
-    row = change.row
-    return (
-        words if row is None else words.replace("{instance}", instance_names(scheduler, [row])[0])
-    )
-
-
 def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) -> list[str]:
     """What there is to say first: whether it fits, the nearest miss, the cheapest change."""
     when = f"after {duration(at_ms / 1000)}"
     lacks = f"{lack.name} {when}: "
     if lack.status is not None and lack.row != NOWHERE:
-        lacks += f"it is {lack.status} on {described(scheduler, lack.row)}; "
+        lacks += f"it is {lack.status} on {described(scheduler.cluster, lack.row)}; "
     elif lack.count:
-        lacks += f"{lack.count} of {lack.wanted} tasks find no room; "
+        one = lack.wanted == 1
+        lacks += "the task finds" if one else f"{lack.count} of {lack.wanted} tasks find"
+        lacks += " no room; "
     instances = len(found.fits) + len(found.misses)
     if found.fits:
-        where = ", ".join(instance_names(scheduler, found.fits[:5]))
+        where = ", ".join(instance_names(scheduler.cluster, found.fits[:5]))
         where += ", ..." if len(found.fits) > 5 else ""
         return [f"{lacks}one more fits on {len(found.fits)} of {instances} instances ({where})"]
     nearest = found.nearest
@@ -63,10 +40,12 @@ def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) 
         lines = [f"{lacks}no instance is registered"]
     else:
         lines = [f"{lacks}one more fits on none of {instances} instances"]
-        lines.append(f"nearest miss: {described(scheduler, nearest.row)}: {_words(nearest)}")
+        lines.append(
+            f"nearest miss: {described(scheduler.cluster, nearest.row)}: {_words(nearest)}"
+        )
     if not found.changes:
         return [*lines, "cheapest change: no single change that was tried would place it"]
-    cheapest, *others = (change_words(scheduler, change) for change in found.changes)
+    cheapest, *others = (change_words(scheduler.cluster, change) for change in found.changes)
     lines.append(f"cheapest change: {cheapest}")
     return lines + [f"or: {other}" for other in others]
 
@@ -85,7 +64,9 @@ def misses_table(scheduler: Scheduler, found: Explanation) -> Table:
     for group in groups[:_GROUPS_MOST]:
         # As plain text: a list in brackets is no markup.
         what = Text("\n".join(obstacle.words for obstacle in group.best.obstacles))
-        table.add_row(str(len(group.rows)), Text(described(scheduler, group.best.row)), what)
+        table.add_row(
+            str(len(group.rows)), Text(described(scheduler.cluster, group.best.row)), what
+        )
     rest = groups[_GROUPS_MOST:]
     if rest:
         table.add_row(str(sum(len(g.rows) for g in rest)), "", f"{len(rest)} more combinations")
@@ -95,7 +76,7 @@ def misses_table(scheduler: Scheduler, found: Explanation) -> Table:
 def placed_words(scheduler: Scheduler, rows: Sequence[int]) -> str:
     """`2 on i-1, 1 on i-4`, those with most first."""
     counts = Counter(rows).most_common()
-    parts = [f"{number} on {described(scheduler, row)}" for row, number in counts[:10]]
+    parts = [f"{number} on {described(scheduler.cluster, row)}" for row, number in counts[:10]]
     more = len(counts) - len(parts)
     return ", ".join([*parts, *([f"on {more} more instances"] if more else [])])
 
@@ -112,12 +93,12 @@ def explanation_json(
         "wanted": lack.wanted,
         "group": found.kind.group,
         "asks": dict(found.kind.resources),
-        "fits": instance_names(scheduler, found.fits),
+        "fits": instance_names(scheduler.cluster, found.fits),
         "nearest": None if nearest is None else _miss_json(scheduler, nearest),
         "changes": [_change_json(scheduler, change) for change in found.changes],
         "groups": [
             {
-                "instances": instance_names(scheduler, group.rows),
+                "instances": instance_names(scheduler.cluster, group.rows),
                 "what": [obstacle.what for obstacle in group.best.obstacles],
                 "nearest": _miss_json(scheduler, group.best),
             }
@@ -129,10 +110,10 @@ def explanation_json(
 
 def _change_json(scheduler: Scheduler, change: Change) -> dict[str, Any]:
     row = change.row
-    there = None if row is None else instance_names(scheduler, [row])[0]
+    there = None if row is None else instance_names(scheduler.cluster, [row])[0]
     return {
         "sort": change.sort,
-        "words": change_words(scheduler, change),
+        "words": change_words(scheduler.cluster, change),
         "cost": change.cost,
         "instance": NEW if change.sort == "instance" else there,
         "less": dict(change.less),
@@ -143,4 +124,4 @@ def _change_json(scheduler: Scheduler, change: Change) -> dict[str, Any]:
 def _miss_json(scheduler: Scheduler, miss: Miss) -> dict[str, Any]:
     fields = ("reason", "what", "found", "name", "needed", "short", "tasks")
     obstacles = [{name: getattr(each, name) for name in fields} for each in miss.obstacles]
-    return {"instance": instance_names(scheduler, [miss.row])[0], "obstacles": obstacles}
+    return {"instance": instance_names(scheduler.cluster, [miss.row])[0], "obstacles": obstacles}

@@ -23,6 +23,7 @@ from stowplan.experiments.report.formats import (
     seconds,
     tenths,
 )
+from stowplan.experiments.report.refused import refused_finding
 from stowplan.experiments.report.services import worst_finding
 from stowplan.experiments.report.ties import ties_finding
 from stowplan.placement.scenario.scenario import Scenario
@@ -45,7 +46,8 @@ def findings(scenario: Scenario, results: Group, again: Group = ()) -> list[Find
         several = len({name for name, _ in grouped}) > 1
         where = f"In layout “{layout}” {fault}" if several else fault.capitalize()
         found += [dollars_finding(base, where), _instances(base, where)]
-        found += [_worst(grouped, scenario, several), _waits(base, where)]
+        found += [_worst(grouped, scenario, several), refused_finding(base, where)]
+        found.append(_waits(base, where))
         found.append(ties_finding(scenario, results, again))
         for other_layout, faults in grouped:
             if faults != calm and (other_layout, calm) in grouped:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import singledispatch
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stowplan.experiments.record.output import output_folder
+from stowplan.experiments.report.progress_lines import EVERY_S
 from stowplan.placement.optimal.answer import Answer, Trial
 from stowplan.placement.optimal.plan import Plan, zone_counts
 from stowplan.placement.packing.over_time.plan import OverTimePlan
@@ -33,10 +35,11 @@ _OWNERS_MAX = 5  # services and workloads that a line names
 class LiveProgress:
     """A line on the terminal with bound, best plan and gap; call it with each improvement.
 
-    Shows nothing when stderr is no terminal.
+    Where stderr is no terminal it gets the line at an improvement, at most every ten seconds.
     """
 
     def __init__(self, goal: str, console: Console | None = None) -> None:
+        self._due_s = time.monotonic() + EVERY_S
         self._goal, self._last = goal, Progress(0.0, 0, None)
         self._console = console or Console(stderr=True)
         self._live = Live(
@@ -62,6 +65,9 @@ class LiveProgress:
     def __call__(self, entry: Progress) -> None:
         """Take in an improvement."""
         self._last = entry
+        if not self._console.is_terminal and time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + EVERY_S
+            print(self._line().plain, file=self._console.file, flush=True)
 
     def _line(self) -> Text:
         bound, best = self._last.lower_bound, self._last.incumbent
@@ -85,8 +91,11 @@ def print_answer(answer: Answer[Any], scenario: Scenario, *, as_json: bool = Fal
         console.print(plan_table(answer.plan, _ROWS_MAX))
 
 
-def summary(answer: Answer[Any], scenario: Scenario) -> str:
-    """A few lines: status, objective, bound and gap; for an infeasible one, why."""
+def summary(answer: Answer[Any], scenario: Scenario | None = None) -> str:
+    """A few lines: status, objective, bound and gap; for an infeasible one, why.
+
+    Without a scenario the plan is not one of instances to have.
+    """
     if answer.status == "infeasible":
         return "\n".join([f"{answer.goal}: infeasible", *(f"  {why}" for why in answer.reasons)])
     if answer.objective is None:
@@ -97,7 +106,7 @@ def summary(answer: Answer[Any], scenario: Scenario) -> str:
     stopped = ", interrupted" if answer.interrupted else ""
     lines = [f"{answer.goal}: {best}, at least {bound} ({proven}), {answer.seconds:.1f} s{stopped}"]
     plan = answer.plan
-    if isinstance(plan, Plan):
+    if isinstance(plan, Plan) and scenario is not None:
         hours = scenario.optimize.hours
         price = plan.price_microusd_hour
         cost = f"{_amount(plan.count, 'instances')}, ${price / 1e6:,.4f} an hour"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stowplan.experiments.record.capacity_record import MS_PER_HOUR
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import timeline_frame
 from stowplan.experiments.report.charts import (
     Axis,
     Chart,
     Line,
+    Points,
     minutes_axis,
     nice_axis,
     svg,
@@ -23,6 +26,7 @@ from stowplan.experiments.report.charts import (
 from stowplan.experiments.report.formats import groups
 from stowplan.placement.scenario.scenario import Scenario
 
+CURVES_MOST = 8  # in a chart
 RESERVATION_MOST = 400  # percent; what is above is drawn there
 # What is drawn over time: heading, column of the timeline, what it says, its backdrop if any. What
 # ECS believed is drawn dashed beside the truth, where it differs.
@@ -66,6 +70,10 @@ def plots(
         if not timeline[column].any():
             charts, about = [], "none at any time"
         sections.append({"title": heading, "about": about, "charts": charts})
+    if any(result.points or result.metrics["lost"] for result in results):
+        about = "of all instances that were up then, from launch or registration to the end"
+        charts = _dollars(scenario, results, index)
+        sections.append({"title": "Dollars an hour", "about": about, "charts": charts})
     if any(result.points for result in results):
         about = "instances needed, of those that run, in percent; a curve per capacity provider"
         charts = _reservations(scenario, results, index)
@@ -119,9 +127,55 @@ def _over_time(
                 if (rows[believed] != rows[column]).any()
             ]
         back = _points(next(iter(curves.values())), backdrop) if backdrop else ()
-        chart = Chart(f"{column} over time, {title}", x, y, lines, _marks(scenario, faults), back)
-        charts.append({"title": title, "svg": svg(chart)})
+        label = f"{column} over time, {title}"
+        whole = Chart(label, x, y, lines, _marks(scenario, faults), back)
+        charts += _multiples(title, whole)
     return charts
+
+
+def _multiples(title: str, whole: Chart) -> list[dict[str, Any]]:
+    """A chart as it is where it has at most CURVES_MOST lines; else small ones of so many each.
+
+    Each of those has all lines behind it as a band, from the lowest to the highest. Lines of one
+    strategy stay together.
+    """
+    if len(whole.lines) <= CURVES_MOST:
+        return [{"title": title, "svg": svg(whole), "chart": whole}]
+    parts: list[list[Line]] = [[]]
+    by_strategy: dict[int, list[Line]] = {}
+    for line in whole.lines:
+        by_strategy.setdefault(line.index, []).append(line)
+    for lines in by_strategy.values():
+        for at in range(0, len(lines), CURVES_MOST):
+            some = lines[at : at + CURVES_MOST]
+            if len(parts[-1]) + len(some) > CURVES_MOST:
+                parts.append([])
+            parts[-1] += some
+    band = _band([line.points for line in whole.lines])
+    found = []
+    for number, part in enumerate(parts, 1):
+        which = f"{title} ({number} of {len(parts)})"
+        chart = replace(whole, label=f"{whole.label}, part {number}", lines=part, band=band)
+        found.append({"title": which, "svg": svg(chart), "chart": chart})
+    return found
+
+
+def _band(curves: Sequence[Points]) -> tuple[Points, Points]:
+    """The lowest and the highest of curves, where each of them has a point."""
+    grid = sorted({x for curve in curves for x, _ in curve})
+    rows = []
+    for curve in curves:
+        if curve:
+            at, values = zip(*curve, strict=True)
+            rows.append(np.interp(grid, at, values, left=np.nan, right=np.nan))
+    table = np.array(rows)
+    known = ~np.isnan(table).all(axis=0)
+    low, high = np.nanmin(table[:, known], axis=0), np.nanmax(table[:, known], axis=0)
+    places = [x for x, there in zip(grid, known, strict=True) if there]
+    return (
+        list(zip(places, low.tolist(), strict=True)),
+        list(zip(places, high.tolist(), strict=True)),
+    )
 
 
 def _points(rows: pd.DataFrame, column: str) -> Sequence[tuple[float, float]]:
@@ -146,13 +200,16 @@ def _reservations(
         for result in members:
             curves: dict[str, list[tuple[float, float]]] = {}
             for ms, provider, *_, percent in result.points:
-                at = (ms / 60_000, min(percent, RESERVATION_MOST))
-                curves.setdefault(provider, []).append(at)
+                point = (ms / 60_000, min(percent, RESERVATION_MOST))
+                curves.setdefault(provider, []).append(point)
             name = result.run.strategy
-            lines += [Line(name, index[name], thinned(points)) for points in curves.values()]
+            lines += [
+                Line(f"{name}, {provider}" if len(curves) > 1 else name, index[name], thinned(at))
+                for provider, at in curves.items()
+            ]
         title = title_of(scenario, layout, faults)
         chart = Chart(f"reservation, {title}", x, y, lines, _marks(scenario, faults))
-        charts.append({"title": title, "svg": svg(chart)})
+        charts += _multiples(title, chart)
     return charts
 
 
@@ -178,7 +235,35 @@ def _waits(
             points = [(x.low, 0.0), *points, (x.high, points[-1][1])] if points else []
             lines.append(Line(result.run.strategy, index[result.run.strategy], points))
         title = title_of(scenario, layout, faults)
-        charts.append(
-            {"title": title, "svg": svg(Chart(f"{waits.replace('_', ' ')}, {title}", x, y, lines))}
-        )
+        charts += _multiples(title, Chart(f"{waits.replace('_', ' ')}, {title}", x, y, lines))
+    return charts
+
+
+def _dollars(
+    scenario: Scenario, results: Sequence[RunResult], index: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Dollars an hour as they were paid, a curve per strategy."""
+    x, charts = minutes_axis(scenario.duration / 60_000), []
+    rates: dict[int, list[tuple[float, float]]] = {}
+    for result in results:
+        paid: dict[tuple[int, int], float] = {}
+        for row in result.costs:
+            paid[row.since_ms, row.until_ms] = (
+                paid.get((row.since_ms, row.until_ms), 0.0) + row.dollars
+            )
+        # A step for each stretch of time: the rate was so from its beginning to its end.
+        rates[id(result)] = [
+            (at / 60_000, dollars * MS_PER_HOUR / (until - since))
+            for (since, until), dollars in sorted(paid.items())
+            for at in (since, until)
+        ]
+    high = max((rate for points in rates.values() for _, rate in points), default=0.0)
+    y = nice_axis(high, " $")
+    for (layout, faults), members in groups(results).items():
+        lines = [
+            Line(r.run.strategy, index[r.run.strategy], thinned(rates[id(r)])) for r in members
+        ]
+        title = title_of(scenario, layout, faults)
+        marks = _marks(scenario, faults)
+        charts += _multiples(title, Chart(f"dollars an hour, {title}", x, y, lines, marks))
     return charts

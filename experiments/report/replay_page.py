@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
@@ -27,11 +28,12 @@ def embedded(frames: Frames) -> str:
         frames.halve()
 
 
-def page(title: str, data: str = "", live: str = "") -> str:
+def page(title: str, data: str = "", live: str = "", refused: Sequence[Sequence[str]] = ()) -> str:
     """The page around `data` (as `embedded` has it), or one that follows a run.
 
     Args:
         live: where the page fetches `Frames.document()` as JSON, every two seconds.
+        refused: rows of `report.refused.cells`.
     """
     environment: Any = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -39,4 +41,4 @@ def page(title: str, data: str = "", live: str = "") -> str:
         undefined=jinja2.StrictUndefined,
     )
     template = environment.get_template("replay.html.j2")
-    return str(template.render(title=title, data=data, live=live))
+    return str(template.render(title=title, data=data, live=live, refused=refused))

@@ -15,6 +15,7 @@ import numpy as np
 from stowplan.experiments.files.paths import TEMPLATES
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.results import GONE, fills
+from stowplan.experiments.report.changes import change_tables
 from stowplan.experiments.report.charts import COLOURS
 from stowplan.experiments.report.costs import RULE, cost_tables
 from stowplan.experiments.report.findings import findings
@@ -36,7 +37,9 @@ from stowplan.experiments.report.formats import (
     shown,
 )
 from stowplan.experiments.report.plots import plots, title_of
+from stowplan.experiments.report.refused import refused_tables
 from stowplan.experiments.report.services import crash_loops, service_tables
+from stowplan.experiments.report.times import origins
 from stowplan.placement.constraints import check_of
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
@@ -116,6 +119,7 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         ),
         ("Time", f"{duration(scenario.duration / 1000)} simulated, seed {scenario.seed}"),
         ("How long things take", _models(scenario.models)),
+        *origins(scenario),
     ]
     short = [
         f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
@@ -159,9 +163,7 @@ def _provider(table: CapacityProviderTable) -> str:
 
 
 def _models(models: Models) -> str:
-    boot = f"instances boot in {_takes(models.boot)}"
-    if models.boot == Distribution(mean=0):
-        boot += " (they register as they are launched, since nothing else is said of it)"
+    boot = f"instances that are launched during the run boot in {_takes(models.boot)}"
     return f"{boot}, tasks start in {_takes(models.start)} and stop in {_takes(models.stop)}"
 
 
@@ -236,6 +238,8 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
         "refusals": _refusals(members, index),
         "services": service_tables(members, ROWS_MOST),
         "costs": cost_tables(members, ROWS_MOST),
+        "refused": refused_tables(members, ROWS_MOST),
+        "changes": change_tables(members, ROWS_MOST),
         "loops": crash_loops(members),
     }
 

@@ -41,6 +41,7 @@ def run_all(
     *,
     extra_strategies: Mapping[str, str | list[str]] | None = None,
     jobs: int | None = None,
+    seed: int | None = None,
 ) -> list[RunResult]:
     """Simulate `runs` of the scenario in `path`.
 
@@ -50,6 +51,7 @@ def run_all(
         extra_strategies: as in `load_scenario`.
         jobs: processes at a time; None: one for each processor. With one, or one run, all is done
             in this process and none is begun.
+        seed: instead of the scenario's.
     Returns:
         the results in the order of `runs`, whatever the order in which they ended. After Ctrl-C
         those of runs that had begun, as far as they came (see the metric `simulated_s`); a second
@@ -59,14 +61,16 @@ def run_all(
     """
     workers = min(jobs or os.cpu_count() or 1, len(runs))
     if workers <= 1:
-        return _run_here(path, runs, journals, report, extra_strategies or {})
+        return _run_here(
+            lambda: load_scenario(path, extra_strategies or {}).seeded(seed), runs, journals, report
+        )
     context = fresh_processes()
     with context.Manager() as manager:
         news = manager.Queue()
         listener = Thread(target=_listen, args=(news, report), daemon=True)
         listener.start()
         pool = ProcessPoolExecutor(
-            workers, context, _start_worker, (path, extra_strategies or {}, journals, news)
+            workers, context, _start_worker, (path, extra_strategies or {}, journals, news, seed)
         )
         try:
             futures = [pool.submit(_run, run) for run in runs]
@@ -78,6 +82,9 @@ def run_all(
                 wait(futures)
             ended = [future.result() for future in futures if not future.cancelled()]
             results = [result for result in ended if result is not None]
+        except BaseException:
+            end_workers(pool)  # whatever it is, nobody waits for their work any more
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
             news.put(None)
@@ -85,15 +92,17 @@ def run_all(
     return results
 
 
+def end_workers(pool: ProcessPoolExecutor) -> None:
+    """End the processes of a pool at once; the standard library only waits for their work."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+
+
 def _run_here(
-    path: Path,
-    runs: list[Run],
-    journals: Path | None,
-    report: Report,
-    extra_strategies: Mapping[str, str | list[str]],
+    load: Callable[[], Loaded], runs: list[Run], journals: Path | None, report: Report
 ) -> list[RunResult]:
     say_when_compiling()
-    loaded = load_scenario(path, extra_strategies)
+    loaded = load()
     results = []
     with _interruptible():
         for run in runs:
@@ -137,12 +146,14 @@ def _start_worker(
     extra_strategies: Mapping[str, str | list[str]],
     journals: Path | None,
     news: Queue[tuple[str, int] | None],
+    seed: int | None,
 ) -> None:
     # Loaded once a process: own strategies are code, which does not travel between processes.
     global _worker
     signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     say_when_compiling(lambda: news.put(_COMPILING))
-    _worker = (load_scenario(path, extra_strategies), journals, news)
+    _worker = (load_scenario(path, extra_strategies).seeded(seed), journals, news)
 
 
 def _stop(*_: object) -> None:

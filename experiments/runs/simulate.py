@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from stowplan.experiments.loading.load import Loaded
+from stowplan.experiments.record.journal_file import journal_file
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.refused import Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
@@ -55,29 +57,28 @@ def simulate(
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
-    recorder, usage = Recorder(), Usage()
-    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, *also]
+    recorder, usage, refused, last = Recorder(), Usage(), Refused(scheduler), scheduler
+    sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, refused, *also]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))
     until_ms = scenario.duration
     with ExitStack() as stack:
         stack.enter_context(uncollected())
         if journal is not None:
-            raw = journal
-            if isinstance(raw, Path):
-                raw = stack.enter_context(raw.open("wb"))
+            raw = stack.enter_context(journal_file(journal))
             stream = stack.enter_context(gzip.GzipFile("", "wb", 1, raw, mtime=0))
             header = Header(scheduler.config, about(loaded, run), tuple(loaded.own_strategies))
             sinks.append(JournalWriter(stream, header))
         record = tee(sinks)
         whole = True
         try:
-            drive(loaded, run, scheduler, driver, record)
+            last = drive(loaded, run, scheduler, driver, record)
             if recorder.now_ms < until_ms:  # so that readers know how long it went on
                 record(Round(until_ms, (), ()))
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
-    return result_of(run, recorder, usage, until_ms, whole)
+    result = result_of(run, recorder, usage, until_ms, whole)
+    return replace(result, refused=refused.refusals(last, until_ms))
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
@@ -118,10 +119,12 @@ def _containers(scenario: Scenario) -> ContainerModels:
     return ContainerModels(behaviour, scenario.images, scenario.pulls)
 
 
-def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]:
+def world(
+    loaded: Loaded, run: Run, until_ms: int, driver: type[SimDriver] = SimDriver
+) -> tuple[Scheduler, Attended]:
     """A scheduler, and a driver with its callers, at the beginning of a run until `until_ms`."""
     scenario = with_settings(loaded.scenario, run.strategy)
-    driver = SimDriver(
+    there = driver(
         instance_specs(scenario),
         faults=[
             _fault(scenario, fault)
@@ -140,10 +143,10 @@ def world(loaded: Loaded, run: Run, until_ms: int) -> tuple[Scheduler, Attended]
         arrivals(scenario, run),
         stream(scenario.seed, "client"),
         autoscaler=_autoscaler(scenario),
-        admits=driver.admits,
+        admits=there.admits,
     )
     config = replace(scheduler_config(scenario), seed=scenario.seed + run.draw)
-    return Scheduler(config, loaded.strategies), Attended(driver, callers)
+    return Scheduler(config, loaded.strategies), Attended(there, callers)
 
 
 def drive(

@@ -10,21 +10,27 @@ import msgspec
 
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
+from stowplan.experiments.workloads.own import checked_expectation, checked_jobs
 from stowplan.placement.callers.client import Arrival, RetryPolicy
 from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
     CircuitBreaker,
     CreateService,
     Event,
+    LoadBalancer,
     PutClusterCapacityProviders,
     RegisterTaskDefinition,
     RunTask,
+    StartTask,
+    TasksFound,
     UpdateService,
 )
 from stowplan.placement.scenario.capacity import creation, strategy_of
+from stowplan.placement.scenario.running_checks import numbers_at_0
 from stowplan.placement.scenario.scenario import (
     Run,
     Scenario,
+    ServiceTable,
     WorkloadTable,
     instance_spec,
 )
@@ -41,11 +47,13 @@ def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
     for call in _capacity_calls(scenario):
         yield Arrival(0, call)
     services = sorted(_service_calls(scenario, run), key=attrgetter("at_ms"))
+    found = list(_running(scenario))
+    services = sorted([*services, *found], key=attrgetter("at_ms"))
     sources = [_run_task_calls(scenario, run, table) for table in scenario.workload]
     merged = heapq.merge(iter(services), *sources, key=attrgetter("at_ms"))
     request = 0
     for arrival in merged:
-        if isinstance(arrival.call, RunTask):
+        if isinstance(arrival.call, RunTask | StartTask):
             call = msgspec.structs.replace(arrival.call, request=request)
             arrival = Arrival(arrival.at_ms, call, arrival.run_ms, arrival.retry)
             request += 1
@@ -80,8 +88,9 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 table.minimum_healthy_percent,
                 table.maximum_percent,
                 CircuitBreaker(**breaker.model_dump()) if breaker else None,
-                table.availability_zone_rebalancing,
+                table.availability_zone_rebalancing is not False,
                 strategy_of(table.capacity_provider_strategy),
+                _balancer(table),
             ),
         )
         for step in table.scale:
@@ -93,6 +102,30 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
             yield Arrival(change.at, call)
 
 
+def _running(scenario: Scenario) -> Iterator[Arrival]:
+    """The tasks that run at 0 s: those of services are found there, others are put there."""
+    numbers = numbers_at_0(scenario)
+    services: dict[str, list[int]] = {}
+    for table in scenario.running:
+        for name, count in table.services.items():
+            services.setdefault(name, []).extend([numbers[table.instance]] * count)
+    for name, rows in services.items():
+        yield Arrival(0, TasksFound(name, tuple(rows)))
+    standalone: dict[str, list[int]] = {}
+    for table in scenario.running:
+        for name, count in table.standalone.items():
+            standalone.setdefault(name, []).extend([numbers[table.instance]] * count)
+    for name, rows in standalone.items():
+        definition = definition_name(scenario, name)
+        yield Arrival(0, StartTask(-1, definition, tuple(rows), started_by=name))
+
+
+def _balancer(table: ServiceTable) -> LoadBalancer | None:
+    if table.load_balancer is None:
+        return None
+    return table.load_balancer.said(table.health_check_grace_period)
+
+
 def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Iterator[Arrival]:
     constraints = table.constraints + scenario.layouts[run.layout].get(table.name, ())
     strategy = chain_of(scenario, run, table)
@@ -102,7 +135,12 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
     )
     rng = stream(scenario.seed, f"workload {table.name}")
     expect = EXPECTED[table.expected]()
-    for job in WORKLOADS[table.kind](table).jobs(rng):
+    if table.expected in EXPECTED.added:
+        expect = checked_expectation(table.expected, expect)
+    jobs = WORKLOADS[table.kind](table).jobs(rng)
+    if table.kind in WORKLOADS.added:
+        jobs = checked_jobs(table.kind, jobs)
+    for job in jobs:
         call = RunTask(
             request=-1,
             task_definition=family,

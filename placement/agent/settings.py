@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stowplan.placement.agent import runtime as r
+from stowplan.placement.times import default_ms
 
 PullBehavior = Literal["default", "always", "once", "prefer-cached"]
 
@@ -21,7 +22,7 @@ class AgentConfig:
 
     pull_behavior: PullBehavior = "default"
     pull_upfront: bool = False
-    stop_timeout_s: int = 30
+    stop_timeout_s: int = default_ms("stop timeout") // 1000
     pull_timeout_ms: int = 7_200_000
     create_timeout_ms: int = 240_000
     start_timeout_ms: int = 180_000

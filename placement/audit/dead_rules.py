@@ -38,4 +38,5 @@ def _is_gone(history: History, number: int) -> bool:
     host = history.hosts.get(number)
     if host is None:
         return False
-    return host.status == "INACTIVE" or host.said.ec2_instance_id in history.groups.ended
+    gone = host.status == "INACTIVE" and not host.deregistered
+    return gone or host.said.ec2_instance_id in history.groups.ended

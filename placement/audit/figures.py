@@ -164,7 +164,9 @@ class Figures:
         family, _, revision = command.task_definition.partition(":")
         definition = self._documents[family][int(revision or 0) - 1]
         extra = () if command.request is None else self._extra.get(command.request, ())
-        asked = task_resources(definition, TaskOverride(command.cpu, command.memory, extra))
+        asked = task_resources(
+            definition, TaskOverride(command.cpu, command.memory, extra, command.overrides)
+        )
         return tuple((name, amount) for name, amount in asked.items() if name != PORTS)
 
     def _start(self, command: m.StartTasks) -> None:

@@ -8,15 +8,16 @@ with that is for `placement.audit.checkers`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace as replace_struct
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated, rule_of
+from stowplan.placement.audit.history_endings import Endings
 from stowplan.placement.audit.history_groups import Groups
-from stowplan.placement.audit.hosts import Host, Life, Needs
+from stowplan.placement.audit.hosts import Host, Life, Needs, TaskFacts, on_provider
 from stowplan.placement.model import TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
     TaskOverride,
@@ -27,25 +28,10 @@ from stowplan.placement.taskdef.parse import (
 
 
 @dataclass(slots=True)
-class TaskFacts:
-    """A task: what it asks for, whose it is, where it was put.
-
-    `checked`: it has a health check, whose last verdict is `healthy`; None: there was none yet.
-    """
-
-    needs: Needs
-    life: Life
-    service: str | None = None
-    host: int | None = None
-    deployment: str | None = None
-    checked: bool = False
-    ran_ms: int | None = None
-    healthy: bool | None = None
-
-
-@dataclass(slots=True)
 class ServiceFacts:
     """A service: its configuration, what a new task asks for, and which of its tasks are PLACED.
+
+    `draining`: those that were stopped, and are not gone because their targets drain.
 
     `plain` while it has seen one deployment only, and no task that failed to start.
     """
@@ -54,6 +40,7 @@ class ServiceFacts:
     needs: Needs
     plain: bool = True
     tasks: dict[int, None] = field(default_factory=dict)
+    draining: dict[int, None] = field(default_factory=dict)
 
     @property
     def daemon(self) -> bool:
@@ -95,6 +82,7 @@ class History:
         self._asked_by: tuple[m.StartTasks, Needs] | None = None
         self._on: dict[int, dict[int, None]] = {}
         self._families: dict[str, list[TaskDefinition]] = {}
+        self.endings = Endings()
         self._requests: dict[tuple[int, str], Needs] = {}
         self._latest: dict[int, Needs] = {}
         self._known: dict[tuple[object, ...], Needs] = {}
@@ -110,6 +98,7 @@ class History:
         if handler is not None:
             handler(self, message)
         self.groups.take(message, self.now_ms)
+        self.endings.take(message)
 
     def needs_of_request(self, request: int) -> Needs | None:
         """What the tasks of a request ask for; None where nobody made that request."""
@@ -149,7 +138,10 @@ class History:
 
     def _definition(self, name: str) -> TaskDefinition:
         family, _, revision = name.partition(":")
-        return self._families[family][int(revision or 0) - 1]
+        if revision:
+            return self._families[family][int(revision) - 1]
+        active = [each for each in self._families[family] if each.name not in self.endings.inactive]
+        return active[-1]
 
     def _run_task(self, call: m.RunTask | m.StartTask) -> None:
         definition = self._definition(call.task_definition)
@@ -157,7 +149,8 @@ class History:
         provider = call.capacity_provider if isinstance(call, m.RunTask) else None
         # Calls of one workload ask for the same again and again.
         more = () if isinstance(call, m.StartTask) else (call.resources, call.placement_constraints)
-        key = (definition.name, group, provider, call.cpu, call.memory, call.zones, *more)
+        sizes = call.cpu, call.memory, call.overrides
+        key = (definition.name, group, provider, *sizes, call.zones, *more)
         needs = self._known.get(key)
         if needs is None:
             needs = self._known[key] = self._needs(definition, call, group, provider)
@@ -169,12 +162,17 @@ class History:
     def _create_service(self, call: m.CreateService) -> None:
         if call.capacity_provider_strategy is None and self._default:
             call = replace_struct(call, capacity_provider_strategy=self._default)
+        # Later revisions of the family are not the service's.
+        name = self._definition(call.task_definition).name
+        call = replace_struct(call, task_definition=name)
         self.services[call.service] = ServiceFacts(call, self._service_needs(call))
         self.touched.add(call.service)
 
     def _update_service(self, call: m.UpdateService) -> None:
         facts = self.services[call.service]
-        facts.call = call.applied_to(facts.call)
+        wanted = call.applied_to(facts.call)
+        name = self._definition(wanted.task_definition).name
+        facts.call = replace_struct(wanted, task_definition=name)
         facts.needs = self._service_needs(facts.call)
         facts.plain &= call.task_definition is None and not call.force_new_deployment
         self.touched.add(call.service)
@@ -192,9 +190,9 @@ class History:
     ) -> Needs:
         override = TaskOverride()
         if isinstance(call, m.RunTask):
-            override = TaskOverride(call.cpu, call.memory, call.resources)
+            override = TaskOverride(call.cpu, call.memory, call.resources, call.overrides)
         elif isinstance(call, m.StartTask):
-            override = TaskOverride(call.cpu, call.memory)
+            override = TaskOverride(call.cpu, call.memory, (), call.overrides)
         constraints = definition.placement_constraints
         if not isinstance(call, m.StartTask):
             constraints += call.placement_constraints
@@ -210,6 +208,28 @@ class History:
             rules,
             capacity_provider,
         )
+
+    # --- what ends, and what is marked ----------------------------------------------------------
+
+    def _delete_service(self, call: m.DeleteService) -> None:
+        facts = self.services[call.service]
+        facts.call = replace_struct(facts.call, desired_count=0)
+
+    def _deregister_instance(self, call: m.DeregisterContainerInstance) -> None:
+        host = self.hosts[call.instance]
+        host.status, host.deregistered = "INACTIVE", True
+        self._host_changed(call.instance)
+
+    def _attributes(self, call: m.PutAttributes | m.DeleteAttributes) -> None:
+        for each in call.attributes:
+            host = self.hosts[each.instance]
+            attributes = dict(host.said.attributes)
+            attributes.pop(each.name, None)
+            if isinstance(call, m.PutAttributes):
+                attributes[each.name] = each.value
+            host.said = replace_struct(host.said, attributes=attributes)
+            host.member_of.clear()
+            self._host_changed(each.instance)
 
     # --- instances ------------------------------------------------------------------------------
 
@@ -286,10 +306,17 @@ class History:
 
     def _stop(self, command: m.StopTasks) -> None:
         for task in command.tasks:
+            self._drain(task, command.not_before_ms)
             self._end(task, Life.STOPPING)
             host = self.tasks[task].host if task in self.tasks else None
             if host is not None:
                 self.stopped_on.add(host)
+
+    def _drain(self, task: int, until_ms: int | None) -> None:
+        facts = self.tasks.get(task)
+        if facts is not None and facts.service is not None and until_ms is not None:
+            facts.drains_until_ms = until_ms
+            self.services[facts.service].draining[task] = None
 
     def _stopped(self, notice: m.TasksStopped) -> None:
         for task in notice.tasks:
@@ -318,6 +345,8 @@ class History:
             self.ended.add(task)
         if facts.host is not None:
             self.freed.add(facts.host)
+        if facts.drains_until_ms is not None and facts.service is not None:
+            self.services[facts.service].draining.pop(task, None)
         self._end(task, Life.STOPPED)
 
     def _end(self, task: int, life: Life) -> None:
@@ -351,6 +380,10 @@ _HANDLERS: dict[type, Any] = {
     m.PutClusterCapacityProviders: History._put_default,
     m.CreateService: History._create_service,
     m.UpdateService: History._update_service,
+    m.DeleteService: History._delete_service,
+    m.DeregisterContainerInstance: History._deregister_instance,
+    m.PutAttributes: History._attributes,
+    m.DeleteAttributes: History._attributes,
     m.InstanceRegistered: History._registered,
     m.UpdateContainerInstancesState: History._set_status,
     m.AgentConnectionChanged: History._connection,
@@ -363,8 +396,3 @@ _HANDLERS: dict[type, Any] = {
     m.TasksProvisioning: History._provision,
     m.TasksStopped: History._stopped,
 }
-
-
-def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
-    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
-    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs

@@ -14,6 +14,7 @@ class GroupFacts:
 
     `launched_ms`: when an instance was last launched. `points`: the metric, the latest last.
     `before`: what was desired when the last point was measured; `grown_ms`: when it last grew.
+    `deleted`: its provider; the group itself goes on.
     """
 
     call: m.CreateCapacityProvider
@@ -23,6 +24,7 @@ class GroupFacts:
     launched_ms: int | None = None
     before: int = 0
     grown_ms: int | None = None
+    deleted: bool = False
     points: list[m.CapacityProviderReservation] = field(default_factory=list)
 
 
@@ -54,6 +56,15 @@ class Groups:
         self.by_name[call.capacity_provider] = GroupFacts(
             call, call.desired_capacity, before=call.desired_capacity
         )
+
+    def _update(self, call: m.UpdateCapacityProvider, now_ms: int) -> None:
+        group = self.by_name[call.capacity_provider]
+        if group.call.managed_scaling != call.applied_to(group.call).managed_scaling:
+            group.points.clear()
+        group.call = call.applied_to(group.call)
+
+    def _delete(self, call: m.DeleteCapacityProvider, now_ms: int) -> None:
+        self.by_name[call.capacity_provider].deleted = True
 
     def _launched(self, event: m.InstancesLaunched, now_ms: int) -> None:
         group = self.by_name[event.capacity_provider]
@@ -103,6 +114,8 @@ class Groups:
 
 _HANDLERS: dict[type, Any] = {
     m.CreateCapacityProvider: Groups._create,
+    m.UpdateCapacityProvider: Groups._update,
+    m.DeleteCapacityProvider: Groups._delete,
     m.InstancesLaunched: Groups._launched,
     m.InstanceRegistered: Groups._registered,
     m.InstancesTerminating: Groups._terminating,

@@ -37,11 +37,15 @@ class Needs:
 
 @dataclass(slots=True)
 class Host:
-    """An instance: what it registered, and what the tasks that are PLACED on it hold."""
+    """An instance: what it registered, and what the tasks that are PLACED on it hold.
+
+    `deregistered` by a call, which its machine outlives.
+    """
 
     said: m.InstanceRegistered
     at_ms: int
     status: str = "ACTIVE"
+    deregistered: bool = False
     connected: bool = True
     used: Counter[str] = field(default_factory=Counter)
     ports: Counter[Port] = field(default_factory=Counter)
@@ -73,3 +77,26 @@ class Host:
         return replace(
             self, used=self.used.copy(), ports=self.ports.copy(), groups=self.groups.copy()
         )
+
+
+@dataclass(slots=True)
+class TaskFacts:
+    """A task: what it asks for, whose it is, where it was put.
+
+    `checked`: it has a health check, whose last verdict is `healthy`; None: there was none yet.
+    """
+
+    needs: Needs
+    life: Life
+    service: str | None = None
+    host: int | None = None
+    deployment: str | None = None
+    checked: bool = False
+    ran_ms: int | None = None
+    healthy: bool | None = None
+    drains_until_ms: int | None = None
+
+
+def on_provider(needs: Needs, capacity_provider: str | None) -> Needs:
+    """The same needs on a capacity provider that was fixed for a task; None: as they are."""
+    return replace(needs, capacity_provider=capacity_provider) if capacity_provider else needs

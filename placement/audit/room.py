@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.history import History, on_provider
+from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import fits
-from stowplan.placement.audit.hosts import Needs
+from stowplan.placement.audit.hosts import Needs, on_provider
 from stowplan.placement.audit.seen import Seen
 from stowplan.placement.messages import Round
 from stowplan.placement.reasons import PROVISIONING_QUOTA
@@ -57,6 +57,7 @@ class RoomIsUsed:
         if service.daemon or not service.plain or service.call.capacity_provider_strategy:
             return  # tasks on a capacity provider wait each for itself
         settled, total = history.counts(name)
+        total += len(service.draining)
         if settled < service.call.desired_count and total < service.ceiling:
             self._short[name] = service.needs
 

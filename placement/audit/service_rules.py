@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.history import History, TaskFacts
+from stowplan.placement.audit.balancer_rules import judged
+from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import barred, is_static_member
+from stowplan.placement.audit.hosts import TaskFacts
 from stowplan.placement.audit.seen import sees
+from stowplan.placement.messages import Round
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode
 
 # RUNNING for so long counts as healthy where there is no health check (ecs-semantics 5.3).
@@ -37,13 +40,13 @@ def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
         call = service.call
         floor = -(-call.desired_count * call.minimum_healthy_percent // 100)
         left = [history.tasks[task] for task in service.tasks if task not in tasks]
-        up = [each for each in left if _is_up(each)]
-        going = [history.tasks[task] for task in tasks if _is_up(history.tasks[task])]
+        up = [each for each in left if _is_up(history, each)]
+        going = [history.tasks[task] for task in tasks if _is_up(history, history.tasks[task])]
         drained = [each for each in going if _drains(history, each)]
         # The reason names the deployment on whose behalf tasks stop; its own stop by scale-in.
         replaced = [each for each in going if f"{each.deployment})" not in seen.reason]
         if _any_but(replaced, drained):
-            healthy = sum(_is_proven(each, history.now_ms) for each in up)
+            healthy = sum(_is_proven(history, each) for each in up)
             if healthy < floor:
                 yield f"a deployment leaves service {name} {healthy} healthy tasks of {floor}"
         elif drained and len(up) < floor:
@@ -56,7 +59,7 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
 
     With a difference of one the move would make the same difference the other way round, for ever.
     """
-    if not isinstance(seen, m.StartTasks) or seen.service not in history.services:
+    if not isinstance(seen, m.StartTasks) or seen.service not in history.services or seen.found:
         return
     service = history.services[seen.service]
     settled, total = history.counts(seen.service)
@@ -84,6 +87,35 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
             )
 
 
+@sees(m.StartTasks, Round)
+def services_keep_their_count(history: History, seen: object) -> Iterator[str]:
+    """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
+
+    A daemon has one task on an instance at most.
+    """
+    if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
+        service = history.services[seen.service]
+        total = len(service.tasks) + len(service.draining) + len(seen.tasks)
+        if not service.daemon and total > service.ceiling:
+            yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
+    if not isinstance(seen, Round):
+        return
+    for name in sorted(history.touched):
+        service = history.services[name]
+        if service.daemon:
+            hosts = Counter(history.tasks[task].host for task in service.tasks)
+            crowded = [host for host, count in hosts.items() if count > 1]
+            if crowded:
+                yield f"daemon {name} has several tasks on instances {crowded}"
+        elif service.plain:
+            settled, total, call = *history.counts(name), service.call
+            want = call.desired_count + call.availability_zone_rebalancing
+            sick = sum(judged(history, history.tasks[task]) is False for task in service.tasks)
+            if settled - sick > want:
+                rest = total - settled
+                yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
+
+
 def _zone(history: History, number: int | None) -> str:
     host = None if number is None else history.hosts.get(number)
     return "" if host is None else host.said.attributes.get(AVAILABILITY_ZONE, "")
@@ -93,14 +125,19 @@ def _any_but(tasks: Iterable[TaskFacts], others: list[TaskFacts]) -> bool:
     return any(all(task is not other for other in others) for task in tasks)
 
 
-def _is_up(task: TaskFacts) -> bool:
-    return task.ran_ms is not None and task.healthy is not False
+def _is_up(history: History, task: TaskFacts) -> bool:
+    sick = task.healthy is False or judged(history, task) is False
+    return task.ran_ms is not None and not sick
 
 
-def _is_proven(task: TaskFacts, now_ms: int) -> bool:
-    if task.checked:
-        return task.healthy is True
-    return task.ran_ms is not None and now_ms - task.ran_ms >= HEALTHY_AFTER_MS
+def _is_proven(history: History, task: TaskFacts) -> bool:
+    service = history.services.get(task.service or "")
+    balanced = service is not None and service.call.load_balancer is not None
+    if balanced and judged(history, task) is not True:
+        return False
+    if task.checked or balanced:
+        return task.healthy is True or not task.checked
+    return task.ran_ms is not None and history.now_ms - task.ran_ms >= HEALTHY_AFTER_MS
 
 
 def _drains(history: History, task: TaskFacts) -> bool:

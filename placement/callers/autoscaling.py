@@ -97,6 +97,7 @@ class Autoscaler:
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.CreateService: self._configured,
             m.UpdateService: self._configured,
+            m.DeleteService: self._deleted,
             m.ServiceEvent: self._told,
             m.StartTasks: self._start,
             m.TasksChanged: self._changed,
@@ -137,6 +138,11 @@ class Autoscaler:
             service.desired = call.desired_count
         if isinstance(call, m.UpdateService):
             service.deploying |= call.force_new_deployment or call.task_definition is not None
+
+    def _deleted(self, call: m.DeleteService) -> None:
+        service = self._services.get(call.service)
+        if service is not None:
+            service.desired = None
 
     def _told(self, notice: m.ServiceEvent) -> None:
         service = self._services.get(notice.service)

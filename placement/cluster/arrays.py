@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -118,20 +119,24 @@ class GroupCounts:
         self.totals: list[int] = []
         self.codes = np.zeros((0, 0), np.int32)
         self.by_value = np.zeros((0, 0, 0), np.int64)
+        self.replaced = 0  # how often any of these arrays was put in the place of another
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
+        self._kept: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self.counts)
 
     def grow(self, rows: int) -> None:
         """Make room for so many rows."""
+        self.replaced += rows > self.counts.shape[1]
         self.counts = grown(self.counts, rows, axis=1)
         self.codes = grown(self.codes, rows, axis=1)
 
     def track(self, codes: NDArray[np.int32], values: int) -> int:
         """Track one attribute more; `codes` (rows,) are below `values`. Returns its number."""
         attribute, rows = len(self.codes), len(codes)
+        self.replaced += 1
         self.codes = _exactly(self.codes, 0, attribute + 1)
         self.codes = grown(self.codes, max(rows, self.counts.shape[1]), axis=1)
         self.codes[attribute, :rows] = codes
@@ -144,6 +149,7 @@ class GroupCounts:
 
     def recode(self, attribute: int, row: int, code: int) -> None:
         """A row has another value of a tracked attribute."""
+        self.replaced += 1
         self.by_value = grown(self.by_value, code + 1, axis=2)
         old, there = self.codes[attribute, row], self.counts[:, row]
         self.by_value[attribute, : len(there), old] -= there
@@ -161,6 +167,7 @@ class GroupCounts:
         if slot is None:
             slot = self._free.pop() if self._free else len(self.totals)
             if slot == len(self.totals):
+                self.replaced += 1
                 self.totals.append(0)
                 self.counts = grown(self.counts, slot + 1, axis=0)
                 self.by_value = grown(self.by_value, len(self.counts), axis=1)
@@ -179,9 +186,21 @@ class GroupCounts:
         """Take note that `counts` of a group, which has a slot, have changed by so many in all."""
         slot = self._slots[group]
         self.totals[slot] += change
-        if self.totals[slot] == 0:
+        if self.totals[slot] == 0 and group not in self._kept:
             del self._slots[group]
             self._free.append(slot)
+
+    def keep(self, group: str) -> int:
+        """The slot of a group, which it has from now on, with or without tasks, until `let_go`."""
+        self._kept[group] += 1
+        return self.slot(group)
+
+    def let_go(self, group: str) -> None:
+        """Undo one `keep`."""
+        self._kept[group] -= 1
+        if not self._kept[group]:
+            del self._kept[group]
+            self.settle(group, 0)
 
 
 def _exactly(array: NDArray[Any], axis: int, size: int) -> NDArray[Any]:

@@ -82,15 +82,18 @@ class Cluster(ClusterColumns):
         self.over_committed |= bool((self._remaining[row] < 0).any())
         self._register_devices(row, devices)
         self._host_ports.reserve(row, reserved)
-        self._strings.set(row, strings)
-        for subject, number in self._tracked.items():
-            code = self._strings.column(subject, self.size).codes[row]
-            self._group_counts.recode(number, row, int(code) + 1)
+        self._renamed(row, strings)
         self._registered_at_ms[row] = at_ms
         self._status[row] = ACTIVE
         self._connected[row] = True
         self.attributes_version += 1
         self.status_version += 1
+        self._changed(row, freed=True)
+
+    def set_strings(self, row: int, strings: Mapping[str, str]) -> None:
+        """Replace the string columns of an instance: its attributes have changed."""
+        self._renamed(row, strings)
+        self.attributes_version += 1
         self._changed(row, freed=True)
 
     def add_like(self, row: int, ec2_instance_id: str) -> int:
@@ -165,15 +168,20 @@ class Cluster(ClusterColumns):
         self.version += count
         self.freed_version += count
 
-    def booked_one(self, kind: TaskKind, row: int) -> None:
-        """Take note that one task of `kind` was booked on `row`; -1: not."""
-        self._group_counts.settle(kind.group, int(row >= 0))
-        if row >= 0:
-            self._booked[kind] = self._booked.get(kind, 0) + 1
-            exits = self._expected_exit_ms
-            exits[row] = max(exits[row], kind.exit_ms(self.now_ms))
-            self.version += 1
-            self.last_reserved = row
+    def booked_one(self, kind: TaskKind, slot: int, row: int) -> None:
+        """Take note that a task of `kind`, whose group keeps `slot`, was booked in the columns."""
+        self._group_counts.totals[slot] += 1
+        booked = self._booked
+        booked[kind] = booked.get(kind, 0) + 1
+        self.version += 1
+        self.last_reserved = row
+
+    def freed_one(self, kind: TaskKind, slot: int) -> None:
+        """Take note that a task of `kind`, whose group keeps `slot`, was freed in the columns."""
+        self._group_counts.totals[slot] -= 1
+        self._unbooked(kind, 1)
+        self.version += 1
+        self.freed_version += 1
 
     def booked_in_place(self, kinds: Sequence[TaskKind], index: IntArray, rows: IntArray) -> None:
         """Take note that tasks of `kinds[index]` were booked on `rows`, in this order; -1: not."""
@@ -226,6 +234,12 @@ class Cluster(ClusterColumns):
         return copy.deepcopy(self)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _renamed(self, row: int, strings: Mapping[str, str]) -> None:
+        self._strings.set(row, strings)
+        for subject, number in self._tracked.items():
+            code = self._strings.column(subject, self.size).codes[row]
+            self._group_counts.recode(number, row, int(code) + 1)
 
     def _register_devices(self, row: int, devices: Sequence[int]) -> None:
         self._device_capacity = grown(self._device_capacity, len(devices), axis=1)

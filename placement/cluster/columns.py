@@ -59,6 +59,7 @@ class ClusterColumns:
         self._group_counts = GroupCounts()
         self._tracked: dict[str, int] = {}
         self._demands: Memo[TaskKind, IntArray] = Memo()
+        self._largest = -1, np.zeros(0, np.int64)
 
     # --- what can be read ---------------------------------------------------------------------
 
@@ -76,6 +77,16 @@ class ClusterColumns:
     def registered(self) -> IntArray:
         """(size, resources) amounts at registration; PORTS is what the limit of 100 leaves."""
         return read_only(self._registered[: self.size])
+
+    @property
+    def largest(self) -> IntArray:
+        """(resources,) the most that any instance has registered that is not gone; 0 for none."""
+        version, largest = self._largest
+        if version != self.status_version or len(largest) != len(self.resources):
+            largest = self.registered[self.present].max(axis=0, initial=0)
+            largest.flags.writeable = False
+            self._largest = self.status_version, largest
+        return largest
 
     @property
     def remaining(self) -> IntArray:
@@ -194,14 +205,16 @@ class ClusterColumns:
     # --- for kernels, which book in the columns themselves ----------------------------------------
 
     def columns(self, groups: Sequence[str]) -> tuple[Any, ...]:
-        """The first fields of `kernels.layout.State`, longer than `size`, the last of them which
-        of the counts belong to `groups`. What is booked there `booked_in_place` must be told.
+        """The first fields of `kernels.layout.State`, longer than `size`; of the counts, `slots`
+        belong to `groups`. What is booked there `booked_in_place` must be told.
         """
         counts = self._group_counts
         slots = np.array([counts.slot(group) for group in groups], np.int64)
         ports = self._host_ports.used, self._host_ports.reserved
         tables = self._remaining, self._tasks, *self.group_tables, *ports
-        return *tables, self._changed_at, self._log, slots
+        largest = np.maximum(self.largest, 1).astype(np.float64)
+        more = self._registered, largest, self._expected_exit_ms, np.array([self.last_reserved])
+        return *tables, self._changed_at, self._log, slots, *more
 
     def track(self, subject: str) -> int:
         """The number of a string column in `State.codes` and `State.totals`, from now on kept."""
@@ -216,8 +229,16 @@ class ClusterColumns:
         return self._group_counts.counts, self._group_counts.codes, self._group_counts.by_value
 
     def slot(self, group: str) -> int:
-        """Which of the counts belong to `group`; `booked_one` must follow."""
+        """Which of the counts belong to `group`; `freed_in_place` or `settle` must follow."""
         return self._group_counts.slot(group)
+
+    def keep_slot(self, group: str) -> int:
+        """`slot`, which holds for the group until `let_go_slot`, whatever is booked and freed."""
+        return self._group_counts.keep(group)
+
+    def let_go_slot(self, group: str) -> None:
+        """Undo one `keep_slot`."""
+        self._group_counts.let_go(group)
 
     def settle(self, group: str) -> None:
         """Take note that nothing of `group` was booked after all."""
@@ -227,6 +248,10 @@ class ClusterColumns:
         """The fields of `kernels.layout.Freed`."""
         first = self._remaining, self._host_ports.used, self._tasks, self._expected_exit_ms
         return *first, *self.group_tables, self._changed_at, self._log
+
+    def kept(self) -> tuple[GroupCounts, HostPorts]:
+        """Whose arrays may be replaced by others: see `GroupCounts.replaced`, `HostPorts.used`."""
+        return self._group_counts, self._host_ports
 
     def still_has(self, columns: Any) -> bool:
         """Whether none of `freed_columns` had to grow; columns of rows grow together."""
@@ -264,5 +289,6 @@ class ClusterColumns:
         if name in self._resources:
             return
         self._resources += (name,)
+        self.status_version += 1  # what holds arrays of columns has too few of them now
         self._registered = np.pad(self._registered, ((0, 0), (0, 1)))
         self._remaining = np.asfortranarray(np.pad(self._remaining, ((0, 0), (0, 1))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -64,8 +64,7 @@ class TaskBatch:
         return TaskBatch(tuple(self.kinds[kind] for kind in order), number[self.index])
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Where each task of a batch goes.
 
     `instances` (m,) rows, -1 where `failures` says why not; `devices` of the tasks that asked for
@@ -74,7 +73,7 @@ class Decision:
 
     instances: IntArray
     failures: MutableMapping[int, Failure]
-    devices: MutableMapping[int, tuple[int, ...]] = field(default_factory=dict)
+    devices: MutableMapping[int, tuple[int, ...]]
 
 
 class Filled(NamedTuple):

@@ -28,9 +28,24 @@ from stowplan.placement.strategies.protocol import DeviceChooser, StrategyFactor
 
 if TYPE_CHECKING:
     from stowplan.placement.engine.kernels.runner import Runner
+    from stowplan.placement.engine.kernels.standing import Standing
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
+# Looks at all instances for one task, by the reference: of some 0.1 ms each, and for every so many
+# instances once more. So many take as long as it does to load machine code, or to compile it.
+INSTANCES_A_LOOK = 2_000
+LOOKS_TO_LOAD, LOOKS_TO_COMPILE = 1_000, 100_000
+_loaded: list[bool] = []  # not empty once a kernel was asked for in this process
+
+
+def looks_until_kernels() -> float:
+    """After so many looks of an engine, kernels pay: none where this process has loaded them."""
+    if _loaded:
+        return 0
+    from stowplan.placement.engine.kernels import is_compiled
+
+    return LOOKS_TO_LOAD if is_compiled() else LOOKS_TO_COMPILE
 
 
 class Engine(Eligibility):
@@ -40,8 +55,9 @@ class Engine(Eligibility):
         cluster: the state to read and book on.
         rng: the only source of chance.
         strategies, constraints: factories by the type that a task names.
-        kernels: whether compiled kernels decide where they can. Their choices are those of the
-            numpy code in this module, which is the reference; only the time it takes differs.
+        kernels: whether compiled kernels decide where they can; None: once they pay. Their choices
+            are those of the numpy code in this module, which is the reference; only the time it
+            takes differs.
     """
 
     def __init__(
@@ -51,16 +67,20 @@ class Engine(Eligibility):
         strategies: Mapping[str, StrategyFactory] = STRATEGIES,
         constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
         *,
-        kernels: bool = True,
+        kernels: bool | None = None,
     ) -> None:
         super().__init__(cluster, strategies, constraints)
         self.rng = rng
-        self._kernels = kernels
+        self._looks_left = 0.0 if kernels is not None else looks_until_kernels()
+        self._kernels = bool(kernels) or (kernels is None and not self._looks_left)
         self._made_runner: Runner | None = None
+        # The index that stands, once there is one, and the row of each row.
+        self._standing: Standing | None = None
+        self._one_row = np.zeros(0, np.int64)
 
     def __getstate__(self) -> dict[str, Any]:
         # Kernels write in the arrays of one cluster, by machine code that a copy would share.
-        return vars(self) | {"_made_runner": None}
+        return vars(self) | {"_made_runner": None, "_standing": None}
 
     def on(self, cluster: Cluster) -> Engine:
         """An engine with the same strategies and constraints for another cluster, to try out on.
@@ -79,12 +99,17 @@ class Engine(Eligibility):
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense, or by its field what no instance ever had; nothing has been booked then.
         """
-        if not isinstance(tasks, TaskBatch) and len(tasks) == 1:
-            return self._place_single(tasks[0])
+        if len(tasks) == 1 and not isinstance(tasks, TaskBatch):
+            kind, standing = tasks[0], self._standing
+            if standing is not None:  # the way of most, without a step that can be left out
+                row = standing.place(kind)
+                if row >= 0:
+                    return Decision(self._one_row[row : row + 1], {}, {})
+            return self._place_single(kind)
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
             self.check_fields(kind)
-        if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
+        if len(tasks) >= KERNEL_TASKS_MIN and self._pays(len(tasks)):
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
         decision = Decision(rows, {}, {})
@@ -94,7 +119,7 @@ class Engine(Eligibility):
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
-        if count >= KERNEL_TASKS_MIN and self._compiled(kind):
+        if count >= KERNEL_TASKS_MIN and self._pays(count) and self._compiled(kind):
             rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
             placed_rows = rows[: min(failed, default=count)].tolist()
             return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))
@@ -131,6 +156,9 @@ class Engine(Eligibility):
         self, kind: TaskKind, rows: Sequence[int], devices: Sequence[Sequence[int]] = ()
     ) -> None:
         """Undo a booking of `kind` on each of `rows`, and of its `devices` where it has any."""
+        standing = self._standing
+        if standing is not None and len(rows) == 1 and standing.release(kind, rows[0]):
+            return
         if self._made_runner is not None and not kind.devices:
             self._made_runner.release(kind, rows)
             return
@@ -166,17 +194,25 @@ class Engine(Eligibility):
             from stowplan.placement.engine.kernels.runner import Runner
 
             self._made_runner = Runner(self, self.rng)
+            _loaded.append(True)
         return self._made_runner
 
     def _compiled(self, kind: TaskKind) -> bool:
         return self._kernels and self._runner.takes(kind)
+
+    def _pays(self, tasks: int) -> bool:
+        """Whether kernels decide, now that so many tasks more ask for room."""
+        if self._looks_left > 0:
+            self._looks_left -= tasks * (1 + self.cluster.size / INSTANCES_A_LOOK)
+            self._kernels = self._looks_left <= 0
+        return self._kernels
 
     def _place_batch(self, batch: TaskBatch) -> Decision:
         """Stretches of tasks that a kernel can place go to it at once, others one by one."""
         batch = batch.in_order_of_use()
         takes = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)
         if takes.all():
-            return Decision(*self._runner.place(batch.kinds, batch.index))
+            return Decision(*self._runner.place(batch.kinds, batch.index), {})
         decision = Decision(np.full(len(batch), UNPLACED, np.int64), {}, {})
         compiled = takes[batch.index]
         ends = np.flatnonzero(np.diff(compiled)) + 1
@@ -191,8 +227,9 @@ class Engine(Eligibility):
         return decision
 
     def _place_single(self, kind: TaskKind) -> Decision:
-        self.check(kind)
-        self.check_fields(kind)
+        if kind not in self._read:  # else all of it was checked before
+            self.check(kind)
+            self.check_fields(kind)
         placed = self._place_one(kind)
         if isinstance(placed, Failure):
             return Decision(np.array([UNPLACED]), {0: placed}, {})
@@ -209,18 +246,29 @@ class Engine(Eligibility):
             decision.devices[position] = placed[1]
 
     def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
+        if self._kernels or self._pays(1):
+            row = self._runner.place_one(kind)
+            if self._standing is not self._runner.standing:
+                self._stand()
+            if row >= 0:
+                return row, ()
+            if row == UNPLACED:
+                return self._runner.failure(kind)
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
-        if self._compiled(kind):
-            row = self._runner.place_one(kind)
-            return (row, ()) if row != UNPLACED else self.failure(kind, self.cluster.version)
         row = self._choose(kind)
         if row == UNPLACED:
             return self.failure(kind, self.cluster.version)
         devices = self._choose_devices(kind, row) if kind.devices else ()
         self.cluster.reserve(kind, row, devices)
         return row, devices
+
+    def _stand(self) -> None:
+        """Ask the index that stands first from now on."""
+        self._standing = self._runner.standing
+        self._one_row = np.arange(self.cluster.size)
+        self._one_row.flags.writeable = False  # it is handed out
 
     def _choose(self, kind: TaskKind) -> int:
         if self._kernels:

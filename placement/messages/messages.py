@@ -29,8 +29,30 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.notices import (
+    RunTaskFailed,
+    ServiceEvent,
+    TasksProvisioning,
+    TasksStopped,
+)
+from stowplan.placement.messages.upkeep import (
+    CircuitBreaker,
+    ContainerOverride,
+    DeleteAttributes,
+    DeleteCapacityProvider,
+    DeleteCluster,
+    DeleteService,
+    DeregisterContainerInstance,
+    DeregisterTaskDefinition,
+    LoadBalancer,
+    Pairs,
+    PutAttributes,
+    TagResource,
+    UntagResource,
+    UpdateCapacityProvider,
+    UpdateTaskProtection,
+)
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy, StopCode, TaskStatus
-from stowplan.placement.reasons import Failure
 
 # --- events: API calls ---------------------------------------------------------------------------
 
@@ -49,7 +71,8 @@ class RunTask(Message, frozen=True):
     (name, amount) pairs, override or add others: ours. `zones` are those of the subnets given for
     awsvpc; empty means any. `expected_ms` (ours, too) is how long the caller thinks that a task
     will run; None: until it is stopped. `capacity_provider_strategy` None is the cluster's default,
-    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone.
+    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone. A
+    `client_token` that a call of the last 24 h had is refused (ecs-semantics 8.3).
     """
 
     request: int
@@ -66,6 +89,9 @@ class RunTask(Message, frozen=True):
     resources: tuple[tuple[str, int], ...] = ()
     expected_ms: int | None = None
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    overrides: tuple[ContainerOverride, ...] = ()
+    tags: Pairs = ()
+    client_token: str = ""
 
 
 class StartTask(Message, frozen=True):
@@ -82,6 +108,8 @@ class StartTask(Message, frozen=True):
     memory: int | None = None
     zones: tuple[str, ...] = ()
     started_by: str = ""
+    overrides: tuple[ContainerOverride, ...] = ()
+    tags: Pairs = ()
 
 
 class StopTask(Message, frozen=True):
@@ -89,27 +117,6 @@ class StopTask(Message, frozen=True):
 
     tasks: tuple[int, ...]
     reason: str = "Task stopped by user"
-
-
-class UpdateTaskProtection(Message, frozen=True):
-    """Service tasks are not to be stopped by scale-in or deployment, for so long or from now on
-    again (ecs-semantics 5.6)."""
-
-    tasks: tuple[int, ...]
-    protection_enabled: bool = True
-    expires_in_minutes: int = 120
-
-
-class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
-    """ECS's `deploymentCircuitBreaker`, enabled: when a deployment has failed (ecs-semantics 5.4).
-
-    `threshold_value`: tasks for COUNT, else per cent of the desired count.
-    """
-
-    rollback: bool = False
-    reset_on_healthy_task: bool = True
-    threshold_type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
-    threshold_value: int = 50
 
 
 class CreateService(Message, frozen=True):
@@ -131,6 +138,8 @@ class CreateService(Message, frozen=True):
     circuit_breaker: CircuitBreaker | None = None
     availability_zone_rebalancing: bool = False
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    load_balancer: LoadBalancer | None = None
+    client_token: str = ""
 
 
 class UpdateService(Message, frozen=True):
@@ -207,6 +216,14 @@ class InstancesGone(Message, frozen=True):
     since_ms: int | None = None
 
 
+class TasksFound(Message, frozen=True):
+    """Tasks of a service run already, one for each of these instances, oldest first: a cluster is
+    taken over. The scheduler numbers them, and tells by StartTasks with `found` which they are."""
+
+    service: str
+    instances: tuple[int, ...]
+
+
 class TasksChanged(Message, frozen=True):
     """The agents report a new lastStatus for these tasks; reports of the past are ignored.
 
@@ -245,9 +262,20 @@ Event = (
     | CreateService
     | UpdateService
     | UpdateContainerInstancesState
+    | DeleteService
+    | DeregisterContainerInstance
+    | DeregisterTaskDefinition
+    | PutAttributes
+    | DeleteAttributes
+    | UpdateCapacityProvider
+    | DeleteCapacityProvider
+    | TagResource
+    | UntagResource
+    | DeleteCluster
     | InstanceRegistered
     | AgentConnectionChanged
     | InstancesGone
+    | TasksFound
     | TasksChanged
     | TasksHealthChanged
     | InstancesLaunched
@@ -260,8 +288,10 @@ Event = (
 # The events that are calls of somebody; the others are facts, which the world reports.
 CALLS = (
     *(RegisterTaskDefinition, RunTask, StartTask, StopTask, CreateService, UpdateService),
-    *(UpdateContainerInstancesState, UpdateTaskProtection),
-    *(CreateCapacityProvider, PutClusterCapacityProviders),
+    *(DeleteService, UpdateContainerInstancesState, UpdateTaskProtection, DeleteCluster),
+    *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
+    *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
+    *(PutAttributes, DeleteAttributes, TagResource, UntagResource),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------
@@ -271,6 +301,7 @@ class StartTasks(Message, frozen=True):
     """Start task `tasks[i]` on instance `instances[i]`; all are copies of one definition.
 
     `devices[i]` are the divisible devices that task i was given; empty where none ask for any.
+    `found`: they run already (`TasksFound`), and there is nothing to start.
     """
 
     task_definition: str
@@ -284,48 +315,23 @@ class StartTasks(Message, frozen=True):
     memory: int | None = None
     deployment: str | None = None
     capacity_provider: str | None = None
+    found: bool = False
+    overrides: tuple[ContainerOverride, ...] = ()
 
 
 class StopTasks(Message, frozen=True):
-    """Stop these tasks: SIGTERM, stopTimeout, SIGKILL."""
+    """Stop these tasks: SIGTERM, stopTimeout, SIGKILL.
+
+    `not_before_ms`: their targets drain until then, and nothing is sent before; None: at once.
+    """
 
     tasks: tuple[int, ...]
     stop_code: StopCode
     reason: str
+    not_before_ms: int | None = None
 
 
 # --- notices: commands that only tell the caller --------------------------------------------------
-
-
-class RunTaskFailed(Message, frozen=True):
-    """`count` copies of a request were not placed and are forgotten: ECS's `failures`.
-
-    `instance` is the one that StartTask named.
-    """
-
-    request: int
-    count: int
-    failure: Failure
-    instance: int | None = None
-    capacity_provider: str | None = None
-
-
-class TasksProvisioning(Message, frozen=True):
-    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
-
-    request: int | None
-    tasks: tuple[int, ...]
-    failure: Failure
-    service: str | None = None
-    capacity_provider: str | None = None
-
-
-class TasksStopped(Message, frozen=True):
-    """The scheduler itself found these tasks stopped: host gone, or never placed in time."""
-
-    tasks: tuple[int, ...]
-    stop_code: StopCode
-    reason: str
 
 
 class CallRejected(Message, frozen=True):
@@ -345,14 +351,6 @@ class CallRejected(Message, frozen=True):
     def error(self) -> str:
         """The exception that ECS's API would answer with."""
         return self.code or "ClientException"
-
-
-class ServiceEvent(Message, frozen=True):
-    """A line of a service's event list; `failure` where a task could not be placed."""
-
-    service: str
-    text: str
-    failure: Failure | None = None
 
 
 Notice = (

@@ -23,6 +23,13 @@ def mixed_types(scenario: Scenario) -> Uses:
             yield f"capacity_provider[{index}].instance_types"
 
 
+def mixed_policies(scenario: Scenario) -> Uses:
+    """Capacity providers that choose among types and markets, where these are what is on offer."""
+    for index, provider in enumerate(scenario.capacity_provider):
+        if provider.mixed is not None and not scenario.optimize.offer:
+            yield f"capacity_provider[{index}].mixed"
+
+
 def mixed_providers(scenario: Scenario) -> Uses:
     """Strategies of several capacity providers."""
     default = scenario.cluster.default_capacity_provider_strategy

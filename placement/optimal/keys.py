@@ -14,6 +14,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.key_uses import (
     Uses,
     faulty,
+    mixed_policies,
     mixed_providers,
     mixed_types,
     provider_tables,
@@ -103,10 +104,12 @@ _LAUNCHED = (
     "capacity_provider.awsvpc_trunking"
 )
 _SIZES = (
+    "capacity_provider.instances capacity_provider.instances.* "
     "capacity_provider.min_size capacity_provider.desired_size capacity_provider.managed_scaling "
     "capacity_provider.managed_termination_protection capacity_provider.managed_draining "
     "capacity_provider.managed_scaling.*"
 )
+_MIXED = "capacity_provider.mixed capacity_provider.mixed.*"
 _PULLED = "capacity_provider.image_pull_behavior capacity_provider.cached_images"
 _SERVICE = (
     "service service.name service.task_definition service.desired_count service.constraints "
@@ -140,6 +143,8 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
            "instance_types.eni_slots_trunk instance_types.architecture "
            "instance_types.price_microusd_hour instance_types.resources optimize", ALL_GOALS),
     **_row("duration", ALL_GOALS),
+    **_row("running running.* fleet.ec2_instance_ids", PLANNED, "irrelevant", MOMENT),
+    **_row("running running.* fleet.ec2_instance_ids", ("repack",)),
     **_row("strategies service.strategy workload.strategy ties", PLANNED, "irrelevant", STRATEGY),
     **_row("strategies service.strategy workload.strategy ties", ("repack",)),
     # the cluster
@@ -165,6 +170,9 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
     **_row("capacity_provider.max_size", ("instances",), "irrelevant", BOUGHT),
     **_row(_PULLED, BUY, "irrelevant", TIMES),
     **_row("capacity_provider.instance_types", ("fleet",), "refused", MIXED_TYPES, mixed_types),
+    **_row(_MIXED, ("repack",)),
+    **_row(_MIXED, ("placement", "hours"), "refused", NO_PROVIDERS, provider_tables),
+    **_row(_MIXED, BUY, "refused", MIXED_TYPES, mixed_policies),
     # services and workloads
     **_row(_SERVICE, ALL_GOALS),
     **_row("service.at service.scale.at", AT_ONCE, "irrelevant", MOMENT),
@@ -175,6 +183,10 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
            "service.circuit_breaker.*", PLANNED, "irrelevant", ROLLOUT),
     **_row("service.minimum_healthy_percent service.maximum_percent service.circuit_breaker "
            "service.circuit_breaker.*", ("repack",)),
+    **_row("service.load_balancer service.load_balancer.* service.health_check_grace_period",
+           PLANNED, "irrelevant", ROLLOUT),
+    **_row("service.load_balancer service.load_balancer.* service.health_check_grace_period",
+           ("repack",)),
     **_row("service.availability_zone_rebalancing", ("repack",)),
     **_row("service.availability_zone_rebalancing", BUY, "refused", REBALANCED,
            rebalanced_unless_even),

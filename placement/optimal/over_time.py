@@ -1,7 +1,8 @@
 """The least that instances must cost over time: a plan, and a bound on every plan.
 
-To be compared with what an online run kept busy. The bound lets tasks move, which no plan does, so
-a gap may remain that nobody can close.
+To be compared with what an online run kept busy. Where few tasks fit an instance at once, a search
+over what instances can do proves the least. Elsewhere the bound lets tasks move, which no plan
+does, so a gap may remain that nobody can close.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from stowplan.placement.optimal.asked_over_time import asked_over_time
 from stowplan.placement.optimal.demand import empty_cluster, refuse_volatile
 from stowplan.placement.optimal.over_time_demand import problem_and_rows
 from stowplan.placement.packing.over_time.bound import Bounds
+from stowplan.placement.packing.over_time.exact import Search
 from stowplan.placement.packing.over_time.plan import OverTimePlan, plans
 from stowplan.placement.packing.over_time.problem import UNIT, OverTimeProblem
 from stowplan.placement.packing.over_time.verify import check_over_time
@@ -76,6 +78,7 @@ class _Solve:
         self.plan: OverTimePlan | None = None
         self.cost: int | None = None
         self.lower_bound = 0
+        self._proven = 0  # by the search
         self.log: list[Progress] = []
 
     def run(self) -> None:
@@ -88,6 +91,8 @@ class _Solve:
                 self._note(plan, cost)
             if self._finished():
                 return
+        if not self._finished():
+            self._search()
         solves = 1
         while solves <= PATTERN_SOLVES and not self._finished():
             self.bounds.use_patterns(solves)
@@ -96,6 +101,25 @@ class _Solve:
         if not self._finished():
             self.bounds.use_fleets(FLEET_SOLVES)
             self._note(self.plan, self.cost)
+
+    def _search(self) -> None:
+        """Every busy time of an instance, where they are few enough: up to the proof."""
+        search = Search(self.problem, self.bounds.budget, self._improve)
+        if not search.usable:
+            return
+        if self.plan is not None:
+            search.start_from(self.plan)
+        for bound in search.run():
+            self._proven = max(self._proven, bound * search.columns.unit)
+            self._note(self.plan, self.cost)
+
+    def _improve(self, plan: OverTimePlan) -> int:
+        """Take a plan if it is the best so far; what the best costs."""
+        cost = check_over_time(self.problem, plan)
+        if self.cost is None or cost < self.cost:
+            self._note(plan, cost)
+        assert self.cost is not None
+        return self.cost
 
     def _can_try(self) -> bool:
         """A rule of thumb looks at every busy instance for every task: not for weeks on end."""
@@ -115,7 +139,7 @@ class _Solve:
         return proven or self.bounds.budget.exhausted()
 
     def _note(self, plan: OverTimePlan | None, cost: int | None) -> None:
-        bound = self.bounds.totals()[0]
+        bound = max(self.bounds.totals()[0], self._proven)
         if (cost, bound) == (self.cost, self.lower_bound):
             return
         self.plan, self.cost, self.lower_bound = plan, cost, bound

@@ -11,6 +11,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.agent.settings import PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE
 from stowplan.placement.scenario.fields import Count, Duration, Percent, Positive, Table
+from stowplan.placement.scenario.mixed import MixedInstancesTable
 
 
 class StrategyItem(Table):
@@ -34,13 +35,24 @@ class ManagedScalingTable(Table):
     scale_in_minutes: Annotated[int, Field(ge=1, le=1_440, strict=True)] = 15
 
 
+class GroupInstance(Table):
+    """An instance that a group has at 0 s."""
+
+    ec2_instance_id: str
+    instance_type: str
+    zone: str
+    market: Literal["on-demand", "spot"] = "on-demand"
+
+
 class CapacityProviderTable(Table):
     """A capacity provider and its Auto Scaling group.
 
     Args:
         instance_types: the group launches the first of these that EC2 has.
         zones: the group keeps them even.
-        desired_size: what it begins with; default: `min_size`.
+        desired_size: what it begins with; default: `min_size`, or as many as there are `instances`.
+        instances: of `desired_size`, those that are there at 0 s, by their EC2 ids.
+        mixed: how it chooses among the types and both markets; default: as `instance_types` says.
         market: spot instances cost `discount_percent` less than the type's price.
         managed_scaling: false: tasks do not wait for it, and it stays as it is.
     """
@@ -51,8 +63,10 @@ class CapacityProviderTable(Table):
     max_size: Positive
     min_size: Count = 0
     desired_size: Count | None = None
+    instances: tuple[GroupInstance, ...] = ()
     market: Literal["on-demand", "spot"] = "on-demand"
     discount_percent: Percent = 0
+    mixed: MixedInstancesTable | None = None
     attributes: dict[str, str] = {}
     resources: dict[str, Count] = {}
     awsvpc_trunking: bool = False
@@ -65,7 +79,15 @@ class CapacityProviderTable(Table):
     @property
     def first_size(self) -> int:
         """How many instances the group begins with."""
-        return self.min_size if self.desired_size is None else self.desired_size
+        if self.desired_size is not None:
+            return self.desired_size
+        return len(self.instances) or self.min_size
+
+
+def spot_price(table: CapacityProviderTable, instance_type: str, price: int) -> int:
+    """What an instance costs on spot, of its price on demand."""
+    discounts: Mapping[str, int] = table.mixed.spot_discounts if table.mixed else {}
+    return price * (100 - discounts.get(instance_type, table.discount_percent)) // 100
 
 
 def strategy_of(items: CapacityStrategy | None) -> m.CapacityProviderStrategy | None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.scenario.capacity import CapacityStrategy, strategy_of
+from stowplan.placement.scenario.capacity import (
+    CapacityProviderTable,
+    CapacityStrategy,
+    strategy_of,
+)
 from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.scenario.words import did_you_mean, unknown
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
@@ -28,6 +32,7 @@ def capacity_problems(scenario: Scenario) -> Iterator[Problem]:
         if not table.min_size <= table.first_size <= table.max_size:
             what = "min_size, desired_size and max_size: expected to rise"
             yield place, f"{what}, found {table.min_size}, {table.first_size}, {table.max_size}"
+        yield from _mixed(table, place)
         scaling = table.managed_scaling
         if scaling is False and table.managed_termination_protection:
             yield place, "managed_termination_protection needs managed_scaling"
@@ -35,6 +40,24 @@ def capacity_problems(scenario: Scenario) -> Iterator[Problem]:
             yield f"{place}.managed_scaling", "the minimum step is above the maximum"
     yield from _strategies(scenario, seen)
     yield from _others(scenario, seen)
+
+
+def _mixed(table: CapacityProviderTable, place: str) -> Iterator[Problem]:
+    """What is wrong with the policy of a group, and with what it asks of the group."""
+    mixed = table.mixed
+    if mixed is None:
+        return
+    place = f"{place}.mixed"
+    if table.market != "on-demand":
+        what = "a group of both markets has no market of its own: leave market out, and say "
+        yield place, what + "on_demand_percentage_above_base_capacity = 0 for one on spot"
+    if mixed.weights and table.managed_scaling is not False:
+        what = "ECS has no managed scaling for groups with weights: leave them out, or say "
+        yield f"{place}.weights", what + "managed_scaling = false"
+    for key in ("weights", "spot_discounts", "spare"):
+        for name in getattr(mixed, key):
+            if name not in table.instance_types:
+                yield f"{place}.{key}", unknown("instance type", name, table.instance_types)
 
 
 def _strategies(scenario: Scenario, names: set[str]) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from stowplan.placement.scenario.container_checks import container_problems
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.offers import Fleet, with_offers
+from stowplan.placement.scenario.running_checks import running_problems
 from stowplan.placement.scenario.scenario import (
     DeployStep,
     ScaleStep,
@@ -28,6 +29,7 @@ from stowplan.placement.scenario.scenario import (
     ServiceTable,
     WorkloadTable,
 )
+from stowplan.placement.scenario.service_checks import service_problems
 from stowplan.placement.scenario.settings import settings_problems
 from stowplan.placement.scenario.ties import ties_problems
 from stowplan.placement.scenario.words import did_you_mean, unknown
@@ -89,12 +91,14 @@ def scenario_problems(
         (frozenset(), _updates(scenario)),
         (frozenset(), _too_late(scenario)),
         (frozenset(), _autoscaling(scenario)),
+        (frozenset(), service_problems(scenario)),
         (frozenset(), _chains(scenario, tables, strategies, fleet)),
         (frozenset(), ties_problems(scenario)),
         (frozenset(), _constraints(scenario, tables, fleet)),
         ({"task_definitions", "images"}, _faults(scenario, fleet)),
         ({"task_definitions", "images"}, container_problems(scenario, definitions)),
         (frozenset(), _demands(scenario, tables, definitions, fleet)),
+        ({*_FLEET, *_PARTS, "task_definitions"}, running_problems(scenario, definitions)),
         ({"instance_types", *_PARTS}, _optimize(scenario, tables)),
     )
     for refers_to, found in checks:

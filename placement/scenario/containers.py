@@ -15,6 +15,7 @@ from stowplan.placement.scenario.fields import (
     Positive,
     Table,
 )
+from stowplan.placement.times import DEFAULT_TIMES, default_ms
 
 ExitCode = Annotated[int, Field(ge=0, le=255, strict=True)]
 
@@ -58,6 +59,6 @@ class PullTable(Table):
     Pulls on one instance share its bandwidth; `registry_mib_s` is what all instances share.
     """
 
-    latency: Duration = 210
-    ms_per_mib: Annotated[Number, Field(gt=0)] = 12.2
+    latency: Duration = default_ms("pull latency")
+    ms_per_mib: Annotated[Number, Field(gt=0)] = DEFAULT_TIMES["pull by size"].value
     registry_mib_s: Positive | None = None

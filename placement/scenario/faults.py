@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stowplan.placement.scenario.fields import Duration, Number, Positive, Table
+from stowplan.placement.times import default_ms
 
 
 class Fault(Table):
@@ -47,8 +48,8 @@ class Fault(Table):
     instance_type: str | None = None
     burst: Positive | None = None
     rate_per_s: Positive | None = None
-    detect: Duration = 60_000
-    notice: Duration = 120_000
+    detect: Duration = default_ms("detection")
+    notice: Duration = default_ms("spot notice")
     until: Duration | None = None
     reason: str = "CannotPullContainerError: failed to pull the image"
     factor: Annotated[Number, Field(ge=1)] = 10.0

@@ -6,20 +6,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from stowplan.placement.constraints import CONSTRAINTS
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
+from stowplan.placement.scenario.plain import Count as Count
+from stowplan.placement.scenario.plain import Duration as Duration
+from stowplan.placement.scenario.plain import Positive as Positive
+from stowplan.placement.scenario.plain import Table as Table
 from stowplan.placement.units import AMOUNT_MAX, parse_duration_ms
 
 # `FILE.py:CLASS`, with or without `:FIELD`.
 _STRATEGY_OF_FILE = re.compile(r"(.+?\.py:[A-Za-z_]\w*)(?::(.+))?")
-
-
-class Table(BaseModel):
-    """A table of the scenario file: no unknown keys, no silent conversions, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def parse_strategy(text: object) -> PlacementStrategy:
@@ -80,13 +78,10 @@ def _parse_optional_duration(value: object) -> int | Literal[False]:
     return False if value is False else parse_duration_ms(value)
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration_ms)]
 PositiveOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_limit)]
 DurationOrFalse = Annotated[int | Literal[False], BeforeValidator(_parse_optional_duration)]
 Chain = Annotated[tuple[PlacementStrategy, ...], BeforeValidator(_parse_chain)]
 Constraints = tuple[Annotated[PlacementConstraint, BeforeValidator(parse_constraint)], ...]
-Count = Annotated[int, Field(ge=0, le=AMOUNT_MAX, strict=True)]
-Positive = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True)]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 # Of an objective: small enough for sums over many tasks to stay exact.
 WEIGHT_MAX = 10**9

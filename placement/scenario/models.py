@@ -11,21 +11,28 @@ from numpy.random import Generator
 from pydantic import Field
 
 from stowplan.placement.scenario.fields import Distribution, Duration, Number, Positive, Table
+from stowplan.placement.times import BOOT_MS, DEFAULT_TIMES, default_ms
 
 Sampler = Callable[[int], list[int]]
 
-# Measured on Docker 20.10 with a bridge network, 200 starts; and a stop by a process that obeys.
+_BOOT = Distribution.model_validate({"mean": f"{BOOT_MS}ms"})
 _START = Distribution.model_validate(
-    {"distribution": "lognormal", "median": "257ms", "sigma": 0.141}
+    {
+        "distribution": "lognormal",
+        "median": f"{default_ms('start')}ms",
+        "sigma": DEFAULT_TIMES["start spread"].value,
+    }
 )
-_STOP = Distribution.model_validate({"mean": "200ms"})
+_STOP = Distribution.model_validate({"mean": f"{default_ms('stop')}ms"})
 
 
 class Models(Table):
-    """How long things take in simulation.
+    """How long things take in simulation; the defaults are those of `placement.times`.
 
     Args:
         calibration: the file that `stowplan calibrate` wrote; it says all that is not said here.
+        boot: from launch to registration, of what is launched during the run. What a fleet has at
+            the start, and what an Auto Scaling group begins with, is up by then.
         servers: beside n - 1 other starts and stops on its machine, one takes 1 + (n - 1) / servers
             times as long; none: they do not slow each other down. `callers`: starts at a time on an
             instance, the others wait. `servers_shared`: all instances are on one machine.
@@ -36,7 +43,7 @@ class Models(Table):
     """
 
     calibration: str | None = None
-    boot: Distribution = Distribution(mean=0)
+    boot: Distribution = _BOOT
     start: Distribution = _START
     create: Distribution | None = None
     stop: Distribution = _STOP

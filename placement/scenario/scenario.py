@@ -1,15 +1,14 @@
 """The one scenario type: fleet, tasks, strategies, faults and seed of a run, simulated or real.
 
-Pure: `experiments.loading.load` reads a file and hands over its content, with the files that it
-names already read. Shapes are checked here, meaning in `placement.scenario.checks`. Times are in
-ms; in a file they are written as `"250ms"`, `"90s"`, `"15m"`, `"1.5h"`, `"2d"` or a number of
-seconds.
+Pure: `experiments.loading.load` reads a file and the files that it names. Shapes are checked here,
+meaning in `placement.scenario.checks`. Times are in ms; in a file `"250ms"`, `"90s"`, `"15m"`,
+`"1.5h"`, `"2d"` or a number of seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,7 +16,12 @@ from pydantic import Field
 from stowplan.placement.agent.settings import PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
 from stowplan.placement.scenario.autoscaling import AutoscalingTable
-from stowplan.placement.scenario.capacity import CapacityProviderTable, CapacityStrategy
+from stowplan.placement.scenario.capacity import (
+    CapacityProviderTable,
+    CapacityStrategy,
+    GroupInstance,
+    spot_price,
+)
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import (
@@ -32,8 +36,12 @@ from stowplan.placement.scenario.fields import (
     Table,
     Weight,
 )
+from stowplan.placement.scenario.load_balancer import LoadBalancerTable
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.plain import InstanceSpec as InstanceSpec
+from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
+from stowplan.placement.times import default_ms
 
 TRUNK_ID, TRUNKING = "ecs.awsvpc-trunk-id", "ecs.capability.task-eni-trunking"
 
@@ -59,6 +67,7 @@ class FleetGroup(Table):
 
     `awsvpc_trunking`: the account setting was on when they were launched (ecs-semantics 1.4).
     `image_pull_behavior` is their agents' setting (4.4); `cached_images` are there from the start.
+    `ec2_instance_ids`: what they are called, for `running`; default: by number.
     """
 
     name: str
@@ -72,6 +81,7 @@ class FleetGroup(Table):
     at: Duration = 0
     image_pull_behavior: PullBehavior = "default"
     cached_images: tuple[str, ...] = ()
+    ec2_instance_ids: tuple[str, ...] = ()
 
 
 class ScaleStep(Table):
@@ -103,10 +113,8 @@ class CircuitBreakerTable(Table):
 class ServiceTable(Table):
     """A service, created at `at`; `scale` changes its desired count later, `deploy` its tasks.
 
-    `autoscaling` changes the count as its load does. A DAEMON has no count and no percents.
-    `availability_zone_rebalancing` is on only where a scenario says so: ECS's own default has
-    changed twice (ecs-semantics 12.3). Without a `capacity_provider_strategy` it has the cluster's
-    default; an empty one is launch type EC2.
+    A DAEMON has no count and no percents. `availability_zone_rebalancing` None: on where ECS allows
+    it. `capacity_provider_strategy` None: the cluster's default; empty: launch type EC2.
     """
 
     name: str
@@ -122,9 +130,11 @@ class ServiceTable(Table):
     minimum_healthy_percent: Annotated[int, Field(ge=0, le=100, strict=True)] = 100
     maximum_percent: Annotated[int, Field(ge=100, le=200, strict=True)] = 200
     circuit_breaker: CircuitBreakerTable | None = None
-    availability_zone_rebalancing: bool = False
+    availability_zone_rebalancing: bool | None = None
     autoscaling: AutoscalingTable | None = None
     capacity_provider_strategy: CapacityStrategy | None = None
+    load_balancer: LoadBalancerTable | None = None
+    health_check_grace_period: Duration = default_ms("grace period")
 
 
 class WorkloadTable(Table):
@@ -219,7 +229,6 @@ class OptimizeTable(Table):
     weights: dict[str, Weight] = {}
 
 
-# The instance of the lowest number, or any of those that tie.
 Ties = Literal["lowest", "random"]
 
 
@@ -230,7 +239,8 @@ class Scenario(Table):
     or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
     of that name has instead in runs of that strategy. `task_definitions` maps short names to
     RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
-    With `images` every pull takes its time. `ties`: which of the instances that tie after the last
+    With `images` every pull takes its time. `running`: tasks that are there at 0 s, and then all
+    instances are. `ties`: which of the instances that tie after the last
     link of a chain gets the task (see `placement.scenario.ties`).
     """
 
@@ -246,6 +256,7 @@ class Scenario(Table):
     capacity_provider: tuple[CapacityProviderTable, ...] = ()
     task_definitions: dict[str, dict[str, Any]]
     service: tuple[ServiceTable, ...] = ()
+    running: tuple[RunningTable, ...] = ()
     workload: tuple[WorkloadTable, ...] = ()
     strategies: Annotated[dict[str, Chain], Field(min_length=1)] = {"ecs-default": ()}
     ties: Ties = "lowest"
@@ -287,20 +298,6 @@ class Run:
         return "__".join((self.strategy, self.layout, self.faults, *again)).replace("/", "-")
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceSpec:
-    """One instance to launch: what its registration will say, and when it is launched."""
-
-    name: str
-    at_ms: int
-    resources: Mapping[str, int]
-    attributes: Mapping[str, str]
-    price_microusd_hour: int
-    capacity_provider: str | None
-    image_pull_behavior: PullBehavior = "default"
-    cached_images: tuple[str, ...] = ()
-
-
 def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
     """The fleet, instance by instance, in the order of the file."""
     specs: list[InstanceSpec] = []
@@ -309,8 +306,32 @@ def instance_specs(scenario: Scenario) -> list[InstanceSpec]:
         for index in range(group.count):
             zone = group.zones[index % len(group.zones)]
             number = len(specs)
-            specs.append(instance_spec(group, group.instance_type, kind, zone, number, group.at))
+            spec = instance_spec(group, group.instance_type, kind, zone, number, group.at)
+            if group.ec2_instance_ids:
+                spec = replace(spec, name=group.ec2_instance_ids[index])
+            specs.append(spec)
     return specs
+
+
+def first_spec(
+    group: CapacityProviderTable, each: GroupInstance, kind: InstanceTypeTable, number: int
+) -> InstanceSpec:
+    """An instance that a group has at 0 s."""
+    market = each.market if group.mixed else None
+    spec = instance_spec(group, each.instance_type, kind, each.zone, number, market=market)
+    return replace(spec, name=each.ec2_instance_id)
+
+
+def named_specs(scenario: Scenario) -> Iterator[InstanceSpec]:
+    """The instances that have names of their own and whose types are known."""
+    types = scenario.instance_types
+    for group in scenario.fleet:
+        if group.instance_type in types and len(group.ec2_instance_ids) == group.count:
+            yield from instance_specs(scenario.model_copy(update={"fleet": (group,)}))
+    for table in scenario.capacity_provider:
+        for each in table.instances:
+            if each.instance_type in types:
+                yield first_spec(table, each, types[each.instance_type], 0)
 
 
 def instance_spec(
@@ -320,8 +341,13 @@ def instance_spec(
     zone: str,
     number: int,
     at_ms: int = 0,
+    market: str | None = None,
 ) -> InstanceSpec:
-    """An instance of a group; its name follows from `number`, so give each its own."""
+    """An instance of a group; its name follows from `number`, so give each its own.
+
+    Args:
+        market: of an instance of a group of both; None: the group's own.
+    """
     trunked = group.awsvpc_trunking and kind.eni_slots_trunk is not None
     amounts = {
         "CPU": kind.cpu,
@@ -344,8 +370,8 @@ def instance_spec(
     price = kind.price_microusd_hour
     if isinstance(group, CapacityProviderTable):
         provider: str | None = group.name
-        if group.market == "spot":
-            price = price * (100 - group.discount_percent) // 100
+        if (market or group.market) == "spot":
+            price = spot_price(group, type_name, price)
     else:
         provider = group.capacity_provider
     resources = {name: amount for name, amount in amounts.items() if amount}
@@ -353,4 +379,5 @@ def instance_spec(
         *(f"i-{number:017x}", at_ms, resources, attributes, price, provider),
         image_pull_behavior=group.image_pull_behavior,
         cached_images=group.cached_images,
+        market=(market or "") if isinstance(group, CapacityProviderTable) and group.mixed else "",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from stowplan.placement import messages as m
 from stowplan.placement.cluster.arrays import Memo
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.errors import CallError, PlacementError
 from stowplan.placement.model import (
     CONSTRAINTS_MAX,
     RUN_TASK_DEFAULT_STRATEGIES,
@@ -19,6 +19,7 @@ from stowplan.placement.model import (
     TaskKind,
 )
 from stowplan.placement.scheduler.tasks import Launch
+from stowplan.placement.taskdef.overrides import check_overrides
 from stowplan.placement.taskdef.parse import (
     TaskOverride,
     host_ports,
@@ -32,6 +33,7 @@ class Launches:
 
     def __init__(self) -> None:
         self._families: dict[str, list[TaskDefinition]] = {}
+        self._inactive: set[str] = set()
         self._kinds: Memo[object, TaskKind] = Memo()
 
     def register(self, document: Mapping[str, Any]) -> TaskDefinition:
@@ -55,28 +57,60 @@ class Launches:
         family, _, revision = name.partition(":")
         revisions = self._families.get(family, [])
         number = int(revision) if revision.isdecimal() else 0 if revision else len(revisions)
+        if not revision and self._inactive:
+            while number and revisions[number - 1].name in self._inactive:
+                number -= 1
         if not 1 <= number <= len(revisions):
             raise PlacementError(f"unknown task definition {name!r}")
         return revisions[number - 1]
+
+    def active(self, name: str) -> TaskDefinition:
+        """The definition of that name, for a call that may only name one that is ACTIVE.
+
+        Raises PlacementError where it is unknown, CallError where it is INACTIVE.
+        """
+        found = self.definition(name)
+        if found.name in self._inactive:
+            raise CallError("ClientException", f"TaskDefinition is inactive: {found.name}")
+        return found
+
+    def is_known(self, name: str) -> bool:
+        """Whether this is the `family:revision` of a definition, ACTIVE or not."""
+        family, colon, revision = name.partition(":")
+        number = int(revision) if revision.isdecimal() else 0
+        return bool(colon) and 1 <= number <= len(self._families.get(family, ()))
+
+    def deregister(self, name: str) -> None:
+        """A revision becomes INACTIVE. Raises CallError where it is unknown, or is already."""
+        if not self.is_known(name):
+            what = "The specified task definition does not exist. A revision is needed"
+            raise CallError("ClientException", f"{what}: {name!r}")
+        if name in self._inactive:
+            raise CallError("ClientException", f"{name} is in the process of being deleted")
+        self._inactive.add(name)
 
     def of_run_task(self, call: m.RunTask, capacity_provider: str | None = None) -> Launch:
         """The launch of a RunTask call, on a capacity provider where its strategy chose one.
 
         Raises PlacementError as `definition` does.
         """
-        definition = self.definition(call.task_definition)
+        definition = self.active(call.task_definition)
+        check_overrides(definition, call.overrides)
         group = call.group or f"family:{definition.family}"
         strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
         provider = capacity_provider or call.capacity_provider
         kind = self._kind(call, definition, group, strategies, provider)
-        return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
+        sizes = call.cpu, call.memory
+        return Launch(kind, definition.name, call.request, None, *sizes, overrides=call.overrides)
 
     def of_start_task(self, call: m.StartTask) -> Launch:
         """The launch of a StartTask call. Raises PlacementError as `definition` does."""
-        definition = self.definition(call.task_definition)
+        definition = self.active(call.task_definition)
+        check_overrides(definition, call.overrides)
         group = call.group or f"family:{definition.family}"
         kind = self._kind(call, definition, group, (), None)
-        return Launch(kind, definition.name, call.request, None, call.cpu, call.memory)
+        sizes = call.cpu, call.memory
+        return Launch(kind, definition.name, call.request, None, *sizes, overrides=call.overrides)
 
     def of_service(self, call: m.CreateService) -> Launch:
         """The launch of a service's tasks. Raises PlacementError as `definition` does."""
@@ -87,8 +121,13 @@ class Launches:
         kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
         daemon = call.scheduling_strategy == "DAEMON"
         checked = any(c.essential and c.health_check for c in definition.containers)
+        balancer = call.load_balancer
         return Launch(
-            kind, definition.name, service=call.service, daemon=daemon, health_checked=checked
+            *(kind, definition.name),
+            service=call.service,
+            daemon=daemon,
+            health_checked=checked,
+            deregistration_ms=balancer.deregistration_delay_ms if balancer else 0,
         )
 
     def _kind(
@@ -102,9 +141,9 @@ class Launches:
         override = TaskOverride()
         constraints: tuple[PlacementConstraint, ...] = ()
         if isinstance(call, m.RunTask):
-            override = TaskOverride(call.cpu, call.memory, call.resources)
+            override = TaskOverride(call.cpu, call.memory, call.resources, call.overrides)
         elif isinstance(call, m.StartTask):
-            override = TaskOverride(call.cpu, call.memory)
+            override = TaskOverride(call.cpu, call.memory, (), call.overrides)
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints
         expected_ms = call.expected_ms if isinstance(call, m.RunTask) else None

@@ -10,7 +10,6 @@ RUNNING with the event that says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -20,37 +19,25 @@ from stowplan.placement import messages as m
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.constraints import CONSTRAINTS, ConstraintFactory
 from stowplan.placement.engine.engine import Engine, Filled
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.errors import CallError, PlacementError
 from stowplan.placement.model import InstanceStatus, StopCode, TaskKind, TaskStatus
 from stowplan.placement.outlook import Outlook
 from stowplan.placement.reasons import PROVISIONING_QUOTA, Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy, deal
+from stowplan.placement.scheduler.config import DEFAULT_CONFIG, SchedulerConfig
 from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.outlook import running, wanted
 from stowplan.placement.scheduler.services.deployments import Service
 from stowplan.placement.scheduler.services.services import Services
 from stowplan.placement.scheduler.tasks import NOWHERE, Launch, TaskTable
+from stowplan.placement.scheduler.upkeep import UPKEEP, Upkeep, check_tags
 from stowplan.placement.scheduler.waiting import WaitingTasks
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.units import not_whole
 
-
-@dataclass(frozen=True, slots=True)
-class SchedulerConfig:
-    """What a run fixes beforehand; kept in the journal's header, since a replay needs it.
-
-    `provisioning_quota`: PROVISIONING tasks per cluster (ecs-semantics 6.2). `provisioning_
-    timeout_ms`: how long a task may wait until it is stopped; None: for ever. AWS's is unpublished,
-    ours the longest seen. `fields_checked`: what strategies read was looked for among all instances
-    that will ever be there, by a scenario's check; else calls are held to those that are.
-    """
-
-    seed: int = 0
-    provisioning_quota: int | None = 500
-    provisioning_timeout_ms: int | None = 1_800_000
-    fields_checked: bool = False
+__all__ = ["Scheduler", "SchedulerConfig"]
 
 
 class Scheduler:
@@ -62,7 +49,7 @@ class Scheduler:
 
     def __init__(
         self,
-        config: SchedulerConfig = SchedulerConfig(),
+        config: SchedulerConfig = DEFAULT_CONFIG,
         strategies: Mapping[str, StrategyFactory] = STRATEGIES,
         constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
     ) -> None:
@@ -92,6 +79,10 @@ class Scheduler:
             wait=self._wait,
             say=self._say,
         )
+        self._upkeep = Upkeep(
+            *(self.cluster, self.tasks, self.launches, self._services, self.providers),
+            stop=self._stop,
+        )
 
     def _daemon_groups(self) -> list[str]:
         return self._services.daemon_groups()
@@ -118,9 +109,13 @@ class Scheduler:
         events, self._inbox = self._inbox, []
         for position, event in enumerate(events):
             try:
+                if self._upkeep.cluster_deleted:
+                    self._upkeep.check_cluster(event)
                 _HANDLERS[type(event)](self, event)
             except PlacementError as error:
-                self._out.append(m.CallRejected(position, event, str(error)))
+                code = error.code if isinstance(error, CallError) else ""
+                self._out.append(m.CallRejected(position, event, str(error), code))
+        self._services.take_over()
         self.engine.look_ahead(now_ms, self.outlook)
         self._services.settle(now_ms)
         if self.waiting:
@@ -137,12 +132,8 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has work even if no event comes; None: never."""
-        earliest = None
-        for member in (self.waiting, self._services, self.providers):
-            at_ms = member.deadline_ms
-            if at_ms is not None and (earliest is None or at_ms < earliest):
-                earliest = at_ms
-        return earliest
+        times = (each.deadline_ms for each in (self.waiting, self._services, self.providers))
+        return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -179,6 +170,7 @@ class Scheduler:
         check_strategy(strategy or ())
         launch = self.launches.of_run_task(call)
         self.engine.check_call(launch.kind)
+        self._upkeep.mark(call, self.now_ms)
         if not strategy:
             self.requests.append((launch, call.count))
             return
@@ -189,6 +181,7 @@ class Scheduler:
                 self.requests.append((there, count))
 
     def _start_task(self, call: m.StartTask) -> None:
+        check_tags(call.tags)
         self._starts.append((self.launches.of_start_task(call), call.instances))
 
     def _stop_task(self, call: m.StopTask) -> None:
@@ -236,7 +229,7 @@ class Scheduler:
         self.cluster.check_known(event.instances)
         ids = self.cluster.column("ec2InstanceId")
         for row in event.instances:
-            lost, _ = self.tasks.stopped(self.tasks.on(row))
+            lost, _ = self.tasks.stopped(self._services.drains.stopped(self.tasks.on(row)))
             self._end(lost)
             self.cluster.set_status(row, InstanceStatus.INACTIVE)
             if lost:
@@ -250,7 +243,7 @@ class Scheduler:
             if self.services:
                 self._services.changed(changed, event.status, self.now_ms)
             return
-        ended, never_ran = self.tasks.stopped(event.tasks)
+        ended, never_ran = self.tasks.stopped(self._services.drains.stopped(event.tasks))
         for task in never_ran:
             self._services.failed_to_start(task, self.now_ms)
         self._end(ended)
@@ -264,12 +257,13 @@ class Scheduler:
     def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
         """Ask for these tasks to stop; those that wait for capacity are stopped already."""
         alive = [task for task in tasks if self.tasks.alive(task)]
-        placed = tuple(task for task in alive if self.tasks.instance[task] != NOWHERE)
+        placed = [task for task in alive if self.tasks.instance[task] != NOWHERE]
         unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)
         self.tasks.stopped(unplaced)
         self._end(alive)
-        if placed:
-            self._out.append(m.StopTasks(placed, code, reason))
+        for there, drain_ms in self.tasks.by_drain(placed):
+            until_ms = self._services.drains.begin(there, drain_ms, self.now_ms)
+            self._out.append(m.StopTasks(there, code, reason, until_ms))
         if unplaced:
             self._out.append(m.TasksStopped(unplaced, code, reason))
 
@@ -319,8 +313,7 @@ class Scheduler:
                 left -= len(self._wait(launch, left, failure))
                 failure = Failure(PROVISIONING_QUOTA)
             if left:
-                failed = m.RunTaskFailed(launch.request, left, failure, None, provider)
-                self._out.append(failed)
+                self._out.append(m.RunTaskFailed(launch.request, left, failure, None, provider))
 
     def _wait(self, launch: Launch, count: int, failure: Failure) -> list[int]:
         """Let up to `count` tasks wait for capacity; returns those that the quota admits."""
@@ -339,14 +332,14 @@ class Scheduler:
         for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
             self._command_start(launch, list(tasks))
 
-    def _start(self, launch: Launch, filled: Filled) -> Sequence[int]:
+    def _start(self, launch: Launch, filled: Filled, found: bool = False) -> Sequence[int]:
         if not filled.rows:
             return ()
         tasks = self.tasks.create_on(launch, filled.rows, filled.devices)
-        self._command_start(launch, tasks)
+        self._command_start(launch, tasks, found)
         return tasks
 
-    def _command_start(self, launch: Launch, tasks: Sequence[int]) -> None:
+    def _command_start(self, launch: Launch, tasks: Sequence[int], found: bool = False) -> None:
         self._out.append(
             m.StartTasks(
                 launch.task_definition,
@@ -360,6 +353,8 @@ class Scheduler:
                 launch.memory,
                 launch.deployment,
                 launch.kind.capacity_provider,
+                found,
+                launch.overrides,
             )
         )
 
@@ -390,11 +385,14 @@ _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.InstanceRegistered: Scheduler._instance_registered,
     m.AgentConnectionChanged: Scheduler._agent_changed,
     m.InstancesGone: Scheduler._instances_gone,
+    m.TasksFound: lambda s, event: s._services.found.note(event),
     m.TasksChanged: Scheduler._tasks_changed,
     m.TasksHealthChanged: Scheduler._tasks_judged,
     m.InstancesLaunched: lambda s, event: s.providers.launched(event, s.now_ms),
     m.LaunchFailed: lambda s, event: None,  # the group tries again by itself
     m.InstancesTerminating: lambda s, event: s.providers.terminating(event, s.now_ms),
     m.InstancesTerminated: lambda s, message: s.providers.terminated(message),
+    m.UpdateCapacityProvider: lambda s, call: s.providers.update(call, s.now_ms),
+    **dict.fromkeys(UPKEEP, lambda s, call: s._upkeep(call)),
     m.CallThrottled: lambda s, event: None,  # it never came to be
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import ContainerOverride
 from stowplan.placement.model import TaskKind, TaskStatus
 
 NOWHERE = -1
@@ -18,6 +20,7 @@ class Launch:
     """What many tasks have in common: one RunTask call, or one service's current revision.
 
     `health_checked`: an essential container has a health check, so that RUNNING is not healthy yet.
+    `deregistration_ms`: for so long the target of a RUNNING task drains before it is stopped.
     """
 
     kind: TaskKind
@@ -29,6 +32,8 @@ class Launch:
     daemon: bool = False
     health_checked: bool = False
     deployment: str | None = None
+    deregistration_ms: int = 0
+    overrides: tuple[ContainerOverride, ...] = ()
 
     def on(self, capacity_provider: str | None) -> Launch:
         """The same, on the instances of a capacity provider; None: on any."""
@@ -148,6 +153,25 @@ class TaskTable:
         there[:] = [task for task in there if self.status[task] is not TaskStatus.STOPPED]
         return list(there)
 
+    def by_drain(self, tasks: Sequence[int]) -> Iterator[tuple[tuple[int, ...], int]]:
+        """Runs of tasks to be stopped together, each with how long their targets drain; 0: none.
+
+        Only a RUNNING task has one.
+        """
+
+        def key(task: int) -> tuple[str | None, int]:
+            drain_ms = self.launch[task].deregistration_ms
+            drains = drain_ms and self.status[task] is TaskStatus.RUNNING
+            return (self.launch[task].service, drain_ms) if drains else (None, 0)
+
+        for (_, drain_ms), run in groupby(tasks, key=key):
+            yield tuple(run), drain_ms
+
     def living(self) -> Iterator[int]:
         """The numbers of all tasks that are alive."""
         return (task for task in range(len(self)) if self._alive[task])
+
+    def of_service(self, service: str) -> list[int]:
+        """The tasks of a service that are not STOPPED; a look at all tasks there ever were."""
+        mine = (task for task, launch in enumerate(self.launch) if launch.service == service)
+        return [task for task in mine if self.status[task] is not TaskStatus.STOPPED]

@@ -31,14 +31,13 @@ def vectors(
     columns = np.flatnonzero(wanted) if only is None else np.array([cluster.resources.index(only)])
     demand, left = wanted[columns], cluster.remaining[np.ix_(candidates, columns)]
     registered = cluster.registered[np.ix_(candidates, columns)]
-    there = cluster.present  # an instance that is gone must not change a decision
-    largest = cluster.registered[np.ix_(there, columns)].max(axis=0)
+    largest = cluster.largest[columns]  # an instance that is gone must not change a decision
     if task.devices and only is None:
         capacity = cluster.device_capacity.sum(axis=1)
         demand = np.append(demand, task.devices * task.device_milli)
         left = np.column_stack([left, cluster.device_left[candidates].sum(axis=1)])
         registered = np.column_stack([registered, capacity[candidates]])
-        largest = np.append(largest, capacity[there].max())
+        largest = np.append(largest, capacity[cluster.present].max())
     # A share of nothing at all is a share of 1.
     largest = np.maximum(largest, 1)
     floats = [array.astype(np.float64) for array in (demand, left, registered, largest)]

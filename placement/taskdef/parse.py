@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stowplan.placement.errors import SpecError
+from stowplan.placement.messages import ContainerOverride
 from stowplan.placement.model import (
     CPU,
     CPU_ARCHITECTURE,
@@ -29,6 +30,7 @@ from stowplan.placement.model import (
     TaskDefinition,
 )
 from stowplan.placement.taskdef.api_model import conform
+from stowplan.placement.taskdef.overrides import overridden
 from stowplan.placement.taskdef.port_rules import PORT_RANGE
 from stowplan.placement.taskdef.rules import task_rules
 from stowplan.placement.taskdef.sizes import parse_size
@@ -61,7 +63,7 @@ _CPU_MAX_OLD_AGENTS = 10 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TaskOverride:
-    """Task-level part of RunTask's `overrides`: replaces the definition's own cpu or memory.
+    """RunTask's `overrides`: cpu and memory of the task, and those of its containers.
 
     `resources` replaces or adds amounts of others by name: ours, not ECS's.
     """
@@ -69,6 +71,7 @@ class TaskOverride:
     cpu: int | None = None
     memory: int | None = None
     resources: tuple[tuple[str, int], ...] = ()
+    containers: tuple[ContainerOverride, ...] = ()
 
 
 def parse_task_definition(
@@ -104,7 +107,10 @@ def task_resources(
     A task-level amount wins over the containers' sum, an override over both. A container's
     soft limit (memoryReservation) wins over its hard one.
     """
-    override, containers = overrides or TaskOverride(), definition.containers
+    override = overrides or TaskOverride()
+    containers = definition.containers
+    if override.containers:
+        containers = overridden(definition, override.containers)
     cpu = definition.cpu if override.cpu is None else override.cpu
     memory = definition.memory if override.memory is None else override.memory
     soft = sum(each.memory_reservation or each.memory or 0 for each in containers)

@@ -15,6 +15,7 @@ from stowplan.placement.scheduler.launches import Launches
 
 _TASKS = (0, 1, 2)
 _LATER = 3  # is stopped in the moment in which it was started
+_DRAINS = 4  # has a target that drains
 _WAITS_MOST = 10_000  # for one thing, so that a driver whose time stands still is found out
 
 
@@ -37,9 +38,10 @@ def check_driver(
     It is asked as the scheduler asks: a few tasks are started and stopped, each order twice, one
     started again after its end, and notices are given that mean nothing. It must number instances
     from 0, know time that never goes back, answer at the deadline, report every start and every
-    stop within `patience_ms` and once, and nothing of tasks that nobody started. All that it says
-    must survive the journal, and nothing of it may be a call: those are for callers to make. A
-    `wait` that never returns cannot be told from here: give the test a limit.
+    stop within `patience_ms` and once, no stop before its order allows, and nothing of tasks that
+    nobody started. All that it says must survive the journal, and nothing of it may be a call:
+    those are for callers to make. A `wait` that never returns cannot be told from here: give the
+    test a limit.
 
     Args:
         make: makes the driver of a world in which an instance registers that has room for four
@@ -86,6 +88,12 @@ def _check_stops(subject: _Subject, quiet_ms: int) -> None:
     subject.execute(subject.start((_LATER,)))
     subject.execute(m.StopTasks((*rest, _LATER), StopCode.USER_INITIATED, "Task stopped by user"))
     subject.until((*rest, _LATER), TaskStatus.STOPPED)
+    subject.execute(subject.start((_DRAINS,)))
+    subject.until((_DRAINS,), TaskStatus.RUNNING)
+    order = subject.drain((_DRAINS,), 2 * quiet_ms)
+    subject.quiet(quiet_ms, "a stop that is to wait until its target has drained")
+    subject.execute(order)
+    subject.until((_DRAINS,), TaskStatus.STOPPED)
     subject.quiet(quiet_ms, "the end of all tasks")
 
 
@@ -126,6 +134,13 @@ class _Subject:
         return m.StartTasks(
             name, f"family:{name.partition(':')[0]}", tasks, (0,) * len(tasks), service="checked"
         )
+
+    def drain(self, tasks: tuple[int, ...], for_ms: int) -> m.StopTasks:
+        """Order tasks to be stopped after so long."""
+        until_ms = self._now_ms + for_ms
+        order = m.StopTasks(tasks, StopCode.USER_INITIATED, "Task stopped by user", until_ms)
+        self.execute(order)
+        return order
 
     def execute(self, command: m.Command) -> None:
         """Give an order; that takes none of the driver's time."""

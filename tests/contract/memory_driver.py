@@ -15,7 +15,7 @@ class MemoryDriver:
     """One instance."""
 
     def __init__(self):
-        self._now_ms, self._count = 0, 0
+        self._now_ms, self._count, self._drains_ms = 0, 0, 0
         self._due = []
         self._started, self._stopped = set(), set()
         self.tell(instance(0), 10)
@@ -41,13 +41,15 @@ class MemoryDriver:
             for task in command.tasks:
                 if task not in self._stopped:
                     self._stopped.add(task)
+                    self._drains_ms = max(0, (command.not_before_ms or 0) - self._now_ms)
                     self.stop(task, command.stop_code, command.reason)
 
     def start(self, task):
         self.tell(m.TasksChanged(TaskStatus.RUNNING, (task,)), START_MS)
 
     def stop(self, task, code: StopCode, reason):
-        self.tell(m.TasksChanged(TaskStatus.STOPPED, (task,), code, reason), STOP_MS)
+        after_ms = self._drains_ms + STOP_MS
+        self.tell(m.TasksChanged(TaskStatus.STOPPED, (task,), code, reason), after_ms)
 
     def wait(self, deadline_ms):
         if self._due and (deadline_ms is None or self._due[0][0] <= deadline_ms):

@@ -45,11 +45,15 @@ def launches(log) -> list[tuple[int, list[tuple[str, str]]]]:
     return [(at, where(e)) for at, e in log if isinstance(e, m.InstancesLaunched)]
 
 
-def test_a_group_begins_with_its_desired_size_and_its_instances_register_when_they_have_booted():
-    log = of_group(news(world(desired_size=3)))
+def test_what_a_group_begins_with_is_up_and_what_it_launches_registers_when_it_has_booted():
+    sim = world(desired_size=3)
+    log = of_group(news(sim))
     assert launches(log) == [(0, [("a", "x"), ("b", "x"), ("a", "x")])]
     registered = [(at, e.capacity_provider) for at, e in log[1:]]
-    assert registered == [(30_000, "cp")] * 3
+    assert registered == [(0, "cp")] * 3
+    sim.execute(m.SetDesiredCapacity("cp", 4))
+    [_, (at, event)] = of_group(news(sim))
+    assert (at, event.capacity_provider) == (30_000, "cp")
 
 
 def test_spot_instances_cost_less():
@@ -92,7 +96,9 @@ def test_what_is_lost_is_replaced():
 
 def test_a_lost_zone_gets_no_instances_and_what_boots_there_never_registers():
     lost = {"kind": "zone-loss", "at": "10s", "zone": "a"}
-    log = of_group(news(world(lost, desired_size=2)))
+    sim = world(lost)
+    sim.execute(m.SetDesiredCapacity("cp", 2))
+    log = of_group(news(sim))
     assert launches(log) == [(0, [("a", "x"), ("b", "x")]), (30_000, [("b", "x")])]
     assert sum(isinstance(e, m.InstanceRegistered) for _, e in log) == 2
 

@@ -120,10 +120,10 @@ def test_nothing_follows_when_all_is_told_or_when_the_run_is_over():
 
 
 def test_instances_register_when_they_have_booted_numbered_in_that_order():
-    fleet = [spec(0, at_ms=500), spec(1), spec(2)]
+    fleet = [spec(0, at_ms=500), spec(1), spec(2, at_ms=100)]
     world = driver(fleet=fleet, models=models(boot="2s"))
     told = [(at, e.instance, e.ec2_instance_id) for at, e in news(world)]
-    assert told == [(2000, 0, "i-1"), (2000, 1, "i-2"), (2500, 2, "i-0")]
+    assert told == [(0, 0, "i-1"), (2100, 1, "i-2"), (2500, 2, "i-0")], "the first one is up"
 
 
 def test_a_registration_says_what_the_instance_is():

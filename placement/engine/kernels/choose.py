@@ -3,6 +3,8 @@
 # mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
+from math import inf
+
 from numpy.random import Generator
 
 from stowplan.placement.engine.kernels.fit import fits
@@ -10,9 +12,12 @@ from stowplan.placement.engine.kernels.layout import (
     BINPACK,
     DRAWN,
     FEWEST,
+    FOLLOWING,
+    NEXT,
     ON_INSTANCE,
     RANDOM,
     SCAN,
+    SPREAD,
     TRIES,
     UNLIMITED,
     Array,
@@ -21,11 +26,19 @@ from stowplan.placement.engine.kernels.layout import (
     Parts,
     State,
     kernel,
+    routine,
 )
 from stowplan.placement.engine.kernels.order import fullest
+from stowplan.placement.engine.kernels.scored import (
+    best_scored,
+    fewest_of,
+    first_of,
+    operation_of,
+    score,
+)
 
 
-@kernel
+@routine
 def choose_row(
     kinds: Kinds, state: State, parts: Parts, blocks: Blocks, rng: Generator | None, kind: int
 ) -> int:
@@ -35,7 +48,7 @@ def choose_row(
         return scan(kinds, state, rng, kind)
     first = parts.first[form]
     while True:
-        best, best_key = -1, 0
+        best, best_key = -1, 0.0
         tied = fewest_parts(kinds, state, parts, kind)
         for i in range(tied):
             own = parts.tied[i]
@@ -54,7 +67,7 @@ def choose_row(
     return best
 
 
-@kernel
+@routine
 def fewest_parts(kinds: Kinds, state: State, parts: Parts, kind: int) -> int:
     """List the parts that the spreads of the chain leave in `tied`; returns how many."""
     form, slot = parts.form[kind], state.slots[kinds.group[kind]]
@@ -76,29 +89,48 @@ def fewest_parts(kinds: Kinds, state: State, parts: Parts, kind: int) -> int:
     return count
 
 
-@kernel
+@routine
 def best_of_part(
     kinds: Kinds, state: State, parts: Parts, blocks: Blocks, kind: int, part: int
 ) -> int:
     """The instance that the end of the chain wants, or -1."""
-    choice = parts.choice[parts.form[kind]]
+    form = parts.form[kind]
+    choice = parts.choice[form]
     if choice >= 0:
         return fullest(kinds, state, blocks, kind, part, choice)
-    return sweep(kinds, state, parts, kind, part, choice == FEWEST)
+    if choice < FOLLOWING:
+        return best_scored(kinds, state, parts, blocks, kind, part)
+    if not parts.ordered[form]:
+        return sweep(kinds, state, parts, kind, part, choice == FEWEST)
+    if choice == FEWEST:
+        return fewest_of(kinds, state, blocks, kind, part)
+    return first_of(kinds, state, parts, blocks, kind, part)
 
 
 @kernel
-def rank(kinds: Kinds, state: State, parts: Parts, kind: int, row: int) -> int:
+def rank(kinds: Kinds, state: State, parts: Parts, kind: int, row: int) -> float:
     """The key by which the best instances of parts that tie compare."""
     choice = parts.choice[parts.form[kind]]
     if choice >= 0:
-        return state.remaining[row, choice]
+        return float(state.remaining[row, choice])
     if choice == FEWEST:
-        return state.counts[state.slots[kinds.group[kind]], row]
-    return 0
+        return float(state.counts[state.slots[kinds.group[kind]], row])
+    if choice == FOLLOWING:
+        return float(steps_to(state, row))
+    if choice < FOLLOWING:
+        argument = kinds.links[kind, kinds.length[kind] - 1, 1]
+        return score(kinds, state, operation_of(choice), argument, kind, row)
+    return 0.0
 
 
 @kernel
+def steps_to(state: State, row: int) -> int:
+    """Instances from the one that was used last to `row`, going up and around."""
+    size = state.rows.shape[0]
+    return (row - max(state.last[0], 0) + size) % size
+
+
+@routine
 def sweep(kinds: Kinds, state: State, parts: Parts, kind: int, part: int, by_count: bool) -> int:
     """The first instance of a part that has room, of those with the fewest tasks of the group.
 
@@ -125,7 +157,7 @@ def sweep(kinds: Kinds, state: State, parts: Parts, kind: int, part: int, by_cou
     return parts.rows[best]
 
 
-@kernel
+@routine
 def draw_tied(
     kinds: Kinds, state: State, parts: Parts, rng: Generator, kind: int, sample: int
 ) -> int:
@@ -155,14 +187,15 @@ def ties(kinds: Kinds, state: State, parts: Parts, kind: int, row: int, sample: 
     return True
 
 
-@kernel
+@routine
 def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
     """The reference, instance by instance, with no order to help."""
     links, length = kinds.links[kind], kinds.length[kind]
-    randoms = 0
+    randoms, whole = 0, True
     for link in range(length):
         randoms += links[link, 0] == RANDOM
-    if randoms == 0:
+        whole = whole and links[link, 0] <= RANDOM
+    if randoms == 0 and whole:
         return least(kinds, state, kind)
     if rng is not None and links[0, 0] == RANDOM:  # each later link has one candidate to judge
         best = draw_any(kinds, state, rng, kind)
@@ -172,7 +205,7 @@ def scan(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
     return narrow(kinds, state, rng, kind)
 
 
-@kernel
+@routine
 def least(kinds: Kinds, state: State, kind: int) -> int:
     """The first instance of the least keys on which the kind fits, or -1; no link is RANDOM.
 
@@ -197,7 +230,7 @@ def least(kinds: Kinds, state: State, kind: int) -> int:
     return best
 
 
-@kernel
+@routine
 def add_keys(kinds: Kinds, state: State, kind: int, link: int, factor: int) -> int:
     """`rows` = `rows` * factor + `key_of`, instance by instance; returns all keys or-ed."""
     keys, slot, bits = state.rows, state.slots[kinds.group[kind]], 0
@@ -231,18 +264,22 @@ def leads(kinds: Kinds, state: State, kind: int, row: int, best: int) -> bool:
 
 
 @kernel
-def key_of(kinds: Kinds, state: State, kind: int, link: int, row: int) -> int:
+def key_of(kinds: Kinds, state: State, kind: int, link: int, row: int) -> float:
     """What `Strategy.keys` gives for an instance; the link is not RANDOM."""
     slot = state.slots[kinds.group[kind]]
-    operation, argument = kinds.links[kind, link]
+    operation, argument = kinds.links[kind, link, 0], kinds.links[kind, link, 1]
     if operation == BINPACK:
-        return state.remaining[row, argument]
+        return float(state.remaining[row, argument])
     if operation == ON_INSTANCE:
-        return state.counts[slot, row]
-    return state.totals[argument, slot, state.codes[argument, row]]
+        return float(state.counts[slot, row])
+    if operation == SPREAD:
+        return float(state.totals[argument, slot, state.codes[argument, row]])
+    if operation == NEXT:
+        return float(steps_to(state, row))
+    return score(kinds, state, operation, argument, kind, row)
 
 
-@kernel
+@routine
 def draw_any(kinds: Kinds, state: State, rng: Generator, kind: int) -> int:
     """`random` among the instances on which the kind fits, or -1 without a draw."""
     size, row = state.rows.shape[0], 0
@@ -258,7 +295,7 @@ def draw_any(kinds: Kinds, state: State, rng: Generator, kind: int) -> int:
     return state.rows[int(rng.random() * count)]
 
 
-@kernel
+@routine
 def narrow(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
     """List the instances on which the kind fits, then leave the best of them link by link."""
     links, rows = kinds.links[kind], state.rows
@@ -268,7 +305,7 @@ def narrow(kinds: Kinds, state: State, rng: Generator | None, kind: int) -> int:
             if rng is not None:
                 count = one_row(state, draw(rng, rows, count, rows.shape[0]))
             continue
-        best, kept = UNLIMITED, 0
+        best, kept = inf, 0
         for i in range(count):
             row = rows[i]
             key = key_of(kinds, state, kind, link, row)
@@ -288,7 +325,7 @@ def one_row(state: State, row: int) -> int:
     return 1
 
 
-@kernel
+@routine
 def candidates(kinds: Kinds, state: State, kind: int) -> int:
     """List the instances on which the kind fits; returns how many."""
     rows, remaining, allowed = state.rows, state.remaining, state.allowed[kinds.mask[kind]]
@@ -309,7 +346,7 @@ def candidates(kinds: Kinds, state: State, kind: int) -> int:
     return count
 
 
-@kernel
+@routine
 def draw(rng: Generator, rows: Array, count: int, size: int) -> int:
     """`random` among the first `count` of the ascending `rows`."""
     for _ in range(TRIES):

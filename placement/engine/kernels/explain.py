@@ -6,6 +6,7 @@ Between two failures of a kind only the instances that got a task can reject it 
 # mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
+from stowplan.placement.cluster.cluster import LOG_ROWS
 from stowplan.placement.engine.kernels.fit import ports_taken
 from stowplan.placement.engine.kernels.layout import (
     ABSENT,
@@ -16,13 +17,14 @@ from stowplan.placement.engine.kernels.layout import (
     State,
     Why,
     kernel,
+    routine,
 )
 from stowplan.placement.model import PORTS, RESOURCES
 
 PORTS_COLUMN = RESOURCES.index(PORTS)
 
 
-@kernel
+@routine
 def log_failure(
     kinds: Kinds, state: State, why: Why, kind: int, rows: Array, position: int
 ) -> bool:
@@ -41,7 +43,7 @@ def log_failure(
     return True
 
 
-@kernel
+@routine
 def catch_up(kinds: Kinds, state: State, why: Why, kind: int, rows: Array, position: int) -> None:
     """Look again at the instances that got a task since, or at all where that is less work."""
     slot, size = why.slot[kind], why.early.shape[0]
@@ -55,7 +57,21 @@ def catch_up(kinds: Kinds, state: State, why: Why, kind: int, rows: Array, posit
     why.seen[slot] = position
 
 
-@kernel
+@routine
+def catch_up_by_log(kinds: Kinds, state: State, why: Why, kind: int, version: int) -> None:
+    """The same for a standing index: `seen` is a version, and the log tells what changed since."""
+    slot, size = why.slot[kind], why.early.shape[0]
+    since = why.seen[slot]
+    if since < 0 or version - since > min(size, LOG_ROWS):
+        for row in range(size):
+            look_again(kinds, state, why, kind, row)
+    else:
+        for past in range(since + 1, version + 1):
+            look_again(kinds, state, why, kind, state.log[past % LOG_ROWS])
+    why.seen[slot] = version
+
+
+@routine
 def look_again(kinds: Kinds, state: State, why: Why, kind: int, row: int) -> None:
     """Count an instance under the step that rejects it now."""
     if why.early[row] == ABSENT:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.constraints import attribute_steps
 from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.layout import (
@@ -37,6 +38,7 @@ class Explainer:
         cluster = engine.cluster
         self._engine, self._kinds = engine, kinds
         self._names: list[tuple[str, ...]] = []
+        self._made: Memo[tuple[int, bytes], Failure] = Memo()
         early = np.where(cluster.agent_connected, RESOURCE_STEP, AGENT_STEP)
         early[~cluster.active] = DRAINING_STEP
         early[~cluster.present] = ABSENT
@@ -78,9 +80,21 @@ class Explainer:
         found = [self._failure(entry) for entry in range(int(self.why.logged[0]))]
         return {at: found[entry] for at, entry in zip(failed.tolist(), entries, strict=True)}
 
+    def failure_of(self, kind: int) -> Failure:
+        """Why a kind that it knows fits nowhere, as `counts` has it now."""
+        slot = int(self.why.slot[kind])
+        counts = self.why.counts[slot]
+        key = slot, counts.tobytes()
+        failure = self._made.get(key)
+        if failure is None:
+            failure = self._made[key] = self._named(slot, counts.tolist())
+        return failure
+
     def _failure(self, entry: int) -> Failure:
-        names = self._names[int(self.why.log_slot[entry])]
-        counts = self.why.log[entry].tolist()
+        return self._named(int(self.why.log_slot[entry]), self.why.log[entry].tolist())
+
+    def _named(self, slot: int, counts: list[int]) -> Failure:
+        names = self._names[slot]
         rejected = tuple((names[step], count) for step, count in enumerate(counts) if count)
         return Failure(rejected[-1][0] if rejected else NO_ACTIVE_INSTANCES, rejected)
 

@@ -57,6 +57,7 @@ def book(kinds: Kinds, state: State, kind: int, row: int) -> None:
     state.version[0] += 1
     state.changed_at[row] = state.version[0]
     state.log[state.version[0] % LOG_ROWS] = row
+    state.last[0] = row
     state.tasks[row] += 1
     state.counts[state.slots[group], row] += 1
     if kinds.wants_ports[kind]:

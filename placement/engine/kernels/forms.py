@@ -6,46 +6,83 @@ between two batches need no bookkeeping.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from stowplan.placement.engine.kernels.batch import build
 from stowplan.placement.engine.kernels.layout import (
+    ALL,
+    BEST,
     BINPACK,
     BLOCK,
+    DOT,
     DRAWN,
     FEWEST,
+    FOLLOWING,
+    LEAST_NORM,
+    LEAST_SUM,
     LOWEST,
+    MOST_ALIGNED,
+    MOST_SUM,
+    NEXT,
+    NORM,
     NOT_HELD,
     ON_INSTANCE,
     RANDOM,
     SCAN,
     SHIFT,
     SPREAD,
+    WORST,
     Array,
     Blocks,
     Kinds,
     Parts,
     State,
 )
+from stowplan.placement.engine.kernels.packed import World
 
 CLASSES_MAX = 64  # sets of instances by what may use them; beyond, masks are tested one by one
 CURSORS_MAX = 1 << 24  # kinds x parts; beyond, every decision is a scan
 SEEN_MAX = 1 << 20  # kinds x blocks; beyond, nothing is remembered of blocks
-Form = tuple[tuple[int, ...], int]  # the attributes spread over, and the choice
+_CHOICES = {
+    ON_INSTANCE: FEWEST,
+    RANDOM: DRAWN,
+    NEXT: FOLLOWING,
+    BEST: LEAST_SUM,
+    WORST: MOST_SUM,
+    NORM: LEAST_NORM,
+    DOT: MOST_ALIGNED,
+}
 
 
-def form_of(links: Array) -> Form | None:
-    """The form of a chain: spreads over attributes, then at most one other link; else None."""
+class Form(NamedTuple):
+    """The attributes spread over, the choice, and the columns that a choice by a sum counts."""
+
+    attributes: tuple[int, ...]
+    choice: int
+    columns: tuple[int, ...] = ()
+
+
+def form_of(links: Array, wanted: tuple[int, ...] = ()) -> Form | None:
+    """The form of a chain: spreads over attributes, then at most one other link; else None.
+
+    `wanted` are the columns of the resources that the kind asks for.
+    """
     spreads = 0
     while spreads < len(links) and links[spreads, 0] == SPREAD:
         spreads += 1
     prefix, rest = tuple(links[:spreads, 1].tolist()), links[spreads:]
     if not len(rest):
-        return prefix, LOWEST
+        return Form(prefix, LOWEST)
     if len(rest) > 1:
         return None
     operation, column = rest[0].tolist()
-    return prefix, {BINPACK: column, ON_INSTANCE: FEWEST, RANDOM: DRAWN}[operation]
+    if operation == BINPACK:
+        return Form(prefix, column)
+    sums = operation in (BEST, WORST, NORM, DOT)
+    columns = (wanted if column == ALL else (column,)) if sums else ()
+    return Form(prefix, _CHOICES[operation], columns)
 
 
 def no_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
@@ -53,20 +90,25 @@ def no_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
     return _make(kinds, len(state.rows), np.full(len(kinds.mask), SCAN, np.int64), [], [])
 
 
-def make_forms(kinds: Kinds, state: State) -> tuple[Parts, Blocks]:
-    """Parts and blocks for the kinds whose chain has a form."""
+def make_forms(kinds: Kinds, state: State, *, standing: bool = False) -> tuple[Parts, Blocks]:
+    """Parts and blocks for the kinds whose chain has a form.
+
+    `standing`: what is freed counts as well, so that a cursor over a part is of little use; parts
+    that have no other order keep that of rows.
+    """
     size = len(state.rows)
-    found = [form_of(kinds.links[k, : kinds.length[k]]) for k in range(len(kinds.mask))]
+    wanted = [tuple(np.flatnonzero(demand).tolist()) for demand in kinds.demand]
+    found = [form_of(kinds.links[k, : kinds.length[k]], wanted[k]) for k in range(len(wanted))]
     large = np.abs(state.remaining[:size]).max(axis=0, initial=0) >= 1 << (SHIFT - 1)
-    usable = [form if form and (form[1] < 0 or not large[form[1]]) else None for form in found]
+    usable = [f if f and (f.choice < 0 or not large[f.choice]) else None for f in found]
     forms = list(dict.fromkeys(form for form in usable if form))
     of_kind = np.array([forms.index(f) if f else SCAN for f in usable], np.int64)
     classes = _classes(state.allowed)
     parts = [_parts(form, state, classes) for form in forms]
     if len(kinds.mask) * max((p.max(initial=0) + 1 for p in parts), default=0) > CURSORS_MAX:
         return no_forms(kinds, state)
-    made = _make(kinds, size, of_kind, forms, parts)
-    _fill(kinds, state, *made)
+    made = _make(kinds, size, of_kind, forms, parts, standing=standing)
+    _fill(kinds, state, *made, forms)
     return made
 
 
@@ -91,27 +133,40 @@ def _classes(allowed: Array) -> Array:
 
 def _parts(form: Form, state: State, labels: Array) -> Array:
     """(n,) the part of each instance, 0, 1, ... within the form."""
-    for attribute in form[0]:
+    for attribute in form.attributes:
         codes = state.codes[attribute, : len(labels)]
         labels = _dense(labels * (codes.max(initial=0) + 1) + codes)
+    if form.choice == MOST_ALIGNED:  # shares are of the instance's own, so equal ones come together
+        for column in form.columns:
+            _, codes = np.unique(state.registered[: len(labels), column], return_inverse=True)
+            labels = _dense(labels * (codes.max(initial=0) + 1) + codes)
     return labels
 
 
 def _make(
-    kinds: Kinds, size: int, of_kind: Array, forms: list[Form], parts: list[Array]
+    kinds: Kinds,
+    size: int,
+    of_kind: Array,
+    forms: list[Form],
+    parts: list[Array],
+    *,
+    standing: bool = False,
 ) -> tuple[Parts, Blocks]:
     """All arrays, not yet filled where that takes the state."""
     count = [int(p.max(initial=-1)) + 1 for p in parts]
     first = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
     total, most = int(first[-1]), max(count, default=0)
-    depth = np.array([len(form[0]) for form in forms], np.int64)
+    depth = np.array([len(form.attributes) for form in forms], np.int64)
     attribute = np.zeros((len(forms), max(depth, default=0)), np.int64)
     for f, form in enumerate(forms):
-        attribute[f, : depth[f]] = form[0]
+        attribute[f, : depth[f]] = form.attributes
+    unordered = (DRAWN,) if standing else (DRAWN, FEWEST, LOWEST)
     resources, n_kinds = kinds.demand.shape[1], len(kinds.mask)
     made = Parts(
         form=of_kind,
-        choice=np.array([form[1] for form in forms], np.int64),
+        choice=np.array([form.choice for form in forms], np.int64),
+        ordered=np.array([form.choice not in unordered for form in forms], np.bool_),
+        weight=np.zeros((total, resources)),
         depth=depth,
         attribute=attribute,
         first=first,
@@ -133,7 +188,7 @@ def _make(
 
 def _blocks(parts: Parts, n_kinds: int, resources: int, size: int) -> Blocks:
     """Enough blocks for any order of events: two neighbours always hold 25 items or more."""
-    ordered = int((parts.choice >= 0).sum())
+    ordered = int(parts.ordered.sum())
     most = ordered * (size // 12) + (3 * int(parts.first[-1]) if ordered else 0)
     kept = n_kinds if n_kinds * most <= SEEN_MAX else 0
     held = np.bincount(parts.part.ravel(), minlength=int(parts.first[-1])) // 12 + 3
@@ -144,6 +199,7 @@ def _blocks(parts: Parts, n_kinds: int, resources: int, size: int) -> Blocks:
         top=np.zeros((most, resources), np.int64),
         stamp=np.zeros(most, np.int32),
         seen=np.full((kept, most), -1, np.int32),
+        part=np.zeros(most, np.int64),
         order=np.zeros(base[-1], np.int64),
         high=np.zeros(base[-1], np.int64),
         base=base,
@@ -153,7 +209,7 @@ def _blocks(parts: Parts, n_kinds: int, resources: int, size: int) -> Blocks:
     )
 
 
-def _fill(kinds: Kinds, state: State, parts: Parts, blocks: Blocks) -> None:
+def _fill(kinds: Kinds, state: State, parts: Parts, blocks: Blocks, forms: list[Form]) -> None:
     size = len(state.rows)
     if not size:
         return
@@ -162,12 +218,22 @@ def _fill(kinds: Kinds, state: State, parts: Parts, blocks: Blocks) -> None:
     for f, choice in enumerate(parts.choice):
         labels, own = parts.part[f], slice(f * size, (f + 1) * size)
         parts.rows[own] = np.argsort(labels, kind="stable")
-        if choice >= 0:
-            in_order[own] = np.lexsort((state.remaining[:size, choice], labels))
+        in_order[own] = parts.rows[own]
         sample = parts.rows[parts.start[parts.first[f] : parts.first[f + 1]]]
         for d in range(parts.depth[f]):
             codes = state.codes[parts.attribute[f, d]]
             parts.value[parts.first[f] : parts.first[f + 1], d] = codes[sample]
+        for column in forms[f].columns:
+            share = state.largest[column]
+            if choice == MOST_ALIGNED:
+                share = np.maximum(state.registered[sample, column], 1)
+            parts.weight[parts.first[f] : parts.first[f + 1], column] = 1 / share
+        if choice >= 0 or forms[f].columns:
+            amount = state.remaining[:size, max(choice, 0)]
+            if choice < 0:
+                amount = (state.remaining[:size] * parts.weight[labels]).sum(axis=1)
+                amount = -amount if choice in (MOST_SUM, MOST_ALIGNED) else amount
+            in_order[own] = np.lexsort((amount, labels))
         mine = parts.form == f
         parts.floor[f] = kinds.demand[mine].min(axis=0)
         _bury(kinds, state, parts, f)
@@ -175,7 +241,7 @@ def _fill(kinds: Kinds, state: State, parts: Parts, blocks: Blocks) -> None:
     for f in range(len(parts.choice)):
         starts = parts.start[parts.first[f] : parts.first[f + 1]]
         parts.at[parts.form == f, : len(starts)] = starts
-    build(state, parts, blocks, in_order)
+    build(World(state, parts, blocks).address, in_order)
 
 
 def _bury(kinds: Kinds, state: State, parts: Parts, f: int) -> None:

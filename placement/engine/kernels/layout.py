@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit, typeof
 
+from stowplan.placement.engine.kernels.packed import Kept, reader
+
 # Links of a chain, as (operation, argument): a column, an attribute of the plan, or nothing.
 BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3
+# Those of heuristics; the argument of a score is one column, or ALL that the kind asks for.
+NEXT, BEST, WORST, NORM, DOT = 4, 5, 6, 7, 8
+ALL = -1
 # How a form chooses within its parts: by a resource column (0 and up), or one of these.
-FEWEST, LOWEST, DRAWN = -1, -2, -3
+FEWEST, LOWEST, DRAWN, FOLLOWING = -1, -2, -3, -4
+LEAST_SUM, MOST_SUM, LEAST_NORM, MOST_ALIGNED = -5, -6, -7, -8
 SCAN = -1  # the form of a kind that looks at every instance for every decision
 TRIES = 64  # of `random`; the same number as in strategies/random.py, which see
 BLOCK = 64  # instances in a block of an ordered part
@@ -25,9 +31,23 @@ DRAINING_STEP, AGENT_STEP, RESOURCE_STEP, ABSENT = 0, 1, 2, -1  # see Why
 UNLIMITED = np.iinfo(np.int64).max
 NOT_HELD = -1
 SHIFT = 32  # an item of an ordered part is amount << SHIFT | row
+QUANT = float(1 << 27)  # of a sum of shares in an amount
+SUM_MOST = (1 << 30) - 1  # an amount that is a sum of shares
 ROW = (1 << SHIFT) - 1
 
 Array = Any  # numpy arrays; the comments below give their shapes and types
+# The same, with what they must be: see `packed`.
+Bits2 = Annotated[Any, Kept("uint64", 2)]
+Columns2 = Annotated[Any, Kept("int64", 2, "F")]  # a column after the other
+Flag1 = Annotated[Any, Kept("bool", 1)]
+Flag2 = Annotated[Any, Kept("bool", 2)]
+Int1 = Annotated[Any, Kept("int64", 1)]
+Int2 = Annotated[Any, Kept("int64", 2)]
+Int3 = Annotated[Any, Kept("int64", 3)]
+Real1 = Annotated[Any, Kept("float64", 1)]
+Real2 = Annotated[Any, Kept("float64", 2)]
+Small1 = Annotated[Any, Kept("int32", 1)]
+Small2 = Annotated[Any, Kept("int32", 2)]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -39,6 +59,11 @@ _jit: Any = partial(njit, _nrt=False, no_cfunc_wrapper=True)
 def kernel(function: _Function) -> _Function:
     """Compile a part of a kernel: it goes into the machine code of the `entry` that calls it."""
     return cast(_Function, _jit(forceinline=True, no_cpython_wrapper=True)(function))
+
+
+def routine(function: _Function) -> _Function:
+    """Compile a part of a kernel that is called, since it is long and called from many places."""
+    return cast(_Function, _jit(no_cpython_wrapper=True)(function))
 
 
 def entry(function: _Function) -> _Function:
@@ -60,93 +85,100 @@ def machine_code(function: _Function, arguments: tuple[Any, ...]) -> _Function:
 class Kinds(NamedTuple):
     """What the K kinds of a batch ask for. Fixed while no instance changes."""
 
-    demand: Array  # (K, R) int64
-    columns: Array  # (K, R) uint64: those of its resources of which it wants some come first
-    width: Array  # (K,) int64: so many
-    ports: Array  # (K, W) uint64: bits of host ports
-    wants_ports: Array  # (K,) bool
-    most: Array  # (K,) int64: tasks of the group allowed on an instance
-    mask: Array  # (K,) int64: row of State.allowed
-    group: Array  # (K,) int64: index of its group among the G of the batch
-    links: Array  # (K, L, 2) int64: its chain, the first `length` of them
-    length: Array  # (K,) int64
+    demand: Int2  # (K, R) int64
+    columns: Bits2  # (K, R) uint64: those of its resources of which it wants some come first
+    width: Int1  # (K,) int64: so many
+    ports: Bits2  # (K, W) uint64: bits of host ports
+    wants_ports: Flag1  # (K,) bool
+    most: Int1  # (K,) int64: tasks of the group allowed on an instance
+    mask: Int1  # (K,) int64: row of State.allowed
+    group: Int1  # (K,) int64: index of its group among the G of the batch
+    links: Int3  # (K, L, 2) int64: its chain, the first `length` of them
+    length: Int1  # (K,) int64
 
 
 class State(NamedTuple):
     """The cluster's own columns, which the kernels update, and what a batch needs besides."""
 
-    remaining: Array  # (n or more, R) int64
-    tasks: Array  # (n or more,) int32
-    counts: Array  # (slots, n or more) int32: tasks of a group on an instance
-    codes: Array  # (A, n or more) int32: value of an attribute, 0 where there is none
-    totals: Array  # (A, slots, V) int64: tasks of a group on instances with that value
-    ports: Array  # (n or more, W) uint64
-    reserved_ports: Array  # the same shape
-    changed_at: Array  # (n or more,) int64: `version` at the last change of an instance
-    log: Array  # (LOG_ROWS,) int64: the instance that changed at a version, by its remainder
-    slots: Array  # (G,) int64: row of `counts`
-    allowed: Array  # (M, n) bool: active, connected, nothing over-committed, and allowed by
+    remaining: Columns2  # (n or more, R) int64
+    tasks: Small1  # (n or more,) int32
+    counts: Small2  # (slots, n or more) int32: tasks of a group on an instance
+    codes: Small2  # (A, n or more) int32: value of an attribute, 0 where there is none
+    totals: Int3  # (A, slots, V) int64: tasks of a group on instances with that value
+    ports: Bits2  # (n or more, W) uint64
+    reserved_ports: Bits2  # the same shape
+    changed_at: Int1  # (n or more,) int64: `version` at the last change of an instance
+    log: Int1  # (LOG_ROWS,) int64: the instance that changed at a version, by its remainder
+    slots: Int1  # (G,) int64: row of `counts`
+    registered: Int2  # (n or more, R) int64
+    largest: Real1  # (R,) float64: the most that an instance has registered that is not gone, or 1
+    expected_exit_ms: Int1  # (n or more,) int64
+    last: Int1  # (1,) int64: the instance that got the latest task, -1 before any
+    allowed: Flag2  # (M, n) bool: active, connected, nothing over-committed, and allowed by
     # what depends on attributes alone
-    version: Array  # (1,) int64
-    rows: Array  # (n,) int64: room for a list of candidates
+    version: Int1  # (1,) int64
+    rows: Int1  # (n,) int64: room for a list of candidates
 
 
 class Freed(NamedTuple):
     """What of the cluster's columns changes when a task ends; see `State`."""
 
-    remaining: Array
-    ports: Array
-    tasks: Array
-    expected_exit_ms: Array  # (n or more,) int64
-    counts: Array
-    codes: Array
-    totals: Array
-    changed_at: Array
-    log: Array
+    remaining: Columns2
+    ports: Bits2
+    tasks: Small1
+    expected_exit_ms: Int1  # (n or more,) int64
+    counts: Small2
+    codes: Small2
+    totals: Int3
+    changed_at: Int1
+    log: Int1
 
 
 class Parts(NamedTuple):
     """F forms and their P parts, and how far every kind has got in each."""
 
-    form: Array  # (K,) int64: SCAN or the form of a kind
-    choice: Array  # (F,) int64: a resource column, FEWEST, LOWEST or DRAWN
-    depth: Array  # (F,) int64: how many attributes it spreads over
-    attribute: Array  # (F, D) int64: which
-    first: Array  # (F + 1,) int64: its parts are first[f] .. first[f + 1] - 1
-    value: Array  # (P, D) int64: code of each attribute
-    part: Array  # (F, n) int32: the part of an instance
-    start: Array  # (P + 1,) int64: the instances of a part are rows[start[p] : start[p + 1]]
-    rows: Array  # (F * n,) int32, ascending within a part
-    held: Array  # (F, n) int64: what an ordered part keeps of an instance, or NOT_HELD
-    floor: Array  # (F, R) int64: the least that any kind of the form asks for
-    at: Array  # (K, most parts of a form) int64: index in `rows` where a sweep stands
-    level: Array  # the same shape, int64: the group's count on an instance that it looks for
-    dead: Array  # the same shape, bool: nothing there fits, nor will before something is freed
-    tied: Array  # (most parts of a form,) int64: room for a list of parts
+    form: Int1  # (K,) int64: SCAN or the form of a kind
+    choice: Int1  # (F,) int64: a resource column, or FEWEST ... MOST_ALIGNED
+    ordered: Flag1  # (F,) bool: its parts are kept in order; else they are swept, or drawn from
+    weight: Real2  # (P, R) float64: what a unit that is left counts in the sums of scores
+    depth: Int1  # (F,) int64: how many attributes it spreads over
+    attribute: Int2  # (F, D) int64: which
+    first: Int1  # (F + 1,) int64: its parts are first[f] .. first[f + 1] - 1
+    value: Int2  # (P, D) int64: code of each attribute
+    part: Small2  # (F, n) int32: the part of an instance
+    start: Int1  # (P + 1,) int64: the instances of a part are rows[start[p] : start[p + 1]]
+    rows: Small1  # (F * n,) int32, ascending within a part
+    held: Int2  # (F, n) int64: what an ordered part keeps of an instance, or NOT_HELD
+    floor: Int2  # (F, R) int64: the least that any kind of the form asks for
+    at: Int2  # (K, most parts of a form) int64: index in `rows` where a sweep stands
+    level: Int2  # the same shape, int64: the group's count on an instance that it looks for
+    dead: Flag2  # the same shape, bool: nothing there fits, nor will before something is freed
+    tied: Int1  # (most parts of a form,) int64: room for a list of parts
 
 
 class Fresh(NamedTuple):
     """What `Parts` of a standing index begin with again once something was freed."""
 
-    freed: Array  # (K,) int64: `freed_version` for which `at`, `level` and `dead` of a kind hold
-    dead: Array  # as in Parts
-    at: Array  # as in Parts
+    freed: Int1  # (K,) int64: `freed_version` for which `at`, `level` and `dead` of a kind hold
+    dead: Flag2  # as in Parts
+    at: Int2  # as in Parts
 
 
 class Blocks(NamedTuple):
     """The ordered parts: ascending items in blocks, each with a bound on what it can offer."""
 
-    items: Array  # (B, BLOCK) int64
-    length: Array  # (B,) int64
-    top: Array  # (B, R) int64: no instance of the block has more left
-    stamp: Array  # (B,) int32: rises when an instance enters the block
-    seen: Array  # (K or 0, B) int32: stamp at which nothing in the block was fit for the kind
-    order: Array  # block numbers of part p, in order, from index base[p]
-    high: Array  # the last item of the block, along with `order`
-    base: Array  # (P + 1,) int64
-    used: Array  # (P,) int64: blocks in a part
-    free: Array  # (B,) int64: a stack of unused blocks
-    free_count: Array  # (1,) int64
+    items: Int2  # (B, BLOCK) int64
+    length: Int1  # (B,) int64
+    top: Int2  # (B, R) int64: no instance of the block has more left
+    stamp: Small1  # (B,) int32: rises when an instance enters the block
+    seen: Small2  # (K or 0, B) int32: stamp at which nothing in the block was fit for the kind
+    part: Int1  # (B,) int64: the part that a block in use belongs to
+    order: Int1  # block numbers of part p, in order, from index base[p]
+    high: Int1  # the last item of the block, along with `order`
+    base: Int1  # (P + 1,) int64
+    used: Int1  # (P,) int64: blocks in a part
+    free: Int1  # (B,) int64: a stack of unused blocks
+    free_count: Int1  # (1,) int64
 
 
 class Why(NamedTuple):
@@ -156,16 +188,26 @@ class Why(NamedTuple):
     *late* ones of a kind: its attributes and constraints.
     """
 
-    slot: Array  # (K,) int64: which of the S a kind is, or -1
-    early: Array  # (n,) int64: DRAINING_STEP, AGENT_STEP, RESOURCE_STEP for neither, or ABSENT
-    late: Array  # (S, n) int64: the first late step that depends on attributes alone, or more
-    limit_step: Array  # (S, L) int64: the late steps that limit the tasks of the group ...
-    limit: Array  # (S, L) int64: ... to so many on an instance
-    step: Array  # (S, n) int64: the step that rejected an instance when it was last looked at
-    counts: Array  # (S, steps) int64: instances by step
-    seen: Array  # (S,) int64: tasks of the batch that `step` and `counts` know of
-    version: Array  # (S,) int64: of the cluster at the kind's latest entry in the log
-    entry: Array  # (S,) int64: that entry
-    log: Array  # (entries, steps) int64: `counts` at each failure that may differ from the last
-    log_slot: Array  # (entries,) int64
-    logged: Array  # (1,) int64: entries in use
+    slot: Int1  # (K,) int64: which of the S a kind is, or -1
+    early: Int1  # (n,) int64: DRAINING_STEP, AGENT_STEP, RESOURCE_STEP for neither, or ABSENT
+    late: Int2  # (S, n) int64: the first late step that depends on attributes alone, or more
+    limit_step: Int2  # (S, L) int64: the late steps that limit the tasks of the group ...
+    limit: Int2  # (S, L) int64: ... to so many on an instance
+    step: Int2  # (S, n) int64: the step that rejected an instance when it was last looked at
+    counts: Int2  # (S, steps) int64: instances by step
+    seen: Int1  # (S,) int64: tasks of the batch that `step` and `counts` know of; or the version
+    version: Int1  # (S,) int64: of the cluster at the kind's latest entry in the log
+    entry: Int1  # (S,) int64: that entry
+    log: Int2  # (entries, steps) int64: `counts` at each failure that may differ from the last
+    log_slot: Int1  # (entries,) int64
+    logged: Int1  # (1,) int64: entries in use
+
+
+# What an entry makes of the address that it is given.
+kinds_of, state_of, parts_of, blocks_of = (
+    reader(Kinds),
+    reader(State),
+    reader(Parts),
+    reader(Blocks),
+)
+why_of, fresh_of, freed_of = reader(Why), reader(Fresh), reader(Freed)

@@ -9,7 +9,16 @@ than 3/4 of one merge, so there are never many more blocks than items need.
 from __future__ import annotations
 
 from stowplan.placement.engine.kernels.fit import fits
-from stowplan.placement.engine.kernels.layout import BLOCK, ROW, SHIFT, Blocks, Kinds, State, kernel
+from stowplan.placement.engine.kernels.layout import (
+    BLOCK,
+    ROW,
+    SHIFT,
+    Blocks,
+    Kinds,
+    State,
+    kernel,
+    routine,
+)
 
 FILLED = BLOCK * 3 // 4
 
@@ -41,7 +50,7 @@ def index_in(blocks: Blocks, block: int, item: int) -> int:
     return low
 
 
-@kernel
+@routine
 def refresh(state: State, blocks: Blocks, block: int) -> None:
     """Make the bound of a block exact."""
     for column in range(blocks.top.shape[1]):
@@ -62,6 +71,7 @@ def new_block(blocks: Blocks, part: int, position: int) -> int:
         blocks.high[i] = blocks.high[i - 1]
     blocks.order[base + position] = block
     blocks.used[part] += 1
+    blocks.part[block] = part
     blocks.length[block] = 0
     blocks.stamp[block] += 1
     return block
@@ -79,7 +89,7 @@ def drop_block(blocks: Blocks, part: int, position: int) -> None:
         blocks.high[i] = blocks.high[i + 1]
 
 
-@kernel
+@routine
 def split(state: State, blocks: Blocks, part: int, position: int) -> None:
     """Move the upper half of a full block into a new one behind it."""
     at = blocks.base[part] + position
@@ -95,7 +105,7 @@ def split(state: State, blocks: Blocks, part: int, position: int) -> None:
     refresh(state, blocks, right)
 
 
-@kernel
+@routine
 def merge(blocks: Blocks, part: int, position: int) -> None:
     """Join two neighbours where one block holds them easily."""
     if position < 0 or position + 1 >= blocks.used[part]:
@@ -115,7 +125,7 @@ def merge(blocks: Blocks, part: int, position: int) -> None:
     drop_block(blocks, part, position + 1)
 
 
-@kernel
+@routine
 def insert(state: State, blocks: Blocks, part: int, item: int) -> None:
     """Add an item; its instance counts towards the bound of its block."""
     position = block_at(blocks, part, item)
@@ -147,7 +157,7 @@ def insert(state: State, blocks: Blocks, part: int, item: int) -> None:
             blocks.top[block, column] = left
 
 
-@kernel
+@routine
 def remove(blocks: Blocks, part: int, item: int) -> None:
     """Take an item out, if it is there."""
     position = block_at(blocks, part, item)
@@ -171,6 +181,18 @@ def remove(blocks: Blocks, part: int, item: int) -> None:
         merge(blocks, part, position - 1)
 
 
+@routine
+def widen(state: State, blocks: Blocks, part: int, item: int) -> None:
+    """An instance of the part has more left than it had, and keeps its place."""
+    position = block_at(blocks, part, item)
+    block = blocks.order[blocks.base[part] + position]
+    blocks.stamp[block] += 1
+    for column in range(blocks.top.shape[1]):
+        left = state.remaining[item & ROW, column]
+        if left > blocks.top[block, column]:
+            blocks.top[block, column] = left
+
+
 @kernel
 def offers(kinds: Kinds, blocks: Blocks, kind: int, block: int) -> bool:
     """Whether the bound of a block, and what was seen there, leave room for the kind."""
@@ -183,7 +205,7 @@ def offers(kinds: Kinds, blocks: Blocks, kind: int, block: int) -> bool:
     return True
 
 
-@kernel
+@routine
 def fullest(kinds: Kinds, state: State, blocks: Blocks, kind: int, part: int, column: int) -> int:
     """The first instance of an ordered part on which the kind fits, or -1."""
     base = blocks.base[part]

@@ -15,20 +15,35 @@ from stowplan.placement.cluster.cluster import BoolArray, Cluster
 from stowplan.placement.constraints import Check
 from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.layout import (
+    ALL,
+    BEST,
     BINPACK,
+    DOT,
+    NEXT,
+    NORM,
     ON_INSTANCE,
     RANDOM,
     SPREAD,
     UNLIMITED,
+    WORST,
     Array,
     Kinds,
 )
 from stowplan.placement.model import TaskKind
+from stowplan.placement.strategies.best_fit import BestFit
 from stowplan.placement.strategies.binpack import Binpack
+from stowplan.placement.strategies.dot_product import DotProduct
+from stowplan.placement.strategies.first_fit import FirstFit
+from stowplan.placement.strategies.next_fit import NextFit
+from stowplan.placement.strategies.norm_greedy import NormGreedy
+from stowplan.placement.strategies.protocol import Strategy
 from stowplan.placement.strategies.random import Random
 from stowplan.placement.strategies.spread import Spread
+from stowplan.placement.strategies.worst_fit import WorstFit
 
 Link = tuple[int, str]  # the operation, and the resource or attribute that it reads
+FIRST = -1  # the operation that is none: of instances that tie the first is taken anyway
+SUMMED_MOST = 6  # resources of which numpy adds shares one by one; of more it adds eight at a time
 
 
 class KindPlan(NamedTuple):
@@ -38,6 +53,7 @@ class KindPlan(NamedTuple):
     masks: Array  # (M, n) bool: allowed by everything that depends on attributes alone
     groups: tuple[str, ...]
     draws: bool  # some chain has `random` in it
+    world: list[Any]  # the World of `kinds`, once there is one
     allowed: list[Any]  # [status_version, masks of then without instances that take no task]
 
 
@@ -53,16 +69,35 @@ def chain_links(engine: Eligibility, kind: TaskKind) -> tuple[Link, ...] | None:
         return None
     links: list[Link] = []
     for strategy in engine.chain(kind):
-        if type(strategy) is Random:
-            links.append((RANDOM, ""))
-        elif type(strategy) is Binpack:
-            links.append((BINPACK, strategy.resource))
-        elif type(strategy) is Spread:
-            links.append((SPREAD, strategy.attribute) if strategy.attribute else (ON_INSTANCE, ""))
-        else:
+        link = _link(strategy)
+        if link is None:
             return None
+        if link[0] in (BEST, WORST, NORM, DOT) and len(kind.resources) > SUMMED_MOST:
+            return None
+        links.append(link)
     # A key that was compared before ties everywhere; every `random` draws, though.
-    return tuple(link for i, link in enumerate(links) if link[0] == RANDOM or link not in links[:i])
+    kept = [link for i, link in enumerate(links) if link[0] == RANDOM or link not in links[:i]]
+    for i, (operation, _) in enumerate(kept):
+        if operation in (FIRST, NEXT):  # nothing ties any more
+            draws = any(op == RANDOM for op, _ in kept[i:])
+            return None if draws else tuple(kept[: i + (operation == NEXT)])
+    return tuple(kept)
+
+
+def _link(strategy: Strategy) -> Link | None:
+    """What stands for a strategy of ours in a kernel; None: nothing does."""
+    of = type(strategy)
+    if isinstance(strategy, BestFit) and of in (BestFit, WorstFit):
+        operation = BEST if of is BestFit else WORST
+        # What is left of one resource is least where it was least before.
+        one = BINPACK if of is BestFit and strategy.resource is not None else operation
+        return one, strategy.resource or ""
+    if isinstance(strategy, Binpack) and of is Binpack:
+        return BINPACK, strategy.resource
+    if isinstance(strategy, Spread) and of is Spread:
+        return (SPREAD, strategy.attribute) if strategy.attribute else (ON_INSTANCE, "")
+    operations = {Random: RANDOM, FirstFit: FIRST, NextFit: NEXT, NormGreedy: NORM, DotProduct: DOT}
+    return (operations[of], "") if of in operations else None
 
 
 def make_plan(
@@ -94,6 +129,7 @@ def make_plan(
         masks,
         tuple(groups),
         any(op == RANDOM for chain in chains for op, _ in chain),
+        [],
         [-1, None],
     )
 
@@ -125,8 +161,8 @@ def _links(cluster: Cluster, chains: Sequence[Sequence[Link]]) -> tuple[Array, A
     length = np.zeros(len(chains), np.int64)
     for k, chain in enumerate(chains):
         for operation, subject in chain:
-            argument = 0
-            if operation == BINPACK:
+            argument = ALL if operation in (BEST, WORST, NORM, DOT) else 0
+            if operation in (BINPACK, WORST) and subject:
                 if subject not in cluster.resources:
                     continue  # the same for every instance
                 argument = cluster.resources.index(subject)

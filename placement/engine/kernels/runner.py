@@ -17,33 +17,38 @@ from stowplan.placement.engine.kernels.batch import candidate_rows, choose, free
 from stowplan.placement.engine.kernels.failures import Explainer
 from stowplan.placement.engine.kernels.forms import make_forms, no_forms
 from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State, machine_code
+from stowplan.placement.engine.kernels.packed import World
 from stowplan.placement.engine.kernels.plan import (
     KindPlan,
     Link,
     chain_links,
     make_plan,
 )
-from stowplan.placement.engine.kernels.standing import Standing
+from stowplan.placement.engine.kernels.standing import UNKNOWN, Standing
 from stowplan.placement.model import TaskKind
 from stowplan.placement.reasons import Failure
 
 PLANS_MAX = 4096
 INDEX_TASKS_SHARE = 1 / 32  # an index made for a batch pays from so many tasks an instance on
-STAND_AFTER = 256  # requests for which there is no index, and then one is made ...
+STAND_AFTER = 64  # requests for which there is no index, and then one is made ...
 STAND_KINDS_MAX = 512  # ... for so many kinds
 
 
 class Runner:
-    """Places tasks of kinds that have a kernel form, for one engine."""
+    """Places tasks of kinds that have a kernel form, for one engine.
+
+    `standing`: the index that stands, or None; it is replaced by another now and then.
+    """
 
     def __init__(self, engine: Eligibility, rng: Generator) -> None:
         self._engine, self._rng = engine, rng
         self._links: Memo[TaskKind, tuple[Link, ...] | None] = Memo()
         self._plans: dict[tuple[TaskKind, ...], tuple[object, KindPlan]] = {}
-        self._standing: Standing | None = None
+        self.standing: Standing | None = None
         self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
         self._misses = 0
         self._freed: Freed | None = None
+        self._freed_world = World()
         self._free: Any = None
         self._rows = np.empty(0, np.int64)  # room for a list of candidates, made once: see State
 
@@ -73,10 +78,11 @@ class Runner:
         rng = self._rng if plan.draws else None
         rows = np.full(len(index), UNPLACED, np.int64)
         explainer, done = Explainer(engine, kinds), 0
+        world = World(plan.kinds, state, parts, blocks)
         failures: dict[int, Failure] = {}
         while True:
-            why = explainer.why
-            done = int(place(plan.kinds, state, parts, blocks, why, rng, index, rows, done))
+            world.renew(explainer.why)
+            done = int(place(world.address, rng, index, rows, done))
             if done == len(index):
                 failures = explainer.failures(rows)
                 break
@@ -90,21 +96,36 @@ class Runner:
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
         plan = self._plan((kind,))
-        row = choose(plan.kinds, self._state(plan), self._rng if plan.draws else None)
+        row = choose(
+            self._world(plan, self._state(plan)).address, self._rng if plan.draws else None
+        )
         self._engine.cluster.settle(kind.group)
         return int(row)
 
     def place_one(self, kind: TaskKind) -> int:
-        """The instance for one task of a kind that is taken, where it is booked now; or -1."""
-        standing = self._standing
-        if standing is None or not standing.takes(kind):
-            standing = self._stand(kind)
+        """The instance for one task, where it is booked now; -1: none, UNKNOWN: no kernel form."""
+        standing = self.standing
+        if standing is not None:
+            row = standing.place(kind)
+            if row != UNKNOWN:
+                return row
+        if not self.takes(kind):
+            return UNKNOWN
+        standing = self._stand(kind)
         if standing is not None:
             return standing.place(kind)
         row = self.choose(kind)
         if row != UNPLACED:
             self._engine.cluster.reserve(kind, row)
         return row
+
+    def failure(self, kind: TaskKind) -> Failure:
+        """Why a kind fits nowhere, right after `place_one` said so."""
+        standing = self.standing
+        failure = None if standing is None else standing.failure(kind)
+        if failure is None:
+            failure = self._engine.failure(kind, self._engine.cluster.version)
+        return failure
 
     def _stand(self, kind: TaskKind) -> Standing | None:
         """A new index for what is asked for of late, once that was asked for often enough.
@@ -116,28 +137,32 @@ class Runner:
         self._asked.pop(kind, None)
         self._asked[kind] = None
         self._misses += 1
-        too_large = cluster.registered.max(initial=0) >> (SHIFT - 1)
+        too_large = cluster.largest.max(initial=0) >> (SHIFT - 1)
         if self._misses < STAND_AFTER or cluster.over_committed or too_large:
             return None
-        known = self._standing.kinds if self._standing else ()
+        known = self.standing.kinds if self.standing else ()
         before = [each for each in known if each not in self._asked]
         kinds = (*before, *self._asked)[-STAND_KINDS_MAX:]
         plan = self._plan(kinds)
-        self._standing = Standing(cluster, self._rng, kinds, plan, self._state(plan))
+        if self.standing is not None:
+            self.standing.fall()
+        self.standing = Standing(*(self._engine, self._rng, kinds, plan, self._state(plan)))
         for group in plan.groups:
             cluster.settle(group)
         self._asked, self._misses = {}, 0
-        return self._standing
+        return self.standing
 
     def release(self, kind: TaskKind, rows: Sequence[int]) -> None:
         """`Cluster.release` on each of `rows` of a kind without devices, in machine code."""
         cluster = self._engine.cluster
         known = self._freed
         if known is None or not cluster.still_has(known):
-            self._freed, self._free = (known := Freed(*cluster.freed_columns())), None
+            self._freed = known = Freed(*cluster.freed_columns())
+            self._freed_world = World(known)
         demand, ports = cluster.demand(kind), cluster.port_mask(kind)
         slot = cluster.slot(kind.group)
-        arguments = known, demand, ports, slot, np.array(rows, np.int64), cluster.version
+        address = self._freed_world.address
+        arguments = address, demand, ports, slot, np.array(rows, np.int64), cluster.version
         if self._free is None:
             self._free = machine_code(free, arguments)
         self._free(*arguments)
@@ -154,9 +179,18 @@ class Runner:
                 masks.append(check.changing(kind, cluster))
         if masks:
             state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
-        found: IntArray = state.rows[: candidate_rows(plan.kinds, state)].copy()
+        address = self._world(plan, state).address
+        found: IntArray = state.rows[: candidate_rows(address)].copy()
         cluster.settle(kind.group)
         return found
+
+    def _world(self, plan: KindPlan, state: State) -> World:
+        """The plan's own, with this state."""
+        if not plan.world:
+            plan.world.append(World(plan.kinds))
+        world: World = plan.world[0]
+        world.renew(state)
+        return world
 
     def _plan(self, kinds: tuple[TaskKind, ...]) -> KindPlan:
         cluster = self._engine.cluster

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from stowplan.placement import messages as m
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
 from stowplan.placement.engine.engine import Engine
-from stowplan.placement.errors import PlacementError
+from stowplan.placement.errors import CallError, PlacementError
 from stowplan.placement.model import InstanceStatus, TaskKind
 from stowplan.placement.scheduler.capacity.need import Templates
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
@@ -33,7 +34,7 @@ class Provider:
 
     `running`: EC2 ids that run and are not being terminated. `point`: the metric of the last
     minute. `low`: how many points in a row were below the target. `unprotected`: running instances
-    that may be scaled in.
+    that may be scaled in. `protected_at_first`: whether its group protects what it launches.
     """
 
     call: m.CreateCapacityProvider
@@ -41,15 +42,21 @@ class Provider:
     desired: int
     running: dict[str, None] = field(default_factory=dict)
     unprotected: set[str] = field(default_factory=set)
-    warm_ms: int = 0
+    launched_ms: int | None = None
     scaled_out_ms: int | None = None
     point: m.CapacityProviderReservation | None = None
     low: int = 0
+    protected_at_first: bool = False
 
     @property
     def name(self) -> str:
         """Unique in the cluster."""
         return self.call.capacity_provider
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether its group's size is ours to say: managed scaling, of a group that is known."""
+        return self.call.managed_scaling is not None and bool(self.call.launch_templates)
 
 
 class CapacityProviders:
@@ -72,6 +79,7 @@ class CapacityProviders:
         say: Callable[[m.Command], None],
     ) -> None:
         self.by_name: dict[str, Provider] = {}
+        self._deleted: dict[str, Provider] = {}
         self.default: m.CapacityProviderStrategy = ()
         self._engine, self._tasks, self._waiting = engine, tasks, waiting
         self._daemons, self._drained, self._say = daemons, drained, say
@@ -89,10 +97,51 @@ class CapacityProviders:
         _check(call)
         templates = Templates(call, self._engine)
         provider = Provider(call, templates, call.desired_capacity)
+        provider.protected_at_first = call.managed_termination_protection
+        self._deleted.pop(provider.name, None)
         self.by_name[provider.name] = provider
         self._engine.awaits_more = True  # instances of types and with attributes of its own
-        if call.managed_scaling is not None and self._next_ms is None:
+        if provider.is_tracked and self._next_ms is None:
             self._next_ms = now_ms + MINUTE_MS
+
+    def update(self, call: m.UpdateCapacityProvider, now_ms: int) -> None:
+        """Change a capacity provider. Raises PlacementError where it makes no sense."""
+        provider = self._named(call.capacity_provider)
+        wanted = call.applied_to(provider.call)
+        _check(wanted)
+        before, provider.call = provider.call, wanted
+        if wanted.managed_scaling != before.managed_scaling:
+            provider.point, provider.low = None, 0
+            if provider.is_tracked and self._next_ms is None:
+                self._next_ms = now_ms + MINUTE_MS
+        protects = wanted.managed_termination_protection
+        if protects is not before.managed_termination_protection:
+            provider.unprotected.clear()
+            self._say_protection(provider, provider.running)
+
+    def _say_protection(self, provider: Provider, names: Iterable[str]) -> None:
+        """Instances of a group that protects otherwise than its provider wants now."""
+        protects, those = provider.call.managed_termination_protection, tuple(names)
+        if those:
+            self._say(m.SetInstanceProtection(provider.name, those, protects))
+
+    def delete(self, name: str) -> None:
+        """Forget a capacity provider. Raises CallError where something still needs it."""
+        provider = self._named(name)
+        if name in (item.capacity_provider for item in self.default):
+            what = "the capacity provider is in the default strategy of the cluster"
+            raise CallError("ClientException", what)
+        if any(kind.capacity_provider == name for kind, _ in self._waiting()):
+            what = "tasks wait for capacity of the capacity provider"
+            raise CallError("ClientException", what)
+        self._deleted[name] = provider
+        del self.by_name[name]
+
+    def _named(self, name: str) -> Provider:
+        if name not in self.by_name:
+            what = f"The specified capacity provider was not found: {name!r}"
+            raise CallError("ClientException", what)
+        return self.by_name[name]
 
     def put_default(self, call: m.PutClusterCapacityProviders) -> None:
         """The strategy of calls that name none. Raises PlacementError where it makes no sense."""
@@ -119,9 +168,10 @@ class CapacityProviders:
         for each in event.instances:
             provider.running[each.ec2_instance_id] = None
             self._owner[each.ec2_instance_id] = provider
-        scaling = provider.call.managed_scaling
-        if scaling is not None and event.instances:
-            provider.warm_ms = now_ms + scaling.instance_warmup_ms
+        if provider.call.managed_termination_protection is not provider.protected_at_first:
+            self._say_protection(provider, [each.ec2_instance_id for each in event.instances])
+        if event.instances:
+            provider.launched_ms = now_ms
 
     def terminating(self, event: m.InstancesTerminating, now_ms: int) -> None:
         """Managed draining: their tasks are moved before the group may go on."""
@@ -151,9 +201,10 @@ class CapacityProviders:
             provider.unprotected.discard(name)
 
     def _provider(self, name: str) -> Provider:
-        if name not in self.by_name:
+        found = self.by_name.get(name) or self._deleted.get(name)  # whose group goes on
+        if found is None:
             raise PlacementError(f"unknown capacity provider {name!r}")
-        return self.by_name[name]
+        return found
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -179,7 +230,8 @@ class CapacityProviders:
         self._next_ms += (now_ms - self._next_ms) // MINUTE_MS * MINUTE_MS + MINUTE_MS
         busy = self._busy()
         for provider in self.by_name.values():
-            if provider.call.managed_scaling is not None:
+            if provider.is_tracked:
+                assert provider.call.managed_scaling is not None
                 before = provider.desired
                 self._track(provider, provider.call.managed_scaling, now_ms)
                 self._protect(provider, busy)
@@ -240,7 +292,9 @@ class CapacityProviders:
             if not point.running and point.needed:
                 wanted = FROM_ZERO
             wanted = min(wanted, call.max_size)
-            if wanted > provider.desired and now_ms >= provider.warm_ms:
+            launched_ms, warmup_ms = provider.launched_ms, scaling.instance_warmup_ms
+            is_warm = launched_ms is None or now_ms >= launched_ms + warmup_ms
+            if wanted > provider.desired and is_warm:
                 provider.scaled_out_ms, provider.desired = now_ms, wanted
             return
         since = provider.scaled_out_ms
@@ -275,8 +329,11 @@ def _ids(cluster: Cluster, mask: BoolArray) -> list[str]:
 
 
 def _check(call: m.CreateCapacityProvider) -> None:
-    if not call.launch_templates or not call.zones:
+    unknown = not (call.launch_templates or call.zones or call.max_size)
+    if not unknown and not (call.launch_templates and call.zones):
         raise PlacementError("a capacity provider needs instance types and zones")
+    if unknown:
+        call = msgspec.structs.replace(call, max_size=1)  # its group's sizes are not ours to check
     if not 0 <= call.min_size <= call.desired_capacity <= call.max_size or not call.max_size:
         sizes = f"{call.min_size}, {call.desired_capacity}, {call.max_size}"
         raise PlacementError(f"min, desired and max size {sizes}: expected to rise, max above 0")

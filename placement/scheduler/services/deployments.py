@@ -13,11 +13,15 @@ from typing import Literal
 
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.messages import CircuitBreaker, CreateService
+from stowplan.placement.scheduler.services.targets import TargetHealth
 from stowplan.placement.scheduler.tasks import Launch
+from stowplan.placement.times import default_ms
 from stowplan.placement.units import not_whole
 
 RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
-HEALTHY_AFTER_MS = 40_000  # RUNNING for so long counts as healthy where there is no health check
+Judge = Literal["check", "target"]
+# RUNNING for so long counts as healthy where there is no health check.
+HEALTHY_AFTER_MS = default_ms("healthy after")
 # The gap after a failed attempt, doubled each time: the cap is AWS's, the steps are not published.
 THROTTLE_FIRST_MS, THROTTLE_MOST_MS = 10_000, 27 * 60_000
 PROTECTED_MOST_MINUTES = 2_880  # of UpdateTaskProtection
@@ -55,7 +59,12 @@ class Service:
     `unhealthy`: tasks to be replaced one by one. `unproven`: running tasks that do not count as
     healthy yet, with the time from which they do, earliest first; None: when a health check says
     so. `extra` is a task beyond the count, of a rebalancing. `protected`: until when scale-in and
-    deployments leave a task alone.
+    deployments leave a task alone. `leaving`: stopped tasks whose targets drain, until they are
+    gone.
+
+    With a load balancer, `target` says when it judges a task. `verdicts` are those to come, each a
+    time, a task, and whether it is good; `awaits` whose good word each task still needs: that of
+    its health check, its target, or both.
     """
 
     call: CreateService
@@ -67,6 +76,10 @@ class Service:
     unhealthy: dict[int, None] = field(default_factory=dict)
     unproven: dict[int, int | None] = field(default_factory=dict)
     protected: dict[int, int] = field(default_factory=dict)
+    leaving: dict[int, None] = field(default_factory=dict)
+    target: TargetHealth | None = None
+    verdicts: list[tuple[int, int, bool]] = field(default_factory=list)
+    awaits: dict[int, set[Judge]] = field(default_factory=dict)
     extra: int | None = None
     attempts: int = 0
     not_before_ms: int = 0
@@ -141,11 +154,25 @@ class Service:
         self.running[task] = None
         self.attempts = self.not_before_ms = 0
         checked = deployment.launch.health_checked
-        self.unproven[task] = None if checked else now_ms + HEALTHY_AFTER_MS
+        if self.target is not None:
+            self._await_target(task, self.target, checked, now_ms)
+        self.unproven[task] = None if checked or self.target else now_ms + HEALTHY_AFTER_MS
 
-    def judged(self, task: int, healthy: bool) -> None:
-        """The health check of a living task has a verdict; a first bad one counts as a failure."""
+    def _await_target(self, task: int, target: TargetHealth, checked: bool, now_ms: int) -> None:
+        self.awaits[task] = {"check", "target"} if checked else {"target"}
+        for after_ms, healthy in ((target.healthy_ms, True), (target.unhealthy_ms, False)):
+            if after_ms is not None:
+                heapq.heappush(self.verdicts, (now_ms + after_ms, task, healthy))
+
+    def judged(self, task: int, healthy: bool, judge: Judge = "check") -> None:
+        """A health check or the load balancer has a verdict on a living task; a first bad one
+        counts as a failure, a good one for as much as the others that it needs allow."""
         deployment = self.deployment_of(task)
+        needs = self.awaits.get(task)
+        if needs is not None:
+            (needs.discard if healthy else needs.add)(judge)
+            if healthy and needs:
+                return
         self.unproven.pop(task, None)
         if healthy:
             self.unhealthy.pop(task, None)
@@ -155,7 +182,12 @@ class Service:
             deployment.failed_tasks += 1
 
     def prove(self, now_ms: int) -> None:
-        """Count tasks as healthy that ran for long enough and have no health check."""
+        """Count tasks as healthy that ran for long enough and have no health check; hear what the
+        load balancer says by now."""
+        while self.verdicts and self.verdicts[0][0] <= now_ms:
+            _, task, healthy = heapq.heappop(self.verdicts)
+            if task in self.awaits:
+                self.judged(task, healthy, "target")
         ready = []
         for task, at_ms in self.unproven.items():
             if at_ms is not None:
@@ -167,7 +199,9 @@ class Service:
             self._proved(self.deployment_of(task))
 
     def proves_ms(self) -> int | None:
-        """When the next task counts as healthy by itself."""
+        """When the next task counts as healthy by itself, or is judged by the load balancer."""
+        if self.verdicts:
+            return self.verdicts[0][0]
         return next((at_ms for at_ms in self.unproven.values() if at_ms is not None), None)
 
     def _proved(self, deployment: Deployment) -> None:
@@ -180,6 +214,7 @@ class Service:
         del self.tasks[task], self.deployment_of(task).tasks[task]
         for each in (self.running, self.draining, self.unhealthy, self.unproven, self.protected):
             each.pop(task, None)
+        self.awaits.pop(task, None)
         if self.extra == task:
             self.extra = None
 
@@ -199,13 +234,20 @@ class Service:
             self.not_before_ms = now_ms + min(gap, THROTTLE_MOST_MS)
             self.attempts += 1
 
+    def wakes(self, now_ms: int) -> list[int]:
+        """When to look at the service again although no event names it."""
+        times = [self.not_before_ms] if self.not_before_ms > now_ms else []
+        proves_ms = self.proves_ms()
+        awaited = self.is_replacing or self.extra is not None or self.target is not None
+        return [*times, proves_ms] if proves_ms is not None and awaited else times
+
     # --- what to do -----------------------------------------------------------------------------
 
     def missing(self, now_ms: int) -> int:
         """How many tasks to start now."""
         if self.primary.rollout_state == "FAILED" or now_ms < self.not_before_ms:
             return 0
-        room = self.ceiling - len(self.tasks)
+        room = self.ceiling - len(self.tasks) - len(self.leaving)
         return max(0, min(self.desired_count - self.staying_count, room))
 
     def replaced(self) -> list[int]:
@@ -240,10 +282,11 @@ class Service:
 
     @property
     def is_complete(self) -> bool:
-        """Nothing is missing, nothing is to be replaced, and everything runs."""
+        """Nothing is missing, nothing is to be replaced, everything runs, and no target drains."""
         return (
             len(self.primary.tasks) == self.desired_count == len(self.running)
             and not self.is_replacing
+            and not self.leaving
         )
 
 
@@ -280,6 +323,12 @@ class Alarms:
         if (at_ms, service) not in self._set:
             self._set.add((at_ms, service))
             heapq.heappush(self._heap, (at_ms, service))
+
+    def drop(self, service: str) -> None:
+        """A service is gone: nothing is to be looked at."""
+        self._heap = [entry for entry in self._heap if entry[1] != service]
+        heapq.heapify(self._heap)
+        self._set = set(self._heap)
 
     @property
     def next_ms(self) -> int | None:

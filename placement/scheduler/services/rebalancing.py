@@ -21,7 +21,8 @@ def place_for_balance(
     may use. The surplus task that this makes is stopped in the fullest zone once the new one is
     healthy. None where nothing is to be done, or where there is no room.
     """
-    if not is_eligible(service, engine) or len(service.tasks) >= service.ceiling:
+    full = len(service.tasks) + len(service.leaving) >= service.ceiling
+    if not is_eligible(service, engine) or full:
         return None
     cluster = engine.cluster
     codes = cluster.column(ZONE).codes

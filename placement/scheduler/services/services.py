@@ -21,28 +21,31 @@ from stowplan.placement.reasons import Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.scheduler.services.breaker import break_circuit
 from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
 from stowplan.placement.scheduler.services.dealing import dealt
+from stowplan.placement.scheduler.services.deleting import LeavingServices, check_deletion
 from stowplan.placement.scheduler.services.deployments import (
     PROTECTED_MOST_MINUTES,
     Alarms,
     Deployment,
     Service,
-    breaker_threshold,
     check_service,
 )
+from stowplan.placement.scheduler.services.drains import Drains
 from stowplan.placement.scheduler.services.events import (
-    DEPLOYMENT_FAILED,
     ServiceEvents,
     rebalancing,
     scaling,
 )
+from stowplan.placement.scheduler.services.found import FoundTasks
 from stowplan.placement.scheduler.services.rebalancing import is_eligible, place_for_balance
 from stowplan.placement.scheduler.services.scale_in import beyond_ceiling, surplus
+from stowplan.placement.scheduler.services.targets import target_health
 from stowplan.placement.scheduler.tasks import Launch, TaskTable
 
 if TYPE_CHECKING:
-    Start = Callable[[Launch, Filled], Sequence[int]]
+    Start = Callable[..., Sequence[int]]  # Launch, Filled, and whether they run already
     Stop = Callable[[list[int], StopCode, str], None]
     Wait = Callable[[Launch, int, Failure], list[int]]
 
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-    `over_quota`: those with tasks that the quota does not let wait. Args:
+    `over_quota`: those with tasks that the quota does not let wait; `drains`: tasks whose targets
+    drain. Args:
         providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
         wait: how to let tasks wait for capacity; returns those that the quota admits.
@@ -75,6 +79,7 @@ class Services:
         self._events = ServiceEvents(say)
         self.over_quota: dict[str, None] = {}
         self._order: dict[str, int] = {}
+        self.leaving = LeavingServices(tasks.status)
         self._touched: set[str] = set()
         # Services that lack tasks, and the cluster's versions when they last looked for room.
         self._short: dict[str, tuple[int, int]] = {}
@@ -84,6 +89,8 @@ class Services:
         self._daemon_watch = DaemonWatch()
         self._status_version = -1
         self._rebalanced: dict[str, None] = {}
+        self.found = FoundTasks(self.by_name, engine, start)
+        self.drains = Drains(self.by_name, tasks, self._events, self._touched)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -91,11 +98,16 @@ class Services:
         """A new service. Raises PlacementError where it makes no sense."""
         if call.service in self.by_name:
             raise PlacementError(f"service {call.service!r} exists already")
+        self.leaving.check_name(call.service)
+        self._launches.active(call.task_definition)
         if call.capacity_provider_strategy is None and self._providers.default:
             default = self._providers.default
             call = msgspec.structs.replace(call, capacity_provider_strategy=default)
         launch = self._launch(call)
+        # A later revision of the family is another definition: the service keeps this one.
+        call = msgspec.structs.replace(call, task_definition=launch.task_definition)
         service = Service(call, [self._deploy(launch)], call.desired_count)
+        service.target = target_health(call.load_balancer) if call.load_balancer else None
         self._order[call.service] = len(self._order)
         self.by_name[call.service] = service
         if service.daemon:
@@ -109,11 +121,12 @@ class Services:
         Another task definition, or `force_new_deployment`, begins a deployment; the rest holds for
         tasks that start from now on (ecs-semantics 5.3).
         """
-        service = self.by_name.get(call.service)
-        if service is None:
-            raise PlacementError(f"unknown service {call.service!r}")
+        service = self._known(call.service)
+        if call.task_definition is not None:
+            self._launches.active(call.task_definition)
         wanted = call.applied_to(service.call)
         launch = self._launch(wanted, known=call.placement_strategy is None)
+        wanted = msgspec.structs.replace(wanted, task_definition=launch.task_definition)
         if call.desired_count is not None and service.daemon:
             raise PlacementError(f"service {call.service!r} is a DAEMON: it has no desired count")
         renewed = launch.task_definition != service.launch.task_definition
@@ -129,6 +142,25 @@ class Services:
         service.attempts = service.not_before_ms = 0
         service.steady = service.stuck = False
         self._configured(service)
+
+    def delete(self, call: m.DeleteService) -> None:
+        """Stop a service's tasks and forget it. Raises CallError as ECS does."""
+        service = self._known(call.service)
+        check_deletion(service, call)
+        name = service.name
+        self.leaving.add(name, self._tasks.of_service(name))
+        self._stop(list(service.tasks), StopCode.SERVICE_SCHEDULER_INITIATED, scaling(service))
+        del self.by_name[name]
+        for table in (self.over_quota, self._short, self._daemons, self._rebalanced):
+            table.pop(name, None)
+        self._touched.discard(name)
+        self._alarms.drop(name)
+
+    def _known(self, name: str) -> Service:
+        service = self.by_name.get(name)
+        if service is None:
+            raise self.leaving.error(name)
+        return service
 
     def _configured(self, service: Service) -> None:
         self._touched.add(service.name)
@@ -168,14 +200,19 @@ class Services:
 
     # --- facts ----------------------------------------------------------------------------------
 
+    def take_over(self) -> None:
+        """Take in the tasks that were found, once all instances of the round are known."""
+        for service, failure in self.found.take_over():
+            self._events.complain(service, failure)
+            self._touched.add(service.name)
+
     def host_changed(self, tasks: Iterable[int], *, draining: bool) -> None:
         """The instance of these tasks is DRAINING now, or no longer, or was renewed."""
         for task in tasks:
-            name = self._tasks.launch[task].service
-            if name is None:
+            service = self.by_name.get(self._tasks.launch[task].service or "")
+            if service is None:
                 continue
-            self._touched.add(name)
-            service = self.by_name[name]
+            self._touched.add(service.name)
             if draining and task in service.tasks:
                 service.draining[task] = None
             else:
@@ -184,9 +221,9 @@ class Services:
     def changed(self, tasks: Iterable[int], status: TaskStatus, now_ms: int) -> None:
         """These tasks have a new lastStatus, not STOPPED."""
         for launch, run in groupby(tasks, key=self._tasks.launch.__getitem__):
-            if launch.service is None:
+            service = self.by_name.get(launch.service or "")
+            if service is None:
                 continue
-            service = self.by_name[launch.service]
             self._touched.add(service.name)
             if status is TaskStatus.RUNNING:
                 for task in run:
@@ -204,7 +241,8 @@ class Services:
     def gave_up(self, task: int, now_ms: int) -> None:
         """A task waited too long for capacity: its service is looked at again at once."""
         service = self._tasks.launch[task].service
-        if service is not None:
+        if service in self.by_name:
+            assert service is not None
             self._alarms.set(now_ms, service)
 
     def room_to_wait(self, now_ms: int) -> None:
@@ -229,9 +267,8 @@ class Services:
 
     def _of(self, task: int) -> Service | None:
         name = self._tasks.launch[task].service
-        if name is None or task not in self.by_name[name].tasks:
-            return None
-        return self.by_name[name]
+        service = self.by_name.get(name or "")
+        return service if service is not None and task in service.tasks else None
 
     def daemon_groups(self) -> list[str]:
         """The groups of the daemons' tasks."""
@@ -300,7 +337,7 @@ class Services:
     def _settle(self, service: Service, now_ms: int) -> Failure | None:
         service.prove(now_ms)
         service.unprotect(now_ms)
-        self._break_circuit(service)
+        break_circuit(service, self._deploy, self._launches, self._events)
         code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
         reason = rebalancing(service) if balances else scaling(service)
         self._stop(surplus(service, self._engine, self._tasks), code, reason)
@@ -312,12 +349,14 @@ class Services:
         if wanted:
             failure = self._fill(service, wanted)
         elif service.is_complete and service.extra is None:
+            self._events.note_state(service)  # it is steady before it is balanced
             launch = dealt(service, self._tasks, 1)[0][0]
             placed = place_for_balance(service, launch.kind, self._engine, self._tasks)
             if placed is not None:
                 self._add(service, launch, placed)
                 service.extra = next(reversed(service.tasks))
-        self._set_alarms(service, now_ms)
+        for at_ms in service.wakes(now_ms):
+            self._alarms.set(at_ms, service.name)
         return failure
 
     def _fill(self, service: Service, wanted: int) -> Failure | None:
@@ -356,37 +395,3 @@ class Services:
     def short(self) -> frozenset[str]:
         """Services that looked for room in vain when they last did, DAEMONs not among them."""
         return frozenset(self._short)
-
-    def _break_circuit(self, service: Service) -> None:
-        """Too many failures: the deployment has failed, and the last good one comes back."""
-        breaker, failed = service.call.circuit_breaker, service.primary
-        if breaker is None or failed.rollout_state != "IN_PROGRESS":
-            return
-        if failed.failed_tasks < breaker_threshold(breaker, service.desired_count):
-            return
-        failed.rollout_state = "FAILED"
-        said = f"(deployment {failed.id}) {DEPLOYMENT_FAILED}: tasks failed to start."
-        self._events.tell(service, said)
-        if not breaker.rollback or service.completed is None:
-            return
-        back = next((d for d in service.deployments if d.launch is service.completed), None)
-        if back is None:
-            back = self._deploy(service.completed)
-        else:
-            service.deployments.remove(back)
-        back.rollout_state, back.failed_tasks = "IN_PROGRESS", 0
-        service.deployments.insert(0, back)
-        service.attempts = service.not_before_ms = 0
-        definition = service.completed.task_definition
-        service.call = msgspec.structs.replace(service.call, task_definition=definition)
-        # Other changes meanwhile belong to the service, not to the deployment that failed.
-        back.launch = replace(self._launches.of_service(service.call), deployment=back.id)
-        service.completed = back.launch
-        self._events.tell(service, f"rolling back to deployment {back.id}.")
-
-    def _set_alarms(self, service: Service, now_ms: int) -> None:
-        if service.not_before_ms > now_ms:
-            self._alarms.set(service.not_before_ms, service.name)
-        proves_ms = service.proves_ms()
-        if proves_ms is not None and (service.is_replacing or service.extra is not None):
-            self._alarms.set(proves_ms, service.name)

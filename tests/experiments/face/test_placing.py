@@ -163,6 +163,13 @@ def test_what_no_instance_has_is_an_error(cluster):
     assert "'rack'" in found["tasks of g: constraints"]
 
 
+def test_no_tasks_are_placed_nowhere(cluster):
+    placed = sp.place(sp.tasks(cpu=1, count=0), cluster, "random")
+    assert placed.summary["placed"].item() == 0
+    assert placed.summary["cpu_stranded_pct"].isna().all()
+    assert not len(placed.placements)
+
+
 def test_what_a_strategy_of_ones_own_reads_must_be_there(cluster):
     class Racks(Fullest):
         def __init__(self, field):

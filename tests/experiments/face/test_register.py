@@ -206,3 +206,51 @@ def ran(folder, site, scenario):
     return subprocess.run(
         command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
     )
+
+
+def raises(*_):
+    raise KeyError("mine")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "what"),
+    [
+        ([sp.Job(10, 1, 5), sp.Job(5, 1, 5)], "job 1: comes at 5 ms, before"),
+        ([sp.Job(0.5, 1, 5)], "job 0: at_ms: expected a whole number"),
+        ([sp.Job(0, 1.5, 5)], "job 0: count: expected a whole number"),
+        ([sp.Job(0, 0, 5)], "job 0: count: expected a whole number of at least 1"),
+        ([sp.Job(0, 1, 5, cpu=-5)], "job 0: cpu: expected a whole number"),
+        ([{"at_ms": 1}], "job 0: expected a Job"),
+        (map(raises, [1]), "job 0: KeyError: 'mine'"),
+    ],
+)
+def test_a_workload_that_makes_no_sense_is_one_error(jobs, what):
+    sp.workload("odd")(lambda rng: iter(jobs))
+    table = {"name": "jobs", "task_definition": "job", "kind": "odd"}
+    scenario = small(service=[], workload=[table])
+    with pytest.raises(sp.PlacementError, match=f"workload odd: {what}"):
+        sp.simulate(scenario)
+
+
+@pytest.mark.parametrize("said", [1.5, -1, "long"])
+def test_a_predictor_says_whole_milliseconds(said):
+    sp.predictor("odd")(lambda: lambda job: said)
+    sp.workload("one")(lambda rng: iter([sp.Job(0, 1, 5)]))
+    table = {"name": "jobs", "task_definition": "job", "kind": "one", "expected": "odd"}
+    with pytest.raises(sp.PlacementError, match="predictor odd: of Job"):
+        sp.simulate(small(service=[], workload=[table]))
+
+
+@pytest.mark.parametrize(("metric", "what"), [(raises, "KeyError: 'mine'"), (lambda _: "x", "'x'")])
+def test_a_metric_that_gives_no_number_is_one_error(metric, what):
+    sp.metric("odd")(metric)
+    with pytest.raises(sp.PlacementError, match=f"metric odd: .*{what}"):
+        sp.simulate(small())
+
+
+def test_a_class_that_is_no_constraint_is_one_error():
+    sp.constraint("odd")(Emptiest)
+    assert (
+        "takes no arguments"
+        in problems(lambda: sp.tasks(cpu=1, constraints="odd"))["row 0: constraints"]
+    )

@@ -220,6 +220,8 @@ def test_a_run_is_verified_and_replayed_from_memory_and_from_a_file(tmp_path):
         ({"layout": "x"}, "layout"),
         ({"faults": "x"}, "faults"),
         ({"seeds": [1.5]}, "seed"),
+        ({"seeds": 5}, "seeds"),
+        ({"seeds": []}, "seeds"),
         ({"seed": 1, "seeds": [1]}, "seed"),
     ],
 )

@@ -268,9 +268,15 @@ IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cluster.provisioning_timeout": ({}, {"cluster.provisioning_timeout": "1m"}),
     "fleet.name": ({}, {"fleet.0.name": "another"}),
     "fleet.count": ({}, {"fleet.0.count": 1}),
+    "running": ({"fleet.0.ec2_instance_ids": [f"i-{n}" for n in range(6)]},
+                {"running": [{"instance": "i-5", "services": {"s": 2}}]}),
+    "fleet.ec2_instance_ids": (
+        {}, {"fleet.0.ec2_instance_ids": [f"i-{n}" for n in range(6)]}),
     "fleet.at": ({}, {"fleet.0.at": "5m"}),
     "fleet.image_pull_behavior": ({}, {"fleet.0.image_pull_behavior": "always"}),
     "fleet.cached_images": ({"images.x.layers": {"l": 1}}, {"fleet.0.cached_images": ["x"]}),
+    "capacity_provider.instances": (_PROVIDED, {"capacity_provider.0.instances": [
+        {"ec2_instance_id": "i-0", "instance_type": "box", "zone": "a"}]}),
     "capacity_provider.min_size": (_PROVIDED, {"capacity_provider.0.min_size": 5}),
     "capacity_provider.desired_size": (_PROVIDED, {"capacity_provider.0.desired_size": 5}),
     "capacity_provider.max_size": (_PROVIDED, {"capacity_provider.0.max_size": 1}),
@@ -290,6 +296,10 @@ IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "service.minimum_healthy_percent": ({}, {"service.0.minimum_healthy_percent": 50}),
     "service.maximum_percent": ({}, {"service.0.maximum_percent": 150}),
     "service.circuit_breaker": ({}, {"service.0.circuit_breaker": {"rollback": True}}),
+    "service.load_balancer": ({}, {"service.0.load_balancer": {"registration": "9s"}}),
+    "service.health_check_grace_period": (
+        {"service.0.load_balancer": {}},
+        {"service.0.load_balancer": {}, "service.0.health_check_grace_period": "9s"}),
     "workload.retry": (_W, {"workload.0.retry": "9s"}),
     "workload.retry_max": (_W, {"workload.0.retry_max": "9m"}),
     "workload.resubmit": (_W, {"workload.0.resubmit": False}),
@@ -318,6 +328,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"capacity_provider": [{**ASG, "instance_types": ["box", "half"]}]},
         {"capacity_provider": [ASG]},
     ),
+    "mixed_policies": ({"capacity_provider": [{**ASG, "mixed": {}}]}, {"capacity_provider": [ASG]}),
     "mixed_providers": (_MIXED, _ELSEWHERE),
     "scaled_by_load": (
         {"service.0.autoscaling": {"load": [{"at": "0s", "value": 1}], "target": 1.0,

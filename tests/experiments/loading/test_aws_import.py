@@ -11,7 +11,7 @@ from stowplan.experiments.cli.main import main
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.aws_import import import_cluster
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.runs.simulate import simulate
+from stowplan.experiments.runs.simulate import drive, simulate, world
 from stowplan.placement.errors import SpecError
 from tests.experiments.loading.made_cluster import ACCOUNT, PASSWORD, made, text_of
 
@@ -131,7 +131,9 @@ def test_the_cluster_that_ships_becomes_a_scenario_that_checks(tmp_path, capsys)
     assert (general.min_size, general.first_size, general.max_size) == (2, 20, 60)
     assert general.managed_scaling.target_capacity == 90
     assert general.managed_scaling.instance_warmup == 180_000
-    assert (cheap.market, cheap.instance_types) == ("spot", ("m5.large", "m5a.large"))
+    assert cheap.instance_types == ("m5.large", "m5a.large")
+    assert cheap.mixed.on_demand_percentage_above_base_capacity == 0
+    assert {each.market for each in cheap.instances} == {"spot"}
     # 9 instances of weight 1 and 2 in turn are 13 units, and the group may have 39.
     assert (compute.instance_types[0], compute.first_size, compute.max_size) == ("c5.xlarge", 9, 27)
     daemons = [each.name for each in scenario.service if each.scheduling_strategy == "DAEMON"]
@@ -326,7 +328,7 @@ def test_what_differs_from_the_catalogue_is_told_by_the_type_and_by_the_group(tm
         small["ci.json"]["containerInstances"].append(more)
     draft = imported(tmp_path, small)
     assert draft.types["m5.large"].values["memory"] == 7000
-    assert draft.types["m5.large"].values["price_microusd_hour"] == 96_000
+    assert draft.types["m5.large"].values["price_microusd_hour"] == 107_000
     found = Counter(
         (row.values["count"], row.values.get("resources", {}).get("MEMORY")) for row in draft.fleet
     )
@@ -389,7 +391,114 @@ def test_standalone_tasks_become_workloads(tmp_path, small):
     draft = imported(tmp_path, small)
     counts = {row.values.get("group"): row.values["options"]["count"] for row in draft.workloads}
     assert counts == {None: 2, "nightly": 1}
-    assert "1 tasks of services and 3 others run now" in said(draft)
+    what = "tasks on container instances that were not found: they are placed anew (4)"
+    assert what in said(draft)
+    assert draft.running == []
+
+
+def test_tasks_on_instances_are_kept_where_they_run_the_oldest_first(tmp_path, small):
+    task = {
+        "clusterArn": "x:cluster/one",
+        "taskDefinitionArn": service(small)["taskDefinition"],
+        "containerInstanceArn": instance(small)["containerInstanceArn"],
+        "containers": [],
+        "lastStatus": "RUNNING",
+    }
+    others = [
+        {"group": "family:web"},
+        {"group": "nightly"},
+        {"group": "service:web", "lastStatus": "PENDING"},
+        {"group": "service:web", "desiredStatus": "STOPPED"},
+        {"group": "service:web", "taskDefinitionArn": "x:task-definition/web:6"},
+        {"group": "service:gone"},
+    ]
+    small["t.json"] = {"tasks": [task | {"taskArn": str(n)} | o for n, o in enumerate(others)]}
+    draft = imported(tmp_path, small)
+    (row,) = draft.running
+    assert row.values == {"instance": "i-1", "services": {"web": 2}, "standalone": {"web": 2}}
+    assert draft.workloads == []
+    for what in (
+        "tasks left out, as they are being stopped (1): 3",
+        "tasks that are not RUNNING yet: on an instance they count as running (1): 2",
+        "other revisions than their services': they count as of the same (1): web (web:6)",
+        "groups of their own: they have their family's (1): nightly",
+    ):
+        assert what in said(draft)
+
+
+def as_printed(scheduler, small):
+    """describe-tasks of what a scheduler has on its instances."""
+    ids = scheduler.cluster.column("ec2InstanceId")
+    tasks = []
+    for number in scheduler.tasks.living():
+        launch, row = scheduler.tasks.launch[number], scheduler.tasks.instance[number]
+        tasks.append(
+            {
+                "taskArn": f"x/{number:04}",
+                "containerInstanceArn": f"x:container-instance/one/{ids.values[ids.codes[row]]}",
+                "taskDefinitionArn": service(small)["taskDefinition"],
+                "group": launch.kind.group,
+                "containers": [],
+                "lastStatus": str(scheduler.tasks.status[number]),
+                "startedAt": f"2026-01-01T00:00:{number:02}Z",
+            }
+        )
+    return {"tasks": tasks}
+
+
+def state(loaded, until_ms):
+    """(instance, service) -> tasks, of a run of a scenario by then; and its scheduler."""
+    (one,) = loaded.scenario.runs()
+    scheduler, driver = world(loaded, one, until_ms)
+    scheduler = drive(loaded, one, scheduler, driver, lambda _: None)
+    ids, table = scheduler.cluster.column("ec2InstanceId"), scheduler.tasks
+    names = ((ids.values[ids.codes[table.instance[t]]], t) for t in table.living())
+    return Counter((name, table.launch[t].kind.group) for name, t in names), scheduler
+
+
+def test_a_simulated_state_that_is_exported_and_imported_is_the_same_state(tmp_path, small):
+    """Of six instances two go while the run lasts, so that tasks are not where ECS put them."""
+    first = instance(small)
+    small["ci.json"]["containerInstances"] = [
+        first
+        | {"containerInstanceArn": f"x:container-instance/one/i-{n}", "ec2InstanceId": f"i-{n}"}
+        for n in range(6)
+    ]
+    service(small)["desiredCount"] = 21
+    code, out = run(tmp_path, written(tmp_path / "in", small))
+    assert code == 0
+    text = out.read_text() + '[[faults.lost]]\nkind = "instance-loss"\nat = "2m"\n'
+    out.write_text(text + 'instances = "ec2InstanceId in [i-1, i-4]"\n')
+    before, scheduler = state(load_scenario(out), 600_000)
+    assert sum(before.values()) == 21
+    assert {name for name, _ in before} == {"i-0", "i-2", "i-3", "i-5"}
+
+    small["t.json"] = as_printed(scheduler, small)
+    small["ci.json"]["containerInstances"] = [
+        each
+        for each in small["ci.json"]["containerInstances"]
+        if each["ec2InstanceId"][-1] in "0235"
+    ]
+    code, out = run(tmp_path, written(tmp_path / "again", small), more=("--force",))
+    assert code == 0
+    after, scheduler = state(load_scenario(out), 0)
+    assert after == before
+    assert {str(scheduler.tasks.status[t]) for t in scheduler.tasks.living()} == {"RUNNING"}
+    assert state(load_scenario(out), 600_000)[0] == before  # and it stays so
+
+
+def test_the_cluster_that_ships_begins_as_describe_tasks_has_it(tmp_path):
+    _, out = run(tmp_path, SHIPPED)
+    names, wanted = {}, Counter()
+    for file in SHIPPED.glob("*.json"):
+        content = json.loads(file.read_text())
+        for output in content if isinstance(content, list) else [content]:
+            for each in output.get("containerInstances", ()):
+                names[each["containerInstanceArn"]] = each["ec2InstanceId"]
+    for file in SHIPPED.glob("tasks-*.json"):
+        for task in json.loads(file.read_text())["tasks"]:
+            wanted[names[task["containerInstanceArn"]], task["group"]] += 1
+    assert state(load_scenario(out), 0)[0] == wanted
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -435,58 +544,57 @@ def test_a_provider_that_is_not_described_is_a_fleet_of_its_name(tmp_path, small
     assert "capacity providers not found (aws ecs describe-capacity-providers)" in said(draft)
 
 
-@pytest.mark.parametrize(
-    ("distribution", "types", "note"),
-    [
-        ({"OnDemandAllocationStrategy": "prioritized"}, ["m5.xlarge", "m5.large"], "of the policy"),
-        ({"OnDemandAllocationStrategy": "lowest-price"}, ["m5.large", "m5.xlarge"], "price"),
-        (
-            {"OnDemandPercentageAboveBaseCapacity": 0, "SpotAllocationStrategy": "diversified"},
-            ["m5.large", "m5.xlarge"],
-            "how many run now",
-        ),
-    ],
-)
-def test_types_stand_in_the_order_in_which_the_policy_takes_them(
-    tmp_path, small, distribution, types, note
-):
-    group = policy(["m5.xlarge", "m5.large"], **distribution)
+def test_a_policy_is_kept(tmp_path, small):
+    shares = {"OnDemandBaseCapacity": 2, "OnDemandPercentageAboveBaseCapacity": 40}
+    shares |= {"SpotAllocationStrategy": "capacity-optimized", "SpotInstancePools": 3}
+    group = policy(["m5.xlarge", "m5.large"], **shares)
     group["Instances"] = [{"InstanceId": "i-1", "InstanceType": "m5.large"}]
     draft = imported(tmp_path, provided(small, group))
-    assert draft.providers[0].values["instance_types"] == types
-    assert note in said(draft)
+    row = draft.providers[0].values
+    assert row["instance_types"] == ["m5.xlarge", "m5.large"]
+    assert row["mixed"] == {
+        "on_demand_base_capacity": 2,
+        "on_demand_percentage_above_base_capacity": 40,
+        "on_demand_allocation_strategy": "prioritized",
+        "spot_allocation_strategy": "capacity-optimized",
+        "spot_instance_pools": 3,
+    }
+    assert "how much EC2 has to spare nobody knows" in said(draft)
+    assert "spot prices are not in the files" in said(draft)
 
 
-@pytest.mark.parametrize(
-    ("base", "share", "market"),
-    [
-        (0, 0, "spot"),
-        (0, 100, "on-demand"),
-        (0, 40, "spot"),
-        (0, 60, "on-demand"),
-        (9, 0, "on-demand"),
-    ],
-)
-def test_a_group_is_of_the_market_of_most_of_it(tmp_path, small, base, share, market):
-    shares = {"OnDemandBaseCapacity": base, "OnDemandPercentageAboveBaseCapacity": share}
-    draft = imported(tmp_path, provided(small, policy(["m5.large"], **shares)))
-    assert draft.providers[0].values.get("market", "on-demand") == market
-    mixed = (base, share) not in ((0, 0), (0, 100))
-    assert ("groups partly on spot" in said(draft)) == mixed
+def test_a_strategy_that_is_none_is_told(tmp_path, small):
+    group = policy(["m5.large"], SpotAllocationStrategy="diversified")
+    draft = imported(tmp_path, provided(small, group))
+    assert draft.providers[0].values["mixed"]["spot_allocation_strategy"] == "lowest-price"
+    assert "strategies that a scenario does not have: lowest-price in their place" in said(draft)
 
 
-def test_weights_divide_the_sizes(tmp_path, small):
+def test_weights_are_kept_where_ecs_does_not_scale_and_divide_the_sizes_where_it_does(
+    tmp_path, small
+):
     weighted = [{"InstanceType": "m5.large", "WeightedCapacity": "2"}]
     group = policy(weighted) | {"MinSize": 2, "DesiredCapacity": 6}
     row = imported(tmp_path, provided(small, group)).providers[0].values
+    assert (row["min_size"], row["desired_size"], row["max_size"]) == (2, 2, 8)
+    assert row["mixed"]["weights"] == {"m5.large": 2}
+    managed = provided(small, group, managedScaling={"status": "ENABLED"})
+    row = imported(tmp_path, managed).providers[0].values
     assert (row["min_size"], row["desired_size"], row["max_size"]) == (1, 1, 4)
+    assert "weights" not in row["mixed"]
 
 
-def test_types_chosen_by_attributes_are_those_that_run(tmp_path, small):
-    group = policy([{"InstanceRequirements": {"VCpuCount": {"Min": 2}}}])
-    draft = imported(tmp_path, provided(small, group))
-    assert draft.providers[0].values["instance_types"] == ["m5.large"]
-    assert "choose types by attributes: those that run now count" in said(draft)
+def test_types_chosen_by_attributes_are_those_of_ec2_that_have_them(tmp_path, small):
+    asked = {"VCpuCount": {"Min": 2, "Max": 2}, "MemoryMiB": {"Min": 8192, "Max": 8192}}
+    asked |= {"CpuManufacturers": ["amd"], "LocalStorage": "excluded"}
+    group = policy([{"InstanceRequirements": asked}])
+    code, out = run(tmp_path, written(tmp_path / "in", provided(small, group)))
+    assert code == 0
+    table = load_scenario(out).scenario.capacity_provider[0]
+    assert "m5a.large" in table.instance_types
+    assert not {"m5.large", "m5ad.large", "m6g.large"} & {*table.instance_types}
+    assert table.mixed.on_demand_allocation_strategy == "lowest-price"
+    assert table.instances[0].instance_type == "m5.large"  # as it runs, though of Intel's
 
 
 def test_managed_scaling_and_draining_are_kept(tmp_path, small):

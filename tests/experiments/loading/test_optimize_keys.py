@@ -30,6 +30,7 @@ PREFIX = {
     "[instance_types.NAME]": "instance_types.",
     "Capacity provider strategies": "item.",
     "Times that vary": "time.",
+    "Ranges": "capacity_provider.mixed.requirements.",
     "[behaviour.TASK_DEFINITION.CONTAINER]": "behaviour.",
     "[images.NAME]": "images.",
     "[[faults.NAME]]": "faults.",

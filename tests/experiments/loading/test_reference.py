@@ -17,12 +17,16 @@ from stowplan.placement.scenario import scenario
 from stowplan.placement.scenario.autoscaling import AutoscalingTable, LoadPoint
 from stowplan.placement.scenario.capacity import (
     CapacityProviderTable,
+    GroupInstance,
     ManagedScalingTable,
     StrategyItem,
 )
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
 from stowplan.placement.scenario.fields import Distribution, Table
+from stowplan.placement.scenario.load_balancer import LoadBalancerTable
+from stowplan.placement.scenario.mixed import MixedInstancesTable, Range, RequirementsTable
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.units import parse_duration_ms
@@ -180,13 +184,19 @@ SECTIONS = {
     "[[fleet]]": scenario.FleetGroup,
     "[[capacity_provider]]": CapacityProviderTable,
     "[capacity_provider.managed_scaling]": ManagedScalingTable,
+    "[[capacity_provider.instances]]": GroupInstance,
+    "[capacity_provider.mixed]": MixedInstancesTable,
+    "[capacity_provider.mixed.requirements]": RequirementsTable,
+    "Ranges": Range,
     "Capacity provider strategies": StrategyItem,
     "[[service]]": scenario.ServiceTable,
     "[[service.scale]]": scenario.ScaleStep,
     "[[service.deploy]]": scenario.DeployStep,
     "[service.circuit_breaker]": scenario.CircuitBreakerTable,
+    "[service.load_balancer]": LoadBalancerTable,
     "[service.autoscaling]": AutoscalingTable,
     "[[service.autoscaling.load]]": LoadPoint,
+    "[[running]]": RunningTable,
     "[[workload]]": scenario.WorkloadTable,
     **{f'kind = "{kind}"': workload.options for kind, workload in WORKLOADS.items()},
     "[[faults.NAME]]": scenario.Fault,

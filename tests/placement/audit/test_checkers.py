@@ -7,7 +7,7 @@ import pytest
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.checkers import CHECKERS, check_rounds
-from stowplan.placement.model import PlacementConstraint, StopCode
+from stowplan.placement.model import PlacementConstraint, StopCode, TaskStatus
 from stowplan.placement.reasons import PROVISIONING_QUOTA, Failure
 from tests.driving import (
     DISTINCT,
@@ -18,6 +18,7 @@ from tests.driving import (
     instance,
     launched,
     member_of,
+    on,
     provider,
     run_task,
     running,
@@ -26,7 +27,8 @@ from tests.driving import (
 )
 
 FULL = Failure("RESOURCE:CPU")
-USER = StopCode.USER_INITIATED
+USER, SCHEDULER = StopCode.USER_INITIATED, StopCode.SERVICE_SCHEDULER_INITIATED
+REASON = "Scaling activity initiated by (deployment ecs-svc/1)"
 
 
 def told(*steps: tuple[list, list]) -> list[m.Round]:
@@ -62,7 +64,12 @@ def replaced(*tasks) -> m.StopTasks:
     return m.StopTasks(tasks, StopCode.SERVICE_SCHEDULER_INITIATED, reason)
 
 
+def drained(*tasks, until_ms) -> m.StopTasks:
+    return m.StopTasks(tasks, SCHEDULER, REASON, until_ms)
+
+
 WEB = m.CreateService("web", "app", 2)
+BEHIND = m.CreateService("web", "app", 2, load_balancer=m.LoadBalancer())
 WAITING = run_task(capacity_provider="cp")
 CP = instance(0, capacity_provider="cp")
 SMALL_CP = instance(0, cpu=256, capacity_provider="cp")
@@ -409,6 +416,25 @@ PLANTED = {
             ([running(0, 1, 2)], [at("1", (3,), (1,))]),
         ],
     ),
+    "stopped without draining": (
+        "load balancers",
+        "task 0 may be stopped from None ms on, its target drains to 301002",
+        [
+            ([instance(0), BEHIND], [serve((0, 1), (0, 0))]),
+            ([running(0, 1)], []),
+            ([m.StopTask((0,))], [stop(0)]),
+        ],
+    ),
+    "stopped before it has drained": (
+        "load balancers",
+        "task 1 stopped at 1003 ms, its target drains until 301002 ms",
+        [
+            ([instance(0), BEHIND], [at("1", (0, 1), (0, 0))]),
+            ([running(0, 1)], []),
+            ([m.UpdateService("web", 1)], [drained(1, until_ms=301_002)]),
+            ([m.TasksChanged(TaskStatus.STOPPED, (1,), SCHEDULER, REASON)], []),
+        ],
+    ),
     "runs on what is gone": (
         "dead instances",
         "task 0 is RUNNING on instance 0, which is gone",
@@ -457,6 +483,62 @@ PLANTED = {
                 [start((0,), (0,))],
             ),
             ([m.InstancesTerminating(("i-0",), "scale-in")], []),
+        ],
+    ),
+    "a service is deleted at a count, without force": (
+        "endings",
+        "was deleted at a count of 2",
+        [([WEB], []), ([m.DeleteService("web")], [])],
+    ),
+    "an instance is deregistered with a task, without force": (
+        "endings",
+        "was deregistered with 1 tasks",
+        [
+            ([instance(0), run_task()], [start((0,), (0,))]),
+            ([m.DeregisterContainerInstance(0)], []),
+        ],
+    ),
+    "a capacity provider is deleted that a service names": (
+        "endings",
+        "['web'] name it",
+        [
+            ([GROUP, m.CreateService("web", "app", capacity_provider_strategy=on(cp=1))], []),
+            ([m.DeleteCapacityProvider("cp")], []),
+        ],
+    ),
+    "a cluster is deleted that holds an instance": (
+        "endings",
+        "deleted with 0 services, 1 hosts, 0 tasks",
+        [([instance(0)], []), ([m.DeleteCluster()], [])],
+    ),
+    "a deleted service starts a task": (
+        "the deleted",
+        "service web starts tasks (0,), which was deleted",
+        [
+            ([instance(0), m.CreateService("web", "app", scheduling_strategy="DAEMON")], []),
+            ([m.DeleteService("web")], []),
+            ([], [serve((0,), (0,))]),
+        ],
+    ),
+    "a task of an inactive definition": (
+        "inactive definitions",
+        "RunTask names app:1, which is INACTIVE",
+        [
+            ([instance(0), m.DeregisterTaskDefinition("app:1")], []),
+            ([run_task(family="app:1")], [start((0,), (0,))]),
+        ],
+    ),
+    "a built-in attribute is put": (
+        "attributes",
+        "is not a custom one",
+        [([instance(0)], []), ([m.PutAttributes((m.Attribute("ecs.ami-id", 0, "x"),))], [])],
+    ),
+    "too many attributes are put": (
+        "attributes",
+        "has 11 custom attributes",
+        [
+            ([instance(0)], []),
+            ([m.PutAttributes(tuple(m.Attribute(f"a{n}", 0) for n in range(11)))], []),
         ],
     ),
     "short though there is room": (

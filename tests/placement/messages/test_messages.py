@@ -17,7 +17,10 @@ FAILURE = Failure("RESOURCE:CPU", (("AGENT", 1), ("RESOURCE:CPU", 2)))
 STRATEGIES = (PlacementStrategy("spread", "instanceId"), PlacementStrategy("random"))
 CONSTRAINTS = (PlacementConstraint("distinctInstance"), PlacementConstraint("memberOf", "x == y"))
 ON = (m.CapacityProviderStrategyItem("cp", 1, 2),)
+BALANCER = m.LoadBalancer(grace_period_ms=9)
 BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_value=4)
+OVERRIDES = (m.ContainerOverride("c", ("ls", "-l"), (("A", "b"),), 5, 6, 4),)
+TAGS = (("team", "blue"),)
 
 EVENTS = [
     m.RegisterTaskDefinition({"family": "app", "containerDefinitions": [{"name": "c"}]}),
@@ -36,14 +39,39 @@ EVENTS = [
         (("DISK", 2),),
         9_000,
         ON,
+        OVERRIDES,
+        TAGS,
     ),
-    m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me"),
+    m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me", OVERRIDES, TAGS),
+    m.DeleteService("web", True),
+    m.DeregisterContainerInstance(3, True),
+    m.DeregisterTaskDefinition("app:1"),
+    m.PutAttributes((m.Attribute("rack", 0, "r1"),)),
+    m.DeleteAttributes((m.Attribute("rack", 0),)),
+    m.UpdateCapacityProvider("cp", m.ManagedScaling(90), False),
+    m.DeleteCapacityProvider("cp"),
+    m.TagResource("service", "web", TAGS),
+    m.UntagResource("cluster", "", ("team",)),
+    m.DeleteCluster(),
     m.StopTask((1, 2), "why"),
     m.CreateService(
-        "web", "app", 3, CONSTRAINTS, STRATEGIES, ("a",), "DAEMON", 50, 150, BREAKER, True, ON
+        "web",
+        "app",
+        3,
+        CONSTRAINTS,
+        STRATEGIES,
+        ("a",),
+        "DAEMON",
+        50,
+        150,
+        BREAKER,
+        True,
+        ON,
+        BALANCER,
     ),
     m.UpdateService("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
     m.UpdateTaskProtection((1,), False, 5),
+    m.TasksFound("web", (0, 0, 1)),
     m.CreateCapacityProvider(
         "cp",
         (m.LaunchTemplate({"CPU": 1024}, {"stack": "prod"}),),
@@ -71,8 +99,11 @@ EVENTS = [
     m.CallThrottled("RunTask", 3, 2, "me"),
 ]
 COMMANDS = [
-    m.StartTasks("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1", "cp"),
-    m.StopTasks((1,), StopCode.USER_INITIATED, "why"),
+    m.StartTasks(
+        *("app:1", "g", (1, 2), (0, 1), ((0,), (1,)), 7, "web", 256, 512, "ecs-svc/1", "cp"),
+        *(True, OVERRIDES),
+    ),
+    m.StopTasks((1,), StopCode.USER_INITIATED, "why", 5),
     m.RunTaskFailed(1, 2, FAILURE, 3, "cp"),
     m.TasksProvisioning(1, (3,), FAILURE, "web", "cp"),
     m.TasksStopped((3,), StopCode.TASK_FAILED_TO_START, "why"),
@@ -81,7 +112,7 @@ COMMANDS = [
     m.SetInstanceProtection("cp", ("i-0",), True),
     m.CompleteTermination(("i-0",)),
     m.CapacityProviderReservation("cp", 3, 2, 2, 150.0),
-    *(m.CallRejected(3, event, "why") for event in EVENTS),
+    *(m.CallRejected(3, event, "why", "SomeException") for event in EVENTS),
 ]
 
 
@@ -124,7 +155,7 @@ def test_the_json_form_names_the_message_and_leaves_defaults_out():
 @pytest.mark.parametrize("message", EVENTS + COMMANDS, ids=lambda message: type(message).__name__)
 def test_a_message_cannot_be_changed(message):
     with pytest.raises(AttributeError):
-        setattr(message, msgspec.structs.fields(message)[0].name, None)
+        setattr(message, next(iter(message.__struct_fields__), "field"), None)
 
 
 def test_a_command_is_not_taken_for_an_event():

@@ -241,3 +241,70 @@ def test_more_than_rules_of_thumb_can_look_at_is_bounded_alone(monkeypatch):
     monkeypatch.setattr("stowplan.placement.optimal.over_time.TRIED_MOST", 11)
     answer = least_over_time(world)
     assert (answer.status, answer.objective, answer.lower_bound) == ("unknown", None, 4 * 9)
+
+
+def tiny_world(seed: int) -> OverTimeProblem:
+    """4 to 7 tasks of two or three sizes, in one or two dimensions, on one to three types."""
+    rng = np.random.default_rng(seed)
+    dims = int(rng.integers(1, 3))
+    demand = rng.integers(1, 7, (int(rng.integers(2, 4)), dims))
+    starts = rng.integers(0, 8, int(rng.integers(4, 8)))
+    tasks = [
+        (int(rng.integers(len(demand))), int(start), int(start + rng.integers(1, 7)))
+        for start in starts
+    ]
+    types = [
+        (rng.integers(6, 11, dims).tolist(), int(rng.integers(1, 10)), None)
+        for _ in range(int(rng.integers(1, 4)))
+    ]
+    most = np.where(rng.random((len(demand), len(types))) < 0.2, 1, ANY_NUMBER)
+    forbidden = rng.random(most.shape) < 0.15
+    forbidden[:, 0] = False
+    return problem(demand, tasks, types, np.where(forbidden, 0, most))
+
+
+def least_by_sharing(world: OverTimeProblem) -> int:
+    """The least cost without limits on types: the best of every way to part the tasks."""
+    tasks = len(world.kind)
+    alone = {}
+    for held in range(1, 2**tasks):
+        part = [task for task in range(tasks) if held >> task & 1]
+        inside = replace(
+            world, kind=world.kind[part], start_ms=world.start_ms[part], end_ms=world.end_ms[part]
+        )
+        for offer in range(len(world.types)):
+            plan = OverTimePlan(np.zeros(len(part), np.int64), np.array([offer]))
+            try:
+                cost = check_over_time(inside, plan)
+            except BrokenPackingError:
+                continue
+            alone[held] = min(cost, alone.get(held, cost))
+    least = {0: 0}
+    for held in range(1, 2**tasks):
+        first = held & -held
+        rest, best = held, None
+        while rest:  # every part of `held` that has its first task
+            if rest & first and rest in alone and (held ^ rest) in least:
+                cost = alone[rest] + least[held ^ rest]
+                best = cost if best is None else min(best, cost)
+            rest = (rest - 1) & held
+        if best is not None:
+            least[held] = best
+    return least[2**tasks - 1]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_tiny_world_is_solved_to_the_proof(seed):
+    world = tiny_world(seed)
+    answer = least_over_time(world)
+    assert answer.status == "optimal"
+    assert answer.lower_bound == answer.objective == check_over_time(world, answer.plan)
+    assert answer.objective == least_by_sharing(world)
+
+
+@settings(max_examples=60)
+@given(worlds())
+def test_what_is_called_optimal_is_the_least_under_limits_on_types_too(world):
+    answer = least_over_time(world)
+    if answer.status == "optimal":
+        assert answer.objective == least_by_trying(world)

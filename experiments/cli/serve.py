@@ -1,0 +1,134 @@
+"""`stowplan serve`: ECS's wire API in front of simulated clusters."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stowplan.placement.errors import SpecError
+
+if TYPE_CHECKING:
+    from stowplan.realdriver.endpoint.app import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK_NAMES = ("127.0.0.1", "[::1]", "localhost")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `stowplan serve`."""
+    parser.add_argument(
+        "scenario", type=Path, nargs="?", help="fleet and services to begin with; default: none"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8014, help="0: any that is free")
+    parser.add_argument(
+        "--clock",
+        type=_factor,
+        default=1.0,
+        metavar="FACTOR",
+        help="simulated seconds a second; `fast`: at once to what happens next; `step`: only by "
+        "`stowplan clock`",
+    )
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--account", default="000000000000", help="twelve digits")
+    parser.add_argument(
+        "--keys", type=Path, help="access keys that may call, a line each: KEY SECRET"
+    )
+    parser.add_argument(
+        "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
+    )
+    parser.set_defaults(command=serve)
+
+
+def _factor(text: str) -> float:
+    named = {"fast": math.inf, "step": 0.0}
+    try:
+        factor = named[text] if text in named else float(text)
+    except ValueError:
+        factor = -1.0
+    if not factor >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a factor, nor fast, nor step")
+    return factor
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """`stowplan serve`: until it is interrupted."""
+    try:
+        import uvicorn
+
+        from stowplan.realdriver.endpoint.app import make_app
+    except ImportError as error:
+        needs = f"`stowplan serve` needs {error.name}: pip install 'stowplan[serve]'"
+        raise SpecError([("serve", needs)]) from None
+    from stowplan.experiments.loading.load import load_scenario
+    from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
+    from stowplan.placement.wire.arns import Account
+    from stowplan.realdriver.endpoint.host import LocalHost
+    from stowplan.realdriver.endpoint.pace import Clock
+    from stowplan.realdriver.journal import ClusterLock
+
+    settings = _settings(arguments)
+    lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
+    loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
+    worlds = SimulatedWorlds(loaded, arguments.state)
+    account = Account(arguments.region, arguments.account)
+    host = LocalHost(account, worlds, Clock(arguments.clock), time.time)
+    with host.gate:
+        for name in dict.fromkeys([DEFAULT_CLUSTER, *worlds.known()]):
+            host.create(name, {})
+    config = uvicorn.Config(
+        make_app(host, settings),
+        host=arguments.host,
+        port=arguments.port,
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    sock = config.bind_socket()
+    sock.listen()  # before it is said that somebody listens
+    address, port = sock.getsockname()[:2]
+    print(f"ECS at http://{address}:{port}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
+    sys.stdout.flush()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
+        server.run(sockets=[sock])
+    host.close()
+    if lock is not None:
+        lock.close()
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from stowplan.realdriver.endpoint.app import Settings
+
+    keys = {} if arguments.keys is None else _read_keys(arguments.keys)
+    if not keys and arguments.host not in LOOPBACK:
+        what = f"on {arguments.host} others may call: name who, with --keys FILE"
+        raise SpecError([("serve --host", what)])
+    return Settings(keys, LOOPBACK_NAMES if arguments.host in LOOPBACK else ())
+
+
+def _read_keys(path: Path) -> dict[str, str]:
+    from stowplan.experiments.files.text import read_text
+
+    keys, problems = {}, []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) == 2:
+            keys[words[0]] = words[1]
+        else:  # without the line: it may hold a secret
+            problems.append((f"{path}:{number}", "expected an access key and its secret"))
+    if not keys and not problems:
+        problems.append((str(path), "holds no keys"))
+    if problems:
+        raise SpecError(problems)
+    return keys

@@ -1,0 +1,46 @@
+"""Notices: commands that only tell the caller what became of a call, or of tasks."""
+
+from __future__ import annotations
+
+from stowplan.placement.messages.base import Message
+from stowplan.placement.model import StopCode
+from stowplan.placement.reasons import Failure
+
+
+class RunTaskFailed(Message, frozen=True):
+    """`count` copies of a request were not placed and are forgotten: ECS's `failures`.
+
+    `instance` is the one that StartTask named.
+    """
+
+    request: int
+    count: int
+    failure: Failure
+    instance: int | None = None
+    capacity_provider: str | None = None
+
+
+class TasksProvisioning(Message, frozen=True):
+    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
+
+    request: int | None
+    tasks: tuple[int, ...]
+    failure: Failure
+    service: str | None = None
+    capacity_provider: str | None = None
+
+
+class TasksStopped(Message, frozen=True):
+    """The scheduler itself found these tasks stopped: host gone, or never placed in time."""
+
+    tasks: tuple[int, ...]
+    stop_code: StopCode
+    reason: str
+
+
+class ServiceEvent(Message, frozen=True):
+    """A line of a service's event list; `failure` where a task could not be placed."""
+
+    service: str
+    text: str
+    failure: Failure | None = None

@@ -1,0 +1,381 @@
+"""Branch and bound over busy times: first the relaxation and its cuts, then dives, then branches.
+
+A branch says how many instances are busy at a moment, or whether two tasks share one. Both only
+forbid states or change what a moment costs, so every relaxation stays one pass over the states.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import combinations, count
+
+import numpy as np
+
+from stowplan.placement.packing.over_time.anneal import annealed
+from stowplan.placement.packing.over_time.branches import Branch, Column
+from stowplan.placement.packing.over_time.columns import Columns
+from stowplan.placement.packing.over_time.plan import OverTimePlan
+from stowplan.placement.packing.over_time.problem import OverTimeProblem
+from stowplan.placement.packing.problem import FloatArray, IntArray, Limits, PackingProblem
+from stowplan.placement.packing.solve import solve_packing
+from stowplan.placement.packing.state import Budget
+
+NEAR = 1e-5
+CUT_ROUNDS = 25
+CUTS_A_ROUND = 80
+CUTS_A_JOB = 6
+VIOLATED = 1.02
+COUNT_WORK = 20.0  # for the least bins of one moment
+TRIOS_MOST = 600
+DIVES = (0.7, 0.9, 0.99)  # how sure a pair must be
+DIVE_ROUNDS = 8
+COOL = 0.2  # of the temperature, for a plan that is good already
+DEAREST = 1e7  # price of a task without a place, in times what it costs by itself
+CHANGES, CHANGES_A_JOB = 6_000_000, 20_000  # of a plan, at most, by annealing
+
+Found = Callable[[OverTimePlan], int]  # takes a plan, returns what the best so far costs
+
+
+class Search:
+    """One solve. `bound` is proven, in units of `columns.unit`."""
+
+    def __init__(self, problem: OverTimeProblem, budget: Budget, found: Found) -> None:
+        self.problem, self.budget, self._found = problem, budget, found
+        self.columns = Columns(problem, budget)
+        self.bound = 0
+        self.best: int | None = None
+        self._plan: OverTimePlan | None = None
+
+    @property
+    def usable(self) -> bool:
+        """The problem is of a size that can be searched."""
+        return self.columns.usable
+
+    def start_from(self, plan: OverTimePlan) -> None:
+        """Take the busy times of a plan for columns."""
+        jobs = self.columns.jobs
+        where = plan.instance[jobs.task]
+        for instance in range(len(plan.types)):
+            for path in busy_times(np.flatnonzero(where == instance), jobs.starts, jobs.ends):
+                self.columns.add(int(plan.types[instance]), path)
+        self._take(plan)
+
+    def run(self) -> Iterator[int]:
+        """Yield the bound whenever it may have risen; ends with a proof, or when time is over."""
+        columns = self.columns
+        self._anneal()
+        for job in columns.jobs.first.tolist():
+            for offer, states in enumerate(columns.states):
+                if states.begin[job] >= 0:
+                    columns.add(offer, [job])
+        columns.enter(Branch(busy=self._limits()))
+        yield from self._root()
+        if self._proven() or self.budget.exhausted():
+            return
+        root = columns.branch
+        for sure in DIVES:
+            self._dive(root, sure)
+            if self._proven() or self.budget.exhausted():
+                return
+        columns.enter(root)
+        yield from self._branches()
+
+    def _proven(self) -> bool:
+        return self.best is not None and self.bound >= self.best
+
+    def _take(self, plan: OverTimePlan) -> None:
+        before, self.best = self.best, -(-self._found(plan) // self.columns.unit)
+        if before is None or self.best < before:
+            self._plan = plan
+
+    def _limits(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Rows for types of which there are not as many as tasks run."""
+        jobs = self.columns.jobs
+        change = np.zeros(len(jobs.at_ms) + 1, dtype=np.int64)
+        np.add.at(change, jobs.starts, 1)
+        np.add.at(change, jobs.ends, -1)
+        running = np.cumsum(change)[: len(jobs.at_ms) - 1]
+        return {
+            (t, moment): (0, offer.limit)
+            for t, offer in enumerate(self.problem.types)
+            if offer.limit
+            for moment in np.flatnonzero(running > offer.limit).tolist()
+        }
+
+    # the root
+
+    def _root(self) -> Iterator[int]:
+        """The relaxation, with cuts as long as they raise it."""
+        columns = self.columns
+        while True:
+            self.bound = max(self.bound, columns.solve(self.best))
+            yield self.bound
+            if not columns.lacks or self._proven() or self.budget.exhausted():
+                break
+            columns.dearer_missing()
+        counts = len(self.problem.types) == 1
+        last = columns.objective
+        for turn in range(CUT_ROUNDS):
+            if self._proven() or self.budget.exhausted():
+                return
+            cut = self._cut_trios()
+            if counts and turn < 2:
+                cut += self._cut_counts()
+            if not cut:
+                return
+            self.bound = max(self.bound, columns.solve(self.best))
+            yield self.bound
+            if turn > 3 and columns.objective < last * (1 + 2e-6):
+                return
+            last = columns.objective
+
+    def _cut_trios(self) -> int:
+        """Add rows of three jobs that the programme's solution breaks: how many."""
+        jobs = self.columns.jobs
+        pairs, trios = self._shared(threes=True)
+        near: dict[int, set[int]] = defaultdict(set)
+        for a, b in pairs:
+            near[a].add(b)
+            near[b].add(a)
+        found = set()
+        for a, b in pairs:
+            for c in near[a] | near[b]:
+                trio = tuple(sorted((a, b, c)))
+                if c in (a, b) or jobs.ends[list(trio)].min() <= jobs.starts[trio[2]]:
+                    continue
+                weight = sum(pairs.get(pair, 0.0) for pair in combinations(trio, 2))
+                weight -= 2 * trios.get(trio, 0.0)
+                if weight > VIOLATED:
+                    found.add((-weight, trio))
+        often: dict[int, int] = defaultdict(int)
+        added, have = 0, set(self.columns.trios)
+        for _, trio in sorted(found):
+            if added >= CUTS_A_ROUND:
+                break
+            if trio not in have and all(often[job] < CUTS_A_JOB for job in trio):
+                self.columns.add_trio(trio)  # type: ignore[arg-type]
+                added += 1
+                for job in trio:
+                    often[job] += 1
+        return added
+
+    def _shared(self, threes: bool = False) -> tuple[dict[tuple[int, ...], float], ...]:
+        """How much of the solution has two jobs (or three) on one instance at one time."""
+        jobs = self.columns.jobs
+        single = jobs.size[jobs.group] == 1
+        pairs: dict[tuple[int, ...], float] = defaultdict(float)
+        trios: dict[tuple[int, ...], float] = defaultdict(float)
+        for number in np.flatnonzero(self.columns.x > NEAR).tolist():
+            x = float(self.columns.x[number])
+            held: list[int] = []
+            for job in self.columns.all[number].jobs:
+                held = [other for other in held if jobs.ends[other] > jobs.starts[job]]
+                if single[job]:
+                    for n, b in enumerate(held):
+                        pairs[b, job] += x
+                        for a in held[:n] if threes else ():
+                            trios[a, b, job] += x
+                    held.append(job)
+        return pairs, trios
+
+    def _busy(self, offer: int) -> FloatArray:
+        """(moments,) instances of the type that the solution keeps busy."""
+        change = np.zeros(len(self.columns.jobs.at_ms) + 1)
+        for number in np.flatnonzero(self.columns.x > NEAR).tolist():
+            column = self.columns.all[number]
+            if column.offer == offer:
+                change[column.begins] += self.columns.x[number]
+                change[column.ends] -= self.columns.x[number]
+        return np.cumsum(change)[: len(self.columns.jobs.at_ms) - 1]
+
+    def _cut_counts(self) -> int:
+        """Rows for moments at which the solution has fewer instances than tasks need."""
+        jobs, columns = self.columns.jobs, self.columns
+        busy = dict(columns.branch.busy)
+        added = 0
+        for moment, now in enumerate(self._busy(0).tolist()):
+            running = (jobs.starts <= moment) & (jobs.ends > moment)
+            if not running.any() or (0, moment) in busy:
+                continue
+            kinds, n = np.unique(jobs.kind[running], return_counts=True)
+            capacity = np.asarray(self.problem.types[0].capacity, dtype=np.int64)
+            bins = PackingProblem(self.problem.demand[kinds], n, capacity)
+            least = solve_packing(bins, Limits(work=COUNT_WORK)).lower_bound
+            if least > now + 1e-3:
+                limit = self.problem.types[0].limit
+                busy[0, moment] = (least, len(jobs.kind) if limit is None else limit)
+                added += 1
+        if added:
+            columns.enter(Branch(busy=busy))
+        return added
+
+    # plans
+
+    def _anneal(self, heat: float = 1.0) -> None:
+        """Change the best plan so far into a better one.
+
+        Args:
+            heat: a share of the temperature for a plan of a rule of thumb.
+        """
+        if self._plan is None:
+            return
+        jobs = self.columns.jobs
+        changes = min(CHANGES, CHANGES_A_JOB * len(jobs.kind))
+        plan = annealed(self.problem, jobs, self._plan, changes, self.budget.limits.seed, heat)
+        self.budget.spend(float(changes))
+        if plan is not None:
+            self.start_from(plan)
+
+    def _dive(self, branch: Branch, sure: float) -> None:
+        """Put pairs together that the solution has together, the surest first, until it is a plan.
+
+        Args:
+            sure: pairs with so much of the solution go together in one step.
+        """
+        columns = self.columns
+        while not self.budget.exhausted():
+            columns.enter(branch)
+            columns.solve(self.best, DIVE_ROUNDS)
+            if self.best is not None and columns.objective > self.best - 1:
+                return  # also where tasks have no place, which is dear
+            given = set(branch.together)
+            pairs = [
+                (x, pair) for pair, x in self._shared()[0].items() if pair not in given and x > NEAR
+            ]
+            if all(x > 1 - 1e-3 for x, _ in pairs):
+                self._is_plan(0)
+                self._anneal(COOL)
+                return
+            pairs.sort(reverse=True)
+            open_pairs = [pair for x, pair in pairs if x < 1 - 1e-3]
+            taken = [pair for x, pair in pairs if x > sure] or open_pairs[:1]
+            if open_pairs[0] not in taken:
+                taken.append(open_pairs[0])
+            branch = Branch(
+                (*branch.together, *((a, b) for a, b in taken)), branch.apart, branch.busy
+            )
+
+    def _hand_in(self, chosen: list[Column]) -> None:
+        """Make a plan of busy times that hold every task, some of them more than once."""
+        jobs = self.columns.jobs
+        left = jobs.size.copy()
+        parts = []
+        for column in sorted(chosen, key=lambda each: each.begins):
+            path = []
+            for job in column.jobs:
+                if left[jobs.group[job]]:
+                    left[jobs.group[job]] -= 1
+                    path.append(job)
+            parts.append((column.offer, path))
+        if left.any():
+            return
+        copies = jobs.size.copy()
+        instance = np.full(len(self.problem.kind), -1, dtype=np.int64)
+        for number, (_, path) in enumerate(parts):
+            for job in path:
+                g = jobs.group[job]
+                copies[g] -= 1
+                instance[jobs.task[jobs.first[g] + copies[g]]] = number
+        types = np.array([offer for offer, _ in parts], dtype=np.int64)
+        self._take(OverTimePlan(instance, types))
+
+    # the branches
+
+    def _branches(self) -> Iterator[int]:
+        """Down from the best bound until a part is settled, then from the next."""
+        columns = self.columns
+        number = count()
+        open_parts = [(self.bound, next(number), columns.branch)]
+        down: Branch | None = None
+        while (open_parts or down) and not self.budget.exhausted():
+            if down is None:
+                bound, _, branch = heapq.heappop(open_parts)
+            else:
+                branch = down
+            self._raise(min([bound, *(each[0] for each in open_parts[:1])]))
+            yield self.bound
+            if self._proven():
+                return
+            columns.enter(branch)
+            bound = max(bound, self._settled_bound())
+            down = None
+            if self.budget.exhausted():
+                return
+            if self.best is not None and bound >= self.best:
+                continue
+            parts = self._parts(branch)
+            if not parts and not self._is_plan(bound):
+                return  # copies of tasks that no branch tells apart
+            for part in parts[1:]:
+                heapq.heappush(open_parts, (bound, next(number), part))
+            down = parts[0] if parts else None
+        if not self.budget.exhausted() and self.best is not None:
+            self.bound = self.best
+            yield self.bound
+
+    def _raise(self, bound: int) -> None:
+        self.bound = max(self.bound, bound if self.best is None else min(bound, self.best))
+
+    def _settled_bound(self) -> int:
+        """Of the branch that was entered, at a price at which no task need stay without place."""
+        columns = self.columns
+        bound = columns.solve(self.best)
+        while columns.lacks and (self.best is None or bound < self.best):
+            if self.budget.exhausted() or columns.dear > DEAREST:
+                break
+            columns.dearer_missing()
+            bound = max(bound, columns.solve(self.best))
+        open_still = self.best is None or bound < self.best
+        if open_still and len(columns.trios) < TRIOS_MOST and self._cut_trios():
+            bound = max(bound, columns.solve(self.best))
+        return bound
+
+    def _is_plan(self, bound: int) -> bool:
+        """Hand in a solution that no branch parts; whether it costs no more than the bound."""
+        often = np.round(self.columns.x).astype(int)
+        chosen = np.flatnonzero(often).tolist()
+        self._hand_in([self.columns.all[n] for n in chosen for _ in range(often[n])])
+        return self.best is not None and bound >= self.best
+
+    def _parts(self, branch: Branch) -> tuple[Branch, ...]:
+        """Two parts that together are the whole; none where the solution is a plan."""
+        score, key, now = 0.0, (0, 0), 0.0
+        for offer, price in enumerate(self.columns.prices):
+            busy = self._busy(offer)
+            away = np.abs(busy - np.round(busy)) * self.columns.lasts * price
+            away[np.abs(busy - np.round(busy)) < 1e-3] = 0.0
+            if len(away) and away.max() > score:
+                moment = int(np.argmax(away))
+                score, key, now = float(away[moment]), (offer, moment), float(busy[moment])
+        if score:
+            low, high = branch.busy.get(key, (0, len(self.columns.jobs.kind)))
+            below = {**branch.busy, key: (low, int(np.floor(now)))}
+            above = {**branch.busy, key: (int(np.ceil(now)), high)}
+            parts = [Branch(branch.together, branch.apart, busy) for busy in (below, above)]
+            return tuple(parts if now % 1 < 0.5 else parts[::-1])
+        pairs, _ = self._shared()
+        open_pairs = [(abs(x - 0.5), pair) for pair, x in pairs.items() if 1e-3 < x < 1 - 1e-3]
+        if not open_pairs:
+            return ()
+        _, pair = min(open_pairs)
+        a, b = pair
+        return (
+            Branch((*branch.together, (a, b)), branch.apart, branch.busy),
+            Branch(branch.together, (*branch.apart, (a, b)), branch.busy),
+        )
+
+
+def busy_times(tasks: IntArray, starts: IntArray, ends: IntArray) -> Iterator[list[int]]:
+    """What an instance holds, in order of starts, parted where it is empty in between."""
+    path: list[int] = []
+    until = -1
+    for job in tasks.tolist():
+        if path and starts[job] >= until:
+            yield path
+            path = []
+        path.append(job)
+        until = max(until, int(ends[job]))
+    if path:
+        yield path

@@ -1,0 +1,188 @@
+"""Operations that mark things: tags, attributes, protection of tasks."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from stowplan.placement import messages as m
+from stowplan.placement.messages import Attribute
+from stowplan.placement.wire.arns import Arn, parse_arn
+from stowplan.placement.wire.calls import Params, cluster_of, missing, tag_pairs, taken
+from stowplan.placement.wire.errors import WireError, invalid
+from stowplan.placement.wire.instances import found_instance
+from stowplan.placement.wire.pages import page
+from stowplan.placement.wire.show import shown_tags
+from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
+
+
+class _Resource(NamedTuple):
+    """A resource that can have tags: where it is kept, and its name as messages have it."""
+
+    cluster: Cluster
+    kind: m.TaggedKind
+    name: str
+    tags: dict[str, str]
+
+
+def _resource(host: Host, text: str) -> _Resource:
+    """The resource of an ARN.
+
+    Raises:
+        WireError: no ARN of this account, or there is no such resource.
+    """
+    arn = parse_arn(text)
+    if arn is None or arn[:2] != (host.account.region, host.account.account):
+        raise invalid(f"Invalid resource ARN: {text}")
+    found = _of_account(host, arn) or _of_cluster(host, arn, text)
+    if found is None:
+        raise WireError("ResourceNotFoundException", "The specified resource was not found.")
+    return found
+
+
+def _of_account(host: Host, arn: Arn) -> _Resource | None:
+    registry, name = host.registry, arn.names[-1]
+    if arn.kind == "task-definition":
+        return _made(registry, "task-definition", name, registry.state.definition(name))
+    if arn.kind == "capacity-provider":
+        provider = registry.state.capacity_providers.get(name)
+        return _made(registry, "capacity-provider", name, provider)
+    return None
+
+
+def _of_cluster(host: Host, arn: Arn, text: str) -> _Resource | None:
+    cluster = host.clusters.get(arn.names[0])
+    if cluster is None or cluster.state.status != "ACTIVE":
+        return None
+    state, name = cluster.state, arn.names[-1]
+    if arn.kind == "cluster":
+        return _made(cluster, "cluster", "", state)
+    if arn.kind == "service":
+        return _made(cluster, "service", name, state.services.get(name))
+    if arn.kind == "task":
+        number = _number(cluster, "task", text)
+        return _made(cluster, "task", str(number), state.tasks.get(number))
+    if arn.kind == "container-instance":
+        number = _number(cluster, "container-instance", text)
+        return _made(cluster, "container-instance", str(number), state.instances.get(number))
+    return None
+
+
+def _made(cluster: Cluster, kind: m.TaggedKind, name: str, record: Any) -> _Resource | None:
+    return None if record is None else _Resource(cluster, kind, name, record.tags)
+
+
+def _number(cluster: Cluster, kind: str, text: str) -> int:
+    number = cluster.ids.number(kind, text)
+    return -1 if number is None else number
+
+
+def tag_resource(host: Host, params: Params) -> Steps:
+    """TagResource."""
+    found = _resource(host, params["resourceArn"])
+    call = m.TagResource(found.kind, found.name, tag_pairs(params["tags"]))
+    taken((yield [Ask(found.cluster, call)]))
+    return {}
+
+
+def untag_resource(host: Host, params: Params) -> Steps:
+    """UntagResource."""
+    found = _resource(host, params["resourceArn"])
+    call = m.UntagResource(found.kind, found.name, tuple(params["tagKeys"]))
+    taken((yield [Ask(found.cluster, call)]))
+    return {}
+
+
+def list_tags_for_resource(host: Host, params: Params) -> Document:
+    """ListTagsForResource."""
+    return {"tags": shown_tags(_resource(host, params["resourceArn"]).tags)}
+
+
+# --- attributes ----------------------------------------------------------------------------------
+
+
+def _attributes(cluster: Cluster, params: Params) -> tuple[Attribute, ...]:
+    made = []
+    for each in params["attributes"]:
+        target = each.get("targetId", "")
+        if each.get("targetType", "container-instance") != "container-instance":
+            raise invalid("targetType must be container-instance.")
+        instance = found_instance(cluster, target)
+        if instance is None:
+            raise WireError("TargetNotFoundException", "Could not find target.")
+        made.append(Attribute(each["name"], instance.number, each.get("value", "")))
+    return tuple(made)
+
+
+def _shown(cluster: Cluster, attributes: tuple[Attribute, ...]) -> list[Document]:
+    return [
+        {
+            "name": each.name,
+            "targetType": "container-instance",
+            "targetId": cluster.ids.instance(each.instance),
+        }
+        | ({"value": each.value} if each.value else {})
+        for each in attributes
+    ]
+
+
+def put_attributes(host: Host, params: Params) -> Steps:
+    """PutAttributes."""
+    cluster = cluster_of(host, params)
+    attributes = _attributes(cluster, params)
+    taken((yield [Ask(cluster, m.PutAttributes(attributes))]))
+    return {"attributes": _shown(cluster, attributes)}
+
+
+def delete_attributes(host: Host, params: Params) -> Steps:
+    """DeleteAttributes."""
+    cluster = cluster_of(host, params)
+    attributes = _attributes(cluster, params)
+    taken((yield [Ask(cluster, m.DeleteAttributes(attributes))]))
+    return {"attributes": _shown(cluster, attributes)}
+
+
+def list_attributes(host: Host, params: Params) -> Document:
+    """ListAttributes of the container instances that are not INACTIVE."""
+    cluster = cluster_of(host, params)
+    name, value = params.get("attributeName"), params.get("attributeValue")
+    found = {
+        f"{instance.number:010d} {each}": Attribute(each, instance.number, held)
+        for instance in cluster.state.list_instances()
+        for each, held in instance.attributes.items()
+        if name in (None, each) and value in (None, held)
+    }
+    shown, token = page(sorted(found), params, "ListAttributes")
+    answer: Document = {"attributes": _shown(cluster, tuple(found[key] for key in shown))}
+    return answer if token is None else answer | {"nextToken": token}
+
+
+# --- protection ----------------------------------------------------------------------------------
+
+
+def update_task_protection(host: Host, params: Params) -> Steps:
+    """UpdateTaskProtection: of service tasks."""
+    cluster = cluster_of(host, params)
+    numbers, failures = [], []
+    for text in params["tasks"]:
+        number = cluster.ids.number("task", text)
+        task = None if number is None else cluster.state.tasks.get(number)
+        if task is None:
+            failures.append(missing(text))
+        elif task.service is None:
+            arn = cluster.ids.task(task.number)
+            failures.append({"arn": arn, "reason": "TASK_NOT_VALID", "detail": "no service task"})
+        else:
+            numbers.append(task.number)
+    enabled, minutes = params["protectionEnabled"], params.get("expiresInMinutes", 120)
+    if numbers:
+        call = m.UpdateTaskProtection(tuple(numbers), enabled, minutes)
+        taken((yield [Ask(cluster, call)]))
+    expires = {"expirationDate": cluster.seconds(cluster.state.now_ms + 60_000 * minutes)}
+    return {
+        "protectedTasks": [
+            {"taskArn": cluster.ids.task(number), "protectionEnabled": enabled}
+            | (expires if enabled else {})
+            for number in numbers
+        ],
+        "failures": failures,
+    }

@@ -1,0 +1,207 @@
+"""Runs clusters, each by its own loop, and answers requests about them.
+
+One gate is held by whichever loop or request is at work: between two rounds every cluster is as its
+records say. A request is answered in the thread that came to its answer.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stowplan.placement import messages as m
+from stowplan.placement.callers.callers import Answer, Callers
+from stowplan.placement.describe import Reader
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.loop import Attended, run_loop
+from stowplan.placement.scenario.scenario import InstanceSpec
+from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.wire.arns import Account, Ids
+from stowplan.placement.wire.errors import WireError
+from stowplan.placement.wire.front import Exchange
+from stowplan.placement.wire.protocol import Request
+from stowplan.placement.wire.world import Cluster, Document
+from stowplan.realdriver.endpoint.pace import Clock, Paced, Stepped
+
+Replied = Callable[["Document | WireError"], None]
+
+
+@dataclass
+class World:
+    """What a cluster is made of, before its loop begins.
+
+    Args:
+        record: gets every round, before anybody is answered: a journal.
+        specs: so many instances of a type over zones, to be launched; None: these machines are
+            not ours to launch.
+    """
+
+    scheduler: Scheduler
+    driver: Stepped
+    callers: Callers
+    epoch_s: float
+    salt: str
+    reader: Reader
+    record: Callable[[m.Round], None] = lambda entry: None
+    specs: Callable[[str, int, Sequence[str]], list[InstanceSpec]] | None = None
+
+
+class Worlds(Protocol):
+    """Makes worlds for clusters."""
+
+    def __call__(self, name: str, *, anew: bool = False) -> World:
+        """The world of the cluster of that name, or a new one; of "" it has no instances.
+
+        Args:
+            anew: one that was there is INACTIVE, and another takes its place.
+        """
+        ...
+
+
+class LocalHost:
+    """The clusters of one account, in this process.
+
+    Args:
+        worlds: makes the world of a new cluster.
+        clock: by which all of them live.
+        now_s: the time of day.
+    """
+
+    def __init__(
+        self, account: Account, worlds: Worlds, clock: Clock, now_s: Callable[[], float]
+    ) -> None:
+        self.account, self.now_s = account, now_s
+        self.gate = threading.Condition(threading.RLock())
+        self.settings: dict[str, str] = {}
+        self._worlds, self._clock = worlds, clock
+        self._clusters: dict[str, Cluster] = {}
+        self._paced: dict[str, Paced] = {}
+        self._made: dict[str, World] = {}
+        self._threads: list[threading.Thread] = []
+        self.registry = self._begin("")
+
+    @property
+    def clusters(self) -> Mapping[str, Cluster]:
+        """By name."""
+        return self._clusters
+
+    def create(self, name: str, settings: Document) -> Cluster:
+        """See `placement.wire.world.Host`."""
+        with self.gate:
+            before = self._paced.get(name)
+            if before is not None:
+                before.end()
+            cluster = self._clusters[name] = self._begin(name, anew=before is not None)
+            cluster.settings.update(settings)
+            return cluster
+
+    def _begin(self, name: str, *, anew: bool = False) -> Cluster:
+        world = self._made[name] = self._worlds(name, anew=anew)
+        paced = self._paced[name] = Paced(world.driver, self._clock, self.gate)
+
+        def record(entry: m.Round) -> None:
+            world.record(entry)
+            world.reader(entry)
+
+        def submit(call: m.Event, answered: Callable[[Answer], None]) -> None:
+            world.callers.submit(call, answered)
+            paced.wake()
+
+        def run() -> None:
+            with self.gate:
+                run_loop(world.scheduler, Attended(paced, world.callers), record)
+
+        thread = threading.Thread(target=run, name=f"cluster {name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        ids = Ids(self.account, name, world.salt)
+        return Cluster(name, ids, world.reader.state, submit, world.epoch_s)
+
+    def reply(self, request: Request, replied: Replied) -> None:
+        """Answer a request: calls `replied` once, at once or from the thread of a loop."""
+        with self.gate:
+            try:
+                exchange = Exchange(self, request)
+            except WireError as error:
+                replied(error)
+                return
+            self._follow(exchange, replied)
+
+    def _follow(self, exchange: Exchange, replied: Replied) -> None:
+        if exchange.answer is not None:
+            replied(exchange.answer)
+            return
+        answers: dict[int, Answer] = {}
+        asks = exchange.asks
+
+        def heard(at: int, answer: Answer) -> None:
+            answers[at] = answer
+            if len(answers) < len(asks):
+                return
+            try:
+                exchange.hear([answers[n] for n in range(len(asks))])
+            except WireError as error:
+                replied(error)
+            else:
+                self._follow(exchange, replied)
+
+        for at, ask in enumerate(asks):
+            ask.cluster.submit(ask.call, lambda answer, at=at: heard(at, answer))  # type: ignore[misc]
+
+    # --- beside ECS's API -------------------------------------------------------------------------
+
+    def launch(
+        self, cluster: str, instance_type: str, count: int, zones: Sequence[str]
+    ) -> list[str]:
+        """Launch instances for a cluster; returns their EC2 ids.
+
+        Raises:
+            PlacementError: no such cluster or type, or a cluster whose machines are not simulated.
+        """
+        with self.gate:
+            found = self._clusters.get(cluster)
+            if found is None or found.state.status != "ACTIVE":
+                raise PlacementError(f"no cluster is called {cluster!r}")
+            world = self._made[cluster]
+            if world.specs is None:
+                raise PlacementError(f"the machines of {cluster!r} are not simulated")
+            specs = world.specs(instance_type, count, zones)
+            self._paced[cluster].do(lambda: world.driver.launch(specs))
+            return [spec.name for spec in specs]
+
+    def advance(self, by_ms: int) -> None:
+        """Let time pass at once."""
+        with self.gate:
+            self._clock.advance(by_ms, self._latest_ms())
+            self._wake()
+
+    def set_factor(self, factor: float) -> None:
+        """Simulated seconds a second, from now on; see `Clock`."""
+        with self.gate:
+            self._clock.set_factor(factor, self._latest_ms())
+            self._wake()
+
+    def times(self) -> dict[str, Any]:
+        """The factor, null where it is infinite, and the time of each cluster in seconds."""
+        with self.gate:
+            clusters = {name: each.state.now_ms / 1000 for name, each in self._clusters.items()}
+            factor = self._clock.factor
+            return {"factor": factor if math.isfinite(factor) else None, "clusters": clusters}
+
+    def _latest_ms(self) -> int:
+        return max((each.state.now_ms for each in self._clusters.values()), default=0)
+
+    def _wake(self) -> None:
+        for paced in self._paced.values():
+            paced.wake()
+
+    def close(self) -> None:
+        """End all loops; what was answered is in the journals."""
+        with self.gate:
+            for paced in self._paced.values():
+                paced.end()
+        for thread in self._threads:
+            thread.join()

@@ -1,0 +1,128 @@
+"""The time of a world behind an endpoint: it passes with the clock, at a factor, or step by step.
+
+A simulated world jumps from one instant with events to the next. Here it may do so only when that
+instant has come, so that calls from outside meet the world as it is now.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from stowplan.placement.driver import Driver
+from stowplan.placement.messages import Event
+from stowplan.placement.scenario.scenario import InstanceSpec
+
+
+class Stepped(Driver, Protocol):
+    """A world whose time passes as it is told to."""
+
+    @property
+    def next_ms(self) -> int | None:
+        """When something happens next; None: never, unless something is asked for."""
+        ...
+
+    def launch(self, specs: list[InstanceSpec]) -> None:
+        """Launch instances now: each boots, then registers."""
+        ...
+
+
+class Clock:
+    """How fast the time of a world passes.
+
+    Args:
+        factor: simulated seconds a second; 0: only when told to; infinite: at once to what happens
+            next, until nothing more does.
+        monotonic: the machine's time in seconds; for tests.
+    """
+
+    def __init__(
+        self, factor: float = 1.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic, self._factor = monotonic, factor
+        self._at_ms, self._since = 0.0, monotonic()
+
+    @property
+    def factor(self) -> float:
+        """Simulated seconds a second."""
+        return self._factor
+
+    def now_ms(self) -> float:
+        """The time that the world may have reached; infinite where it may go on at once."""
+        if math.isinf(self._factor):
+            return math.inf
+        return self._at_ms + (self._monotonic() - self._since) * 1000 * self._factor
+
+    def set_factor(self, factor: float, now_ms: int) -> None:
+        """From now on, with the world at `now_ms`, time passes that fast."""
+        self._at_ms = max(self._at_ms, now_ms) if math.isinf(self._factor) else self.now_ms()
+        self._factor, self._since = factor, self._monotonic()
+
+    def advance(self, by_ms: int, now_ms: int) -> None:
+        """The world may go on for so long, at once."""
+        self.set_factor(self._factor, now_ms)
+        self._at_ms += by_ms
+
+    def seconds_until(self, at_ms: float) -> float | None:
+        """How long to wait until the world may reach that time; None: until told to."""
+        left_ms = at_ms - self.now_ms()
+        if left_ms <= 0:
+            return 0.0
+        return left_ms / 1000 / self._factor if self._factor else None
+
+
+class Paced:
+    """A stepped world whose time passes by a clock; a driver again.
+
+    The loop runs with `gate` held, and lets go of it while it waits: whoever holds it sees the
+    state between two rounds.
+    """
+
+    def __init__(self, world: Stepped, clock: Clock, gate: threading.Condition) -> None:
+        self._world, self._clock, self._gate = world, clock, gate
+        self._woken = self._ended = False
+        self._todo: list[Callable[[], None]] = []
+        self.now_ms, self.execute, self.register = world.now_ms, world.execute, world.register
+
+    def wake(self) -> None:
+        """Something is to be done now; `gate` is held."""
+        self._woken = True
+        self._gate.notify_all()
+
+    def do(self, what: Callable[[], None]) -> None:
+        """Have the loop do something to the world, as soon as it is there where the clock is."""
+        self._todo.append(what)
+        self.wake()
+
+    def end(self) -> None:
+        """The loop is to end; `gate` is held."""
+        self._ended = True
+        self._gate.notify_all()
+
+    def wait(self, deadline_ms: int | None) -> list[Event] | None:
+        """See `Driver`; [] also when woken."""
+        world, clock = self._world, self._clock
+        while not self._ended:
+            allowed = clock.now_ms()
+            if self._woken:  # a call is made now, so what was to happen by now comes before it
+                now_ms = world.now_ms() if math.isinf(allowed) else int(allowed)
+                heard = world.wait(now_ms)
+                self._woken = bool(heard)
+                if not heard:
+                    todo, self._todo = self._todo, []
+                    for what in todo:
+                        what()
+                return heard
+            until = min((t for t in (deadline_ms, world.next_ms) if t is not None), default=None)
+            if until is not None and until <= allowed:
+                self._gate.wait(0)  # others may look between two rounds
+                return world.wait(until)
+            self._gate.wait(None if until is None else clock.seconds_until(until))
+        return None
+
+    def close(self) -> None:
+        """Let go of the world."""
+        self._world.close()
