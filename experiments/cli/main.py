@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from contextlib import nullcontext
 
 from stowplan.experiments.cli.terminal import (
     TERMINATED,
     Terminated,
     adapt_streams,
-    end_on_sigterm,
+    ended_by_sigterm,
 )
 from stowplan.placement.errors import PlacementError
 
@@ -198,13 +199,13 @@ def main(argv: list[str] | None = None) -> int:
     adapt_streams()
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
-        if arguments.subcommand not in ON_ENGINES:
-            end_on_sigterm()
         if arguments.subcommand in PLACING:
             from stowplan.experiments.runs.compiling import say_when_compiling
 
             say_when_compiling()
-        return int(arguments.command(arguments))
+        on_engines = arguments.subcommand in ON_ENGINES
+        with nullcontext() if on_engines else ended_by_sigterm():
+            return int(arguments.command(arguments))
     except PlacementError as error:
         print(f"stowplan: {error}".replace("\n", "\nstowplan: "), file=sys.stderr)
         return 2
@@ -241,5 +242,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(name, help=about, description=about)
         subparser.set_defaults(subcommand=name)
         if name == wanted:
+            if name == "optimize" and any(word.startswith("--bpp") for word in argv):
+                from stowplan.experiments.cli import packing_file
+
+                module = packing_file.__name__ if packing_file.is_all(argv) else module
             getattr(importlib.import_module(module), function)(subparser)
     return parser

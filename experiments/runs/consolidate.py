@@ -19,11 +19,13 @@ from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.result import RunResult, result_of, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.simulate import uncollected, world
-from stowplan.placement.loop import run_loop
+from stowplan.placement.driver import Driver
+from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.messages import (
     Command,
     Event,
     InstanceRegistered,
+    RegisterTaskDefinition,
     Round,
     StopTasks,
     UpdateContainerInstancesState,
@@ -34,7 +36,6 @@ from stowplan.placement.outlook import Running
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.scenario.scenario import Run
 from stowplan.placement.scheduler.scheduler import Scheduler
-from stowplan.sim.driver import SimDriver
 
 SERVICE = "service:"
 
@@ -79,7 +80,7 @@ class Told:
 class Consolidating:
     """A driver with the policy on top; see `placement.driver.Driver`."""
 
-    inner: SimDriver
+    inner: Driver
     scheduler: Scheduler
     policy: Policy
     told: Told = field(default_factory=Told)
@@ -115,6 +116,10 @@ class Consolidating:
             self.told.moved += len(moved)
             self._to_move -= moved
         self.inner.execute(command)
+
+    def register(self, call: RegisterTaskDefinition) -> None:
+        """Hand a task definition on."""
+        self.inner.register(call)
 
     def close(self) -> None:
         """Let go of the world."""
@@ -178,12 +183,12 @@ def consolidated(
         also: shown every round, in order.
     """
     until_ms = loaded.scenario.duration
-    scheduler, driver = world(loaded, run, until_ms)
+    scheduler, attended = world(loaded, run, until_ms)
     recorder, usage = Recorder(), Usage()
     record = tee([recorder, usage, *also])
-    through = Consolidating(driver, scheduler, policy)
+    through = Consolidating(attended.driver, scheduler, policy)
     with uncollected():
-        run_loop(scheduler, through, record)
+        run_loop(scheduler, Attended(through, attended.callers), record)
         if recorder.now_ms < until_ms:
             record(Round(until_ms, (), ()))
     return result_of(run, recorder, usage, until_ms, True), through.told

@@ -35,6 +35,7 @@ def _create_provider(reader: TaskReader, call: m.CreateCapacityProvider) -> None
 def _put_default(reader: TaskReader, call: m.PutClusterCapacityProviders) -> None:
     strategy = call.default_capacity_provider_strategy
     reader.state.default_capacity_provider_strategy = strategy
+    reader.state.associated = call.capacity_providers
 
 
 def _deployment(reader: TaskReader, task_definition: str) -> Deployment:
@@ -47,13 +48,14 @@ def _deployment(reader: TaskReader, task_definition: str) -> Deployment:
 
 
 def _create_service(reader: TaskReader, call: m.CreateService) -> None:
-    default = reader.state.default_capacity_provider_strategy
+    default, created = reader.state.default_capacity_provider_strategy, call
     if call.capacity_provider_strategy is None and default:
         call = msgspec.structs.replace(call, capacity_provider_strategy=default)
     definition = reader.state.definition(call.task_definition)
     assert definition is not None, "a call for an unknown definition is rejected"
     call = msgspec.structs.replace(call, task_definition=definition.name)
     service = Service(call.service, call, reader.state.now_ms)
+    service.created = created if created.client_token else None
     service.deployments.append(_deployment(reader, call.task_definition))
     reader.state.services[call.service] = service
 

@@ -14,6 +14,7 @@ from stowplan.placement.describe.state import (
     State,
     StoppedForGood,
     Task,
+    TokenUse,
 )
 from stowplan.placement.model import PORTS, InstanceStatus, StopCode, TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
@@ -78,6 +79,17 @@ class TaskReader:
     def asked(self, call: m.RunTask | m.StartTask) -> None:
         """A call for tasks; those that it gets come in the same round."""
         self._asked[call.request] = call
+        if isinstance(call, m.RunTask) and call.client_token:
+            tokens, now_ms = self.state.tokens, self.state.now_ms
+            while tokens and (first := next(iter(tokens))) is not None:
+                if tokens[first].at_ms + m.TOKEN_KEPT_MS > now_ms:
+                    break
+                del tokens[first]
+            tokens[call.client_token] = TokenUse(call, now_ms)
+
+    def _use(self, call: m.RunTask | m.StartTask | None) -> TokenUse | None:
+        token = call.client_token if isinstance(call, m.RunTask) else ""
+        return self.state.tokens.get(token) if token else None
 
     def say(self, text: str) -> None:
         """Keep a line for people."""
@@ -144,6 +156,8 @@ class TaskReader:
             service.tasks[number] = None
         elif call is not None:
             task.started_by, task.tags = call.started_by, dict(call.tags)
+            if (use := self._use(call)) is not None:
+                use.tasks.append(number)
             task.overrides = call.overrides
         resources = call.resources if isinstance(call, m.RunTask) else ()
         override = TaskOverride(cpu, memory, resources, task.overrides)
@@ -301,6 +315,8 @@ class TaskReader:
     def not_placed(self, notice: m.RunTaskFailed) -> None:
         """Tasks of a request were not placed."""
         call = self._asked.get(notice.request)
+        if (use := self._use(call)) is not None:
+            use.failures.append(notice)
         if isinstance(call, m.RunTask):
             family = call.task_definition.partition(":")[0]
             self.state.failed[family] = (call, notice, self.state.now_ms)

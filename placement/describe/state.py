@@ -14,7 +14,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 1  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 2  # goes up with every change of what is below: an older one is not read
 
 
 class ContainerInstance(msgspec.Struct):
@@ -128,6 +128,7 @@ class Service(msgspec.Struct):
     gone_ms: int | None = None
     tags: dict[str, str] = {}
     tasks: dict[int, None] = {}  # desiredStatus RUNNING
+    created: m.CreateService | None = None  # its call, where that had a client token
     lines: int = 0  # of its events ever
 
     @property
@@ -164,6 +165,15 @@ class CapacityProvider(msgspec.Struct):
     tags: dict[str, str] = {}
 
 
+class TokenUse(msgspec.Struct):
+    """A RunTask with a client token, and what came of it."""
+
+    call: m.RunTask
+    at_ms: int
+    tasks: list[int] = []
+    failures: list[m.RunTaskFailed] = []
+
+
 class StoppedForGood(msgspec.Struct):
     """Something that was said lately of tasks or calls: for people, the latest last."""
 
@@ -187,12 +197,14 @@ class State(msgspec.Struct):
     task_definitions: dict[str, list[TaskDefinitionRecord]] = {}
     capacity_providers: dict[str, CapacityProvider] = {}
     default_capacity_provider_strategy: m.CapacityProviderStrategy = ()
+    associated: tuple[str, ...] | None = None  # capacity providers that were put; None: all
     leaving: dict[str, None] = {}  # EC2 ids that their groups are getting rid of
     tags: dict[str, str] = {}
     tasks_ever: int = 0
     deployments_ever: int = 0
     failed: dict[str, tuple[m.RunTask, m.RunTaskFailed, int]] = {}
     said: list[StoppedForGood] = []
+    tokens: dict[str, TokenUse] = {}  # of the last 24 h, the oldest first
     format: int = SNAPSHOT_FORMAT
 
     # --- lists ------------------------------------------------------------------------------------

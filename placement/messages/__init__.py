@@ -50,6 +50,7 @@ from stowplan.placement.messages.notices import (
     TasksStopped,
 )
 from stowplan.placement.messages.upkeep import (
+    TOKEN_KEPT_MS,
     Attribute,
     CircuitBreaker,
     ContainerOverride,
@@ -71,6 +72,7 @@ from stowplan.placement.messages.upkeep import (
 
 __all__ = [
     "CALLS",
+    "TOKEN_KEPT_MS",
     "AgentConnectionChanged",
     "Attribute",
     "CallRejected",

@@ -71,7 +71,8 @@ class RunTask(Message, frozen=True):
     (name, amount) pairs, override or add others: ours. `zones` are those of the subnets given for
     awsvpc; empty means any. `expected_ms` (ours, too) is how long the caller thinks that a task
     will run; None: until it is stopped. `capacity_provider_strategy` None is the cluster's default,
-    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone.
+    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone. A
+    `client_token` that a call of the last 24 h had is refused (ecs-semantics 8.3).
     """
 
     request: int
@@ -90,6 +91,7 @@ class RunTask(Message, frozen=True):
     capacity_provider_strategy: CapacityProviderStrategy | None = None
     overrides: tuple[ContainerOverride, ...] = ()
     tags: Pairs = ()
+    client_token: str = ""
 
 
 class StartTask(Message, frozen=True):
@@ -137,6 +139,7 @@ class CreateService(Message, frozen=True):
     availability_zone_rebalancing: bool = False
     capacity_provider_strategy: CapacityProviderStrategy | None = None
     load_balancer: LoadBalancer | None = None
+    client_token: str = ""
 
 
 class UpdateService(Message, frozen=True):

@@ -15,6 +15,7 @@ from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.services.services import Services
 from stowplan.placement.scheduler.tasks import TaskTable
 
+CONFLICT = "ConflictException"
 CUSTOM_ATTRIBUTES_MOST, TAGS_MOST = 10, 50
 KEY_MOST, VALUE_MOST = 128, 256  # characters of a tag
 BUILT_IN = ("ecs.", "com.amazonaws.")  # attributes that are not the user's
@@ -49,6 +50,7 @@ class Upkeep:
         self._cluster, self._tasks, self._launches = cluster, tasks, launches
         self._services, self._providers, self._stop = services, providers, stop
         self._tags: dict[tuple[str, str], set[str]] = {}
+        self._tokens: dict[str, int] = {}  # when each was given, the first one first
         self.cluster_deleted = False
 
     def __call__(self, call: m.Event) -> None:
@@ -59,6 +61,22 @@ class Upkeep:
         """Raises CallError for what needs a cluster, once that is deleted."""
         if not isinstance(event, _ANYWHERE) and isinstance(event, (*m.CALLS, m.InstanceRegistered)):
             raise CallError(_NO_CLUSTER, "Cluster not found.")
+
+    def mark(self, call: m.RunTask, now_ms: int) -> None:
+        """A RunTask that is right otherwise: its tags, and its token, which it alone may have.
+
+        Raises CallError for tags of no valid form, or a token that was given before.
+        """
+        if call.tags:
+            check_tags(call.tags)
+        if call.client_token:
+            while self._tokens and (first := next(iter(self._tokens.items())))[1] <= now_ms:
+                del self._tokens[first[0]]
+            if call.client_token in self._tokens:
+                raise CallError(
+                    CONFLICT, f"the client token {call.client_token!r} was given before"
+                )
+            self._tokens[call.client_token] = now_ms + m.TOKEN_KEPT_MS
 
     # --- instances --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.describe import Deployment, Service
 from stowplan.placement.wire.calls import (
     Params,
+    client_token,
     cluster_of,
     constraints,
     definition_name,
@@ -22,7 +23,7 @@ from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
-DESCRIBE_MOST = 10
+DESCRIBE_MOST, TOKEN_MOST = 10, 36
 _DAEMON = {"minimum_healthy_percent": 0, "maximum_percent": 100}  # of a DAEMON, where not given
 
 
@@ -44,9 +45,15 @@ def create_service(host: Host, params: Params) -> Steps:
         placement_constraints=constraints(params.get("placementConstraints")) or (),
         placement_strategy=strategies(params.get("placementStrategy")) or (),
         scheduling_strategy="DAEMON" if daemon else "REPLICA",
-        capacity_provider_strategy=provider_strategy(host, params),
+        capacity_provider_strategy=provider_strategy(host, cluster, params),
+        client_token=client_token(params, TOKEN_MOST),
         **((_DAEMON if daemon else {}) | _changes(params)),
     )
+    there = cluster.state.services.get(name)
+    if there is not None and there.status != "INACTIVE":
+        if not call.client_token or there.created != call:
+            raise invalid("Creation of service was not idempotent.")
+        return {"service": show_service(cluster, there, ["TAGS"])}
     asks = [Ask(cluster, call)]
     if params.get("tags"):
         asks.append(Ask(cluster, m.TagResource("service", name, tag_pairs(params["tags"]))))
@@ -67,7 +74,7 @@ def update_service(host: Host, params: Params) -> Steps:
         placement_constraints=constraints(params.get("placementConstraints")),
         placement_strategy=strategies(params.get("placementStrategy")),
         force_new_deployment=params.get("forceNewDeployment", False),
-        capacity_provider_strategy=given and provider_strategy(host, params),
+        capacity_provider_strategy=given and provider_strategy(host, cluster, params),
         **_changes(params),
     )
     taken((yield [Ask(cluster, call)]))

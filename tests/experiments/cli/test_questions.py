@@ -27,7 +27,9 @@ boot = { mean = "1s" }
 start = { mean = "1s" }
 stop = { mean = "1s" }
 [task_definitions]
-web = { family = "web", containerDefinitions = [{ name = "a", image = "a", cpu = 1024, memory = 1024 }] }
+web = { family = "web", containerDefinitions = [
+    { name = "a", image = "a", cpu = 1024, memory = 1024 },
+] }
 two = { family = "two", containerDefinitions = [
     { name = "a", image = "a", cpu = 600, memory = 3000 },
     { name = "b", image = "b", cpu = 200, memory = 1000, memoryReservation = 500 } ] }
