@@ -16,7 +16,10 @@ EXTRAS = PROJECT["optional-dependencies"]
 OWNERS = packages_distributions()
 # What a core dependency always brings along.
 BROUGHT = {
-    **{"botocore": "boto3", "requests": "docker", "urllib3": "docker", "markupsafe": "jinja2"},
+    "botocore": "boto3",
+    "requests": "docker",
+    "urllib3": "docker",
+    "markupsafe": "jinja2",
     "llvmlite": "numba",
 }
 # Rooms that an extra is for. Who imports one of them from elsewhere says what is missing.
