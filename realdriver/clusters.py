@@ -10,11 +10,12 @@ from stowplan.placement.describe import State
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.messages import Round
+from stowplan.realdriver.docker.config import ENGINES as ENGINES
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.journal import ClusterLock, DurableJournal
 from stowplan.realdriver.standing import read_state
 
-ID, ENGINES, SCENARIO = "id", "engines", "digest"
+ID, SCENARIO = "id", "digest"
 
 
 def state_folder(given: Path | None) -> Path:

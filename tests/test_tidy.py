@@ -41,7 +41,11 @@ INNER_FLOORS = {
         ("journal", "loop", "scenario", "testing"),
         ("optimal",),
     ),
-    "realdriver": (("book", "journal"), ("docker", "endpoint", "standing"), ("clusters",)),
+    "realdriver": (
+        ("book", "journal", "backend"),
+        ("docker", "endpoint", "standing"),
+        ("clusters", "backends"),
+    ),
     "experiments": (
         ("files", "examples"),
         ("workloads",),

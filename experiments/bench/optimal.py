@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from stowplan.experiments.bench.packing_recipes import (
     one_dimensional,
     petersen_core,
 )
-from stowplan.experiments.bench.plans import fleet_rows, repack_rows
+from stowplan.experiments.bench.plans import fleet_rows, market_rows, repack_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.arguments import amount
@@ -93,7 +93,11 @@ SETS = {
     "ani_402": PackingSet("ani/402_*.txt", ("ani_like_402",), 10, 0.5, False),
 }
 
-PLANS = {"fleets": fleet_rows, "repack": repack_rows}
+PLANS: dict[str, Callable[[Clock, float], Iterator[Row | str]]] = {
+    "fleets": fleet_rows,
+    "markets": market_rows,
+    "repack": repack_rows,
+}
 COMMAND = "command"  # the whole command on small files
 ALL = [*SETS, *PLANS, COMMAND]
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.cli.packing_file import (
+    jobs_command,
     limits_of,
     packing_arguments,
     packing_command,
@@ -71,11 +72,12 @@ EPILOG = """\
 status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), infeasible (proven;
 with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
 
---json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
-seconds, plan, notes, trial (ecs_reaches_it, and the tasks by service that ECS, left alone, would
-leave without a place), and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
-objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
-where items are numbered from 0 in the order of the file.
+--json, for every goal and for --bpp: goal, status, objective (in unit), lower_bound, gap (a share
+of the objective: 0.01 is 1 %), seconds, interrupted, reasons, plan, notes, trial (ecs_reaches_it,
+and the tasks by service that ECS, left alone, would leave without a place), and log, rows of
+[seconds, lower bound, objective]. With --bpp the plan has packing, a list of {"copies": so many
+equal bins, "items": {item: how many of it}}, where items are numbered from 0 in the order of the
+file.
 """
 
 
@@ -84,18 +86,24 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         return _command(arguments)
     except PackingInputError as error:
-        raise SpecError([(str(arguments.bpp or arguments.scenario), str(error))]) from error
+        raise SpecError(
+            [(str(arguments.bpp or arguments.tbpp or arguments.scenario), str(error))]
+        ) from error
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    if (arguments.scenario is None) == (arguments.bpp is None):
-        raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    given = [arguments.scenario, arguments.bpp, arguments.tbpp]
+    if sum(path is not None for path in given) != 1:
+        what = "name a scenario, or a packing file with --bpp or --tbpp"
+        raise SpecError([("optimize", what)])
     goal = arguments.goal or "fleet"
-    if arguments.bpp is not None or goal != "repack":
+    if arguments.scenario is None or goal != "repack":
         check_no_repack(arguments)
     _check_options(arguments, goal)
     if arguments.bpp is not None:
         return packing_command(arguments)
+    if arguments.tbpp is not None:
+        return jobs_command(arguments)
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario, buys=base(goal) in ("fleet", "instances"))
@@ -134,8 +142,9 @@ def _check_options(arguments: argparse.Namespace, goal: str) -> None:
         option = "--" + name.replace("_", "-")
         if getattr(arguments, name) is None:
             continue
-        if arguments.bpp is not None:
-            problems.append((option, "is for scenarios, not for --bpp"))
+        if arguments.scenario is None:
+            file = "--bpp" if arguments.bpp is not None else "--tbpp"
+            problems.append((option, f"is for scenarios, not for {file}"))
         elif base(goal) not in goals:
             problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
     if problems:

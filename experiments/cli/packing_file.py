@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.packing_file import read_problem
 from stowplan.placement.errors import SpecError
+from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.packing import lazy
 from stowplan.placement.packing.problem import (
     Limits,
@@ -51,6 +53,13 @@ def packing_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
+    )
+    parser.add_argument(
+        "--tbpp",
+        type=Path,
+        metavar="FILE",
+        help="not a scenario: jobs of temporal bin packing (their number and the capacity, then "
+        "number, start, end and size a line); the least time for which servers are busy",
     )
     parser.add_argument(
         "--time-limit",
@@ -113,16 +122,37 @@ def packing_command(arguments: argparse.Namespace) -> int:
     text = packing_summary(problem, result)
     if arguments.out is not None:
         from stowplan.experiments.report.optimize import write_files
-        from stowplan.placement.optimal.answer import Answer
 
-        shown: Answer[Any] = Answer(
-            "bins", "bins", result.status, result.bins, result.lower_bound, None,
-            seconds=result.seconds, log=result.log,
-        )  # fmt: skip
-        log = [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in result.log]
-        lines = [text, *packing_lines(result)]
-        write_files(arguments.out, {**answer(result), "log": log}, "\n".join(lines) + "\n", shown)
+        told = "\n".join([text, *packing_lines(result)]) + "\n"
+        write_files(arguments.out, answer(result), told, as_answer(result))
     print(json.dumps(answer(result)) if arguments.json else text)
+    return 0
+
+
+def jobs_command(arguments: argparse.Namespace) -> int:
+    """Solve the jobs of a `--tbpp` file and print."""
+    from rich.console import Console
+
+    from stowplan.experiments.loading.packing_file import read_over_time
+    from stowplan.experiments.report.optimize import (
+        LiveProgress,
+        answer_json,
+        plan_table,
+        summary,
+        write_files,
+    )
+    from stowplan.placement.optimal.over_time import least_over_time
+
+    problem = read_over_time(arguments.tbpp)
+    with LiveProgress("hours") as progress, Interruptible() as interruptible:
+        limits = limits_of(arguments, interruptible.clock)
+        found = replace(least_over_time(problem, limits, progress), unit="server time")
+    text = summary(found)
+    if arguments.out is not None:
+        write_files(arguments.out, answer_json(found), text + "\n", found)
+    print(json.dumps(answer_json(found)) if arguments.json else text)
+    if found.plan is not None and not arguments.json:
+        Console().print(plan_table(found.plan, _NAMED_MOST))
     return 0
 
 
@@ -158,10 +188,13 @@ def packing_lines(result: PackingResult) -> list[str]:
 
 
 def answer(result: PackingResult) -> dict[str, Any]:
-    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts.
+    """The result as JSON, with the keys of every other goal; `plan` has the packing.
 
-    Kinds are numbered from 0 in the order of the problem.
+    `packing` is a list of {"copies", "items"}, items by kind with counts. Kinds are numbered from 0
+    in the order of the problem. It, `unplaceable` and `bins` stand beside the plan as well.
     """
+    from stowplan.experiments.report.optimize import answer_json
+
     packing = [
         {
             "copies": bins.copies,
@@ -169,13 +202,17 @@ def answer(result: PackingResult) -> dict[str, Any]:
         }
         for bins in result.packing
     ]
-    return {
-        "status": result.status,
-        "bins": result.bins,
-        "lower_bound": result.lower_bound,
-        "gap": result.gap,
-        "seconds": round(result.seconds, 6),
-        "interrupted": result.interrupted,
-        "packing": packing,
-        "unplaceable": list(result.unplaceable),
-    }
+    unplaceable = list(result.unplaceable)
+    own = {"packing": packing, "unplaceable": unplaceable}
+    found = answer_json(as_answer(result))
+    found["plan"] = own if result.bins is not None else None
+    return {**found, "bins": result.bins, **own}
+
+
+def as_answer(result: PackingResult) -> Answer[Any]:
+    """The result in the shape of every goal's answer, without its plan."""
+    return Answer(
+        "bins", "bins", result.status, result.bins, result.lower_bound, None,
+        tuple(f"item {item} fits no bin" for item in result.unplaceable),
+        result.seconds, result.interrupted, result.log,
+    )  # fmt: skip

@@ -75,6 +75,11 @@ class Optimum:
         return self.answer.gap
 
     @property
+    def seconds(self) -> float:
+        """How long it took, by the clock on the wall."""
+        return self.answer.seconds
+
+    @property
     def plan(self) -> dict[str, Any] | None:
         """The plan as `stowplan optimize --json` has it; None without one."""
         return None if self.answer.plan is None else dict(plan_json(self.answer.plan))
@@ -192,8 +197,28 @@ class Packing:
 
     @property
     def bins(self) -> int | None:
-        """How many bins; None without a packing."""
+        """How many bins; None without a packing. The same as `objective`."""
         return self.result.bins
+
+    @property
+    def objective(self) -> int | None:
+        """How many bins, less is better; None without a packing."""
+        return self.result.bins
+
+    @property
+    def unit(self) -> str:
+        """Of `objective` and `lower_bound`: `bins`."""
+        return "bins"
+
+    @property
+    def gap(self) -> float | None:
+        """(objective - lower_bound) / objective: 0 is a proof; None without a packing."""
+        return self.result.gap
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, by the clock on the wall."""
+        return self.result.seconds
 
     @property
     def lower_bound(self) -> int:
@@ -241,7 +266,7 @@ def pack(
     Returns
     -------
     Packing
-        `status`, `bins`, `lower_bound`; `frame` has a row per kind of bin.
+        `status`, `objective` (bins), `lower_bound`, `gap`; `frame` has a row per kind of bin.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.balancer_rules import judged, targets_drain_before_a_stop
+from stowplan.placement.audit.balancer_rules import targets_drain_before_a_stop
 from stowplan.placement.audit.call_rules import (
     NothingIsEndedInUse,
     attributes_keep_their_limits,
@@ -37,6 +37,7 @@ from stowplan.placement.audit.seen import Seen, sees
 from stowplan.placement.audit.service_rules import (
     balances_only_what_is_uneven,
     keep_the_healthy_floor,
+    services_keep_their_count,
 )
 from stowplan.placement.messages import Round
 from stowplan.placement.model import CPU, MEMORY, TaskStatus
@@ -296,7 +297,7 @@ class _ReallyFits:
     def __init__(self) -> None:
         self._where: dict[int, tuple[int, Needs]] = {}
         self._on: dict[int, set[int]] = {}
-        self._used: dict[int, Counter[str]] = {}
+        self._used: dict[int, dict[str, int]] = {}
         self._ports: dict[int, Counter[Port]] = {}
         self._grown: set[int] = set()
 
@@ -327,9 +328,12 @@ class _ReallyFits:
     def _book(self, task: int, sign: int) -> None:
         """A task is there (1), or no longer (-1)."""
         number, needs = self._where[task]
-        used = self._used.setdefault(number, Counter())
+        used = self._used.get(number)
+        if used is None:
+            used = self._used[number] = {CPU: 0, MEMORY: 0}
         for name, amount in needs.amounts:
-            used[name] += sign * amount
+            if name in used:
+                used[name] += sign * amount
         if needs.ports:
             ports = self._ports.setdefault(number, Counter())
             for port in needs.ports:
@@ -350,38 +354,6 @@ class _ReallyFits:
                 yield f"instance {number} has {tasks} tasks on {protocol} port {port}"
 
 
-# --- rules for what is not placed --------------------------------------------------------------
-
-
-@sees(m.StartTasks, Round)
-def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
-    """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
-
-    A daemon has one task on an instance at most.
-    """
-    if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
-        service = history.services[seen.service]
-        total = len(service.tasks) + len(service.draining) + len(seen.tasks)
-        if not service.daemon and total > service.ceiling:
-            yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
-    if not isinstance(seen, Round):
-        return
-    for name in sorted(history.touched):
-        service = history.services[name]
-        if service.daemon:
-            hosts = Counter(history.tasks[task].host for task in service.tasks)
-            crowded = [host for host, count in hosts.items() if count > 1]
-            if crowded:
-                yield f"daemon {name} has several tasks on instances {crowded}"
-        elif service.plain:
-            settled, total, call = *history.counts(name), service.call
-            want = call.desired_count + call.availability_zone_rebalancing
-            sick = sum(judged(history, history.tasks[task]) is False for task in service.tasks)
-            if settled - sick > want:
-                rest = total - settled
-                yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
-
-
 CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "registered hosts": lambda: _known_hosts,
     "eligible hosts": lambda: _Placing(barred),
@@ -393,7 +365,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "task numbers": lambda: _task_numbers,
     "task lives": lambda: _lives_go_forward,
     "requests": _RequestsAnswered,
-    "service counts": lambda: _services_keep_their_count,
+    "service counts": lambda: services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
     "zone balance": lambda: balances_only_what_is_uneven,
     "load balancers": lambda: targets_drain_before_a_stop,

@@ -15,6 +15,7 @@ from stowplan.placement.describe.state import (
     StoppedForGood,
     Task,
     TaskDefinitionRecord,
+    TokenUse,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "StoppedForGood",
     "Task",
     "TaskDefinitionRecord",
+    "TokenUse",
 ]

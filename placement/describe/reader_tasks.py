@@ -14,6 +14,7 @@ from stowplan.placement.describe.state import (
     State,
     StoppedForGood,
     Task,
+    TokenUse,
 )
 from stowplan.placement.model import PORTS, InstanceStatus, StopCode, TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
@@ -23,6 +24,7 @@ from stowplan.placement.taskdef.parse import (
     task_resources,
 )
 
+PAST_MOST = 100  # deployments of a service; ECS keeps those of 90 days
 EVENTS_MOST = 100  # of a service, as ECS keeps them
 SAID_MOST = 20
 _ORDER = {status: position for position, status in enumerate(TaskStatus)}
@@ -51,6 +53,8 @@ class TaskReader:
                 continue
             first, *rest = service.deployments
             service.deployments = [first, *(d for d in rest if d.running or d.pending)]
+            gone = [d for d in rest if not (d.running or d.pending)]
+            service.past = [*gone, *service.past][:PAST_MOST]
             if service.status == "DRAINING" and not self._has_tasks(service):
                 service.status, service.gone_ms = "INACTIVE", self.state.now_ms
                 first.status = "INACTIVE"
@@ -78,6 +82,17 @@ class TaskReader:
     def asked(self, call: m.RunTask | m.StartTask) -> None:
         """A call for tasks; those that it gets come in the same round."""
         self._asked[call.request] = call
+        if isinstance(call, m.RunTask) and call.client_token:
+            tokens, now_ms = self.state.tokens, self.state.now_ms
+            while tokens and (first := next(iter(tokens))) is not None:
+                if tokens[first].at_ms + m.TOKEN_KEPT_MS > now_ms:
+                    break
+                del tokens[first]
+            tokens[call.client_token] = TokenUse(call, now_ms)
+
+    def _use(self, call: m.RunTask | m.StartTask | None) -> TokenUse | None:
+        token = call.client_token if isinstance(call, m.RunTask) else ""
+        return self.state.tokens.get(token) if token else None
 
     def say(self, text: str) -> None:
         """Keep a line for people."""
@@ -144,6 +159,8 @@ class TaskReader:
             service.tasks[number] = None
         elif call is not None:
             task.started_by, task.tags = call.started_by, dict(call.tags)
+            if (use := self._use(call)) is not None:
+                use.tasks.append(number)
             task.overrides = call.overrides
         resources = call.resources if isinstance(call, m.RunTask) else ()
         override = TaskOverride(cpu, memory, resources, task.overrides)
@@ -301,6 +318,8 @@ class TaskReader:
     def not_placed(self, notice: m.RunTaskFailed) -> None:
         """Tasks of a request were not placed."""
         call = self._asked.get(notice.request)
+        if (use := self._use(call)) is not None:
+            use.failures.append(notice)
         if isinstance(call, m.RunTask):
             family = call.task_definition.partition(":")[0]
             self.state.failed[family] = (call, notice, self.state.now_ms)
@@ -322,23 +341,37 @@ class TaskReader:
             primary.rollout_state, primary.updated_at_ms = "COMPLETED", self.state.now_ms
             primary.rollout_reason = f"ECS deployment {primary.id} completed."
             service.completed = primary.task_definition
+            self.finish(primary, "SUCCESSFUL")
+            for each in (*service.deployments, *service.past):
+                if each.rollback == primary.id:
+                    self.finish(each, "ROLLBACK_SUCCESSFUL")
         elif "deployment failed" in text:
             primary.rollout_state, primary.updated_at_ms = "FAILED", self.state.now_ms
             primary.rollout_reason = f"ECS deployment circuit breaker: {text.partition(': ')[2]}"
+            breaker = service.call.circuit_breaker
+            if breaker is None or not breaker.rollback or service.completed is None:
+                self.finish(primary, "STOPPED")
         elif "rolling back to deployment " in text:
             self._roll_back(service, text.rpartition(" ")[2].rstrip("."))
+
+    def finish(self, deployment: Deployment, outcome: str) -> None:
+        """A deployment has come to its end, for good."""
+        if not deployment.outcome:
+            deployment.outcome, deployment.finished_at_ms = outcome, self.state.now_ms
 
     def _roll_back(self, service: Service, name: str) -> None:
         back = next((each for each in service.deployments if each.id == name), None)
         now_ms = self.state.now_ms
         if back is None:
             assert service.completed is not None, "it rolls back to what was completed"
-            back = Deployment(name, service.completed, now_ms, now_ms)
+            back = Deployment(name, service.completed, now_ms, now_ms, rolls_back=True)
             self.state.deployments_ever += 1
         else:
             service.deployments.remove(back)
         for each in service.deployments:
             each.status = "ACTIVE"
+            if each.rollout_state == "FAILED" and not each.outcome:
+                each.rollback = name
         back.status, back.rollout_state, back.failed_tasks = "PRIMARY", "IN_PROGRESS", 0
         service.deployments.insert(0, back)
         self._touched[service.name] = None

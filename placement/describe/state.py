@@ -14,7 +14,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 1  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 2  # goes up with every change of what is below: an older one is not read
 
 
 class ContainerInstance(msgspec.Struct):
@@ -80,6 +80,7 @@ class Task(msgspec.Struct):
     exit_code: int | None = None
     waits_for: Failure | None = None
     asked: m.RunTask | None = None
+    protected_until_ms: int | None = None
     version: int = 1
     tags: dict[str, str] = {}
 
@@ -90,7 +91,11 @@ class Task(msgspec.Struct):
 
 
 class Deployment(msgspec.Struct):
-    """One generation of a service. `status`: PRIMARY, ACTIVE, or INACTIVE once it has no tasks."""
+    """One generation of a service. `status`: PRIMARY, ACTIVE, or INACTIVE once it has no tasks.
+
+    `finished_at_ms`: when its rollout was first COMPLETED, or it was given up. `rollback`: the
+    deployment that came back in its place. `sources`: those that it replaced.
+    """
 
     id: str
     task_definition: str
@@ -102,6 +107,12 @@ class Deployment(msgspec.Struct):
     failed_tasks: int = 0
     running: int = 0
     pending: int = 0
+    finished_at_ms: int | None = None
+    outcome: str = ""  # SUCCESSFUL, STOPPED, FAILED
+    rollback: str | None = None
+    rolls_back: bool = False
+    sources: tuple[str, ...] = ()
+    desired_count: int = 0  # of the service, when it began
 
 
 class ServiceLine(msgspec.Struct):
@@ -128,6 +139,8 @@ class Service(msgspec.Struct):
     gone_ms: int | None = None
     tags: dict[str, str] = {}
     tasks: dict[int, None] = {}  # desiredStatus RUNNING
+    past: list[Deployment] = []  # without tasks and no longer PRIMARY, the latest first
+    created: m.CreateService | None = None  # its call, where that had a client token
     lines: int = 0  # of its events ever
 
     @property
@@ -145,6 +158,7 @@ class TaskDefinitionRecord(msgspec.Struct):
     registered_at_ms: int
     status: str = "ACTIVE"
     deregistered_at_ms: int | None = None
+    delete_requested_at_ms: int | None = None
     tags: dict[str, str] = {}
 
     @property
@@ -162,6 +176,15 @@ class CapacityProvider(msgspec.Struct):
     running: dict[str, None] = {}
     metric: m.CapacityProviderReservation | None = None
     tags: dict[str, str] = {}
+
+
+class TokenUse(msgspec.Struct):
+    """A RunTask with a client token, and what came of it."""
+
+    call: m.RunTask
+    at_ms: int
+    tasks: list[int] = []
+    failures: list[m.RunTaskFailed] = []
 
 
 class StoppedForGood(msgspec.Struct):
@@ -187,12 +210,14 @@ class State(msgspec.Struct):
     task_definitions: dict[str, list[TaskDefinitionRecord]] = {}
     capacity_providers: dict[str, CapacityProvider] = {}
     default_capacity_provider_strategy: m.CapacityProviderStrategy = ()
+    associated: tuple[str, ...] | None = None  # capacity providers that were put; None: all
     leaving: dict[str, None] = {}  # EC2 ids that their groups are getting rid of
     tags: dict[str, str] = {}
     tasks_ever: int = 0
     deployments_ever: int = 0
     failed: dict[str, tuple[m.RunTask, m.RunTaskFailed, int]] = {}
     said: list[StoppedForGood] = []
+    tokens: dict[str, TokenUse] = {}  # of the last 24 h, the oldest first
     format: int = SNAPSHOT_FORMAT
 
     # --- lists ------------------------------------------------------------------------------------

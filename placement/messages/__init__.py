@@ -50,6 +50,7 @@ from stowplan.placement.messages.notices import (
     TasksStopped,
 )
 from stowplan.placement.messages.upkeep import (
+    TOKEN_KEPT_MS,
     Attribute,
     CircuitBreaker,
     ContainerOverride,
@@ -57,6 +58,7 @@ from stowplan.placement.messages.upkeep import (
     DeleteCapacityProvider,
     DeleteCluster,
     DeleteService,
+    DeleteTaskDefinition,
     DeregisterContainerInstance,
     DeregisterTaskDefinition,
     LoadBalancer,
@@ -71,6 +73,7 @@ from stowplan.placement.messages.upkeep import (
 
 __all__ = [
     "CALLS",
+    "TOKEN_KEPT_MS",
     "AgentConnectionChanged",
     "Attribute",
     "CallRejected",
@@ -88,6 +91,7 @@ __all__ = [
     "DeleteCapacityProvider",
     "DeleteCluster",
     "DeleteService",
+    "DeleteTaskDefinition",
     "DeregisterContainerInstance",
     "DeregisterTaskDefinition",
     "Event",

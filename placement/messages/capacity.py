@@ -49,7 +49,9 @@ class LaunchTemplate(msgspec.Struct, frozen=True):
 class CreateCapacityProvider(Message, frozen=True):
     """A capacity provider and the Auto Scaling group that it wraps, as it is when it is wrapped.
 
-    Without `managed_scaling` tasks do not wait for it, and ECS does not change its size.
+    Without `managed_scaling` tasks do not wait for it, and ECS does not change its size. Of a group
+    that nobody here knows there is its ARN, `auto_scaling_group`, and no templates, zones or sizes:
+    tasks wait for it, and its size is left alone.
     """
 
     capacity_provider: str
@@ -61,12 +63,18 @@ class CreateCapacityProvider(Message, frozen=True):
     managed_scaling: ManagedScaling | None = None
     managed_termination_protection: bool = False
     managed_draining: bool = True
+    auto_scaling_group: str = ""
 
 
 class PutClusterCapacityProviders(Message, frozen=True):
-    """The strategy of calls that name none; what exists is left as it is."""
+    """The strategy of calls that name none; what exists is left as it is.
+
+    `capacity_providers`: those that the cluster has from now on, only to be described; None: all
+    that were created in it.
+    """
 
     default_capacity_provider_strategy: CapacityProviderStrategy
+    capacity_providers: tuple[str, ...] | None = None
 
 
 # --- events: what the world reports --------------------------------------------------------------

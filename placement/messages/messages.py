@@ -42,6 +42,7 @@ from stowplan.placement.messages.upkeep import (
     DeleteCapacityProvider,
     DeleteCluster,
     DeleteService,
+    DeleteTaskDefinition,
     DeregisterContainerInstance,
     DeregisterTaskDefinition,
     LoadBalancer,
@@ -71,7 +72,8 @@ class RunTask(Message, frozen=True):
     (name, amount) pairs, override or add others: ours. `zones` are those of the subnets given for
     awsvpc; empty means any. `expected_ms` (ours, too) is how long the caller thinks that a task
     will run; None: until it is stopped. `capacity_provider_strategy` None is the cluster's default,
-    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone.
+    () is launch type EC2; one `capacity_provider` stands for a strategy of that alone. A
+    `client_token` that a call of the last 24 h had is refused (ecs-semantics 8.3).
     """
 
     request: int
@@ -90,6 +92,7 @@ class RunTask(Message, frozen=True):
     capacity_provider_strategy: CapacityProviderStrategy | None = None
     overrides: tuple[ContainerOverride, ...] = ()
     tags: Pairs = ()
+    client_token: str = ""
 
 
 class StartTask(Message, frozen=True):
@@ -121,7 +124,8 @@ class CreateService(Message, frozen=True):
     """Keep `desired_count` tasks of a definition running, from now on.
 
     A DAEMON runs one on every ACTIVE instance that meets its constraints; its count, percents and
-    capacity providers are not asked. `capacity_provider_strategy` is that of RunTask.
+    capacity providers are not asked. `capacity_provider_strategy` is that of RunTask. `described`:
+    members of ECS's call that change nothing here and are described again.
     """
 
     service: str
@@ -137,6 +141,8 @@ class CreateService(Message, frozen=True):
     availability_zone_rebalancing: bool = False
     capacity_provider_strategy: CapacityProviderStrategy | None = None
     load_balancer: LoadBalancer | None = None
+    client_token: str = ""
+    described: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class UpdateService(Message, frozen=True):
@@ -156,6 +162,7 @@ class UpdateService(Message, frozen=True):
     availability_zone_rebalancing: bool | None = None
     force_new_deployment: bool = False
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    described: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def applied_to(self, service: CreateService) -> CreateService:
         """The configuration that a service has after this call."""
@@ -164,6 +171,7 @@ class UpdateService(Message, frozen=True):
             for name in service.__struct_fields__
             if (value := getattr(self, name, None)) is not None
         }
+        given["described"] = service.described | self.described
         return msgspec.structs.replace(service, **given)
 
 
@@ -262,6 +270,7 @@ Event = (
     | DeleteService
     | DeregisterContainerInstance
     | DeregisterTaskDefinition
+    | DeleteTaskDefinition
     | PutAttributes
     | DeleteAttributes
     | UpdateCapacityProvider
@@ -288,7 +297,7 @@ CALLS = (
     *(DeleteService, UpdateContainerInstancesState, UpdateTaskProtection, DeleteCluster),
     *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
     *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
-    *(PutAttributes, DeleteAttributes, TagResource, UntagResource),
+    *(PutAttributes, DeleteAttributes, TagResource, UntagResource, DeleteTaskDefinition),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------

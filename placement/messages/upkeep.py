@@ -14,6 +14,7 @@ from stowplan.placement.messages.base import Message
 from stowplan.placement.messages.capacity import CreateCapacityProvider, ManagedScaling
 from stowplan.placement.times import default_ms
 
+TOKEN_KEPT_MS = 24 * 3_600_000  # how long a client token stands for its call (ecs-semantics 8.3)
 Pairs = tuple[tuple[str, str], ...]
 TaggedKind = Literal[
     "cluster", "container-instance", "task", "service", "task-definition", "capacity-provider"
@@ -104,6 +105,12 @@ class DeregisterTaskDefinition(Message, frozen=True):
     task_definition: str
 
 
+class DeleteTaskDefinition(Message, frozen=True):
+    """A revision that is INACTIVE is to be deleted: DELETE_IN_PROGRESS until nothing has it."""
+
+    task_definition: str
+
+
 class Attribute(msgspec.Struct, frozen=True, omit_defaults=True):
     """An attribute of a container instance; without a value it is only a name."""
 
@@ -125,11 +132,16 @@ class DeleteAttributes(Message, frozen=True):
 
 
 class UpdateCapacityProvider(Message, frozen=True):
-    """Change what is given of a capacity provider; its group's sizes stay what they are."""
+    """Change what is given of a capacity provider; its group's sizes stay what they are.
+
+    `without_scaling`: managed scaling is DISABLED.
+    """
 
     capacity_provider: str
     managed_scaling: ManagedScaling | None = None
     managed_termination_protection: bool | None = None
+    managed_draining: bool | None = None
+    without_scaling: bool = False
 
     def applied_to(self, provider: CreateCapacityProvider) -> CreateCapacityProvider:
         """The configuration that a capacity provider has after this call."""
@@ -138,6 +150,10 @@ class UpdateCapacityProvider(Message, frozen=True):
             provider = msgspec.structs.replace(provider, managed_scaling=scaling)
         if protects is not None:
             provider = msgspec.structs.replace(provider, managed_termination_protection=protects)
+        if self.managed_draining is not None:
+            provider = msgspec.structs.replace(provider, managed_draining=self.managed_draining)
+        if self.without_scaling:
+            provider = msgspec.structs.replace(provider, managed_scaling=None)
         return provider
 
 

@@ -168,10 +168,9 @@ class Scheduler:
         if strategy is None and call.capacity_provider is None:
             strategy = self.providers.default
         check_strategy(strategy or ())
-        if call.tags:
-            check_tags(call.tags)
         launch = self.launches.of_run_task(call)
         self.engine.check_call(launch.kind)
+        self._upkeep.mark(call, self.now_ms)
         if not strategy:
             self.requests.append((launch, call.count))
             return

@@ -15,6 +15,7 @@ from stowplan.placement.scheduler.launches import Launches
 from stowplan.placement.scheduler.services.services import Services
 from stowplan.placement.scheduler.tasks import TaskTable
 
+CONFLICT = "ConflictException"
 CUSTOM_ATTRIBUTES_MOST, TAGS_MOST = 10, 50
 KEY_MOST, VALUE_MOST = 128, 256  # characters of a tag
 BUILT_IN = ("ecs.", "com.amazonaws.")  # attributes that are not the user's
@@ -24,7 +25,7 @@ _NAME, _VALUE = re.compile(r"[\w./\\-]{1,128}", re.A), re.compile(r"[\w./\\:@ -]
 
 # Calls that need no cluster.
 _ANYWHERE = (
-    *(m.RegisterTaskDefinition, m.DeregisterTaskDefinition),
+    *(m.RegisterTaskDefinition, m.DeregisterTaskDefinition, m.DeleteTaskDefinition),
     *(m.CreateCapacityProvider, m.UpdateCapacityProvider, m.DeleteCapacityProvider),
 )
 
@@ -49,6 +50,7 @@ class Upkeep:
         self._cluster, self._tasks, self._launches = cluster, tasks, launches
         self._services, self._providers, self._stop = services, providers, stop
         self._tags: dict[tuple[str, str], set[str]] = {}
+        self._tokens: dict[str, int] = {}  # when each was given, the first one first
         self.cluster_deleted = False
 
     def __call__(self, call: m.Event) -> None:
@@ -59,6 +61,22 @@ class Upkeep:
         """Raises CallError for what needs a cluster, once that is deleted."""
         if not isinstance(event, _ANYWHERE) and isinstance(event, (*m.CALLS, m.InstanceRegistered)):
             raise CallError(_NO_CLUSTER, "Cluster not found.")
+
+    def mark(self, call: m.RunTask, now_ms: int) -> None:
+        """A RunTask that is right otherwise: its tags, and its token, which it alone may have.
+
+        Raises CallError for tags of no valid form, or a token that was given before.
+        """
+        if call.tags:
+            check_tags(call.tags)
+        if call.client_token:
+            while self._tokens and (first := next(iter(self._tokens.items())))[1] <= now_ms:
+                del self._tokens[first[0]]
+            if call.client_token in self._tokens:
+                raise CallError(
+                    CONFLICT, f"the client token {call.client_token!r} was given before"
+                )
+            self._tokens[call.client_token] = now_ms + m.TOKEN_KEPT_MS
 
     # --- instances --------------------------------------------------------------------------------
 
@@ -117,6 +135,9 @@ class Upkeep:
 
     def _deregister_definition(self, call: m.DeregisterTaskDefinition) -> None:
         self._launches.deregister(call.task_definition)
+
+    def _delete_definition(self, call: m.DeleteTaskDefinition) -> None:
+        self._launches.check_inactive(call.task_definition)
 
     def _delete_provider(self, call: m.DeleteCapacityProvider) -> None:
         name = call.capacity_provider
@@ -187,6 +208,7 @@ _HANDLERS: dict[type, Callable[[Upkeep, Any], object]] = {
     m.DeleteService: lambda self, call: self._services.delete(call),
     m.DeregisterContainerInstance: Upkeep._deregister_instance,
     m.DeregisterTaskDefinition: Upkeep._deregister_definition,
+    m.DeleteTaskDefinition: Upkeep._delete_definition,
     m.PutAttributes: Upkeep._put_attributes,
     m.DeleteAttributes: Upkeep._delete_attributes,
     m.DeleteCapacityProvider: Upkeep._delete_provider,

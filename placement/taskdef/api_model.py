@@ -54,6 +54,12 @@ def operations() -> Mapping[str, str]:
     return {name: each["input"]["shape"] for name, each in _api()["operations"].items()}
 
 
+@cache
+def answers() -> Mapping[str, str]:
+    """The operations of ECS's API, each with the name of the shape of its response."""
+    return {name: each["output"]["shape"] for name, each in _api()["operations"].items()}
+
+
 def usable(values: Any) -> Iterator[tuple[int, Any]]:
     """(index, value) of the usable values of a list that may itself be absent or unusable."""
     return ((i, value) for i, value in enumerate(values or ()) if value is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from stowplan.placement import messages as m
+from stowplan.placement.describe import State
+from stowplan.placement.wire.association import put_calls
 from stowplan.placement.wire.calls import DEFAULT, Params, cluster_of, missing, tag_pairs, taken
 from stowplan.placement.wire.errors import invalid
 from stowplan.placement.wire.pages import page
@@ -29,7 +31,9 @@ def show_cluster(cluster: Cluster, include: list[str] | None = None) -> Document
         "statistics": [],
         "tags": shown_tags(state.tags) if "TAGS" in shown else [],
         "settings": cluster.settings.get("settings", []) if "SETTINGS" in shown else [],
-        "capacityProviders": list(state.capacity_providers),
+        "capacityProviders": list(
+            state.capacity_providers if state.associated is None else state.associated
+        ),
         "defaultCapacityProviderStrategy": [
             {"capacityProvider": e.capacity_provider, "weight": e.weight, "base": e.base}
             for e in state.default_capacity_provider_strategy
@@ -67,6 +71,10 @@ def create_cluster(host: Host, params: Params) -> Steps:
     if found is not None and found.state.status == "ACTIVE":
         return {"cluster": show_cluster(found, ["TAGS", "SETTINGS"])}
     settings = {each: params[each] for each in _KEPT if each in params}
+    given, strategy = (
+        params.get(each) for each in ("capacityProviders", "defaultCapacityProviderStrategy")
+    )
+    put = put_calls(host, State(), given or (), strategy or []) if given or strategy else []
     cluster = host.create(name, settings)
     calls: list[m.Event] = []
     for family in host.registry.state.task_definitions.values():
@@ -74,6 +82,9 @@ def create_cluster(host: Host, params: Params) -> Steps:
             calls.append(m.RegisterTaskDefinition(record.document))
             if record.status != "ACTIVE":
                 calls.append(m.DeregisterTaskDefinition(record.name))
+            if record.status == "DELETE_IN_PROGRESS":
+                calls.append(m.DeleteTaskDefinition(record.name))
+    calls += put
     if params.get("tags"):
         calls.append(m.TagResource("cluster", "", tag_pairs(params["tags"])))
     if calls:

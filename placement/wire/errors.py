@@ -7,6 +7,8 @@ from typing import Any
 
 from stowplan.placement.errors import PlacementError
 
+CONFLICT = "ConflictException"
+
 
 class WireError(PlacementError):
     """A request is refused; nothing was changed.

@@ -7,10 +7,13 @@ from typing import Any
 
 from stowplan.placement.callers.callers import Answer
 from stowplan.placement.wire import (
+    agents,
     clusters,
     definitions,
+    deployments,
     instances,
     marks,
+    providers,
     services,
     settings,
     tasks,
@@ -22,24 +25,33 @@ from stowplan.placement.wire.world import Ask, Document, Host, Steps
 Handler = Callable[[Host, Mapping[str, Any]], Document | Steps]
 
 CARRIED_OUT: dict[str, Handler] = {
+    "CreateCapacityProvider": providers.create_capacity_provider,
     "CreateCluster": clusters.create_cluster,
     "CreateService": services.create_service,
     "DeleteAccountSetting": settings.delete_account_setting,
     "DeleteAttributes": marks.delete_attributes,
+    "DeleteCapacityProvider": providers.delete_capacity_provider,
     "DeleteCluster": clusters.delete_cluster,
     "DeleteService": services.delete_service,
+    "DeleteTaskDefinitions": definitions.delete_task_definitions,
     "DeregisterContainerInstance": instances.deregister_container_instance,
     "DeregisterTaskDefinition": definitions.deregister_task_definition,
+    "DescribeCapacityProviders": providers.describe_capacity_providers,
     "DescribeClusters": clusters.describe_clusters,
     "DescribeContainerInstances": instances.describe_container_instances,
+    "DescribeServiceDeployments": deployments.describe_service_deployments,
+    "DescribeServiceRevisions": deployments.describe_service_revisions,
     "DescribeServices": services.describe_services,
     "DescribeTaskDefinition": definitions.describe_task_definition,
     "DescribeTasks": tasks.describe_tasks,
+    "GetTaskProtection": marks.get_task_protection,
     "ListAccountSettings": settings.list_account_settings,
     "ListAttributes": marks.list_attributes,
     "ListClusters": clusters.list_clusters,
     "ListContainerInstances": instances.list_container_instances,
+    "ListServiceDeployments": deployments.list_service_deployments,
     "ListServices": services.list_services,
+    "ListServicesByNamespace": services.list_services_by_namespace,
     "ListTagsForResource": marks.list_tags_for_resource,
     "ListTaskDefinitionFamilies": definitions.list_task_definition_families,
     "ListTaskDefinitions": definitions.list_task_definitions,
@@ -47,17 +59,31 @@ CARRIED_OUT: dict[str, Handler] = {
     "PutAccountSetting": settings.put_account_setting,
     "PutAccountSettingDefault": settings.put_account_setting,
     "PutAttributes": marks.put_attributes,
+    "PutClusterCapacityProviders": providers.put_cluster_capacity_providers,
     "RegisterTaskDefinition": definitions.register_task_definition,
     "RunTask": tasks.run_task,
     "StartTask": tasks.start_task,
     "StopTask": tasks.stop_task,
     "TagResource": marks.tag_resource,
     "UntagResource": marks.untag_resource,
+    "UpdateCapacityProvider": providers.update_capacity_provider,
     "UpdateCluster": clusters.update_cluster,
     "UpdateClusterSettings": clusters.update_cluster,
     "UpdateContainerInstancesState": instances.update_container_instances_state,
     "UpdateService": services.update_service,
     "UpdateTaskProtection": marks.update_task_protection,
+}
+
+# Operations that are answered by an exception of ECS that says why, whatever is asked.
+REFUSED: dict[str, Handler] = {
+    "DiscoverPollEndpoint": agents.of_agents_only,
+    "ExecuteCommand": agents.execute_command,
+    "RegisterContainerInstance": agents.register_container_instance,
+    "StopServiceDeployment": deployments.stop_service_deployment,
+    "SubmitAttachmentStateChanges": agents.of_agents_only,
+    "SubmitContainerStateChange": agents.of_agents_only,
+    "SubmitTaskStateChange": agents.of_agents_only,
+    "UpdateContainerAgent": agents.update_container_agent,
 }
 
 
@@ -69,7 +95,7 @@ class Exchange:
     """
 
     def __init__(self, host: Host, request: Request) -> None:
-        handler = CARRIED_OUT.get(request.operation)
+        handler = CARRIED_OUT.get(request.operation) or REFUSED.get(request.operation)
         if handler is None:
             what = f"{request.operation} is not carried out here."
             raise WireError("UnsupportedFeatureException", what)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from stowplan.placement import messages as m
 from stowplan.placement.describe import Task
 from stowplan.placement.model import TaskStatus
 from stowplan.placement.wire.calls import (
     Params,
+    client_token,
     cluster_of,
     constraints,
     definition_name,
@@ -16,12 +19,13 @@ from stowplan.placement.wire.calls import (
     tag_pairs,
     taken,
 )
-from stowplan.placement.wire.errors import invalid
+from stowplan.placement.wire.errors import CONFLICT, WireError, invalid
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import show_task
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 COUNT_MOST, START_MOST, DESCRIBE_MOST, STARTED_BY_MOST = 10, 10, 100, 128
+TOKEN_MOST = 64
 
 
 def run_task(host: Host, params: Params) -> Steps:
@@ -41,20 +45,30 @@ def run_task(host: Host, params: Params) -> Steps:
         placement_constraints=constraints(params.get("placementConstraints")) or (),
         placement_strategy=strategies(params.get("placementStrategy")) or (),
         started_by=_started_by(params),
-        capacity_provider_strategy=provider_strategy(host, params),
+        capacity_provider_strategy=provider_strategy(host, cluster, params),
         overrides=_overrides(cluster, params),
         tags=tag_pairs(params.get("tags")),
+        client_token=client_token(params, TOKEN_MOST),
     )
-    (answer,) = taken((yield [Ask(cluster, call)]))
-    failures = [
-        {
-            "arn": host.account.cluster(cluster.name),
-            "reason": each.failure.reason,
-        }
-        for each in answer.failures
+    (answer,) = yield [Ask(cluster, call)]
+    if answer.error != CONFLICT:
+        taken([answer])
+        return _ran(cluster, answer.tasks, answer.failures)
+    use = cluster.state.tokens[call.client_token]
+    if msgspec.structs.replace(use.call, request=0) != call:
+        what = "The client token was used before with other parameters."
+        arns = [cluster.ids.task(number) for number in use.tasks]
+        raise WireError(CONFLICT, what, more={"resourceIds": arns})
+    return _ran(cluster, use.tasks, use.failures)
+
+
+def _ran(cluster: Cluster, tasks: list[int], failures: list[m.RunTaskFailed]) -> Document:
+    shown = [
+        {"arn": cluster.arn, "reason": each.failure.reason}
+        for each in failures
         for _ in range(each.count)
     ]
-    return {"tasks": _created(cluster, answer.tasks), "failures": failures}
+    return {"tasks": _created(cluster, tasks), "failures": shown}
 
 
 def start_task(host: Host, params: Params) -> Steps:
@@ -92,7 +106,8 @@ def start_task(host: Host, params: Params) -> Steps:
 
 
 def _created(cluster: Cluster, numbers: list[int]) -> list[Document]:
-    return [show_task(cluster, cluster.state.tasks[number], ["TAGS"]) for number in numbers]
+    tasks = cluster.state.tasks
+    return [show_task(cluster, tasks[number], ["TAGS"]) for number in numbers if number in tasks]
 
 
 def _group(params: Params) -> str | None:

@@ -92,7 +92,6 @@ class EngineFleet:
         self._drains: list[tuple[int, int]] = []  # until when, which task
 
     # --- for the driver ---------------------------------------------------------------------------
-
     def begin(self) -> None:
         """Reach out to the engines, and take up the instances that the book knows."""
         credentials = {
@@ -175,11 +174,9 @@ class EngineFleet:
 
     def _stop(self, entry: TaskEntry, now_ms: int) -> None:
         """Stop a task as the book says: once its target has drained."""
-        if entry.stop is None:
-            return
         if entry.drains_until_ms > now_ms:
             heapq.heappush(self._drains, (entry.drains_until_ms, entry.number))
-        else:
+        elif entry.stop is not None:
             self._instances[entry.instance].stop(entry.number, *entry.stop, now_ms)
 
     def end(self, task: int) -> None:

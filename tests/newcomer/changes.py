@@ -470,10 +470,8 @@ class MemoryDriver:
         Edit("realdriver/memory/__init__.py", '"""A driver without a backend."""\n'),
         Edit(
             "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "endpoint", "standing", "memory"), '
-            '("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker", "endpoint", "standing"), '
-            '("clusters",)),\n',
+            '        ("docker", "endpoint", "standing", "memory"),\n',
+            '        ("docker", "endpoint", "standing"),\n',
             instead=True,
         ),
         Edit(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from stowplan.placement import messages as m
@@ -51,6 +52,11 @@ class Provider:
     def name(self) -> str:
         """Unique in the cluster."""
         return self.call.capacity_provider
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether its group's size is ours to say: managed scaling, of a group that is known."""
+        return self.call.managed_scaling is not None and bool(self.call.launch_templates)
 
 
 class CapacityProviders:
@@ -95,7 +101,7 @@ class CapacityProviders:
         self._deleted.pop(provider.name, None)
         self.by_name[provider.name] = provider
         self._engine.awaits_more = True  # instances of types and with attributes of its own
-        if call.managed_scaling is not None and self._next_ms is None:
+        if provider.is_tracked and self._next_ms is None:
             self._next_ms = now_ms + MINUTE_MS
 
     def update(self, call: m.UpdateCapacityProvider, now_ms: int) -> None:
@@ -106,7 +112,7 @@ class CapacityProviders:
         before, provider.call = provider.call, wanted
         if wanted.managed_scaling != before.managed_scaling:
             provider.point, provider.low = None, 0
-            if self._next_ms is None:
+            if provider.is_tracked and self._next_ms is None:
                 self._next_ms = now_ms + MINUTE_MS
         protects = wanted.managed_termination_protection
         if protects is not before.managed_termination_protection:
@@ -224,7 +230,8 @@ class CapacityProviders:
         self._next_ms += (now_ms - self._next_ms) // MINUTE_MS * MINUTE_MS + MINUTE_MS
         busy = self._busy()
         for provider in self.by_name.values():
-            if provider.call.managed_scaling is not None:
+            if provider.is_tracked:
+                assert provider.call.managed_scaling is not None
                 before = provider.desired
                 self._track(provider, provider.call.managed_scaling, now_ms)
                 self._protect(provider, busy)
@@ -322,8 +329,11 @@ def _ids(cluster: Cluster, mask: BoolArray) -> list[str]:
 
 
 def _check(call: m.CreateCapacityProvider) -> None:
-    if not call.launch_templates or not call.zones:
+    unknown = not (call.launch_templates or call.zones or call.max_size)
+    if not unknown and not (call.launch_templates and call.zones):
         raise PlacementError("a capacity provider needs instance types and zones")
+    if unknown:
+        call = msgspec.structs.replace(call, max_size=1)  # its group's sizes are not ours to check
     if not 0 <= call.min_size <= call.desired_capacity <= call.max_size or not call.max_size:
         sizes = f"{call.min_size}, {call.desired_capacity}, {call.max_size}"
         raise PlacementError(f"min, desired and max size {sizes}: expected to rise, max above 0")
