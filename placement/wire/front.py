@@ -60,6 +60,7 @@ CARRIED_OUT: dict[str, Handler] = {
     "PutAccountSettingDefault": settings.put_account_setting,
     "PutAttributes": marks.put_attributes,
     "PutClusterCapacityProviders": providers.put_cluster_capacity_providers,
+    "RegisterContainerInstance": agents.register_container_instance,
     "RegisterTaskDefinition": definitions.register_task_definition,
     "RunTask": tasks.run_task,
     "StartTask": tasks.start_task,
@@ -78,7 +79,6 @@ CARRIED_OUT: dict[str, Handler] = {
 REFUSED: dict[str, Handler] = {
     "DiscoverPollEndpoint": agents.of_agents_only,
     "ExecuteCommand": agents.execute_command,
-    "RegisterContainerInstance": agents.register_container_instance,
     "StopServiceDeployment": deployments.stop_service_deployment,
     "SubmitAttachmentStateChanges": agents.of_agents_only,
     "SubmitContainerStateChange": agents.of_agents_only,

@@ -1,5 +1,7 @@
 """Every operation that is carried out, answered as ECS's API model says (`Direct.call` checks)."""
 
+import json
+
 import pytest
 
 from stowplan.placement.taskdef.api_model import operations
@@ -77,6 +79,15 @@ def _around_tasks(ecs):
     assert len(tasks) == 2
     ecs.call("DescribeTasks", tasks=[*tasks, "0" * 32], include=["TAGS"])
     ecs.call("StopTask", task=ran["tasks"][0]["taskArn"])
+    document = {"instanceId": "i-1", "instanceType": "m5.large", "availabilityZone": "us-east-1a"}
+    gpu = {"name": "GPU", "type": "STRINGSET", "stringSetValue": ["0", "1"]}
+    made = ecs.call(
+        "RegisterContainerInstance",
+        instanceIdentityDocument=json.dumps(document),
+        totalResources=[gpu],
+        tags=tags,
+    )["containerInstance"]
+    assert (made["ec2InstanceId"], made["tags"]) == ("i-1", tags)
     include = ["TAGS", "CONTAINER_INSTANCE_HEALTH"]
     ecs.call("DescribeContainerInstances", containerInstances=[arn, "0" * 32], include=include)
     attributes = [{"name": "rack", "value": "7", "targetId": arn}]
