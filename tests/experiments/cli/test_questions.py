@@ -43,7 +43,7 @@ task_definition = "two"
 desired_count = 2
 [strategies]
 spread = ["spread:instanceId"]
-"""  # noqa: E501
+"""
 FLEET = '[[fleet]]\nname = "all"\ninstance_type = "m5.2xlarge"\nzones = ["a"]\ncount = 6\n'
 BUYS = SHORT + FLEET + '[optimize]\ninstance_type = "m5.large"\n'
 
