@@ -23,9 +23,9 @@ from stowplan.placement.model import (
     InstanceStatus,
     TaskStatus,
 )
+from stowplan.realdriver.backend import Seen
 from stowplan.realdriver.backends import backend_of
-from stowplan.realdriver.clusters import ID, ClusterFolder, engines_of, find_cluster, state_folder
-from stowplan.realdriver.docker import names
+from stowplan.realdriver.clusters import ID, ClusterFolder, find_cluster, state_folder
 from stowplan.realdriver.journal import Busy
 
 if TYPE_CHECKING:  # a look need not wait for what it does not use
@@ -100,7 +100,9 @@ def status(arguments: argparse.Namespace) -> int:
     console.print(_instances(state))
     if state.list_services():
         console.print(_services(state))
-    seen = backend_of(header).look(cluster.name, header.run[ID])
+    # Containers are shown by task: without tasks there is nothing to ask engines for.
+    nothing = Seen({}, ())
+    seen = backend_of(header).look(cluster.name, header.run[ID]) if state.tasks else nothing
     console.print(_tasks(state, seen.by_task))
     for name in seen.silent:
         console.print(f"engine {name} does not answer: what runs there is not shown")
@@ -179,6 +181,8 @@ def _tasks(state: State, containers: Mapping[int, list[str]]) -> Table:
 
 def logs(arguments: argparse.Namespace) -> int:
     """`stowplan logs TASK`: what its containers wrote, each line with its container."""
+    from stowplan.realdriver.docker import names
+    from stowplan.realdriver.docker.backend import engines_of
     from stowplan.realdriver.docker.connection import Connection
 
     cluster, header, _ = read_cluster(arguments)

@@ -187,7 +187,7 @@ COMMANDS = {
 
 # Those that place tasks or pack in this process, and so may have to compile first.
 PLACING = (
-    *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
+    *("run", "drain", "stop-task", "update-service"),  # these replay the run's journal
     *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
 )
 # Those that run until they are told to end, and take that up by themselves.

@@ -40,8 +40,8 @@ from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from stowplan.realdriver.backend import Leftovers
 from stowplan.realdriver.backends import DRIVER
-from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, ClusterFolder
-from stowplan.realdriver.docker.config import EnginesTable, machines
+from stowplan.realdriver.clusters import ID, SCENARIO, ClusterFolder
+from stowplan.realdriver.docker.config import ENGINES, EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import leftovers
 from stowplan.realdriver.journal import DurableJournal

@@ -20,7 +20,7 @@ class DockerBackend:
     @classmethod
     def of(cls, header: Header) -> DockerBackend:
         """Those that a journal's header names."""
-        return cls(EnginesTable.model_validate_json(header.run[ENGINES]))
+        return cls(engines_of(header))
 
     def leftovers(self, cluster: str, run: str | None, *, reachable_only: bool) -> Leftovers:
         """Containers, volumes and networks that carry the cluster's label."""
@@ -42,6 +42,11 @@ class DockerBackend:
             finally:
                 connection.close()
         return Seen(found, tuple(silent))
+
+
+def engines_of(header: Header) -> EnginesTable:
+    """The engines of a run, as its journal has them."""
+    return EnginesTable.model_validate_json(header.run[ENGINES])
 
 
 def _words(container: EngineContainer) -> str:
