@@ -10,11 +10,10 @@ from stowplan.placement.describe import State
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.messages import Round
-from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.journal import ClusterLock, DurableJournal
 from stowplan.realdriver.standing import read_state
 
-ID, ENGINES, SCENARIO = "id", "engines", "digest"
+ID, SCENARIO = "id", "digest"
 
 
 def state_folder(given: Path | None) -> Path:
@@ -89,8 +88,3 @@ def find_cluster(state: Path, name: str | None) -> ClusterFolder:
         return ClusterFolder(state / name)
     what = f"the clusters are {', '.join(known)}" if known else f"no cluster runs (in {state})"
     raise SpecError([(f"--cluster {name}" if name else "--cluster", what)])
-
-
-def engines_of(header: Header) -> EnginesTable:
-    """The engines of a run, as its journal has them."""
-    return EnginesTable.model_validate_json(header.run[ENGINES])

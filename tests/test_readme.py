@@ -68,7 +68,7 @@ DOCUMENTS = [
     ROOT / "experiments/scenarios/README.md",
 ]
 # Of documents, what looks like a path of ours and is an output, or stands for a user's own file.
-NOT_OURS = re.compile(r"out/|c\.json|/docker\b|tour\.toml|.*\b[A-Z]{4,}\b")
+NOT_OURS = re.compile(r"out/|c\.json|/docker\b|tour\.toml|all_at_once\.py|.*\b[A-Z]{4,}\b")
 
 
 def plain(path: Path) -> str:

@@ -91,7 +91,7 @@ def _instance(
     used: Counter[str] = Counter()
     for name, n in held.items():
         used += _wants(document, services[name], n)
-        if n > 1 and "distinctInstance" in services[name].get("placement_constraints", ()):
+        if n > 1 and "distinctInstance" in services[name].get("constraints", ()):
             yield f"{name}: {n} tasks on one instance"
     for key, n in used.items():
         if n > (1 if key.startswith("port") else room[key]):

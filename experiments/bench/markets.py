@@ -99,7 +99,7 @@ def scenario(document: Mapping[str, Any]) -> Scenario:
 
 
 def types_on_offer(*, gpus: bool) -> list[Listed]:
-    """Types of a current generation with a price, of sizes that services of this kind are put on."""
+    """Types of a current generation with a price, of the sizes that such services are put on."""
     return [
         each
         for each in listed_types()
@@ -122,7 +122,6 @@ def _service(rng: Generator, name: str, shape: Shape) -> tuple[dict[str, Any], d
     mode = "bridge"
     if shape.wide and rng.random() < 0.4:
         mode = "awsvpc"
-        service["network_configuration"] = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
     if shape.wide and rng.random() < 0.05:
         container["resourceRequirements"] = [{"type": "GPU", "value": "1"}]
         service["desired_count"] = int(rng.integers(1, 5))
@@ -131,7 +130,7 @@ def _service(rng: Generator, name: str, shape: Shape) -> tuple[dict[str, Any], d
         container["portMappings"] = [{"containerPort": 80, "hostPort": int(rng.choice((80, 443)))}]
         service["desired_count"] = int(rng.integers(1, 7))
     elif rule < 0.3:
-        service["placement_constraints"] = ["distinctInstance"]
+        service["constraints"] = ["distinctInstance"]
         service["desired_count"] = int(rng.integers(1, 13))
     return service, _definition(name, container) | {"networkMode": mode}
 

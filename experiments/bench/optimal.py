@@ -11,20 +11,21 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stowplan.experiments.bench import vpsolver as bench_vpsolver
+from stowplan.experiments.bench.commands import command_rows
 from stowplan.experiments.bench.packing_recipes import (
     KINDS,
     nearly_full,
     one_dimensional,
     petersen_core,
 )
-from stowplan.experiments.bench.plans import fleet_rows, repack_rows
+from stowplan.experiments.bench.plans import fleet_rows, market_rows, repack_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.arguments import amount
@@ -92,8 +93,13 @@ SETS = {
     "ani_402": PackingSet("ani/402_*.txt", ("ani_like_402",), 10, 0.5, False),
 }
 
-PLANS = {"fleets": fleet_rows, "repack": repack_rows}
-ALL = [*SETS, *PLANS]
+PLANS: dict[str, Callable[[Clock, float], Iterator[Row | str]]] = {
+    "fleets": fleet_rows,
+    "markets": market_rows,
+    "repack": repack_rows,
+}
+COMMAND = "command"  # the whole command on small files
+ALL = [*SETS, *PLANS, COMMAND]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,8 @@ class OptimalBench:
         for name in (name for name in names if name in PLANS):
             yield f"{name} ..."
             yield from PLANS[name](self.clock, self.seconds)
+        if COMMAND in names:
+            yield from command_rows(peers=self.peers)
 
     def folder_rows(self, folder: Path) -> Iterator[Row | str]:
         """The sets that lie in a folder, as the shipped samples do; other files are one more."""

@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from stowplan.experiments.bench.churn import churn_rows
 from stowplan.experiments.bench.peers import moto_rate, numpy_scan, object_loop
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
+from stowplan.experiments.bench.warm import warm
 from stowplan.experiments.bench.worlds import (
     TASKS_PER_INSTANCE,
     WITH_GPUS,
@@ -246,7 +248,12 @@ def moto_rows(sizes: Sizes) -> Iterator[Row]:
         yield Row(f"one task, {count:,} instances: times moto", value, "x", None, True, against)
 
 
-CASES = (binpack_rows, chain_rows, single_rows, c2m_rows, memory_rows, moto_rows)
+def departing_rows(sizes: Sizes) -> Iterator[Row]:
+    """One task at a time with departures."""
+    return churn_rows(sizes.scale, min(3, sizes.repeats), sizes.clock)
+
+
+CASES = (binpack_rows, chain_rows, single_rows, departing_rows, c2m_rows, memory_rows, moto_rows)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -263,7 +270,8 @@ def command(arguments: argparse.Namespace) -> int:
     clock = Clock(wall=arguments.wall)
     sizes = Sizes(arguments.scale, arguments.repeats, not arguments.no_peers, clock)
     # What is compiled on first use is not part of any figure, and neither is loading it.
-    for rows in (binpack_rows, chain_rows, single_rows):
+    warm()
+    for rows in (binpack_rows, chain_rows, single_rows, departing_rows):
         list(rows(Sizes(0.004, 1, False, clock)))
     found = report((row for rows in CASES for row in rows(sizes)), clock, arguments.json)
     return int(sizes.scale >= 1 and not all(row.ok for row in found))

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from stowplan.experiments.bench.fleets import dlrm, twenty_definitions
+from stowplan.experiments.bench.market_held import broken, cost
+from stowplan.experiments.bench.market_rules import cheapest_by_rules
+from stowplan.experiments.bench.markets import Shape, market, scenario
 from stowplan.experiments.bench.rows import Clock, Row, at_most
+from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement.engine.engine import Engine
+from stowplan.placement.optimal.optimize import optimize
 from stowplan.placement.optimal.repack import free_instances
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.outlook import Running
@@ -16,6 +21,17 @@ from stowplan.placement.packing.fleet.solve import solve_fleet
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.testing import make_cluster, make_kind
 
+MARKETS = (
+    Shape(40, 26, 3, 50),
+    Shape(20, 8, 1, 0, rules=True),
+    Shape(30, 11, 2, 100, wide=True, daemon=True),
+    Shape(60, 26, 3, 70, rules=True, limits=True),
+    Shape(40, 60, 3, 50, wide=True, rules=True, daemon=True),
+    Shape(40, 200, 3, 50, daemon=True),
+    Shape(60, 200, 2, 30, wide=True, rules=True, limits=True),
+)
+FEW_OFFERS, FEW_OFFERS_GAP, MANY_OFFERS_GAP = 26, 1.0, 3.0  # gaps in percent
+FIRST_PLAN_SECONDS = 2.0
 DLRM_TIMES = 5  # as long a limit as the others
 CPU_UNITS = (128, 256, 512, 1024, 2048)
 MEMORY_MIB = (256, 512, 1024, 2048, 3072, 4096, 8192)
@@ -47,6 +63,30 @@ def repack_rows(clock: Clock, seconds: float) -> Iterator[Row]:
     if plan is not None and plan.used_at_least is not None:
         more = plan.used - plan.used_at_least
         yield at_most("the same, instances above the proven least", more, "", 0)
+
+
+def market_rows(clock: Clock, seconds: float) -> Iterator[Row | str]:
+    """Fleets as people ask for them: the gap, the best greedy rule beside it, what is not kept."""
+    for seed, shape in enumerate(MARKETS):
+        document = market(seed, shape)
+        bought = scenario(document)
+        calls = list(arrivals(bought, next(bought.runs())))
+        case = f"market {seed}: {shape.name}"
+        yield f"{case} ..."
+        answer = optimize(bought, calls, "fleet", Limits(seconds, clock=clock.now))
+        bar = MANY_OFFERS_GAP if shape.offers > FEW_OFFERS else FEW_OFFERS_GAP
+        yield _gap(f"{case}, gap", answer.gap, bar, f"its own bound, within {seconds:.0f} s")
+        if answer.plan is None or answer.objective is None:
+            continue
+        rules = cheapest_by_rules(document)
+        if rules is not None:
+            dearer = 100 * (answer.objective / rules - 1)
+            yield at_most("  dearer than the best of 12 greedy rules", dearer, "%", 0)
+        first = next(entry.seconds for entry in answer.log if entry.incumbent is not None)
+        yield at_most("  first plan after", first, "s", FIRST_PLAN_SECONDS)
+        lacks = broken(document, answer.plan)
+        wrong = len(lacks) + (cost(document, answer.plan) != answer.objective)
+        yield at_most("  of the document not kept", wrong, "", 0, "; ".join(lacks))
 
 
 def _gap(case: str, gap: float | None, bar: float, against: str) -> Row:

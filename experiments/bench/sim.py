@@ -13,12 +13,16 @@ import resource
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import simpy
 
+from stowplan.experiments.bench.queue_rows import queue_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
+from stowplan.experiments.bench.warm import warm
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.runs.simulate import simulate, uncollected, world
@@ -232,6 +236,11 @@ def large_rows(scale: float) -> Iterator[Row]:
         yield at_most("the same, peak memory", found.peak / GIB, "GiB", 6)
 
 
+def single_rows(scale: float) -> Iterator[Row]:
+    """Tasks that come one at a time."""
+    return queue_rows(scale, scenario, partial(apart, run_whole))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `stowplan bench sim`."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
@@ -241,6 +250,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Measure, print and write; returns 1 where a bar is missed at full size."""
     scale = arguments.scale
-    rows = (row for part in (rate_rows, large_rows) for row in part(scale))
+    warm()
+    rows = chain(rate_rows(scale), single_rows(scale), large_rows(scale))
     found = report(rows, Clock(wall=False), arguments.json)
     return int(scale >= 1 and not all(row.ok for row in found))

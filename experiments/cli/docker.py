@@ -15,19 +15,20 @@ from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run, Scenario
-from stowplan.realdriver.clusters import ClusterFolder, engines_of, find_cluster, state_folder
+from stowplan.realdriver.backends import BACKENDS, backend_of
+from stowplan.realdriver.clusters import ClusterFolder, find_cluster, state_folder
 from stowplan.realdriver.docker.names import cluster_name
 
 if TYPE_CHECKING:
     from stowplan.experiments.record.result import RunResult
     from stowplan.experiments.runs.docker import RunOrder
-    from stowplan.realdriver.docker.leftovers import Leftovers
+    from stowplan.realdriver.backend import Backend, Leftovers
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan run`."""
     parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
-    parser.add_argument("--driver", choices=["docker"], default="docker", help="on what to run it")
+    parser.add_argument("--driver", choices=[*BACKENDS], default="docker", help="on what to run it")
     parser.add_argument("--engines", type=Path, help="TOML file; default: the local engine alone")
     parser.add_argument("--only", metavar="TEXT", help="the run whose name contains this")
     parser.add_argument("--out", type=Path, help="folder for report and results")
@@ -60,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = _chosen(loaded, arguments.only)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = ClusterFolder(state_folder(arguments.state) / name)
-    order = RunOrder(loaded, chosen, load_engines(arguments.engines), cluster, arguments.forever)
+    engines, driver = load_engines(arguments.engines), arguments.driver
+    order = RunOrder(loaded, chosen, engines, cluster, arguments.forever, driver=driver)
     try:
         with _mapped(order, arguments.map) as watched:
             result, journal = play(watched)
@@ -150,18 +152,23 @@ def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def down(arguments: argparse.Namespace) -> int:
     """`stowplan down`: removes what a cluster has on its engines, or lists it."""
-    from stowplan.realdriver.docker.leftovers import leftovers
+    from stowplan.realdriver.docker.backend import DockerBackend
 
     state = state_folder(arguments.state)
     if arguments.engines is not None and arguments.cluster is not None:
-        cluster, engines = ClusterFolder(state / arguments.cluster), load_engines(arguments.engines)
+        cluster = ClusterFolder(state / arguments.cluster)
+        backend: Backend = DockerBackend(load_engines(arguments.engines))
     else:
         cluster = find_cluster(state, arguments.cluster)
-        written = cluster.read()
-        engines = load_engines(arguments.engines) if written is None else engines_of(written[0])
+        looked = cluster.look()
+        backend = (
+            DockerBackend(load_engines(arguments.engines))
+            if looked is None
+            else backend_of(looked[0])
+        )
     lock = cluster.lock()
     try:
-        found = leftovers(engines, cluster.name, None, reachable_only=True)
+        found = backend.leftovers(cluster.name, None, reachable_only=True)
         for thing in found.things:
             print(thing)
         if arguments.yes:
@@ -176,9 +183,9 @@ def _settled(cluster: ClusterFolder, found: Leftovers, *, remove: bool) -> int:
     """Put the journal aside once nothing can be left on any engine; else say what may be left."""
     for why in found.silent:
         print(f"does not answer; its containers stay: {why}", file=sys.stderr)
-    written = cluster.read()
+    looked = cluster.look()
     # A run that never had a round asked nothing of an engine.
-    begun = bool(written[1]) if written else not cluster.journal.exists()
+    begun = looked[1].rounds > 0 if looked else not cluster.journal.exists()
     if found.silent and begun:
         given_up = f"`--cluster {cluster.name} --engines FILE`, with a file that lacks the engine"
         print(

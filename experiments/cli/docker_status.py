@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +23,15 @@ from stowplan.placement.model import (
     InstanceStatus,
     TaskStatus,
 )
-from stowplan.realdriver.clusters import ID, ClusterFolder, engines_of, find_cluster, state_folder
-from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.config import EnginesTable
+from stowplan.realdriver.backend import Seen
+from stowplan.realdriver.backends import backend_of
+from stowplan.realdriver.clusters import ID, ClusterFolder, find_cluster, state_folder
 from stowplan.realdriver.journal import Busy
 
 if TYPE_CHECKING:  # a look need not wait for what it does not use
     from rich.table import Table
 
     from stowplan.placement.scheduler.scheduler import Scheduler
-    from stowplan.realdriver.docker.connection import EngineContainer
 
 _REASONS = 8
 
@@ -101,9 +100,11 @@ def status(arguments: argparse.Namespace) -> int:
     console.print(_instances(state))
     if state.list_services():
         console.print(_services(state))
-    containers, silent = _containers(engines_of(header), cluster.name, header.run[ID])
-    console.print(_tasks(state, containers))
-    for name in silent:
+    # Containers are shown by task: without tasks there is nothing to ask engines for.
+    nothing = Seen({}, ())
+    seen = backend_of(header).look(cluster.name, header.run[ID]) if state.tasks else nothing
+    console.print(_tasks(state, seen.by_task))
+    for name in seen.silent:
         console.print(f"engine {name} does not answer: what runs there is not shown")
     for each in state.said[-_REASONS:]:
         line = f"{each.at_ms / 1000:8.1f} s  {each.text}"
@@ -161,7 +162,7 @@ def _services(state: State) -> Table:
     return table
 
 
-def _tasks(state: State, containers: dict[int, list[EngineContainer]]) -> Table:
+def _tasks(state: State, containers: Mapping[int, list[str]]) -> Table:
     table = _table("task", "group", "status", "instance", "containers")
     for task in state.tasks.values():
         there = containers.get(task.number, ())
@@ -170,42 +171,9 @@ def _tasks(state: State, containers: dict[int, list[EngineContainer]]) -> Table:
         row = -1 if task.instance is None else task.instance
         instance = state.instances.get(row)
         place = "" if instance is None else instance.ec2_instance_id
-        what = "; ".join(map(_container, there))
+        what = "; ".join(there)
         table.add_row(str(task.number), task.group, str(task.last_status), place, what)
     return table
-
-
-def _container(container: EngineContainer) -> str:
-    words = [container.name, container.status]
-    if container.status == "exited":
-        words.append(f"({container.exit_code})")
-    if container.health not in (None, "none"):
-        words.append(str(container.health))
-    words += [f"{port}->{where}" for port, where in container.published]
-    return " ".join(words)
-
-
-def _containers(
-    engines: EnginesTable, cluster: str, run: str
-) -> tuple[dict[int, list[EngineContainer]], list[str]]:
-    """The containers of a run by task, and the engines that could not be asked."""
-    from stowplan.realdriver.docker.connection import Connection
-    from stowplan.realdriver.docker.errors import Unreachable
-
-    found: dict[int, list[EngineContainer]] = {}
-    silent: list[str] = []
-    for table in engines.engine:
-        connection = Connection(table, engines)
-        try:
-            connection.check(engines.silence / 1000)
-            for each in connection.list({names.CLUSTER: cluster, names.RUN: run}):
-                container = connection.inspect(each["Id"])
-                found.setdefault(container.task, []).append(container)
-        except Unreachable:
-            silent.append(connection.name)
-        finally:
-            connection.close()
-    return found, silent
 
 
 # --- logs -----------------------------------------------------------------------------------------
@@ -213,6 +181,8 @@ def _containers(
 
 def logs(arguments: argparse.Namespace) -> int:
     """`stowplan logs TASK`: what its containers wrote, each line with its container."""
+    from stowplan.realdriver.docker import names
+    from stowplan.realdriver.docker.backend import engines_of
     from stowplan.realdriver.docker.connection import Connection
 
     cluster, header, _ = read_cluster(arguments)

@@ -222,7 +222,8 @@ def try_out(arguments: argparse.Namespace) -> int:
         return 0
     lines = sentences(scheduler, lack, found, moment.at_ms)
     if filled.rows:
-        went = f"{len(filled.rows)} of {arguments.count} tasks of {name} would be placed: "
+        many = f"{len(filled.rows)} of {arguments.count} tasks of {name}"
+        went = f"{many if arguments.count > 1 else f'a task of {name}'} would be placed: "
         lines.insert(0, went + placed_words(scheduler, filled.rows))
     _print(scheduler, lines, found)
     return 0

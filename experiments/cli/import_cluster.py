@@ -10,11 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.aws_draft import Draft, scenario_text
 from stowplan.experiments.loading.aws_import import import_cluster, without
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.placement.errors import SpecError
+from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.units import parse_duration_ms
+
+SHIPPED = "describe_40"  # a made cluster of 40 services
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "path",
         type=Path,
         nargs="+",
-        help="JSON that aws ecs describe-*, aws autoscaling describe-auto-scaling-groups or aws "
-        "ec2 describe-instances printed, or a folder of such",
+        help="JSON that aws ecs describe-*, autoscaling describe-auto-scaling-groups, ec2 "
+        "describe-instances or elbv2 describe-target-groups printed, or a folder of such; "
+        "describe_40: the cluster that ships",
     )
     parser.add_argument("--out", type=Path, required=True, help="the scenario to write (TOML)")
     parser.add_argument("--cluster", default="", help="which, if the files are of several")
@@ -38,12 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
 
 
+def _shipped(path: Path) -> Path:
+    """The folder of the cluster that ships, where its name is given and nothing here has it."""
+    return DATA / SHIPPED if str(path) == SHIPPED and not path.exists() else path
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the scenario, and its task definitions in a folder beside it."""
     out: Path = arguments.out
     folder = out.with_name(f"{out.stem}-taskdefs")
     _check(arguments, folder)
-    draft = import_cluster(arguments.path, arguments.cluster, arguments.with_environment)
+    paths = [_shipped(path) for path in arguments.path]
+    draft = import_cluster(paths, arguments.cluster, arguments.with_environment)
     if draft.definitions and not arguments.with_environment:
         what = "values of variables, secrets, labels and log options, names in ARNs and numbers of "
         draft.notes.add(
@@ -59,10 +70,15 @@ def run(arguments: argparse.Namespace) -> int:
         f"{out}: cluster {scenario.name!r}: {count} instances, "
         f"{len(scenario.capacity_provider)} capacity providers, {len(scenario.service)} services "
         f"of {sum(each.desired_count for each in scenario.service)} tasks, "
-        f"{len(scenario.workload)} groups of standalone tasks, "
+        f"{sum(map(_count, scenario.running))} tasks running on {len(scenario.running)} of the "
+        f"instances, {len(scenario.workload)} groups of standalone tasks elsewhere, "
         f"{len(scenario.task_definitions)} task definitions"
     )
     return 0
+
+
+def _count(table: RunningTable) -> int:
+    return sum(table.services.values()) + sum(table.standalone.values())
 
 
 def _check(arguments: argparse.Namespace, folder: Path) -> None:

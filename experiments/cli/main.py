@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from contextlib import nullcontext
 
 from stowplan.experiments.cli.terminal import (
     TERMINATED,
     Terminated,
     adapt_streams,
-    end_on_sigterm,
+    ended_by_sigterm,
 )
 from stowplan.placement.errors import PlacementError
 
@@ -131,6 +132,21 @@ COMMANDS = {
         "add_arguments",
         "a proven plan: fewest instances, cheapest fleet, best placement",
     ),
+    "front": (
+        "stowplan.experiments.cli.front",
+        "add_arguments",
+        "dollars saved against tasks moved, every point proven",
+    ),
+    "consolidate": (
+        "stowplan.experiments.cli.consolidate",
+        "add_arguments",
+        "a repack as a policy in time: moves a day against dollars saved",
+    ),
+    "sizes": (
+        "stowplan.experiments.cli.sizes",
+        "add_arguments",
+        "what CPU and memory to reserve for each service, on what fleet, and what that saves",
+    ),
     "regret": (
         "stowplan.experiments.cli.regret",
         "add_arguments",
@@ -171,7 +187,7 @@ COMMANDS = {
 
 # Those that place tasks or pack in this process, and so may have to compile first.
 PLACING = (
-    *("run", "status", "drain", "stop-task", "update-service"),  # these replay the run's journal
+    *("run", "drain", "stop-task", "update-service"),  # these replay the run's journal
     *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
 )
 # Those that run until they are told to end, and take that up by themselves.
@@ -183,13 +199,13 @@ def main(argv: list[str] | None = None) -> int:
     adapt_streams()
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
-        if arguments.subcommand not in ON_ENGINES:
-            end_on_sigterm()
         if arguments.subcommand in PLACING:
             from stowplan.experiments.runs.compiling import say_when_compiling
 
             say_when_compiling()
-        return int(arguments.command(arguments))
+        on_engines = arguments.subcommand in ON_ENGINES
+        with nullcontext() if on_engines else ended_by_sigterm():
+            return int(arguments.command(arguments))
     except PlacementError as error:
         print(f"stowplan: {error}".replace("\n", "\nstowplan: "), file=sys.stderr)
         return 2
@@ -226,5 +242,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(name, help=about, description=about)
         subparser.set_defaults(subcommand=name)
         if name == wanted:
+            if name == "optimize" and any(word.startswith("--bpp") for word in argv):
+                from stowplan.experiments.cli import packing_file
+
+                module = packing_file.__name__ if packing_file.is_all(argv) else module
             getattr(importlib.import_module(module), function)(subparser)
     return parser

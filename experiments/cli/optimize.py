@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
+from stowplan.experiments.cli.packing_file import (
+    jobs_command,
+    limits_of,
+    packing_arguments,
+    packing_command,
+)
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
-from stowplan.experiments.loading.arguments import amount, whole
 from stowplan.experiments.loading.load import load_scenario
-from stowplan.experiments.loading.packing_file import read_problem
 from stowplan.placement.errors import SpecError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.keys import base
@@ -23,10 +24,7 @@ from stowplan.placement.optimal.optimize import GOALS, optimize
 from stowplan.placement.packing.problem import (
     Limits,
     PackingInputError,
-    PackingProblem,
-    PackingResult,
 )
-from stowplan.placement.packing.solve import solve_packing
 from stowplan.placement.scenario.fields import WEIGHT_MAX
 from stowplan.placement.scenario.scenario import Objective, Scenario
 from stowplan.placement.scenario.settings import with_settings
@@ -43,34 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goals += "; repack: fewest moves of running tasks that free instances"
     goals += " (default: fleet)"
     parser.add_argument("--goal", choices=[*GOALS, "repack"], help=goals)
-    parser.add_argument(
-        "--bpp",
-        type=Path,
-        metavar="FILE",
-        help="not a scenario: number of items, capacity, one size a line; or VPSolver's .vbp",
-    )
-    parser.add_argument(
-        "--time-limit",
-        type=amount,
-        default=60.0,
-        metavar="S",
-        help="seconds after which the best found so far is the answer, with its gap (60); Ctrl-C "
-        "ends a search as well",
-    )
-    parser.add_argument(
-        "--work",
-        type=amount,
-        metavar="N",
-        help="limit in units of work, about a million steps each: runs that end by it repeat "
-        "exactly, those that end by time may not",
-    )
-    parser.add_argument("--seed", type=whole, default=0, help="of the search (0)")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON; see below")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder for answer.json, plan.txt and progress.svg; replaced if such a one is there",
-    )
+    packing_arguments(parser)
     _scenario_arguments(parser)
     repack_arguments(parser.add_argument_group("for the goal repack"))
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -101,11 +72,12 @@ EPILOG = """\
 status: optimal (proven), feasible (a limit or Ctrl-C came first: see the gap), infeasible (proven;
 with the reasons), unknown (nothing found yet). Exit code: 0 for each of these, 2 for bad input.
 
---json: status, objective (in unit), lower_bound, gap (a share of the objective: 0.01 is 1 %),
-seconds, plan, notes, trial (ecs_reaches_it, and the tasks by service that ECS, left alone, would
-leave without a place), and log, rows of [seconds, lower bound, objective]. With --bpp: bins for the
-objective, and packing, a list of {"copies": so many equal bins, "items": {item: how many of it}},
-where items are numbered from 0 in the order of the file.
+--json, for every goal and for --bpp: goal, status, objective (in unit), lower_bound, gap (a share
+of the objective: 0.01 is 1 %), seconds, interrupted, reasons, plan, notes, trial (ecs_reaches_it,
+and the tasks by service that ECS, left alone, would leave without a place), and log, rows of
+[seconds, lower bound, objective]. With --bpp the plan has packing, a list of {"copies": so many
+equal bins, "items": {item: how many of it}}, where items are numbered from 0 in the order of the
+file.
 """
 
 
@@ -114,18 +86,24 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         return _command(arguments)
     except PackingInputError as error:
-        raise SpecError([(str(arguments.bpp or arguments.scenario), str(error))]) from error
+        raise SpecError(
+            [(str(arguments.bpp or arguments.tbpp or arguments.scenario), str(error))]
+        ) from error
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    if (arguments.scenario is None) == (arguments.bpp is None):
-        raise SpecError([("optimize", "name a scenario, or a packing file with --bpp")])
+    given = [arguments.scenario, arguments.bpp, arguments.tbpp]
+    if sum(path is not None for path in given) != 1:
+        what = "name a scenario, or a packing file with --bpp or --tbpp"
+        raise SpecError([("optimize", what)])
     goal = arguments.goal or "fleet"
-    if arguments.bpp is not None or goal != "repack":
+    if arguments.scenario is None or goal != "repack":
         check_no_repack(arguments)
     _check_options(arguments, goal)
     if arguments.bpp is not None:
-        return _packing_file(arguments)
+        return packing_command(arguments)
+    if arguments.tbpp is not None:
+        return jobs_command(arguments)
     from stowplan.experiments.report.optimize import LiveProgress, print_answer, write_answer
 
     loaded = load_scenario(arguments.scenario, buys=base(goal) in ("fleet", "instances"))
@@ -164,8 +142,9 @@ def _check_options(arguments: argparse.Namespace, goal: str) -> None:
         option = "--" + name.replace("_", "-")
         if getattr(arguments, name) is None:
             continue
-        if arguments.bpp is not None:
-            problems.append((option, "is for scenarios, not for --bpp"))
+        if arguments.scenario is None:
+            file = "--bpp" if arguments.bpp is not None else "--tbpp"
+            problems.append((option, f"is for scenarios, not for {file}"))
         elif base(goal) not in goals:
             problems.append((option, f"is for --goal {' or '.join(goals)}, not for {goal}"))
     if problems:
@@ -260,82 +239,3 @@ def parse_objective(text: str) -> dict[str, int]:
     if max(weights.values()) > WEIGHT_MAX:
         raise ValueError(f"expected numbers of at most {WEIGHT_MAX}")
     return weights
-
-
-def limits_of(arguments: argparse.Namespace, clock: Callable[[], float]) -> Limits:
-    """The limits that the command line gives."""
-    return Limits(arguments.time_limit, arguments.work, seed=arguments.seed, clock=clock)
-
-
-def _packing_file(arguments: argparse.Namespace) -> int:
-    from stowplan.experiments.report.optimize import LiveProgress, write_files
-
-    problem = read_problem(arguments.bpp)
-    with LiveProgress("bins") as progress, Interruptible() as interruptible:
-        result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
-    text = packing_summary(problem, result)
-    if arguments.out is not None:
-        shown: Answer[Any] = Answer(
-            "bins", "bins", result.status, result.bins, result.lower_bound, None,
-            seconds=result.seconds, log=result.log,
-        )  # fmt: skip
-        log = [[round(e.seconds, 3), e.lower_bound, e.incumbent] for e in result.log]
-        lines = [text, *packing_lines(result)]
-        write_files(arguments.out, {**answer(result), "log": log}, "\n".join(lines) + "\n", shown)
-    print(json.dumps(answer(result)) if arguments.json else text)
-    return 0
-
-
-def packing_summary(problem: PackingProblem, result: PackingResult) -> str:
-    """A line: bins, bound and gap; if infeasible, a line for each item that fits no bin."""
-    if result.status == "infeasible":
-        lines = ["infeasible: items that are larger than a bin (numbered from 0)"]
-        for item in result.unplaceable[:_NAMED_MOST]:
-            over = np.flatnonzero(problem.demand[item] > problem.capacity)
-            sizes = [f"{problem.demand[item, d]} of {problem.capacity[d]}" for d in over]
-            lines.append(f"  item {item}: {', '.join(sizes)}")
-        more = len(result.unplaceable) - _NAMED_MOST
-        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
-    seconds = f"{result.seconds:.3f} s" + (", interrupted" if result.interrupted else "")
-    if result.bins is None:
-        return f"no packing found in time; at least {result.lower_bound} bins, {seconds}"
-    proven = "proven least" if result.status == "optimal" else f"gap {result.gap:.3%}"
-    unit = "bin" if result.bins == 1 else "bins"
-    return (
-        f"{result.status}: {result.bins} {unit}, at least {result.lower_bound} needed ({proven}), "
-        f"{seconds}"
-    )
-
-
-def packing_lines(result: PackingResult) -> list[str]:
-    """The packing, a line for each kind of bin: `3 x: item 0, 2 of item 5`."""
-    lines = []
-    for bins in result.packing:
-        amounts = [(item, int(bins.contents[item])) for item in np.flatnonzero(bins.contents)]
-        names = [f"item {item}" if n == 1 else f"{n} of item {item}" for item, n in amounts]
-        lines.append(f"{bins.copies} x: {', '.join(names)}")
-    return lines
-
-
-def answer(result: PackingResult) -> dict[str, Any]:
-    """The result as JSON: `packing` is a list of {"copies", "items"}, items by kind with counts.
-
-    Kinds are numbered from 0 in the order of the problem.
-    """
-    packing = [
-        {
-            "copies": bins.copies,
-            "items": {str(kind): int(n) for kind, n in enumerate(bins.contents) if n},
-        }
-        for bins in result.packing
-    ]
-    return {
-        "status": result.status,
-        "bins": result.bins,
-        "lower_bound": result.lower_bound,
-        "gap": result.gap,
-        "seconds": round(result.seconds, 6),
-        "interrupted": result.interrupted,
-        "packing": packing,
-        "unplaceable": list(result.unplaceable),
-    }

@@ -8,6 +8,7 @@ another would have saved.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +23,13 @@ from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.report.formats import dollars, duration, tenths
+from stowplan.experiments.report.optimize import answer_json
 from stowplan.experiments.report.progress_lines import tracked
 from stowplan.placement.errors import SpecError
+from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.packing.over_time.bound import Bounds
-from stowplan.placement.packing.over_time.problem import MS_PER_HOUR, OverTimeProblem
-from stowplan.placement.packing.problem import Limits
+from stowplan.placement.packing.over_time.problem import MS_PER_HOUR, UNIT, OverTimeProblem
+from stowplan.placement.packing.problem import Limits, Status
 
 MICROUSD_MS = 1_000_000 * MS_PER_HOUR  # a dollar
 
@@ -55,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="raise the minimum by column generation at N moments (seconds each; default: 0)",
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="a list, an object for each run: name, and dollars and hours, each an answer as "
+        "`stowplan optimize --json` has it (objective in unit, lower_bound, gap as a share, "
+        "status, seconds); and the most instances busy at a time",
+    )
     parser.set_defaults(command=command)
 
 
@@ -65,6 +75,9 @@ def command(arguments: argparse.Namespace) -> int:
     paid = least([(run.layout, run.problem) for run in runs], arguments.patterns)
     ones = [(run.layout, at_price_one(run.problem)) for run in runs]
     counted = least(ones, arguments.patterns)
+    if arguments.json:
+        print(json.dumps(_as_json(runs, paid, counted, time.perf_counter() - start)))
+        return 0
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("run", overflow="fold")
     for heading in ("busy $", "least", "gap %", "busy h", "least", "gap %", "peak", "least"):
@@ -94,6 +107,30 @@ def command(arguments: argparse.Namespace) -> int:
         highlight=False,
     )
     return 0
+
+
+def _as_json(
+    runs: Sequence[BusyRun],
+    paid: Sequence[tuple[int, int]],
+    counted: Sequence[tuple[int, int]],
+    seconds: float,
+) -> list[dict[str, object]]:
+    """One object for each run; its bounds were found together, in so many seconds."""
+
+    def told(unit: str, objective: int, bound: int) -> dict[str, object]:
+        status: Status = "optimal" if objective <= bound else "feasible"
+        return answer_json(Answer("regret", unit, status, objective, bound, None, seconds=seconds))
+
+    return [
+        {
+            "run": run.name,
+            "layout": run.layout,
+            "dollars": told(UNIT, run.cost, cost),
+            "hours": told("instances x ms", run.instance_ms, instance_ms),
+            "peak": told("instances", run.peak, peak),
+        }
+        for run, (cost, _), (instance_ms, peak) in zip(runs, paid, counted, strict=True)
+    ]
 
 
 def gap_pct(objective: float, bound: float) -> float:

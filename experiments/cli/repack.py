@@ -50,7 +50,7 @@ def repack_arguments(parser: Any) -> None:
         help="free what is worth it: what a move costs, against --hours of the freed instance",
     )
     parser.add_argument("--hours", type=amount, metavar="H", help="a freed instance stays (1)")
-    parser.add_argument("--at", type=_duration, metavar="15m", help="the state then (the end)")
+    parser.add_argument("--at", type=since_start, metavar="15m", help="the state then (the end)")
     parser.add_argument("--journal", type=Path, help="the state out of a run's journal")
 
 
@@ -82,7 +82,7 @@ def repack(
     if sum(chosen) > 1:
         raise SpecError([("--goal repack", "one of --free, --waiting and --move-cost")])
     check_keys(loaded.scenario, "repack")
-    scheduler, prices = _state(loaded, arguments)
+    scheduler, prices = state_at(loaded, arguments)
     outlook, waiting = scheduler.outlook(), []
     running = outlook.running()
     if arguments.waiting:
@@ -100,19 +100,23 @@ def repack(
         price = np.rint(np.array(prices) * hours).astype(np.int64)
         return trade_off(state, price, round(1e6 * arguments.move_cost), limits, progress)
 
-    zones_even = loaded.scenario.optimize.spread_zones
-    answer = keep_spread(made, solve, _by_zone if zones_even else spread_field)
+    answer = keep_spread(made, solve, spread_of(loaded))
     if answer.plan is None:
         return answer
     trial = try_draining(scheduler.engine, running, answer.plan.freed, waiting)
     return replace(answer, trial=trial)
 
 
+def spread_of(loaded: Loaded) -> SpreadBy:
+    """Over which attribute the tasks of a scenario stay spread."""
+    return _by_zone if loaded.scenario.optimize.spread_zones else spread_field
+
+
 def _by_zone(_: TaskKind) -> str:
     return f"attribute:{AVAILABILITY_ZONE}"
 
 
-def _state(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, list[int]]:
+def state_at(loaded: Loaded, arguments: argparse.Namespace) -> tuple[Scheduler, list[int]]:
     """The scheduler at the time asked for, and the hourly price of each of its instances."""
     rounds: list[Round] = []
     at_ms = arguments.at
@@ -193,7 +197,8 @@ def _(plan: RepackPlan, most: int | None = None) -> Table:
     return table
 
 
-def _duration(text: str) -> int:
+def since_start(text: str) -> int:
+    """`15m` in ms, for argparse. Raises ArgumentTypeError."""
     try:
         return parse_duration_ms(text)
     except ValueError as error:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 # Signs that we print, by number, in ASCII; any other becomes a question mark.
@@ -56,9 +59,20 @@ def adapt_streams() -> None:
             reconfigure(errors="stowplan")
 
 
-def end_on_sigterm() -> None:
-    """From now on SIGTERM raises `Terminated`, so that folders and workers are cleared away."""
-    signal.signal(signal.SIGTERM, _raise)
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """In here SIGTERM raises `Terminated`, so that folders and workers are cleared away.
+
+    Only the main thread may say so; elsewhere nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _raise(_number: int, _frame: FrameType | None) -> None:

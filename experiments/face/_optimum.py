@@ -13,7 +13,8 @@ import pandas as pd
 
 from stowplan._scenario import Scenario
 from stowplan._values import Problems, check, is_missing, whole
-from stowplan.experiments.cli.optimize import answer_scenario, packing_lines, packing_summary
+from stowplan.experiments.cli.optimize import answer_scenario
+from stowplan.experiments.cli.packing_file import packing_lines, packing_summary
 from stowplan.experiments.cli.repack import repack
 from stowplan.experiments.report.optimize import plan_json, summary
 from stowplan.experiments.runs.compiling import say_when_compiling
@@ -72,6 +73,11 @@ class Optimum:
     def gap(self) -> float | None:
         """(objective - lower_bound) / objective: 0 is a proof; None without a plan."""
         return self.answer.gap
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, by the clock on the wall."""
+        return self.answer.seconds
 
     @property
     def plan(self) -> dict[str, Any] | None:
@@ -191,8 +197,28 @@ class Packing:
 
     @property
     def bins(self) -> int | None:
-        """How many bins; None without a packing."""
+        """How many bins; None without a packing. The same as `objective`."""
         return self.result.bins
+
+    @property
+    def objective(self) -> int | None:
+        """How many bins, less is better; None without a packing."""
+        return self.result.bins
+
+    @property
+    def unit(self) -> str:
+        """Of `objective` and `lower_bound`: `bins`."""
+        return "bins"
+
+    @property
+    def gap(self) -> float | None:
+        """(objective - lower_bound) / objective: 0 is a proof; None without a packing."""
+        return self.result.gap
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, by the clock on the wall."""
+        return self.result.seconds
 
     @property
     def lower_bound(self) -> int:
@@ -240,7 +266,7 @@ def pack(
     Returns
     -------
     Packing
-        `status`, `bins`, `lower_bound`; `frame` has a row per kind of bin.
+        `status`, `objective` (bins), `lower_bound`, `gap`; `frame` has a row per kind of bin.
 
     Raises
     ------

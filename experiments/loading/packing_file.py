@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from stowplan.experiments.files.text import read_text
 from stowplan.placement.errors import SpecError
-from stowplan.placement.packing.formats import parse_bpp, parse_vbp
+from stowplan.placement.packing.formats import parse_bpp, parse_tbpp, parse_vbp
+from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.packing.problem import (
     PackingInputError,
     PackingProblem,
 )
+
+Problem = TypeVar("Problem")
 
 
 def read_problem(path: Path) -> PackingProblem:
@@ -19,9 +24,21 @@ def read_problem(path: Path) -> PackingProblem:
     Raises:
         SpecError: it cannot be read, with file and line.
     """
+    return _read(path, parse_vbp if path.suffix.lower() == ".vbp" else parse_bpp)
+
+
+def read_over_time(path: Path) -> OverTimeProblem:
+    """The jobs of a file of temporal bin packing.
+
+    Raises:
+        SpecError: it cannot be read, with file and line.
+    """
+    return _read(path, parse_tbpp)
+
+
+def _read(path: Path, parse: Callable[[str], Problem]) -> Problem:
     try:
-        text = read_text(path)
-        return parse_vbp(text) if path.suffix.lower() == ".vbp" else parse_bpp(text)
+        return parse(read_text(path))
     except OSError as error:
         raise SpecError([(str(path), error.strerror or str(error))]) from error
     except UnicodeError as error:

@@ -134,21 +134,27 @@ class Refused:
         except PlacementError:
             return None
 
-    def refusals(self, scheduler: Scheduler | None = None) -> list[Refusal]:
+    def refusals(
+        self, scheduler: Scheduler | None = None, end_ms: int | None = None
+    ) -> list[Refusal]:
         """What found no room, the most often refused first.
 
         Args:
             scheduler: as it is at the end, where it is not the one that was followed.
+            end_ms: when that is; default: the last round.
         """
         last = scheduler or self.scheduler
+        end_ms = last.now_ms if end_ms is None else end_ms
         found = []
         for key, reasons in self.reasons.items():
             name, is_service = key
             counted = Refusal(name, is_service, dict(reasons.most_common()), self._queued[key])
-            found.append(self._explained(counted, last, self._first.get(key)))
+            found.append(self._explained(counted, last, end_ms, self._first.get(key)))
         return sorted(found, key=lambda each: -sum(each.reasons.values()))
 
-    def _explained(self, counted: Refusal, last: Scheduler, first: _First | None) -> Refusal:
+    def _explained(
+        self, counted: Refusal, last: Scheduler, end_ms: int, first: _First | None
+    ) -> Refusal:
         name, lacks = counted.owner, None
         if counted.is_service and name in last.services:
             lack = lack_of_service(last, name)
@@ -157,7 +163,7 @@ class Refused:
                 there = partial(residents, last)
                 offers = all_offers(last, lack.kind)
                 told = explain_kind(last.engine, lack.kind, there, offers)
-                return _told(replace(counted, lacks=lacks, at_ms=last.now_ms), last.cluster, told)
+                return _told(replace(counted, lacks=lacks, at_ms=end_ms), last.cluster, told)
         if first is None:
             return replace(counted, lacks=lacks)
         engine = last.engine.on(first.cluster)

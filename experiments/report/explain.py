@@ -27,7 +27,9 @@ def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) 
     if lack.status is not None and lack.row != NOWHERE:
         lacks += f"it is {lack.status} on {described(scheduler.cluster, lack.row)}; "
     elif lack.count:
-        lacks += f"{lack.count} of {lack.wanted} tasks find no room; "
+        one = lack.wanted == 1
+        lacks += "the task finds" if one else f"{lack.count} of {lack.wanted} tasks find"
+        lacks += " no room; "
     instances = len(found.fits) + len(found.misses)
     if found.fits:
         where = ", ".join(instance_names(scheduler.cluster, found.fits[:5]))

@@ -91,8 +91,11 @@ def print_answer(answer: Answer[Any], scenario: Scenario, *, as_json: bool = Fal
         console.print(plan_table(answer.plan, _ROWS_MAX))
 
 
-def summary(answer: Answer[Any], scenario: Scenario) -> str:
-    """A few lines: status, objective, bound and gap; for an infeasible one, why."""
+def summary(answer: Answer[Any], scenario: Scenario | None = None) -> str:
+    """A few lines: status, objective, bound and gap; for an infeasible one, why.
+
+    Without a scenario the plan is not one of instances to have.
+    """
     if answer.status == "infeasible":
         return "\n".join([f"{answer.goal}: infeasible", *(f"  {why}" for why in answer.reasons)])
     if answer.objective is None:
@@ -103,7 +106,7 @@ def summary(answer: Answer[Any], scenario: Scenario) -> str:
     stopped = ", interrupted" if answer.interrupted else ""
     lines = [f"{answer.goal}: {best}, at least {bound} ({proven}), {answer.seconds:.1f} s{stopped}"]
     plan = answer.plan
-    if isinstance(plan, Plan):
+    if isinstance(plan, Plan) and scenario is not None:
         hours = scenario.optimize.hours
         price = plan.price_microusd_hour
         cost = f"{_amount(plan.count, 'instances')}, ${price / 1e6:,.4f} an hour"

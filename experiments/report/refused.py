@@ -66,7 +66,8 @@ def refused_finding(results: Sequence[RunResult], where: str) -> Finding | None:
     what = f"{'service' if first.is_service else 'tasks of'} {first.owner or 'no name'}"
     text = f"{where}, {worst.run.strategy}: {what} found no room {count(times)} "
     text += f"{'time' if times == 1 else 'times'}, {reason}"
-    text += f"; {count(first.lacks)} lack it at the end. " if first.lacks else ". "
+    lack = f"{count(first.lacks)} {'lacks' if first.lacks == 1 else 'lack'}"
+    text += f"; {lack} it at the end. " if first.lacks else ". "
     if first.obstructions:
         nearest = first.obstructions[0]
         text += f"Nearest miss: {nearest.nearest}: {nearest.what}. "

@@ -11,7 +11,6 @@ import jinja2
 import msgspec
 
 from stowplan.experiments.files.paths import TEMPLATES
-from stowplan.experiments.report.refused import HEADINGS
 from stowplan.experiments.report.replay_frames import Frames
 
 # Of the data in the page, compressed and in base64.
@@ -34,7 +33,7 @@ def page(title: str, data: str = "", live: str = "", refused: Sequence[Sequence[
 
     Args:
         live: where the page fetches `Frames.document()` as JSON, every two seconds.
-        refused: rows of `report.refused.HEADINGS`.
+        refused: rows of `report.refused.cells`.
     """
     environment: Any = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -42,6 +41,4 @@ def page(title: str, data: str = "", live: str = "", refused: Sequence[Sequence[
         undefined=jinja2.StrictUndefined,
     )
     template = environment.get_template("replay.html.j2")
-    return str(
-        template.render(title=title, data=data, live=live, refused=refused, headings=HEADINGS)
-    )
+    return str(template.render(title=title, data=data, live=live, refused=refused))

@@ -39,6 +39,7 @@ from stowplan.experiments.report.formats import (
 from stowplan.experiments.report.plots import plots, title_of
 from stowplan.experiments.report.refused import refused_tables
 from stowplan.experiments.report.services import crash_loops, service_tables
+from stowplan.experiments.report.times import origins
 from stowplan.placement.constraints import check_of
 from stowplan.placement.scenario.capacity import CapacityProviderTable
 from stowplan.placement.scenario.fields import Distribution
@@ -118,6 +119,7 @@ def _about(scenario: Scenario, results: Group) -> list[tuple[str, str]]:
         ),
         ("Time", f"{duration(scenario.duration / 1000)} simulated, seed {scenario.seed}"),
         ("How long things take", _models(scenario.models)),
+        *origins(scenario),
     ]
     short = [
         f"{r.run.id} after {duration(float(r.metrics['simulated_s'] or 0))}"
@@ -161,9 +163,7 @@ def _provider(table: CapacityProviderTable) -> str:
 
 
 def _models(models: Models) -> str:
-    boot = f"instances boot in {_takes(models.boot)}"
-    if models.boot == Distribution(mean=0):
-        boot += " (they register as they are launched, since nothing else is said of it)"
+    boot = f"instances that are launched during the run boot in {_takes(models.boot)}"
     return f"{boot}, tasks start in {_takes(models.start)} and stop in {_takes(models.stop)}"
 
 

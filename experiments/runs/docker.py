@@ -38,10 +38,12 @@ from stowplan.placement.model import StopCode
 from stowplan.placement.scenario.scenario import Run, Scenario, instance_specs
 from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
-from stowplan.realdriver.clusters import ENGINES, ID, SCENARIO, ClusterFolder
-from stowplan.realdriver.docker.config import EnginesTable, machines
+from stowplan.realdriver.backend import Leftovers
+from stowplan.realdriver.backends import DRIVER
+from stowplan.realdriver.clusters import ID, SCENARIO, ClusterFolder
+from stowplan.realdriver.docker.config import ENGINES, EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
-from stowplan.realdriver.docker.leftovers import Leftovers, leftovers
+from stowplan.realdriver.docker.leftovers import leftovers
 from stowplan.realdriver.journal import DurableJournal
 from stowplan.realdriver.standing import KeptState
 
@@ -50,7 +52,8 @@ _POLL_S = 0.5  # between looks for calls that others left
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What to run, and where. `watch` is shown every round, those before a crash too."""
+    """What to run, and where. `watch` is shown every round, those before a crash too; `driver` is
+    one of `DRIVERS`."""
 
     loaded: Loaded
     run: Run
@@ -58,6 +61,7 @@ class RunOrder:
     cluster: ClusterFolder
     forever: bool = False
     watch: Callable[[Round], None] | None = None
+    driver: str = "docker"
 
     @property
     def scenario(self) -> Scenario:
@@ -91,7 +95,7 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         recorder, usage = Recorder(), Usage()
         rng = stream(order.scenario.seed, "client")
         callers = Callers(arrivals(order.scenario, order.run), rng)
-        driver = _driver(order, header.run[ID], callers)
+        driver = DRIVERS[order.driver](order, header.run[ID], callers)
         stack.callback(driver.close)
         made = 0
         if rounds:
@@ -179,6 +183,7 @@ def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round
             **about(order.loaded, order.run),
             ID: identity,
             SCENARIO: digest,
+            DRIVER: order.driver,
             ENGINES: order.engines.model_dump_json(),
         }
         own = tuple(order.loaded.own_strategies)
@@ -212,7 +217,7 @@ def check_engines(order: RunOrder, run: str) -> None:
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
 
 
-def _driver(order: RunOrder, run: str, callers: Callers) -> DockerDriver:
+def _docker(order: RunOrder, run: str, callers: Callers) -> DockerDriver:
     scenario = order.scenario
     return DockerDriver(
         machines(order.engines, instance_specs(scenario)),
@@ -223,6 +228,10 @@ def _driver(order: RunOrder, run: str, callers: Callers) -> DockerDriver:
         run_ms=callers.run_ms,
         say=say,
     )
+
+
+# What `--driver` names: a driver for a run, its identity, and its callers.
+DRIVERS = {"docker": _docker}
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def simulate(
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
     result = result_of(run, recorder, usage, until_ms, whole)
-    return replace(result, refused=refused.refusals(last))
+    return replace(result, refused=refused.refusals(last, until_ms))
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:

@@ -214,7 +214,7 @@
   }
 
   function drawLines(view, pen, at) {
-    const frames = data.ms.length, high = Math.max(1, view.pitch > 3 ? view.pitch - 1 : view.pitch);
+    const frames = data.ms.length, high = view.pitch > 3 ? view.pitch - 1 : Math.ceil(view.pitch);
     for (const [[instance], , y, width] of view.cells) {
       const step = width / frames, [first, last] = view.spans.get(instance);
       pen.fillStyle = empty;

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stowplan.placement import messages as m
-from stowplan.placement.audit.balancer_rules import judged, targets_drain_before_a_stop
+from stowplan.placement.audit.balancer_rules import targets_drain_before_a_stop
 from stowplan.placement.audit.call_rules import (
     NothingIsEndedInUse,
     attributes_keep_their_limits,
@@ -31,12 +31,13 @@ from stowplan.placement.audit.constraint_rules import Stated, nothing_stated
 from stowplan.placement.audit.dead_rules import the_dead_do_not_act
 from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import barred, clashing, short, unmet
-from stowplan.placement.audit.hosts import Host, Life, Needs
+from stowplan.placement.audit.hosts import Host, Life, Needs, Port
 from stowplan.placement.audit.room import RoomIsUsed
 from stowplan.placement.audit.seen import Seen, sees
 from stowplan.placement.audit.service_rules import (
     balances_only_what_is_uneven,
     keep_the_healthy_floor,
+    services_keep_their_count,
 )
 from stowplan.placement.messages import Round
 from stowplan.placement.model import CPU, MEMORY, TaskStatus
@@ -163,18 +164,22 @@ class _Placing:
             return
         needs = history.needs_of_start(seen)
         # A command starts several: what its first take must be seen by the rule for the next. The
-        # history has not taken it in yet, so book on copies.
-        hosts: dict[int, Host] = {}
-        several = len(set(seen.instances)) < len(seen.instances)
-        for task, number in zip(seen.tasks, seen.instances, strict=True):
-            if number not in history.hosts:
-                continue
-            host = hosts.get(number) or history.hosts[number]
-            for what in self._rule(needs, host):
-                yield f"task {task} started on instance {number}, which {what}"
-            if several:
-                hosts[number] = host.copy() if number not in hosts else host
-                hosts[number].book(needs, 1)
+        # history has not taken it in yet, so what is booked here is given back.
+        booked: list[Host] = []
+        several = {number for number, tasks in Counter(seen.instances).items() if tasks > 1}
+        try:
+            for task, number in zip(seen.tasks, seen.instances, strict=True):
+                host = history.hosts.get(number)
+                if host is None:
+                    continue
+                for what in self._rule(needs, host):
+                    yield f"task {task} started on instance {number}, which {what}"
+                if number in several:
+                    host.book(needs, 1)
+                    booked.append(host)
+        finally:
+            for host in booked:
+                host.book(needs, -1)
 
 
 @sees(m.StartTasks, m.InstanceRegistered)
@@ -290,75 +295,63 @@ class _ReallyFits:
     sees = (m.InstancesGone, m.TasksChanged, Round)
 
     def __init__(self) -> None:
-        self._on: dict[int, dict[int, Needs]] = {}
-        self._where: dict[int, int] = {}
+        self._where: dict[int, tuple[int, Needs]] = {}
+        self._on: dict[int, set[int]] = {}
+        self._used: dict[int, dict[str, int]] = {}
+        self._ports: dict[int, Counter[Port]] = {}
         self._grown: set[int] = set()
 
     def __call__(self, history: History, seen: Seen) -> Iterator[str]:
         if isinstance(seen, m.InstancesGone):
             for number in seen.instances:
-                for task in self._on.pop(number, ()):
-                    del self._where[task]
+                for task in list(self._on.get(number, ())):
+                    self._book(task, -1)
         elif isinstance(seen, m.TasksChanged) and seen.status is TaskStatus.RUNNING:
             for task in seen.tasks:
                 facts = history.tasks.get(task)
                 if facts is None or facts.host is None or facts.life is Life.STOPPED:
                     continue
-                self._where[task] = facts.host
-                self._on.setdefault(facts.host, {})[task] = facts.needs
+                if task in self._where:
+                    self._book(task, -1)
+                self._where[task] = facts.host, facts.needs
+                self._book(task, 1)
                 self._grown.add(facts.host)
         elif isinstance(seen, m.TasksChanged) and seen.status is TaskStatus.STOPPED:
             for task in seen.tasks:
-                where = self._where.pop(task, None)
-                if where is not None:
-                    del self._on[where][task]
+                if task in self._where:
+                    self._book(task, -1)
         elif isinstance(seen, Round):
             for number in sorted(self._grown & history.hosts.keys()):
                 yield from self._over(number, history.hosts[number])
             self._grown = set()
 
+    def _book(self, task: int, sign: int) -> None:
+        """A task is there (1), or no longer (-1)."""
+        number, needs = self._where[task]
+        used = self._used.get(number)
+        if used is None:
+            used = self._used[number] = {CPU: 0, MEMORY: 0}
+        for name, amount in needs.amounts:
+            if name in used:
+                used[name] += sign * amount
+        if needs.ports:
+            ports = self._ports.setdefault(number, Counter())
+            for port in needs.ports:
+                ports[port] += sign
+        if sign > 0:
+            self._on.setdefault(number, set()).add(task)
+        else:
+            self._on[number].discard(task)
+            del self._where[task]
+
     def _over(self, number: int, host: Host) -> Iterator[str]:
-        running = self._on.get(number, {}).values()
         for name in (CPU, MEMORY):
-            used = sum(dict(needs.amounts).get(name, 0) for needs in running)
+            used = self._used[number][name]
             if used > host.offers(name):
                 yield f"instance {number} really holds {used} {name} of {host.offers(name)}"
-        ports = Counter(port for needs in running for port in needs.ports)
-        for (protocol, port), tasks in ports.items():
+        for (protocol, port), tasks in self._ports.get(number, {}).items():
             if tasks > 1:
                 yield f"instance {number} has {tasks} tasks on {protocol} port {port}"
-
-
-# --- rules for what is not placed --------------------------------------------------------------
-
-
-@sees(m.StartTasks, Round)
-def _services_keep_their_count(history: History, seen: Seen) -> Iterator[str]:
-    """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
-
-    A daemon has one task on an instance at most.
-    """
-    if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
-        service = history.services[seen.service]
-        total = len(service.tasks) + len(service.draining) + len(seen.tasks)
-        if not service.daemon and total > service.ceiling:
-            yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
-    if not isinstance(seen, Round):
-        return
-    for name in sorted(history.touched):
-        service = history.services[name]
-        if service.daemon:
-            hosts = Counter(history.tasks[task].host for task in service.tasks)
-            crowded = [host for host, count in hosts.items() if count > 1]
-            if crowded:
-                yield f"daemon {name} has several tasks on instances {crowded}"
-        elif service.plain:
-            settled, total, call = *history.counts(name), service.call
-            want = call.desired_count + call.availability_zone_rebalancing
-            sick = sum(judged(history, history.tasks[task]) is False for task in service.tasks)
-            if settled - sick > want:
-                rest = total - settled
-                yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
 
 
 CHECKERS: Mapping[str, Callable[[], Checker]] = {
@@ -372,7 +365,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "task numbers": lambda: _task_numbers,
     "task lives": lambda: _lives_go_forward,
     "requests": _RequestsAnswered,
-    "service counts": lambda: _services_keep_their_count,
+    "service counts": lambda: services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
     "zone balance": lambda: balances_only_what_is_uneven,
     "load balancers": lambda: targets_drain_before_a_stop,

@@ -18,18 +18,22 @@ NOBODY = "workload (no task)"  # of instances that held none
 _WEIGHTS = {CPU: 9, MEMORY: 1}  # of 1024 CPU units, and of 1024 MiB
 
 
-@dataclass(slots=True)
-class _Level:
-    now: int = 0
-    since_ms: int = 0
-    sum: int = 0
+class _Levels:
+    """What an owner's tasks hold of an instance, and the sums of that until `since_ms`."""
 
-    def change(self, by: int, now_ms: int) -> None:
-        self.sum += self.now * (now_ms - self.since_ms)
-        self.now, self.since_ms = self.now + by, now_ms
+    __slots__ = ("now", "since_ms", "sums")
 
-    def until(self, now_ms: int) -> int:
-        return self.sum + self.now * (now_ms - self.since_ms)
+    def __init__(self) -> None:
+        self.now, self.sums, self.since_ms = [0, 0], [0, 0], 0
+
+    def until(self, now_ms: int) -> list[int]:
+        """The sums until now: CPU and memory, times ms."""
+        ms, now, sums = now_ms - self.since_ms, self.now, self.sums
+        if ms:
+            sums[0] += now[0] * ms
+            sums[1] += now[1] * ms
+            self.since_ms = now_ms
+        return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,24 @@ class Costs:
     """Who held what of which instance."""
 
     def __init__(self) -> None:
-        self._held: dict[int, dict[str, dict[str, _Level]]] = {}  # instance, owner, resource
+        self._held: dict[int, dict[str, _Levels]] = {}  # by instance and owner
 
     def book(
         self, instance: int, owner: str, amounts: Iterable[tuple[str, int]], sign: int, now_ms: int
     ) -> None:
         """A task of an owner came to an instance (1), or went (-1)."""
-        levels = self._held.setdefault(instance, {}).setdefault(owner, {})
+        owners = self._held.get(instance)
+        if owners is None:
+            owners = self._held[instance] = {}
+        levels = owners.get(owner)
+        if levels is None:
+            levels = owners[owner] = _Levels()
+        levels.until(now_ms)
         for name, amount in amounts:
-            if name in _WEIGHTS:
-                levels.setdefault(name, _Level()).change(sign * amount, now_ms)
+            if name == CPU:
+                levels.now[0] += sign * amount
+            elif name == MEMORY:
+                levels.now[1] += sign * amount
 
     def row(self, bills: Iterable[Bill], now_ms: int) -> dict[str, float | None]:
         """Dollars by kind of instance, by owner, and what share of all of them was idle."""
@@ -95,18 +107,16 @@ class Costs:
         }
 
     def _shares(
-        self, bill: Bill, owners: dict[str, dict[str, _Level]], now_ms: int
+        self, bill: Bill, owners: dict[str, _Levels], now_ms: int
     ) -> dict[str, tuple[float, float]]:
         """Of each owner what it pays for what it held, and of what nobody held."""
         if not owners:
             return {}
         units = sum(weight * bill.offers.get(name, 0) for name, weight in _WEIGHTS.items())
+        sums = {owner: levels.until(now_ms) for owner, levels in owners.items()}
         held = {
-            name: {
-                o: levels[name].until(now_ms) if name in levels else 0
-                for o, levels in owners.items()
-            }
-            for name in _WEIGHTS
+            name: {owner: each[at] for owner, each in sums.items()}
+            for at, name in enumerate(_WEIGHTS)
         }
         found = dict.fromkeys(owners, (0.0, 0.0))
         for name, weight in _WEIGHTS.items():

@@ -22,11 +22,16 @@ def barred(needs: Needs, host: Host) -> Iterator[str]:
     if not host.connected:
         yield "has no agent connected"
     # Required as NAME or as NAME=VALUE.
-    has = host.said.attributes.items() | {(name, "") for name in host.said.attributes}
-    wanted = [required.partition("=") for required in needs.attributes]
-    missing = [name + sep + value for name, sep, value in wanted if (name, value) not in has]
-    if missing:
-        yield f"lacks attributes {missing}"
+    if needs.attributes:
+        has = host.said.attributes
+        wanted = [required.partition("=") for required in needs.attributes]
+        missing = [
+            name + sep + value
+            for name, sep, value in wanted
+            if name not in has or value not in ("", has[name])
+        ]
+        if missing:
+            yield f"lacks attributes {missing}"
     if needs.zones and host.said.attributes.get(AVAILABILITY_ZONE) not in needs.zones:
         yield f"is not in zones {needs.zones}"
     if needs.capacity_provider not in (None, host.said.capacity_provider):

@@ -11,6 +11,7 @@ from stowplan.placement.audit.history import History
 from stowplan.placement.audit.host_rules import barred, is_static_member
 from stowplan.placement.audit.hosts import TaskFacts
 from stowplan.placement.audit.seen import sees
+from stowplan.placement.messages import Round
 from stowplan.placement.model import AVAILABILITY_ZONE, StopCode
 
 # RUNNING for so long counts as healthy where there is no health check (ecs-semantics 5.3).
@@ -84,6 +85,35 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
                 f"service {seen.service} balances its zones by task {task} where it has {there}, "
                 f"and nowhere more than {most}"
             )
+
+
+@sees(m.StartTasks, Round)
+def services_keep_their_count(history: History, seen: object) -> Iterator[str]:
+    """Nothing starts beyond maximumPercent; one deployment alone has its count, no more, settled.
+
+    A daemon has one task on an instance at most.
+    """
+    if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
+        service = history.services[seen.service]
+        total = len(service.tasks) + len(service.draining) + len(seen.tasks)
+        if not service.daemon and total > service.ceiling:
+            yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
+    if not isinstance(seen, Round):
+        return
+    for name in sorted(history.touched):
+        service = history.services[name]
+        if service.daemon:
+            hosts = Counter(history.tasks[task].host for task in service.tasks)
+            crowded = [host for host, count in hosts.items() if count > 1]
+            if crowded:
+                yield f"daemon {name} has several tasks on instances {crowded}"
+        elif service.plain:
+            settled, total, call = *history.counts(name), service.call
+            want = call.desired_count + call.availability_zone_rebalancing
+            sick = sum(judged(history, history.tasks[task]) is False for task in service.tasks)
+            if settled - sick > want:
+                rest = total - settled
+                yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
 
 
 def _zone(history: History, number: int | None) -> str:

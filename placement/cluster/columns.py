@@ -232,11 +232,6 @@ class ClusterColumns:
         """Which of the counts belong to `group`; `freed_in_place` or `settle` must follow."""
         return self._group_counts.slot(group)
 
-    @property
-    def replaced(self) -> int:
-        """Rises when `group_tables` are others than before."""
-        return self._group_counts.replaced
-
     def keep_slot(self, group: str) -> int:
         """`slot`, which holds for the group until `let_go_slot`, whatever is booked and freed."""
         return self._group_counts.keep(group)
@@ -253,6 +248,10 @@ class ClusterColumns:
         """The fields of `kernels.layout.Freed`."""
         first = self._remaining, self._host_ports.used, self._tasks, self._expected_exit_ms
         return *first, *self.group_tables, self._changed_at, self._log
+
+    def kept(self) -> tuple[GroupCounts, HostPorts]:
+        """Whose arrays may be replaced by others: see `GroupCounts.replaced`, `HostPorts.used`."""
+        return self._group_counts, self._host_ports
 
     def still_has(self, columns: Any) -> bool:
         """Whether none of `freed_columns` had to grow; columns of rows grow together."""

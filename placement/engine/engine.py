@@ -32,6 +32,20 @@ if TYPE_CHECKING:
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
+# Looks at all instances for one task, by the reference: of some 0.1 ms each, and for every so many
+# instances once more. So many take as long as it does to load machine code, or to compile it.
+INSTANCES_A_LOOK = 2_000
+LOOKS_TO_LOAD, LOOKS_TO_COMPILE = 1_000, 100_000
+_loaded: list[bool] = []  # not empty once a kernel was asked for in this process
+
+
+def looks_until_kernels() -> float:
+    """After so many looks of an engine, kernels pay: none where this process has loaded them."""
+    if _loaded:
+        return 0
+    from stowplan.placement.engine.kernels import is_compiled
+
+    return LOOKS_TO_LOAD if is_compiled() else LOOKS_TO_COMPILE
 
 
 class Engine(Eligibility):
@@ -41,8 +55,9 @@ class Engine(Eligibility):
         cluster: the state to read and book on.
         rng: the only source of chance.
         strategies, constraints: factories by the type that a task names.
-        kernels: whether compiled kernels decide where they can. Their choices are those of the
-            numpy code in this module, which is the reference; only the time it takes differs.
+        kernels: whether compiled kernels decide where they can; None: once they pay. Their choices
+            are those of the numpy code in this module, which is the reference; only the time it
+            takes differs.
     """
 
     def __init__(
@@ -52,11 +67,12 @@ class Engine(Eligibility):
         strategies: Mapping[str, StrategyFactory] = STRATEGIES,
         constraints: Mapping[str, ConstraintFactory] = CONSTRAINTS,
         *,
-        kernels: bool = True,
+        kernels: bool | None = None,
     ) -> None:
         super().__init__(cluster, strategies, constraints)
         self.rng = rng
-        self._kernels = kernels
+        self._looks_left = 0.0 if kernels is not None else looks_until_kernels()
+        self._kernels = bool(kernels) or (kernels is None and not self._looks_left)
         self._made_runner: Runner | None = None
         # The index that stands, once there is one, and the row of each row.
         self._standing: Standing | None = None
@@ -93,7 +109,7 @@ class Engine(Eligibility):
         for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
             self.check(kind)
             self.check_fields(kind)
-        if self._kernels and len(tasks) >= KERNEL_TASKS_MIN:
+        if len(tasks) >= KERNEL_TASKS_MIN and self._pays(len(tasks)):
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
         decision = Decision(rows, {}, {})
@@ -103,7 +119,7 @@ class Engine(Eligibility):
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
-        if count >= KERNEL_TASKS_MIN and self._compiled(kind):
+        if count >= KERNEL_TASKS_MIN and self._pays(count) and self._compiled(kind):
             rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
             placed_rows = rows[: min(failed, default=count)].tolist()
             return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))
@@ -178,10 +194,18 @@ class Engine(Eligibility):
             from stowplan.placement.engine.kernels.runner import Runner
 
             self._made_runner = Runner(self, self.rng)
+            _loaded.append(True)
         return self._made_runner
 
     def _compiled(self, kind: TaskKind) -> bool:
         return self._kernels and self._runner.takes(kind)
+
+    def _pays(self, tasks: int) -> bool:
+        """Whether kernels decide, now that so many tasks more ask for room."""
+        if self._looks_left > 0:
+            self._looks_left -= tasks * (1 + self.cluster.size / INSTANCES_A_LOOK)
+            self._kernels = self._looks_left <= 0
+        return self._kernels
 
     def _place_batch(self, batch: TaskBatch) -> Decision:
         """Stretches of tasks that a kernel can place go to it at once, others one by one."""
@@ -222,7 +246,7 @@ class Engine(Eligibility):
             decision.devices[position] = placed[1]
 
     def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
-        if self._kernels:
+        if self._kernels or self._pays(1):
             row = self._runner.place_one(kind)
             if self._standing is not self._runner.standing:
                 self._stand()

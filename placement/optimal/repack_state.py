@@ -27,6 +27,7 @@ class RepackState:
         waiting: kinds that ask for room, one entry a task.
         spread_by: the attribute over whose values a kind is spread, as `attribute:NAME`; of each
             kind as many tasks stay with each value as are there now. None: it is not spread.
+        moves: whether a task may be moved at all; the others stay where they are.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class RepackState:
         running: Sequence[Running],
         waiting: Sequence[TaskKind] = (),
         spread_by: Callable[[TaskKind], str | None] = lambda _: None,
+        moves: Callable[[Running], bool] = lambda _: True,
     ) -> None:
         self.engine, self.running, self.waiting = engine, tuple(running), tuple(waiting)
         self.spread_by = spread_by
         self.movable = [t for t in running if not t.daemon and _may_move(engine, t.kind)]
+        self.movable = [t for t in self.movable if moves(t)]
         cluster = engine.cluster
         for kind in dict.fromkeys([*(t.kind for t in self.movable), *waiting]):
             cluster.demand(kind)  # a name that is new to the cluster adds a column

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from stowplan.placement.packing.lazy import lazily_compiled, paying
 from stowplan.placement.packing.problem import IntArray, PackingProblem
 
 MAX_K = 100
@@ -37,11 +37,12 @@ def dual_feasible_bound(problem: PackingProblem, target: int) -> int:
         thresholds = np.unique(np.append(sizes[2 * sizes <= capacity], 0))
         per_k = max(1, len(thresholds) * len(sizes))
         k_max = max(1, min(MAX_K, MAX_STEPS // per_k, (2**62 // MAX_K) // max(1, capacity)))
+        paying(k_max * per_k / 8)  # it ends at the target, which is mostly soon
         best = max(best, _dff_bound(sizes, problem.counts, capacity, thresholds, k_max, target))
     return best
 
 
-@njit(cache=True)
+@lazily_compiled
 def _dff_bound(
     sizes: IntArray,
     counts: IntArray,

@@ -1,4 +1,5 @@
-"""Packing problems from text: BPPLIB's two one-dimensional formats and VPSolver's `.vbp`."""
+"""Packing problems from text: BPPLIB's two one-dimensional formats, VPSolver's `.vbp`, and that of
+temporal bin packing."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stowplan.placement.packing.fleet.problem import BinType
+from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.packing.problem import PackingInputError, PackingProblem
 
 DIGITS_MAX = 18  # of a number: 64 bits hold it
@@ -57,6 +60,30 @@ def parse_vbp(text: str) -> PackingProblem:
     _check_amount(rows[3:], m, "item kinds", rows[-1][0])
     kinds = np.array([_exactly(row, d + 1) for row in rows[3:]], dtype=np.int64).reshape(m, d + 1)
     return PackingProblem(kinds[:, :d], kinds[:, d], np.array(capacity))
+
+
+def parse_tbpp(text: str) -> OverTimeProblem:
+    """Read the number of jobs and a server's capacity, then number, start, end and size of each.
+
+    Further numbers in the first line mean nothing here. Servers have the price 1, so a plan costs
+    the time for which servers are busy.
+
+    Raises:
+        FormatError: a line has other numbers, a job ends before it starts, or jobs are missing or
+            left over.
+    """
+    rows = list(_rows(text))
+    if not rows or len(rows[0][1]) < 2:
+        raise FormatError("line 1: number of jobs and capacity expected")
+    n, capacity = rows[0][1][:2]
+    _check_amount(rows[1:], n, "jobs", rows[-1][0])
+    jobs = np.array([_exactly(row, 4) for row in rows[1:]], dtype=np.int64).reshape(-1, 4)
+    for (line, _), (_, start, end, _) in zip(rows[1:], jobs.tolist(), strict=True):
+        if end < start:
+            raise FormatError(f"line {line}: the job ends at {end}, before it starts at {start}")
+    sizes, kind = np.unique(jobs[:, 3], return_inverse=True)
+    server = BinType("server", np.array([capacity]), 1)
+    return OverTimeProblem(sizes[:, None], kind.reshape(-1), jobs[:, 1], jobs[:, 2], (server,))
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[int]]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 
+from stowplan.placement.packing.lazy import lazily_compiled, paying
 from stowplan.placement.packing.problem import FloatArray, IntArray, PackingInputError
 
 MAX_TABLE = 10**8  # bins x kinds of one packing, 0.8 GB
@@ -35,14 +35,18 @@ def packings(
     max_bins = _bins_needed_at_most(demand, counts, capacity)
     if max_bins * len(counts) > MAX_TABLE:
         raise PackingInputError(f"up to {max_bins:,} bins of {len(counts):,} kinds are too many")
+    bins = min(max_bins, 2 * int(np.ceil((relative.T @ counts).max(initial=1))))
+    paying(bins * len(counts) * demand.shape[1])
     for order in _orders(relative, counts):
         for best in (False, True):
             yield _fit(order, demand, counts, capacity, relative, best, max_bins)
     if effort >= 1 and demand.shape[1] > 1:
         weight = relative.T @ counts
+        paying(int(counts.sum()) * len(counts) * demand.shape[1])
         for rule in range(3):
             yield _fill_bins(demand, counts, capacity, relative, weight, rule, max_bins)
     if effort >= 2 and demand.shape[1] == 1 and _fill_steps(counts, demand, capacity):
+        paying(bins * len(counts) * int(capacity[0]) / 8)  # most are passed over, or never reached
         yield _fill_exactly(demand[:, 0], counts, int(capacity[0]), max_bins)
 
 
@@ -75,7 +79,7 @@ def _fill_steps(counts: IntArray, demand: IntArray, capacity: IntArray) -> bool:
     return bins * len(counts) * int(capacity[0]) <= MAX_FILL_STEPS
 
 
-@njit(cache=True)
+@lazily_compiled
 def _room(rest: IntArray, demand: IntArray) -> np.int64:
     """How many items of `demand` (dimensions,) fit into `rest` (dimensions,)."""
     fits = np.int64(2**62)
@@ -85,7 +89,7 @@ def _room(rest: IntArray, demand: IntArray) -> np.int64:
     return fits
 
 
-@njit(cache=True)
+@lazily_compiled
 def _fit(
     order: IntArray,
     demand: IntArray,
@@ -122,7 +126,7 @@ def _fit(
     return bins[:used]
 
 
-@njit(cache=True)
+@lazily_compiled
 def _fill_bins(
     demand: IntArray,
     counts: IntArray,
@@ -155,7 +159,7 @@ def _fill_bins(
     return bins[:used]
 
 
-@njit(cache=True)
+@lazily_compiled
 def _best_kind(
     demand: IntArray,
     left: IntArray,
@@ -186,7 +190,7 @@ def _best_kind(
     return chosen
 
 
-@njit(cache=True)
+@lazily_compiled
 def _fill_exactly(sizes: IntArray, counts: IntArray, capacity: int, max_bins: int) -> IntArray:
     """One dimension: the largest item left, then the fullest bin the other items allow."""
     bins = np.zeros((max_bins, len(counts)), dtype=np.int64)
@@ -205,7 +209,7 @@ def _fill_exactly(sizes: IntArray, counts: IntArray, capacity: int, max_bins: in
         used += 1
 
 
-@njit(cache=True)
+@lazily_compiled
 def _fullest(sizes: IntArray, left: IntArray, room: int) -> IntArray:
     """The items that fill `room` best (subset sum), preferring large ones; (kinds,) counts."""
     # last[s]: the kind whose copies first made the sum s reachable; copies[s]: how many of it.

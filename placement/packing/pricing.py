@@ -58,6 +58,7 @@ class Pricer:
         capacity: (dimensions,) int64.
         exclusive: (kinds, kinds) bool, symmetric; kinds that must not share a bin.
         cells: of a scaled table, as far as the least room allows; fewer are made faster.
+        scratch: tables by their shape, to share among pricers that are asked in turn.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Pricer:
         capacity: IntArray,
         exclusive: BoolArray | None = None,
         cells: int = SCALED_CELLS,
+        scratch: dict[tuple[int, int, int], IntArray] | None = None,
     ) -> None:
         m = len(demand)
         self.demand = np.ascontiguousarray(demand)
@@ -77,6 +79,9 @@ class Pricer:
         self._needs = _needs(self.demand)
         # in a dimension without room no kind with a demand has a place anyway
         relative = demand / np.maximum(capacity, 1)
+        # what only one kind has a demand for is in its limit per bin already
+        common = (demand > 0).sum(axis=0) > 1
+        relative = relative[:, common] if common.any() else relative
         dense = np.argsort(-relative.sum(axis=0), kind="stable")[:DENSE_DIMENSIONS]
         self._relative = relative[:, np.sort(dense)]
         d = self._relative.shape[1]
@@ -89,7 +94,12 @@ class Pricer:
         else:
             surrogates = 1 if d == 1 else d + 2
             room = min(max(cells // (m + 1), SCALED_ROOM[0]), SCALED_ROOM[1])
-        self._tables = np.zeros((surrogates, m + 1, room + 1), dtype=np.int64)
+        shape = (surrogates, m + 1, room + 1)
+        self._tables = (
+            np.zeros(shape, dtype=np.int64)
+            if scratch is None
+            else scratch.setdefault(shape, np.zeros(shape, dtype=np.int64))
+        )
 
     def search(
         self,

@@ -119,6 +119,11 @@ class PackingResult:
     unplaceable: tuple[int, ...] = ()
     log: tuple[Progress, ...] = field(default=(), repr=False)
 
+    @property
+    def objective(self) -> int | None:
+        """`bins`, as every answer calls what is least."""
+        return self.bins
+
 
 ProgressCallback = Callable[[Progress], None]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from stowplan.placement.packing import bounds, heuristics
-from stowplan.placement.packing.branch import Tree
-from stowplan.placement.packing.colgen import Relaxation, generate
-from stowplan.placement.packing.master import Master
-from stowplan.placement.packing.pricing import SCALE, Pricer
+from stowplan.placement.packing import bounds, heuristics, lazy
 from stowplan.placement.packing.problem import (
     IntArray,
     Limits,
@@ -20,8 +18,12 @@ from stowplan.placement.packing.problem import (
     spread_contents,
 )
 from stowplan.placement.packing.state import PackingState
-from stowplan.placement.packing.subproblem import Subproblem
 from stowplan.placement.packing.verify import check_packing
+
+if TYPE_CHECKING:
+    from stowplan.placement.packing.colgen import Relaxation
+    from stowplan.placement.packing.master import Master
+    from stowplan.placement.packing.pricing import Pricer
 
 
 def solve_packing(
@@ -73,6 +75,13 @@ def _run(state: PackingState) -> None:
 
 def _improve(state: PackingState) -> None:
     """Linear relaxation, then branch and price at the bound, and at the next as often as needed."""
+    # Imported here, with a solver and machine code behind them: most problems are settled before.
+    lazy.load()
+    from stowplan.placement.packing.branch import Tree
+    from stowplan.placement.packing.master import Master
+    from stowplan.placement.packing.pricing import Pricer
+    from stowplan.placement.packing.subproblem import Subproblem
+
     root = Subproblem.root(state.problem)
     pricer = Pricer(state.problem.demand, root.per_bin(), state.problem.capacity)
     master = Master(state.problem.counts)
@@ -93,6 +102,9 @@ def _improve(state: PackingState) -> None:
 
 def _relax(state: PackingState, master: Master, pricer: Pricer) -> Relaxation:
     """The root relaxation: first with exchanges between dominating kinds, then without."""
+    from stowplan.placement.packing.colgen import generate
+    from stowplan.placement.packing.pricing import SCALE
+
     problem = state.problem
     relative = problem.demand / np.maximum(problem.capacity, 1)
     scarce = int(np.argmax(problem.counts @ relative))

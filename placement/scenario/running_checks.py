@@ -106,16 +106,17 @@ def _too_much(
     asked: Counter[str] = Counter()
     ports: Counter[tuple[str, int]] = Counter()
     for name, count in counts.items():
-        if name not in definitions or amounts is None:
+        if name not in definitions:
             continue
         for resource, amount in task_resources(definitions[name]).items():
             asked[resource] += amount * count
         tcp, udp = host_ports(definitions[name])
         for protocol, of in (("tcp", tcp), ("udp", udp)):
             ports.update({(protocol, port): count for port in of})
-    for resource, amount in asked.items() if amounts is not None else ():
-        if amount > amounts.get(resource, 0):
-            yield f"{amount} {resource} asked for, {amounts.get(resource, 0)} registered"
     for (protocol, port), count in ports.items():
         if count > 1:
             yield f"{count} of them want {protocol} port {port}"
+    for resource, amount in asked.items() if amounts is not None else ():
+        there = (amounts or {}).get(resource, 0)
+        if amount > there:
+            yield f"{amount} {resource} asked for, {there} registered"

@@ -18,6 +18,7 @@ from stowplan.placement.model import AVAILABILITY_ZONE, CPU, ENI, INSTANCE_TYPE,
 from stowplan.placement.scenario.plain import Count, Duration, InstanceSpec, Positive, Table
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 
+ENGINES = "engines"  # in a journal's header: the EnginesTable of its run
 DEFAULT_URL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
 # Instances that share an engine share its ports, unless each has an address of its own; on Linux

@@ -12,19 +12,24 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from stowplan.placement import messages as m
 from stowplan.placement.model import TaskStatus
 from stowplan.realdriver.book import Book
-from stowplan.realdriver.docker.config import EnginesTable, Machine
+from stowplan.realdriver.docker.config import EnginesTable, EngineTable, Machine
 from stowplan.realdriver.docker.engines import EngineFleet
 
 _LONGEST_MS = 500  # of one wait
 
 
+@dataclass(frozen=True, slots=True)
 class _Wake:
-    """Put into the inbox by who wants `wait` to return."""
+    """Put into the inbox by who wants `wait` to return, once `act` is done."""
+
+    act: Callable[[], object] = bool
 
 
 class DockerDriver:
@@ -103,6 +108,23 @@ class DockerDriver:
         """Let `wait` return soon, from any thread: a caller has something to say."""
         self._inbox.put(_Wake())
 
+    def add(self, machine: Machine, engine: EngineTable | None = None) -> None:
+        """A machine joins while the run lasts, from any thread.
+
+        Args:
+            engine: that plays it, where it is a new one; else it is `machine.engine`.
+        """
+
+        def act() -> None:
+            number = machine.engine if engine is None else self.fleet.open(engine)
+            self.fleet.add(replace(machine, engine=number))
+
+        self._inbox.put(_Wake(act))
+
+    def retire(self, name: str) -> None:
+        """A machine goes for good while the run lasts, and what runs there; from any thread."""
+        self._inbox.put(_Wake(partial(self.fleet.retire, name)))
+
     def close(self) -> None:
         """Let go of the engines; what runs there goes on."""
         self.fleet.close()
@@ -160,6 +182,7 @@ class DockerDriver:
         self._now_ms = max(self._now_ms, int((time.monotonic() - self._began_s) * 1000))
         while True:
             if isinstance(heard, _Wake):
+                heard.act()
                 self._woken = True
             else:
                 self.fleet.hear(heard, self._now_ms)

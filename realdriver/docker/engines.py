@@ -23,10 +23,10 @@ from stowplan.placement.taskdef.overrides import with_overrides
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner, Undecided
-from stowplan.realdriver.docker.config import EnginesTable, Machine
+from stowplan.realdriver.docker.config import EnginesTable, EngineTable, Machine
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.events import events_of
-from stowplan.realdriver.docker.instance import Instance
+from stowplan.realdriver.docker.instance import Instance, nowhere
 from stowplan.realdriver.docker.translate import Placed
 from stowplan.realdriver.docker.workers import (
     ContainerChanged,
@@ -85,13 +85,13 @@ class EngineFleet:
             pull_timeout_ms=settings.pull_timeout,
             cleanup_wait_ms=settings.cleanup_wait,
         )
+        self._credentials: dict[str, dict[str, str]] = {}
         self._engines: list[_Engine] = []
         self._instances: list[Instance] = []
         self._events: list[m.Event] = []
         self._drains: list[tuple[int, int]] = []  # until when, which task
 
     # --- for the driver ---------------------------------------------------------------------------
-
     def begin(self) -> None:
         """Reach out to the engines, and take up the instances that the book knows."""
         credentials = {
@@ -101,22 +101,52 @@ class EngineFleet:
             }
             for registry, table in self._settings.registry.items()
         }
-        labels = {names.CLUSTER: self._cluster, names.RUN: self._run}
-        for index, table in enumerate(self._settings.engine):
-            connection = Connection(table, self._settings)
-            silence_s = self._settings.silence / 1000
-            workers = EngineWorkers(index, connection, labels, self._inbox, silence_s)
-            runner = ActionRunner(connection, credentials)
-            self._engines.append(_Engine(index, connection, runner, workers))
+        self._credentials = credentials
+        for table in self._settings.engine:
+            self.open(table)
         for entry in self._book.instances:
-            instance = self._instance(self._machines[entry.name])
-            instance.connected, instance.gone = entry.connected, entry.gone
-            if not entry.gone:
+            machine = self._machines.get(entry.name)
+            instance = self._instance(machine or nowhere(entry.name))
+            instance.connected, instance.gone = entry.connected, entry.gone or machine is None
+            if not instance.gone:
                 self._engines[instance.machine.engine].instances.append(instance)
+            elif not entry.gone:  # its machine went while no process drove the run
+                self._events.append(m.InstancesGone((instance.number,)))
         present = {instance.machine.spec.name for instance in self._instances if not instance.gone}
         for machine in self._machines.values():
             if machine.spec.name not in present:
                 self._engines[machine.engine].missing.append(machine)
+
+    def open(self, table: EngineTable) -> int:
+        """Reach out to one more engine; its number, for machines that it plays."""
+        index, connection = len(self._engines), Connection(table, self._settings)
+        labels = {names.CLUSTER: self._cluster, names.RUN: self._run}
+        silence_s = self._settings.silence / 1000
+        workers = EngineWorkers(index, connection, labels, self._inbox, silence_s)
+        runner = ActionRunner(connection, self._credentials)
+        self._engines.append(_Engine(index, connection, runner, workers))
+        return index
+
+    def add(self, machine: Machine) -> None:
+        """A machine more: it registers once its engine is there, and its time has come."""
+        assert machine.spec.name not in self._machines, "a machine is added once"
+        self._machines[machine.spec.name] = machine
+        if self._engines:  # else `begin` sees it
+            self._engines[machine.engine].missing.append(machine)
+
+    def retire(self, name: str) -> None:
+        """A machine goes for good: its instance is gone, and what runs there is removed."""
+        machine = self._machines.pop(name, None)
+        if machine is None or not self._engines:
+            return
+        engine = self._engines[machine.engine]
+        engine.missing = [each for each in engine.missing if each.spec.name != name]
+        for instance in [each for each in engine.instances if each.machine.spec.name == name]:
+            engine.instances.remove(instance)
+            instance.gone = True
+            number = instance.number
+            engine.waiting = [order for order in engine.waiting if order.instance != number]
+            self._events.append(m.InstancesGone((number,)))
 
     @property
     def heard_all(self) -> bool:
@@ -144,11 +174,9 @@ class EngineFleet:
 
     def _stop(self, entry: TaskEntry, now_ms: int) -> None:
         """Stop a task as the book says: once its target has drained."""
-        if entry.stop is None:
-            return
         if entry.drains_until_ms > now_ms:
             heapq.heappush(self._drains, (entry.drains_until_ms, entry.number))
-        else:
+        elif entry.stop is not None:
             self._instances[entry.instance].stop(entry.number, *entry.stop, now_ms)
 
     def end(self, task: int) -> None:
@@ -294,7 +322,7 @@ class EngineFleet:
             instance = self._instance(machine)
             instance.awake = True
             engine.instances.append(instance)
-            self._events.append(_registered(instance))
+            self._events.append(instance.registration)
 
     def _give_up(self, engine: _Engine) -> None:
         instances, engine.instances, engine.waiting = engine.instances, [], []
@@ -370,15 +398,3 @@ class EngineFleet:
     def _tell_ports(self, container: EngineContainer) -> None:
         for port, where in container.published:
             self._say(f"task {container.task} {container.name}: {port} is at {where}")
-
-
-def _registered(instance: Instance) -> m.InstanceRegistered:
-    spec = instance.machine.spec
-    return m.InstanceRegistered(
-        instance.number,
-        spec.name,
-        dict(spec.resources),
-        dict(spec.attributes),
-        spec.price_microusd_hour,
-        capacity_provider=spec.capacity_provider,
-    )

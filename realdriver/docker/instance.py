@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from stowplan.placement import messages as m
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.agent import Agent, Output
 from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.model import StopCode, TaskDefinition
+from stowplan.placement.scenario.plain import InstanceSpec
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.realdriver.book import TaskEntry
 from stowplan.realdriver.docker import names
@@ -23,6 +25,11 @@ Found = Mapping[str, EngineContainer]
 # The exit code of containers that were there when their machine went down.
 _POWER_CUT = 255
 _KILLED = 137
+
+
+def nowhere(name: str) -> Machine:
+    """The place of an instance whose machine is not there any more."""
+    return Machine(InstanceSpec(name, 0, {}, {}, 0, None), 0, "")
 
 
 @dataclass(slots=True)
@@ -58,6 +65,19 @@ class Instance:
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
         self._lives: dict[tuple[int, str], _ContainerLife] = {}
+
+    @property
+    def registration(self) -> m.InstanceRegistered:
+        """What its agent says when it registers."""
+        spec = self.machine.spec
+        return m.InstanceRegistered(
+            self.number,
+            spec.name,
+            dict(spec.resources),
+            dict(spec.attributes),
+            spec.price_microusd_hour,
+            capacity_provider=spec.capacity_provider,
+        )
 
     # --- tasks ------------------------------------------------------------------------------------
 

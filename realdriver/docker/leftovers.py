@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from stowplan.placement.driver import DriverError
+from stowplan.realdriver.backend import Leftovers
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.connection import Connection
 from stowplan.realdriver.docker.errors import Unreachable
 
-_AT_ONCE = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A container, volume or network of ours on an engine; `run` is the run that made it.
+    """A container, volume or network of ours on an engine: see `realdriver.backend.Thing`.
 
     `runs`: it must be asked to stop first. `holds`: other containers of its task use its network
     or limits.
@@ -31,6 +28,11 @@ class Thing:
     run: str
     runs: bool = False
     holds: bool = False
+
+    @property
+    def turn(self) -> int:
+        """Containers go first, then what they used."""
+        return int(self.holds) if self.kind == "container" else 2
 
     def remove(self) -> None:
         """Take it away; a container is asked to stop first."""
@@ -46,41 +48,6 @@ class Thing:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} on {self.engine.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Leftovers:
-    """Everything that carries a cluster's label; `silent` says why engines could not be asked."""
-
-    things: tuple[Thing, ...]
-    silent: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        """How many things."""
-        return len(self.things)
-
-    @property
-    def summary(self) -> str:
-        """How many of each kind, in words."""
-        counts = Counter(thing.kind for thing in self.things)
-        words = [f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in counts.items()]
-        return ", ".join(words) or "nothing"
-
-    def without(self, run: str) -> Leftovers:
-        """Only what other runs made."""
-        others = tuple(thing for thing in self.things if thing.run != run)
-        return Leftovers(others, self.silent)
-
-    def remove(self) -> None:
-        """Remove it all: containers, then what they used."""
-
-        def turn(thing: Thing) -> int:
-            return int(thing.holds) if thing.kind == "container" else 2
-
-        for now in range(3):
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                list(pool.map(Thing.remove, [each for each in self.things if turn(each) == now]))
 
 
 def leftovers(

@@ -422,6 +422,7 @@ class MemoryDriver:
         self._book = Book()
         resources = {"CPU": 4096, "MEMORY": 4096}
         self._events: list[m.Event] = [m.InstanceRegistered(0, "i-0", resources, {})]
+        self._draining: list[tuple[int, m.Event]] = []
 
     def now_ms(self) -> int:
         """The time of the last deadline."""
@@ -432,7 +433,7 @@ class MemoryDriver:
         self._book.event(call)
 
     def execute(self, command: m.Command) -> None:
-        """Tasks start and stop at once."""
+        """Tasks start at once, and stop as soon as they may."""
         before = {task for task, entry in self._book.tasks.items() if entry.stop is None}
         self._book.command(command)
         if isinstance(command, m.StartTasks):
@@ -442,10 +443,16 @@ class MemoryDriver:
             for task in command.tasks:
                 if task in before:
                     why = command.stop_code, command.reason
-                    self._events.append(m.TasksChanged(TaskStatus.STOPPED, (task,), *why))
+                    stopped = m.TasksChanged(TaskStatus.STOPPED, (task,), *why)
+                    self._draining.append((command.not_before_ms or 0, stopped))
 
     def wait(self, deadline_ms: int | None) -> list[m.Event] | None:
-        """What happened since; nothing happens by itself."""
+        """What happened since; nothing happens by itself but the ends of draining."""
+        at_ms = min((at for at, _ in self._draining), default=None)
+        if not self._events and at_ms is not None and (deadline_ms is None or at_ms <= deadline_ms):
+            self._now_ms = max(self._now_ms, at_ms)
+        self._events += [event for at, event in self._draining if at <= self._now_ms]
+        self._draining = [each for each in self._draining if each[0] > self._now_ms]
         if self._events:
             events, self._events = self._events, []
             for event in events:
@@ -463,15 +470,14 @@ class MemoryDriver:
         Edit("realdriver/memory/__init__.py", '"""A driver without a backend."""\n'),
         Edit(
             "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "standing", "memory"), '
-            '("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),\n',
+            '        ("docker", "endpoint", "standing", "memory"),\n',
+            '        ("docker", "endpoint", "standing"),\n',
             instead=True,
         ),
         Edit(
             "DESIGN.md",
-            "              2  docker  standing  memory\n",
-            "              2  docker  standing\n",
+            "              2  docker  endpoint  standing  memory\n",
+            "              2  docker  endpoint  standing\n",
             instead=True,
         ),
         Edit(
@@ -500,74 +506,39 @@ assert len(list(scheduler.tasks.living())) == 3
 """,
 )
 
-# There is no endpoint yet: what is shown is that the house has a place for it.
-ENDPOINT = Change(
+OPERATION = Change(
     (
         Edit(
-            "placement/wire/calls.py",
-            '''"""AWS's JSON to messages."""
+            "placement/wire/clusters.py",
+            '''
 
-from __future__ import annotations
-
-from typing import Any
-
-from stowplan.placement import messages as m
-
-
-def run_task(request: int, body: dict[str, Any]) -> m.RunTask:
-    """The message of a RunTask call."""
-    return m.RunTask(request, body["taskDefinition"], body.get("count", 1))
+def describe_gateway(host: Host, params: Params) -> Document:
+    """DescribeGateway, as an example: no cluster has one."""
+    raise WireError("GatewayNotFoundException", f"no gateway is called {params['gatewayArn']}")
 ''',
+            '["TAGS", "SETTINGS", "CONFIGURATIONS"])}\n',
         ),
-        Edit("placement/wire/__init__.py", '"""AWS\'s JSON, sans-IO."""\n'),
         Edit(
-            "realdriver/endpoint/server.py",
-            '''"""The socket of the endpoint."""
-
-from __future__ import annotations
-
-import socket
-
-from stowplan.placement.messages import CALLS
-from stowplan.placement.wire.calls import run_task
-
-TAKEN = (socket.AF_INET, run_task, CALLS)
-''',
-        ),
-        Edit("realdriver/endpoint/__init__.py", '"""ECS\'s API on a socket."""\n'),
-        Edit(
-            "tests/test_tidy.py",
-            '        ("taskdef", "cluster", "callers", "driver", "wire"),\n',
-            '        ("taskdef", "cluster", "callers", "driver"),\n',
+            "placement/wire/clusters.py",
+            "from stowplan.placement.wire.errors import WireError, invalid\n",
+            "from stowplan.placement.wire.errors import invalid\n",
             instead=True,
         ),
         Edit(
-            "tests/test_tidy.py",
-            '    "realdriver": (("book", "journal"), ("docker", "standing", "endpoint"), '
-            '("clusters",)),\n',
-            '    "realdriver": (("book", "journal"), ("docker", "standing"), ("clusters",)),\n',
-            instead=True,
-        ),
-        Edit(
-            "DESIGN.md",
-            "              4  taskdef  cluster  callers  driver  wire\n",
-            "              4  taskdef  cluster  callers  driver\n",
-            instead=True,
-        ),
-        Edit(
-            "pyproject.toml",
-            '    "stowplan.placement.wire",\n',
-            '    "stowplan.placement.testing",\n',
-        ),
-        Edit(
-            "pyproject.toml",
-            '    "stowplan.realdriver.endpoint",\n',
-            '    "stowplan.realdriver.docker",\n',
+            "placement/wire/front.py",
+            '    "DescribeGateway": clusters.describe_gateway,\n',
+            '    "DescribeContainerInstances": instances.describe_container_instances,\n',
         ),
     ),
     """
-from stowplan.realdriver.endpoint.server import run_task
-assert run_task(3, {"taskDefinition": "app", "count": 2}).count == 2
+from stowplan.placement.errors import PlacementError
+from stowplan.placement.wire.front import CARRIED_OUT
+try:
+    CARRIED_OUT["DescribeGateway"](None, {"gatewayArn": "mine"})
+except PlacementError as error:
+    assert "mine" in str(error)
+else:
+    raise AssertionError
 """,
 )
 
@@ -643,7 +614,7 @@ CHANGES = {
     "a metric in the report": METRIC,
     "the scale-in order of a service": SCALE_IN,
     "a driver": DRIVER,
-    "a wire endpoint": ENDPOINT,
+    "an operation of the endpoint": OPERATION,
     "how a rolling deployment picks tasks": ROLLING,
     "a goal of `optimize`": GOAL,
 }

@@ -31,7 +31,7 @@ def test_a_change_works_wherever_it_should(change, scratch, tmp_path):
         assert "100%" in said
 
 
-@pytest.mark.parametrize("change", ["a driver", "a wire endpoint"])
+@pytest.mark.parametrize("change", ["a driver"])
 def test_the_house_has_a_floor_for_a_new_room(change, scratch):
     scratch.make(*CHANGES[change].edits)
     chosen = "not time_limit and not notebooks and not whole_project"

@@ -10,9 +10,13 @@ draw. Nothing here is imported before the first decision.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 COMPILED = ("packed", "layout", "fit", "order", "scored", "explain", "choose", "batch")
+
+
+LAST = "batch.next_row*.nbi"  # in the cache, once single tasks were placed by kernels
 
 
 def drop_stale_code() -> None:
@@ -28,6 +32,13 @@ def drop_stale_code() -> None:
                 index.unlink()
         except OSError:
             pass  # another process was faster, or the folder is not ours to change
+
+
+def is_compiled() -> bool:
+    """Whether the code that places single tasks lies in numba's cache, so that it only loads."""
+    elsewhere = os.environ.get("NUMBA_CACHE_DIR")
+    here = Path(__file__).parent / "__pycache__"
+    return bool(list(Path(elsewhere).rglob(LAST) if elsewhere else here.glob(LAST)))
 
 
 drop_stale_code()

@@ -8,6 +8,7 @@ of arrays is one pointer, and reading a field loads what stands for it in the ta
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 import numpy as np
@@ -62,13 +63,15 @@ class World:
         if table is None:
             table = self._tables[of] = np.zeros(WORDS * len(group), np.int64)
             self._top[ORDER.index(of.__name__)] = table.ctypes.data
-        words: list[int] = []
-        for array, (name, kept) in zip(group, _fields(of).items(), strict=True):
-            whole = array.flags.c_contiguous if kept.order == "C" else array.flags.f_contiguous
-            fits = array.dtype == kept.dtype and array.ndim == kept.dimensions and whole
+        before = self.groups.get(of, _NONE)
+        for at, (array, check) in enumerate(zip(group, _checks(of), strict=True)):
+            if before is not _NONE and array is before[at]:  # most are, and to look takes its time
+                continue
+            name, dtype, dimensions, whole = check
+            fits = array.dtype == dtype and array.ndim == dimensions and array.flags[whole]
             assert fits, f"{of.__name__}.{name}: {array.dtype} {array.shape} {array.flags}"
-            words += [array.ctypes.data, *array.shape, *[0] * (WORDS - 1 - array.ndim)]
-        table[:] = words
+            table[at * WORDS] = array.__array_interface__["data"][0]
+            table[at * WORDS + 1 : at * WORDS + 1 + dimensions] = array.shape
         self.groups[of] = group  # as long as the world is there, the arrays are
 
 
@@ -77,13 +80,25 @@ _python_worlds: dict[int, dict[type, Any]] = {}  # without machine code an addre
 _known: dict[type, dict[str, Kept]] = {}
 
 
+_NONE: tuple[Any, ...] = ()
+
+
+@cache
+def _checks(group: type) -> list[tuple[Any, ...]]:
+    """Of each field: its name, type, dimensions and the flag that it is whole."""
+    return [
+        (name, np.dtype(kept.dtype), kept.dimensions, f"{kept.order}_CONTIGUOUS")
+        for name, kept in _fields(group).items()
+    ]
+
+
 def _fields(group: type) -> dict[str, Kept]:
     if group not in _known:
         _known[group] = fields_of(group)
     return _known[group]
 
 
-class _Packed(types.Type):  # type: ignore[misc]
+class _Packed(types.Type):
     """A group of arrays, to numba."""
 
     def __init__(self, group: type) -> None:
@@ -97,13 +112,13 @@ class _Packed(types.Type):  # type: ignore[misc]
 
 
 @register_model(_Packed)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Any) -> None:
         super().__init__(manager, of, _WORD.as_pointer())
 
 
 @infer_getattr
-class _Fields(AttributeTemplate):  # type: ignore[misc]
+class _Fields(AttributeTemplate):
     key = _Packed
 
     def generic_resolve(self, of: Any, name: str) -> Any:
@@ -153,7 +168,7 @@ def reader(group: type[_Group]) -> Callable[[int], _Group]:
 
         return python
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def read(typing: Any, address: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             top = builder.inttoptr(arguments[0], _WORD.as_pointer())

@@ -53,6 +53,7 @@ class KindPlan(NamedTuple):
     masks: Array  # (M, n) bool: allowed by everything that depends on attributes alone
     groups: tuple[str, ...]
     draws: bool  # some chain has `random` in it
+    world: list[Any]  # the World of `kinds`, once there is one
     allowed: list[Any]  # [status_version, masks of then without instances that take no task]
 
 
@@ -128,6 +129,7 @@ def make_plan(
         masks,
         tuple(groups),
         any(op == RANDOM for chain in chains for op, _ in chain),
+        [],
         [-1, None],
     )
 

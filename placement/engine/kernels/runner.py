@@ -96,8 +96,9 @@ class Runner:
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
         plan = self._plan((kind,))
-        world = World(plan.kinds, self._state(plan))
-        row = choose(world.address, self._rng if plan.draws else None)
+        row = choose(
+            self._world(plan, self._state(plan)).address, self._rng if plan.draws else None
+        )
         self._engine.cluster.settle(kind.group)
         return int(row)
 
@@ -120,9 +121,8 @@ class Runner:
 
     def failure(self, kind: TaskKind) -> Failure:
         """Why a kind fits nowhere, right after `place_one` said so."""
-        standing, failure = self.standing, None
-        if standing is not None and standing.stands_for(kind):
-            failure = standing.failure(kind)
+        standing = self.standing
+        failure = None if standing is None else standing.failure(kind)
         if failure is None:
             failure = self._engine.failure(kind, self._engine.cluster.version)
         return failure
@@ -137,7 +137,7 @@ class Runner:
         self._asked.pop(kind, None)
         self._asked[kind] = None
         self._misses += 1
-        too_large = cluster.registered.max(initial=0) >> (SHIFT - 1)
+        too_large = cluster.largest.max(initial=0) >> (SHIFT - 1)
         if self._misses < STAND_AFTER or cluster.over_committed or too_large:
             return None
         known = self.standing.kinds if self.standing else ()
@@ -179,10 +179,18 @@ class Runner:
                 masks.append(check.changing(kind, cluster))
         if masks:
             state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
-        world = World(plan.kinds, state)
-        found: IntArray = state.rows[: candidate_rows(world.address)].copy()
+        address = self._world(plan, state).address
+        found: IntArray = state.rows[: candidate_rows(address)].copy()
         cluster.settle(kind.group)
         return found
+
+    def _world(self, plan: KindPlan, state: State) -> World:
+        """The plan's own, with this state."""
+        if not plan.world:
+            plan.world.append(World(plan.kinds))
+        world: World = plan.world[0]
+        world.renew(state)
+        return world
 
     def _plan(self, kinds: tuple[TaskKind, ...]) -> KindPlan:
         cluster = self._engine.cluster

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from math import inf, sqrt
 
+import numpy as np
+
 from stowplan.placement.engine.kernels.fit import fits
 from stowplan.placement.engine.kernels.layout import (
     ALL,
@@ -48,7 +50,7 @@ def score(kinds: Kinds, state: State, operation: int, argument: int, kind: int, 
     for i in range(kinds.width[kind] if argument == ALL else 1):
         column = kinds.columns[kind, i]
         if argument != ALL:
-            column = type(column)(argument)
+            column = np.uint64(argument)
         demand, left = float(kinds.demand[kind, column]), float(state.remaining[row, column])
         if operation == DOT:
             capacity = max(float(state.registered[row, column]), 1.0)
@@ -113,14 +115,39 @@ def last_amount(
     return amount_of(state, parts, form, part, row) + NEAR
 
 
-@kernel
-def aligned_at_most(kinds: Kinds, parts: Parts, blocks: Blocks, kind: int, block: int) -> float:
-    """No instance of the block is aligned better with what the kind asks for."""
-    part, total = blocks.part[block], 0.0
-    for column in range(parts.weight.shape[1]):
-        weight = parts.weight[part, column]
-        total += kinds.demand[kind, column] * weight * (blocks.top[block, column] * weight)
-    return total * (1 + EXACT)
+@routine
+def cannot_lead(
+    kinds: Kinds,
+    state: State,
+    blocks: Blocks,
+    operation: int,
+    argument: int,
+    kind: int,
+    block: int,
+    best: int,
+    best_key: float,
+) -> bool:
+    """Whether no instance of a block comes before `best`, where more left makes a key smaller.
+
+    Rounding keeps order, so a key made of the most that is left in the block bounds its keys.
+    """
+    total, sample = 0.0, blocks.items[block, 0] & ROW
+    for i in range(kinds.width[kind] if argument == ALL else 1):
+        column = kinds.columns[kind, i]
+        if argument != ALL:
+            column = np.uint64(argument)
+        demand, left = float(kinds.demand[kind, column]), float(blocks.top[block, column])
+        if operation == DOT:
+            capacity = max(float(state.registered[sample, column]), 1.0)
+            total += demand / capacity * (left / capacity)
+        else:
+            total += (left - demand) / state.largest[column]
+    if -total != best_key:
+        return -total > best_key
+    lowest = sample
+    for i in range(1, blocks.length[block]):
+        lowest = min(lowest, blocks.items[block, i] & ROW)
+    return lowest > best
 
 
 @routine
@@ -132,6 +159,7 @@ def best_scored(
     choice = parts.choice[form]
     operation, argument = operation_of(choice), kinds.links[kind, kinds.length[kind] - 1, 1]
     least, last, best, best_key = 0, UNLIMITED, -1, inf
+    bounded = operation in (WORST, DOT)
     if choice in (LEAST_SUM, LEAST_NORM):
         wanted = int(wanted_sum(kinds, parts, kind, part) * QUANT) - NEAR
         least = max(min(wanted, SUM_MOST - NEAR), 0) << SHIFT
@@ -142,8 +170,9 @@ def best_scored(
         if not offers(kinds, blocks, kind, block):
             continue
         if (
-            choice == MOST_ALIGNED
-            and aligned_at_most(kinds, parts, blocks, kind, block) < -best_key
+            bounded
+            and best >= 0
+            and cannot_lead(kinds, state, blocks, operation, argument, kind, block, best, best_key)
         ):
             continue
         found = False

@@ -65,8 +65,9 @@ class Standing:
         self._explainer = Explainer(engine, self.kinds)
         self._world = World(plan.kinds, state, parts, blocks, fresh, self._explainer.why)
         self._address = self._world.address
-        self._version, self._replaced = cluster.version, cluster.replaced
-        self._status, self._words = cluster.status_version, cluster.port_words
+        self._version, self._status = cluster.version, cluster.status_version
+        self._counts, self._ports = cluster.kept()
+        self._replaced = self._counts.replaced
         self._ready = self._readied(plan, rng, slots)
         self._free = machine_code(give_back, (self._address, 0, 0, 0, 0))
         self._why = machine_code(say_why, (self._address, 0, 0))
@@ -96,7 +97,11 @@ class Standing:
         """
         ready = self._ready.get(kind)
         cluster = self._cluster
-        if ready is None or cluster.status_version != self._status or not self._sees():
+        if ready is None or cluster.status_version != self._status:
+            return UNKNOWN
+        if self._ports.used is not self._state.ports or (
+            self._counts.replaced != self._replaced and not self._sees()
+        ):
             return UNKNOWN
         number, slot, rng, code, expected_ms = ready
         exit_ms = NEVER if expected_ms is None else cluster.now_ms + expected_ms
@@ -115,7 +120,11 @@ class Standing:
         """Undo a booking; False where it is not for the index, and nothing has changed."""
         ready = self._ready.get(kind)
         cluster = self._cluster
-        if ready is None or cluster.status_version != self._status or not self._sees():
+        if ready is None or cluster.status_version != self._status:
+            return False
+        if self._ports.used is not self._state.ports or (
+            self._counts.replaced != self._replaced and not self._sees()
+        ):
             return False
         version = cluster.version
         self._free(self._address, ready.number, row, self._version, version)
@@ -125,8 +134,11 @@ class Standing:
         return True
 
     def failure(self, kind: TaskKind) -> Failure | None:
-        """Why a kind of the index fits nowhere, right after `place` said so; None: not known."""
-        number, explainer = self._ready[kind].number, self._explainer
+        """Why a kind fits nowhere, right after `place` said so; None: it did not."""
+        ready, explainer = self._ready.get(kind), self._explainer
+        if ready is None or self._version != self._cluster.version:
+            return None
+        number = ready.number
         if explainer.why.slot[number] < 0:
             slots, size = explainer.why.late.shape
             if (slots + 1) * size > EXPLAINED_MOST:
@@ -141,18 +153,10 @@ class Standing:
         for group in self._groups:
             self._cluster.let_go_slot(group)
 
-    def stands_for(self, kind: TaskKind) -> bool:
-        """Whether the index could be asked for the kind now."""
-        there = self._cluster.status_version == self._status
-        return kind in self._ready and there and self._sees()
-
     def _sees(self) -> bool:
         """Have the kernels see the arrays that the cluster has now; False where they cannot."""
-        cluster = self._cluster
-        replaced = cluster.replaced
-        if replaced != self._replaced:
-            counts, codes, totals = cluster.group_tables
-            self._state = self._state._replace(counts=counts, codes=codes, totals=totals)
-            self._world.renew(self._state)
-            self._replaced = replaced
-        return cluster.port_words == self._words
+        counts, codes, totals = self._cluster.group_tables
+        self._state = self._state._replace(counts=counts, codes=codes, totals=totals)
+        self._world.renew(self._state)
+        self._replaced = self._counts.replaced
+        return self._ports.used is self._state.ports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stowplan.placement.packing.fleet.state import FleetRows, FleetState
-from stowplan.placement.packing.problem import FloatArray, IntArray
+from stowplan.placement.packing.problem import BoolArray, FloatArray, IntArray
 
 
 def first_fleet(state: FleetState, values: FloatArray) -> FleetRows | None:
@@ -16,7 +16,7 @@ def first_fleet(state: FleetState, values: FloatArray) -> FleetRows | None:
     Returns: the fleet, which keeps limits and shares; None where it found no room.
     """
     market = state.market
-    spot = np.zeros(len(market.prices), np.bool_) if market.spot is None else market.spot
+    spot = market.on_spot_types
     bought = np.zeros(len(market.prices), np.int64)
     most = np.array([np.iinfo(np.int64).max if n is None else n for n in market.limits])
     largest = (market.demand / np.maximum(market.capacities.max(axis=0), 1)).max(axis=1)
@@ -52,7 +52,7 @@ def first_fleet(state: FleetState, values: FloatArray) -> FleetRows | None:
 
 
 def _fill_all(
-    state: FleetState, left: IntArray, spot_left: IntArray, spot: FloatArray, order: IntArray
+    state: FleetState, left: IntArray, spot_left: IntArray, spot: BoolArray, order: IntArray
 ) -> IntArray:
     """(types, kinds) what a bin of each type holds, filled in this order."""
     market = state.market

@@ -11,19 +11,22 @@ from stowplan.placement.packing.cpsat import best_pattern
 from stowplan.placement.packing.cuts import Cut, cut
 from stowplan.placement.packing.fleet.market import Market, fair_prices
 from stowplan.placement.packing.master import Master, MasterSolution
-from stowplan.placement.packing.pricing import Pricer
+from stowplan.placement.packing.pricing import SCALED_CELLS, Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray
 from stowplan.placement.packing.state import Budget
 
 QUICK_NODES = 200_000  # search nodes of a quick round and type, over all first kinds
+QUICK_TOTAL, LEAST_NODES = 2_000_000, 200  # of all types together; per first kind at least
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
-EXACT_NODES = 6_000_000  # of an exact search for a type's best patterns, before CP-SAT is asked
+# of an exact search for a type's best patterns, before CP-SAT is asked, and of all types together
+EXACT_NODES, EXACT_TOTAL = 6_000_000, 100_000_000
 BELOW = 1e-3  # the price: where an exact search stops to tell patterns apart
 EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
 FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 PROOF_ROUNDS = 12  # of such a proof, at most
 PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
+FEW_CELLS = 100_000  # of the tables that bound searches, where types are many
 SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
 MANY_TYPES, ALL_ROUNDS = 12, 4  # up to so many types, and in the first rounds, all are tried
 NEAR, MOST_TRIED = 0.2, 40  # by what part of its price a type's best column may cost too much
@@ -74,11 +77,15 @@ class FleetRelaxation:
         self._master = Master(market.rows, (*market.limits, None))
         self._shortage = len(prices)
         self._per_bin = [market.per_bin(t) for t in range(len(prices))]
+        scratch: dict[tuple[int, int, int], IntArray] = {}
+        cells = SCALED_CELLS if len(prices) <= MOST_TRIED else FEW_CELLS
         self._pricers = [
-            Pricer(market.demand, self._per_bin[t], market.capacities[t])
+            Pricer(
+                market.demand, self._per_bin[t], market.capacities[t], cells=cells, scratch=scratch
+            )
             for t in range(len(prices))
         ]
-        self._exact_nodes = [EXACT_NODES] * len(prices)
+        self._exact_nodes = [min(EXACT_NODES, EXACT_TOTAL // len(prices))] * len(prices)
         self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)
         for t, most in enumerate(self._per_bin):
             self.add(np.diag(most)[most > 0], t)
@@ -183,8 +190,9 @@ class FleetRelaxation:
 
     def _search(self, solution: MasterSolution, values: IntArray) -> int:
         """Add the best patterns by `values` that the solution's duals find good as well."""
-        new, nodes = 0, max(300, QUICK_NODES // len(self.market.counts))
-        for t in self._tried(solution):
+        new, tried = 0, self._tried(solution)
+        nodes = self._quick_nodes(len(tried))
+        for t in tried:
             pricer, worth = self._pricers[t], self._worth(solution, t)
             worths = self.market.worths(values, t)
             found = pricer.search(worths, int(worth * self._scale), nodes, densest_first=True)
@@ -194,7 +202,7 @@ class FleetRelaxation:
 
     def quick(self, values: IntArray, kind: int, threshold: int) -> IntArray:
         """Patterns of a type worth more than `threshold`, by a short search."""
-        nodes = max(300, QUICK_NODES // len(self.market.counts))
+        nodes = self._quick_nodes(len(self.prices))
         worths = self.market.worths(values, kind)
         found = self._pricers[kind].search(worths, threshold, nodes, densest_first=True)
         self.budget.spend(found.steps)
@@ -220,6 +228,11 @@ class FleetRelaxation:
         """All columns of real types; the amounts are of no meaning."""
         count = len(self._types)
         return self.columns(MasterSolution(0.0, np.zeros(count), np.zeros(0), np.zeros(0)))
+
+    def _quick_nodes(self, types: int) -> int:
+        """Search nodes per first kind of a quick round over so many types."""
+        share = min(QUICK_NODES, QUICK_TOTAL // max(1, types))
+        return max(LEAST_NODES, share // len(self.market.counts))
 
     def _tried(self, solution: MasterSolution) -> list[int]:
         """Types that a quick round tries: where they are many, those with a column near the best.
@@ -271,17 +284,32 @@ class FleetRelaxation:
         """Patterns of a type that are worth more than `threshold`, the most valuable among them;
         and a value, the threshold at least, that none exceeds."""
         nodes = self._exact_nodes[kind] // len(self.market.counts)
+        if len(self.prices) > MOST_TRIED:  # one that is nearly exact for all of them comes sooner
+            nodes = min(nodes, PROOF_NODES)
         values = self.market.worths(values, kind)
         found = self._pricers[kind].search(values, threshold, nodes)
         self.budget.spend(found.steps)
         if found.complete:
             return found.patterns, found.best
         self._exact_nodes[kind] //= 4  # in vain, as it likely will be again
+        if len(self.prices) > MANY_TYPES:
+            return found.patterns, self._nearly(values, kind, threshold, nodes)
         pattern, most = best_pattern(
             values, self.market.demand, self._per_bin[kind],
             self.market.capacities[kind], self.budget,
         )  # fmt: skip
         return np.vstack([found.patterns, pattern]), max(most, threshold)
+
+    def _nearly(self, values: IntArray, kind: int, threshold: int, nodes: int) -> int:
+        """A value close above the threshold that soon proves to be beyond any pattern's."""
+        pricer = self._pricers[kind]
+        for slack in SLACKS[1:]:
+            above = int(threshold * (1 + slack)) + 1
+            found = pricer.search(values, above, nodes)
+            self.budget.spend(found.steps)
+            if found.complete:
+                return found.best
+        return max(pricer.ceiling(), threshold)
 
     def _worth(self, solution: MasterSolution, kind: int) -> float:
         """What a pattern of this type must be worth to enter."""

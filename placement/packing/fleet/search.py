@@ -40,9 +40,7 @@ class FleetSearch:
         market = state.market
         self.state = state
         self.fair = np.maximum(fair, 1e-6 * max(1.0, float(fair.max(initial=0.0))))
-        self.spot = np.zeros(len(market.prices), np.bool_)
-        if market.spot is not None:
-            self.spot = market.spot
+        self.spot = market.on_spot_types
         # the same in both markets: where spot is cheaper, it is bought first, as far as it may be
         self.values = np.vstack([self.fair, self.fair])
         self.duals = self.values

@@ -156,7 +156,7 @@ def _improve(
     spent = dict.fromkeys(("search", "rounding"), 0.0)
     while not state.finished():
         cost, start = state.cost, state.budget.work
-        if not whole.done:
+        if not whole.done and state.cost is not None:
             whole.step()
         if rounding.attempts < ATTEMPTS and (
             state.cost is None or spent["rounding"] <= spent["search"]
@@ -169,23 +169,23 @@ def _improve(
             search.cycle()
             spent["search"] += state.budget.work - start
         in_vain = in_vain + 1 if state.cost == cost else 0
-        if whole.done and rounding.attempts >= ATTEMPTS and in_vain >= CYCLES_MOST:
+        ended = rounding.attempts >= ATTEMPTS and (whole.done or state.cost is None)
+        if ended and in_vain >= CYCLES_MOST:
             decide_rest(state, relaxation)
             return
 
 
 def _fits_somewhere(market: Market) -> BoolArray:
     """(kinds,) bool: some type that may be bought at all holds one item, of each part."""
-    fits = np.zeros((2, len(market.counts)), dtype=np.bool_)
+    fits = np.zeros(len(market.counts), np.bool_)
+    off_spot = fits.copy() if market.off_spot is None else market.off_spot == 0
     for t, limit in enumerate(market.limits):
         if limit != 0:
             holds = (market.demand <= market.capacities[t]).all(axis=1)
-            fits[0] |= holds
+            fits |= holds
             if not market.on_spot_types[t]:
-                fits[1] |= holds
-    if market.off_spot is None:
-        return fits[0]
-    return fits[0] & (fits[1] | (market.off_spot == 0))
+                off_spot |= holds
+    return fits if market.off_spot is None else fits & off_spot
 
 
 def _originals(kinds: IntArray, members: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:

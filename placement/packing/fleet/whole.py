@@ -25,7 +25,7 @@ from stowplan.placement.packing.problem import IntArray
 
 CUTS_MOST = 400
 CUT_BITS = 20  # of the largest number of an inequality, so that CP-SAT's sums stay small
-COUNTS_WORK = 200.0  # of one search for whole counts
+COUNTS_WORK, WORK_MOST = 100.0, 8_000.0  # of one search for whole counts, first and last
 QUICK_ROUNDS = 20  # of column generation before types are priced exactly
 NEW = 1e-6  # by which a pattern must be worth more than its bin to be looked at
 STEP_WORK = 300.0  # of one call of `step`, about
@@ -46,6 +46,7 @@ class WholeCounts:
         self.state, self.relaxation = state, relaxation
         self.cuts: list[_Inequality] = []
         self.done = False
+        self.work = COUNTS_WORK
         self._lacking = Lacking(relaxation)
         market = state.market
         for proof in relaxation.proofs:
@@ -72,12 +73,15 @@ class WholeCounts:
         state = self.state
         end = state.budget.work + STEP_WORK
         while not self.done and not state.finished() and state.budget.work < end:
-            counts = self._least()
+            counts, least = self._least()
             if counts is None or state.proven() or len(self.cuts) >= CUTS_MOST:
                 self.done = True
                 return
             values, best = self._lacking.of(counts)
-            self.done = not self._add(values, best, counts)
+            if not self._add(values, best, counts):
+                # these counts will do: none that are cheaper would, if they are the cheapest
+                self.work *= 4
+                self.done = least or self.work > WORK_MOST
 
     def _add(self, values: IntArray, best: list[int], counts: IntArray | None = None) -> bool:
         """Keep the inequality of these values, if (types,) `counts` break it (None: always)."""
@@ -96,8 +100,11 @@ class WholeCounts:
         made = self.cuts[-1]
         return counts is None or int(weights @ counts) < made.least
 
-    def _least(self) -> IntArray | None:
-        """The cheapest whole counts by all inequalities; raises the bound. None: out of work."""
+    def _least(self) -> tuple[IntArray | None, bool]:
+        """Cheap whole counts by all inequalities, None without; whether none are cheaper.
+
+        Raises the bound.
+        """
         from ortools.sat.python import cp_model
 
         state, market = self.state, self.state.market
@@ -111,13 +118,13 @@ class WholeCounts:
         model.add(cost >= -(-state.lower_bound // unit))
         model.minimize(cost)
         solver = cp_model.CpSolver()
-        status = run_cp_sat(solver, model, state.budget, COUNTS_WORK)
-        if status == cp_model.INFEASIBLE or status == cp_model.UNKNOWN:
-            return None
+        solver.parameters.linearization_level = 2
+        status = run_cp_sat(solver, model, state.budget, self.work)
+        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            return None, False
         state.raise_bound(unit * int(np.ceil(solver.best_objective_bound)))
-        if status != cp_model.OPTIMAL:
-            return None
-        return np.array([solver.value(each) for each in x], np.int64)
+        counts = np.array([solver.value(each) for each in x], np.int64)
+        return counts, status == cp_model.OPTIMAL
 
     def _most(self, kind: int, limit: int | None) -> int:
         """Bins of a type that a fleet no dearer than the best can have."""
@@ -164,10 +171,8 @@ class Lacking:
                 patterns, most = relaxation.price(values, t, worth)
                 best.append(most)
                 new += self._add(patterns, t)
-            short = int(values @ rows) > sum(
-                b * n for b, n in zip(best, counts.tolist(), strict=True)
-            )
-            if short or not new:
+            held = sum(b * n for b, n in zip(best, counts.tolist(), strict=True))
+            if int(values @ rows) > held or not new:
                 return values, best
             rounds = 0
 

@@ -16,15 +16,24 @@ from stowplan.placement.packing.problem import FloatArray, IntArray
 
 HELD_MOST = 400  # tasks of one instance over its life
 HOT, COLD = 0.25, 0.004  # temperature at first and at last, in costs of a median task
+SPARE = 4  # instances that hold nothing at first
+NEARBY = 40  # jobs before and after one that may be swapped with it
+LEAST = 1e-6  # a plan that is better by less is not
 SWAP, TAILS, ANEW = 0.35, 0.6, 0.97  # shares of the kinds of changes, up to each
 
 
 def annealed(
-    problem: OverTimeProblem, jobs: Jobs, plan: OverTimePlan, changes: int, seed: int
+    problem: OverTimeProblem,
+    jobs: Jobs,
+    plan: OverTimePlan,
+    changes: int,
+    seed: int,
+    heat: float = 1.0,
 ) -> OverTimePlan | None:
     """A plan that is better, as a rule, after so many changes were tried; None where it cannot be.
 
-    Types with a limit are not for this, nor are instances that hold hundreds of tasks.
+    `heat` is a share of the temperature. Types with a limit are not for this, nor are instances
+    that hold hundreds of tasks.
     """
     if any(offer.limit is not None for offer in problem.types) or len(jobs.kind) < 2:
         return None
@@ -34,10 +43,11 @@ def annealed(
     capacities = np.array([offer.capacity for offer in problem.types], dtype=np.int64)
     prices = np.array([float(offer.price) for offer in problem.types])
     spans = (jobs.at_ms[jobs.ends] - jobs.at_ms[jobs.starts]).astype(float)
-    unit = float(np.median(spans)) * float(np.median(prices))
+    unit = heat * float(np.median(spans)) * float(np.median(prices))
     found = _anneal(
         where, plan.types, jobs.kind, jobs.at_ms[jobs.starts], jobs.at_ms[jobs.ends],
-        problem.demand, capacities, problem.most, prices, changes, HOT * unit, COLD * unit, seed,
+        problem.demand, capacities, problem.most, prices, changes, HOT * unit, COLD * unit,
+        np.random.default_rng(seed),
     )  # fmt: skip
     instance = np.full(len(problem.kind), NONE, dtype=np.int64)
     instance[jobs.task] = found[0]
@@ -97,52 +107,54 @@ def _exchange(
 
 
 @njit(cache=True)
-def _anneal(
-    where: IntArray, types: IntArray, kind: IntArray, starts: IntArray, ends: IntArray,
-    demand: IntArray, capacities: IntArray, most: IntArray, prices: FloatArray, changes: int,
-    hot: float, cold: float, seed: int,
-) -> tuple[IntArray, IntArray]:  # fmt: skip
-    """(instance of each job, type of each instance) at the best."""
-    np.random.seed(seed)
-    jobs, number = len(kind), len(types) + 4  # a few that hold nothing
-    now, of = where.copy(), np.zeros(number, dtype=np.int64)
-    of[: len(types)] = types
-    held = np.zeros((number, HELD_MOST), dtype=np.int64)
-    n = np.zeros(number, dtype=np.int64)
-    for job in range(jobs):
-        held[now[job], n[now[job]]] = job
-        n[now[job]] += 1
-    paid = np.zeros(number)
-    for b in range(number):
+def _begin(
+    where: IntArray, of: IntArray, kind: IntArray, starts: IntArray, ends: IntArray,
+    demand: IntArray, capacities: IntArray, most: IntArray, prices: FloatArray,
+) -> tuple[IntArray, IntArray, FloatArray]:  # fmt: skip
+    """What each instance holds, how much that is, and what it costs."""
+    held = np.zeros((len(of), HELD_MOST), dtype=np.int64)
+    n = np.zeros(len(of), dtype=np.int64)
+    for job in range(len(where)):
+        held[where[job], n[where[job]]] = job
+        n[where[job]] += 1
+    paid = np.zeros(len(of))
+    for b in range(len(of)):
         t = of[b]
         paid[b] = _cost(
             held[b], n[b], kind, starts, ends, demand, capacities[t], most[:, t], prices[t]
         )
-    total = paid.sum()
-    least, best, best_of = total, now.copy(), of.copy()
-    left = np.zeros(2 * HELD_MOST, dtype=np.int64)
-    right = np.zeros(2 * HELD_MOST, dtype=np.int64)
+    return held, n, paid
+
+
+@njit(cache=True)
+def _anneal(
+    where: IntArray, types: IntArray, kind: IntArray, starts: IntArray, ends: IntArray,
+    demand: IntArray, capacities: IntArray, most: IntArray, prices: FloatArray, changes: int,
+    hot: float, cold: float, rng: np.random.Generator,
+) -> tuple[IntArray, IntArray]:  # fmt: skip
+    """(instance of each job, type of each instance) at the best."""
+    jobs, now = len(kind), where.copy()
+    of = np.zeros(len(types) + SPARE, dtype=np.int64)
+    of[: len(types)] = types
+    held, n, paid = _begin(now, of, kind, starts, ends, demand, capacities, most, prices)
+    total = least = paid.sum()
+    best, best_of = now.copy(), of.copy()
+    left, right = np.zeros((2, 2 * HELD_MOST), dtype=np.int64)
     for step in range(changes):
-        heat = hot * (cold / hot) ** (step / changes)
-        job = np.random.randint(jobs)
-        a = now[job]
-        draw = np.random.random()
-        other, back = NONE, NONE
-        b = np.random.randint(number)
+        job, draw, back = int(rng.integers(0, jobs)), rng.random(), NONE
+        a, b = int(now[job]), int(rng.integers(0, len(of)))
         if draw < TAILS:  # with a task near it in time
-            other = min(jobs - 1, max(0, job + np.random.randint(-40, 41)))
-            b = now[other]
+            other = min(jobs - 1, max(0, job + int(rng.integers(-NEARBY, NEARBY + 1))))
+            b = int(now[other])
             back = other if draw < SWAP else NONE
         if a == b:
             continue
-        tails = SWAP <= draw < TAILS
-        to = of[b]
+        t, to, tails = of[a], of[b], SWAP <= draw < TAILS
         if n[b] == 0 or draw > ANEW:
-            to = np.random.randint(len(prices))
+            to = int(rng.integers(0, len(prices)))
         nl, nr = _exchange(held[a], n[a], held[b], n[b], job, back, tails, starts, left, right)
         if nl > HELD_MOST or nr > HELD_MOST:
             continue
-        t = of[a]
         cost_b = _cost(
             right, nr, kind, starts, ends, demand, capacities[to], most[:, to], prices[to]
         )
@@ -150,12 +162,13 @@ def _anneal(
             continue
         cost_a = _cost(left, nl, kind, starts, ends, demand, capacities[t], most[:, t], prices[t])
         more = cost_a + cost_b - paid[a] - paid[b]
-        if cost_a < 0 or (more > 0 and np.random.random() >= np.exp(-more / heat)):
+        heat = hot * (cold / hot) ** (step / changes)
+        if cost_a < 0 or (more > 0 and rng.random() >= np.exp(-more / heat)):
             continue
         held[a, :nl], held[b, :nr] = left[:nl], right[:nr]
         n[a], n[b], paid[a], paid[b], of[b] = nl, nr, cost_a, cost_b, to
         now[left[:nl]], now[right[:nr]] = a, b
         total += more
-        if total < least - 1e-6:
+        if total < least - LEAST:
             least, best, best_of = total, now.copy(), of.copy()
     return best, best_of

@@ -10,17 +10,16 @@ two or more; how many instances of a type are busy at a moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import gcd
 from typing import Any
 
 import numpy as np
 
+from stowplan.placement.packing.over_time.branches import Branch, Column
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.packing.over_time.states import (
     NONE,
     STATES_MOST,
-    Jobs,
     States,
     best_path,
     cheapest_rest,
@@ -39,38 +38,6 @@ MISSING = 4.0  # cost of a task without a place, in times what it costs by itsel
 LEAST = 1e-6
 GROUPS_MOST = 2_000
 LP_STEPS = 1_000.0  # of one solve of the programme, for each row and column
-
-
-@dataclass(frozen=True)
-class Column:
-    """One busy time: jobs in order, on an instance of the type `offer`, from moment to moment."""
-
-    offer: int
-    jobs: tuple[int, ...]
-    begins: int
-    ends: int
-    cost: int
-
-
-@dataclass(frozen=True)
-class Branch:
-    """What one part of the search takes for given.
-
-    Args:
-        together, apart: pairs of jobs that share an instance, or do not.
-        busy: per (type, moment) the least and most instances that are busy.
-    """
-
-    together: tuple[tuple[int, int], ...] = ()
-    apart: tuple[tuple[int, int], ...] = ()
-    busy: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-
-    def allows(self, column: Column, jobs: Jobs) -> bool:
-        """The column keeps the pairs."""
-        held = set(column.jobs)
-        if any(a in held and b in held for a, b in self.apart):
-            return False
-        return all((a in held) == (b in held) for a, b in self.together)
 
 
 class Columns:
@@ -137,7 +104,8 @@ class Columns:
         price = np.where(fits, share.max(axis=2) * np.array(self.prices, dtype=float), np.inf)
         least = price.min(axis=1)[self.jobs.kind[self.jobs.first]]
         spans = self.jobs.at_ms[self.jobs.ends] - self.jobs.at_ms[self.jobs.starts]
-        return np.where(np.isfinite(least), least, 0.0) * spans[self.jobs.first] / self.unit
+        worth: FloatArray = np.where(np.isfinite(least), least, 0.0) * spans[self.jobs.first]
+        return worth / self.unit
 
     def cost(self, offer: int, begins: int, ends: int) -> int:
         """Of an instance that is busy between two moments, in units."""
@@ -391,7 +359,7 @@ class Columns:
                 added = self._generate(*mixed)
                 if added:
                     break
-            whole = -((-best) >> self.bits)
+            whole = int(-((-best) >> self.bits))
             reached = cutoff is not None and whole >= cutoff
             if reached or not added or best / 2.0**self.bits > self.objective - 1e-3:
                 return whole

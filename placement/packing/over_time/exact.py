@@ -14,7 +14,8 @@ from itertools import combinations, count
 import numpy as np
 
 from stowplan.placement.packing.over_time.anneal import annealed
-from stowplan.placement.packing.over_time.columns import Branch, Column, Columns
+from stowplan.placement.packing.over_time.branches import Branch, Column
+from stowplan.placement.packing.over_time.columns import Columns
 from stowplan.placement.packing.over_time.plan import OverTimePlan
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.packing.problem import FloatArray, IntArray, Limits, PackingProblem
@@ -28,8 +29,11 @@ CUTS_A_JOB = 6
 VIOLATED = 1.02
 COUNT_WORK = 20.0  # for the least bins of one moment
 TRIOS_MOST = 600
+DIVES = (0.7, 0.9, 0.99)  # how sure a pair must be
+DIVE_ROUNDS = 8
+COOL = 0.2  # of the temperature, for a plan that is good already
 DEAREST = 1e7  # price of a task without a place, in times what it costs by itself
-CHANGES = 2_000_000  # of a plan, at most, before there is any column
+CHANGES, CHANGES_A_JOB = 6_000_000, 20_000  # of a plan, at most, by annealing
 
 Found = Callable[[OverTimePlan], int]  # takes a plan, returns what the best so far costs
 
@@ -68,8 +72,14 @@ class Search:
                     columns.add(offer, [job])
         columns.enter(Branch(busy=self._limits()))
         yield from self._root()
-        if self._proven() or self.budget.exhausted():
+        if self._proven() or self.budget.exhausted() or columns.lacks:
             return
+        root = columns.branch
+        for sure in DIVES:
+            self._dive(root, sure)
+            if self._proven() or self.budget.exhausted():
+                return
+        columns.enter(root)
         yield from self._branches()
 
     def _proven(self) -> bool:
@@ -104,6 +114,8 @@ class Search:
             yield self.bound
             if not columns.lacks or self._proven() or self.budget.exhausted():
                 break
+            if columns.dear > DEAREST:
+                return  # limits leave no room, as it seems
             columns.dearer_missing()
         counts = len(self.problem.types) == 1
         last = columns.objective
@@ -203,16 +215,49 @@ class Search:
 
     # plans
 
-    def _anneal(self) -> None:
-        """Change the best plan so far into a better one."""
+    def _anneal(self, heat: float = 1.0) -> None:
+        """Change the best plan so far into a better one.
+
+        Args:
+            heat: a share of the temperature for a plan of a rule of thumb.
+        """
         if self._plan is None:
             return
         jobs = self.columns.jobs
-        changes = min(CHANGES, 200 * len(jobs.kind) ** 2)
-        plan = annealed(self.problem, jobs, self._plan, changes, self.budget.limits.seed)
+        changes = min(CHANGES, CHANGES_A_JOB * len(jobs.kind))
+        plan = annealed(self.problem, jobs, self._plan, changes, self.budget.limits.seed, heat)
         self.budget.spend(float(changes))
         if plan is not None:
             self.start_from(plan)
+
+    def _dive(self, branch: Branch, sure: float) -> None:
+        """Put pairs together that the solution has together, the surest first, until it is a plan.
+
+        Args:
+            sure: pairs with so much of the solution go together in one step.
+        """
+        columns = self.columns
+        while not self.budget.exhausted():
+            columns.enter(branch)
+            columns.solve(self.best, DIVE_ROUNDS)
+            if self.best is not None and columns.objective > self.best - 1:
+                return  # also where tasks have no place, which is dear
+            given = set(branch.together)
+            pairs = [
+                (x, pair) for pair, x in self._shared()[0].items() if pair not in given and x > NEAR
+            ]
+            if all(x > 1 - 1e-3 for x, _ in pairs):
+                self._is_plan(0)
+                self._anneal(COOL)
+                return
+            pairs.sort(reverse=True)
+            open_pairs = [pair for x, pair in pairs if x < 1 - 1e-3]
+            taken = [pair for x, pair in pairs if x > sure] or open_pairs[:1]
+            if open_pairs[0] not in taken:
+                taken.append(open_pairs[0])
+            branch = Branch(
+                (*branch.together, *((a, b) for a, b in taken)), branch.apart, branch.busy
+            )
 
     def _hand_in(self, chosen: list[Column]) -> None:
         """Make a plan of busy times that hold every task, some of them more than once."""

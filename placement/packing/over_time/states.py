@@ -9,16 +9,21 @@ best busy time under any prices is one pass over the states.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from stowplan.placement.packing.over_time.problem import OverTimeProblem, moments
 from stowplan.placement.packing.problem import BoolArray, IntArray
 
+Ints = NDArray[Any]  # whole numbers of 16 to 64 bits
+
 NONE = -1
 HELD_MOST = 16  # tasks at once on an instance; where more fit the states would be too many
 STATES_MOST = 3_000_000
+APART_MOST, APART_SHARE = 40, 0.3  # so few jobs, or of them, that equal others are told apart
 FAR = np.int64(2**61)
 
 
@@ -28,7 +33,8 @@ class Jobs:
 
     Args:
         task: (jobs,) their numbers in the problem.
-        kind, group: (jobs,) its kind; equal tasks (kind, start and end) are one group.
+        kind, group: (jobs,) its kind; equal tasks (kind, start and end) are one group, unless
+            they are few.
         starts, ends: (jobs,) the moment at which it starts, and the first without it.
         first: (groups,) the first job of each; size: (groups,) how many there are.
         at_ms: (moments + 1,) when each begins; the last is the end of all.
@@ -52,6 +58,8 @@ def jobs_of(problem: OverTimeProblem) -> Jobs:
     alike = np.column_stack([problem.start_ms, problem.end_ms, problem.kind])[task]
     new = np.ones(len(task), dtype=np.bool_)
     new[1:] = (alike[1:] != alike[:-1]).any(axis=1)
+    if len(task) <= APART_MOST or np.count_nonzero(~new) <= APART_SHARE * len(task):
+        new[:] = True  # a branch can tell them apart
     at_ms = moments(problem).at_ms if len(task) else np.zeros(1, np.int64)
     group = np.cumsum(new) - 1
     return Jobs(
@@ -79,18 +87,19 @@ class States:
         begin: (jobs,) the state that the job alone begins, -1 for none.
     """
 
-    layer: IntArray
-    members: IntArray
-    count: IntArray
-    keep: IntArray
-    take: IntArray
-    until: IntArray
-    begin: IntArray
+    layer: Ints
+    members: Ints
+    count: Ints
+    keep: Ints
+    take: Ints
+    until: Ints
+    begin: Ints
 
     def holds(self, job: int, other: int) -> BoolArray:
         """(states of `job`,) whether each holds `other`."""
         rows = self.members[self.layer[job] : self.layer[job + 1]]
-        return (rows == other).any(axis=1)
+        found: BoolArray = (rows == other).any(axis=1)
+        return found
 
 
 def states_of(problem: OverTimeProblem, jobs: Jobs, offer: int, left: int) -> States | None:
@@ -100,9 +109,12 @@ def states_of(problem: OverTimeProblem, jobs: Jobs, offer: int, left: int) -> St
     fits = (demand <= capacity).all(axis=1) & (most > 0)
     if problem.types[offer].limit == 0:
         fits[:] = False
-    members = np.zeros((0, HELD_MOST), dtype=np.int16)
-    count = np.zeros(0, dtype=np.int16)
-    parts, links, begin, layer = [], [], [], [0]
+    members: Ints = np.zeros((0, HELD_MOST), dtype=np.int16)
+    count: Ints = np.zeros(0, dtype=np.int16)
+    parts: list[tuple[Ints, Ints]] = []
+    links: list[tuple[Ints, Ints, Ints]] = []
+    begin: list[int] = []
+    layer = [0]
     for job in range(len(jobs.kind)):
         found = _next_layer(
             members, count, job, bool(job != jobs.first[jobs.group[job]]), jobs.kind, jobs.starts,
@@ -130,12 +142,12 @@ def states_of(problem: OverTimeProblem, jobs: Jobs, offer: int, left: int) -> St
     )
 
 
-def _moved(to: IntArray, base: int) -> IntArray:
+def _moved(to: Ints, base: int) -> Ints:
     return np.where(to >= 0, to + base, NONE).astype(np.int32)
 
 
 @njit(cache=True)
-def _ends_of(members: IntArray, count: IntArray, ends: IntArray) -> IntArray:
+def _ends_of(members: Ints, count: Ints, ends: Ints) -> Ints:
     """(states,) the moment at which each is empty."""
     until = np.zeros(len(count), dtype=np.int32)
     for s in range(len(count)):
@@ -146,9 +158,9 @@ def _ends_of(members: IntArray, count: IntArray, ends: IntArray) -> IntArray:
 
 @njit(cache=True)
 def _next_layer(
-    members: IntArray, count: IntArray, job: int, copy: bool, kind: IntArray, starts: IntArray,
-    ends: IntArray, demand: IntArray, capacity: IntArray, most: IntArray, fits: bool,
-) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, int]:  # fmt: skip
+    members: Ints, count: Ints, job: int, copy: bool, kind: Ints, starts: Ints,
+    ends: Ints, demand: Ints, capacity: Ints, most: Ints, fits: bool,
+) -> tuple[Ints, Ints, Ints, Ints, Ints, int]:  # fmt: skip
     """States when `job` starts, and how those of the job before lead there.
 
     Of equal jobs the second is taken only with the first, so that each content is reached once.
@@ -192,8 +204,8 @@ def _next_layer(
 
 @njit(cache=True)
 def _has_room(
-    held: IntArray, k: int, job: int, kind: IntArray, demand: IntArray, capacity: IntArray,
-    most: IntArray,
+    held: Ints, k: int, job: int, kind: Ints, demand: Ints, capacity: Ints,
+    most: Ints,
 ) -> bool:  # fmt: skip
     """Whether the first `k` jobs of `held` leave room for one more."""
     mine, same = kind[job], 1
@@ -211,9 +223,7 @@ def _has_room(
 
 
 @njit(cache=True)
-def _put(
-    held: IntArray, k: int, out: IntArray, size: IntArray, table: IntArray, used: int
-) -> tuple[int, int]:
+def _put(held: Ints, k: int, out: Ints, size: Ints, table: Ints, used: int) -> tuple[int, int]:
     """The state with these jobs, a new one if there is none yet: (states used, its number)."""
     key = np.uint64(1469598103934665603)
     for i in range(k):
@@ -234,9 +244,9 @@ def _put(
 
 @njit(cache=True)
 def cheapest_rest(
-    layer: IntArray, keep: IntArray, take: IntArray, until: IntArray, begin: IntArray,
-    starts: IntArray, banned: BoolArray, toll: IntArray, passed: IntArray, value: IntArray,
-    group: IntArray, first: IntArray, lower: bool, rest: IntArray,
+    layer: Ints, keep: Ints, take: Ints, until: Ints, begin: Ints,
+    starts: Ints, banned: BoolArray, toll: Ints, passed: Ints, value: Ints,
+    group: Ints, first: Ints, lower: bool, rest: Ints,
 ) -> None:  # fmt: skip
     """Least cost of the rest of a busy time from each state on, less what its jobs are worth.
 
@@ -265,8 +275,8 @@ def cheapest_rest(
 
 @njit(cache=True)
 def best_path(
-    state: int, job: int, keep: IntArray, take: IntArray, toll: IntArray, value: IntArray,
-    group: IntArray, rest: IntArray, path: IntArray,
+    state: int, job: int, keep: Ints, take: Ints, toll: Ints, value: Ints,
+    group: Ints, rest: Ints, path: Ints,
 ) -> int:  # fmt: skip
     """Write the jobs of the cheapest busy time that `job` begins into `path`: how many."""
     path[0], n = job, 1

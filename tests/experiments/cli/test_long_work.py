@@ -3,6 +3,7 @@ on a full disk."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -122,8 +123,21 @@ def test_sigterm_ends_the_workers_and_leaves_no_hidden_folder(tmp_path):
     assert run.returncode == 143
     assert said.endswith("stowplan: terminated; nothing was written\n")
     assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
-    with pytest.raises(ProcessLookupError):  # nobody of its session is left
-        os.killpg(run.pid, 0)
+    deadline = time.monotonic() + 20
+    while processes_of(run.pid):
+        assert time.monotonic() < deadline, f"of its session are left: {processes_of(run.pid)}"
+        time.sleep(0.1)
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes of a session that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, its = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(its) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 # --- one folder, one run --------------------------------------------------------------------------

@@ -24,8 +24,10 @@ def test_a_file_of_sizes_gets_a_packing_that_holds_every_item_once(tmp_path, cap
 
     found = solved(file, capsys)
 
-    assert found["status"] == "optimal"
-    assert found["bins"] == found["lower_bound"] == sum(SIZES) // 10
+    assert (found["goal"], found["unit"], found["status"]) == ("bins", "bins", "optimal")
+    assert found["objective"] == found["lower_bound"] == sum(SIZES) // 10
+    assert found["gap"] == 0
+    assert found["plan"]["packing"] == found["packing"]
     packed = np.zeros(len(SIZES), int)
     for bins in found["packing"]:
         load = sum(SIZES[int(kind)] * n for kind, n in bins["items"].items())
@@ -156,3 +158,30 @@ def test_bars_to_be_cut_are_read_with_their_counts(tmp_path, capsys):
     (tmp_path / "rolls.txt").write_text("\n".join(["13", "5600", *lines]))
     found = solved(tmp_path / "rolls.txt", capsys)
     assert (found["status"], found["bins"], found["lower_bound"]) == ("optimal", 73, 73)
+
+
+def test_jobs_of_temporal_bin_packing_are_read_and_proven(tmp_path, capsys):
+    file = tmp_path / "jobs.txt"
+    # The jobs of 6 cannot share; the one of 4 is held by the server that is busy longest anyway.
+    file.write_text("3 10 0 0\n0 0 8 6\n1 2 5 6\n2 1 9 4\n")
+    assert main(["optimize", "--tbpp", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["goal"], found["unit"], found["status"]) == ("hours", "server time", "optimal")
+    assert found["objective"] == found["lower_bound"] == 9 + 3
+    where = found["plan"]["tasks"]["instance"]
+    assert where[0] == where[2] != where[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "line 1: number of jobs and capacity"),
+        ("2 10\n0 0 5 1\n", "file ends after 1 of 2 jobs"),
+        ("1 10\n0 5 3 1\n", "line 2: the job ends at 3, before it starts at 5"),
+        ("1 10\n0 5 9\n", "line 2: 4 numbers expected"),
+    ],
+)
+def test_a_file_of_jobs_that_is_wrong_is_refused_with_its_line(tmp_path, capsys, text, said):
+    (tmp_path / "jobs.txt").write_text(text)
+    assert main(["optimize", "--tbpp", str(tmp_path / "jobs.txt")]) == 2
+    assert said in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import json
 
 import numpy as np
 import pytest
@@ -87,6 +88,21 @@ def test_the_command_prints_a_row_for_every_run(runs, capsys):
         row = next(line for line in text.splitlines() if line.startswith(f"{run.name} ")).split()
         assert row[1] == dollars(run.cost / MICROUSD_MS)
         assert int(row[-1]) <= int(row[-2]) == run.peak
+
+
+def test_the_json_of_regret_speaks_as_every_goal_does(runs, capsys):
+    assert main(["regret", str(runs[0]), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    run = read_run(runs[0])
+    assert (found["run"], found["dollars"]["objective"]) == (run.name, run.cost)
+    assert found["hours"]["objective"] == run.instance_ms
+    for name in ("dollars", "hours", "peak"):
+        answer = found[name]
+        assert 0 < answer["lower_bound"] <= answer["objective"]
+        wide = answer["objective"] - answer["lower_bound"]
+        assert answer["gap"] == pytest.approx(wide / answer["objective"])
+        assert answer["status"] == ("feasible" if wide else "optimal")
+        assert {"goal", "unit", "seconds"} <= set(answer)
 
 
 def test_runs_of_different_length_are_said_not_to_compare(runs, tmp_path, capsys):

@@ -99,3 +99,50 @@ def test_a_type_checker_sees_the_types_of_the_installed_package(installed, tmp_p
     )
     assert "typed.py:5: error: Incompatible types in assignment" in run.stdout, run.stdout
     assert "Found 1 error" in run.stdout, run.stdout
+
+
+# --- the seven questions of an operator -----------------------------------------------------------
+
+GUIDE = (ROOT / "docs" / "tutorials" / "operator.md").read_text(encoding="utf-8")
+
+
+def saved(kind):
+    """The only block of that kind in the guide."""
+    (block,) = re.findall(rf"^```{kind}\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    return block
+
+
+@pytest.mark.timeout(900)
+def test_the_seven_questions_are_answered_in_an_empty_folder(installed, tmp_path):
+    for name, kind in (("all_at_once.py", "python"), ("offers.toml", "toml"), ("big.json", "json")):
+        (tmp_path / name).write_text(saved(kind))
+    (tmp_path / "bin").mkdir()
+    for name, words in (("stowplan", "-m stowplan"), ("python3", "")):
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        command.chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    said = [
+        ended(["sh", "-e", "-c", block], tmp_path, PYTHONPATH=str(installed), PATH=path).stdout
+        for block in re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    ]
+    came, month, priced, deploy, zone, buy, why, five, slides = said
+    assert "53 instances, 3 capacity providers, 40 services of 123 tasks" in came
+    assert re.search(r"a month at this rate: ecs-default \$[\d,.]+ \(\d+ % idle\)", month)
+    assert re.search(r"dollars_per_month +\$[\d,.]+ +\$[\d,.]+ +-[\d.]+ % better", priced)
+    assert re.search(r"stock-sync +stock-sync:1 +IN_PROGRESS", deploy)
+    assert re.search(r"7\d other deployments were COMPLETED", deploy)
+    assert "Services at their worst" in zone
+    services = (tmp_path / "out/zone/csv/services.csv").read_text().splitlines()
+    column = services[0].split(",").index("below_minimum_ms")
+    below = [int(line.split(",")[column] or 0) for line in services[1:]]
+    assert max(below) >= 60_000  # ECS hears of a lost zone after a minute
+    assert re.search(r"^\d+ instances, \$[\d.]+ an hour", buy, re.MULTILINE), buy
+    assert re.search(r"^m\d[\w.-]+ ", buy, re.MULTILINE)
+    assert "nearest miss: " in why
+    assert "cheapest change: " in why
+    assert re.search(r"freed: (i-\w+,?\s+){5}", five), five
+    assert "0 violations" in slides
+    for kind in ("csv/costs.csv", "plots/dollars-an-hour.png", "plots/dollars-an-hour.svg"):
+        assert (tmp_path / "out/slides" / kind).stat().st_size > 100
+    assert (tmp_path / "out/zone.html").stat().st_size > 10_000

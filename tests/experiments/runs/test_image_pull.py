@@ -21,4 +21,4 @@ def test_spread_and_cached_images_cure_what_piling_up_and_pulls_make():
     assert whole["piled-up__plain__lost-and-no-registry"] > 5 * 60 - 60
     cured = [name for name in whole if name.startswith("spread") or "warm" in name]
     assert len(cured) == 6
-    assert all(whole[name] < 1 for name in cured)
+    assert all(whole[name] < 2 for name in cured), "two containers start, of 0.66 s each"

@@ -27,6 +27,8 @@ ZONE = "attribute:ecs.availability-zone"
 LINKS = (
     *("random", "binpack:cpu", "binpack:memory", "binpack:DISK", "binpack:no.such"),
     *("spread:instanceId", f"spread:{ZONE}", "spread:attribute:rack", "spread:attribute:no.such"),
+    *("first_fit", "next_fit", "best_fit", "best_fit:cpu", "best_fit:no.such", "worst_fit"),
+    *("worst_fit:memory", "norm_greedy", "dot_product"),
 )
 CONSTRAINTS = (
     *("distinctInstance", "maxPerInstance:2", "memberOf:attribute:rack in [r0, r1]"),
@@ -190,6 +192,11 @@ CHAINS = (
     *(("binpack:memory", "random"), ("spread:instanceId", "random")),
     (f"spread:{ZONE}", "binpack:memory", "random"),
     (f"spread:{ZONE}", "spread:instanceId", "random"),
+    # heuristics, which have an order of their own
+    *(("first_fit",), ("next_fit",), ("best_fit",), ("worst_fit",), ("norm_greedy",)),
+    *(("dot_product",), ("worst_fit:cpu",), (f"spread:{ZONE}", "best_fit")),
+    *((f"spread:{ZONE}", "dot_product"), (f"spread:{ZONE}", "next_fit"), ("best_fit", "random")),
+    *(("norm_greedy", "spread:instanceId"), (f"spread:{ZONE}", "norm_greedy", "first_fit")),
 )
 
 
@@ -270,15 +277,15 @@ def test_an_index_that_missed_more_than_the_log_holds_is_made_anew():
     other = make_kind(2, 2, strategies=("random",))
     with patch.object(runner, "STAND_AFTER", 1):
         twins.place([kind])
-        first = twins.engines[0]._runner._standing
+        first = twins.engines[0]._runner.standing
         for _ in range(LOG_ROWS // 2):
             twins.do(lambda cluster: (cluster.reserve(other, 7), cluster.release(other, 7)))
         twins.place([kind])
-        assert twins.engines[0]._runner._standing is first
+        assert twins.engines[0]._runner.standing is first
         twins.do(lambda cluster: [cluster.reserve(other, 9) for _ in range(LOG_ROWS + 1)])
         twins.do(lambda cluster: [cluster.release(other, 9) for _ in range(LOG_ROWS + 1)])
         twins.place([kind])
-        assert twins.engines[0]._runner._standing is not first
+        assert twins.engines[0]._runner.standing is not first
 
 
 # --- the edges ------------------------------------------------------------------------------------
@@ -327,7 +334,8 @@ def test_what_has_no_kernel_form_is_told_apart():
     assert not taken(make_kind(1, constraints=CONSTRAINTS[3:4]))
     assert not taken(make_kind(1, constraints=CONSTRAINTS[4:5]))
     assert not taken(make_kind(1, devices=1, device_milli=1000))
-    assert not taken(make_kind(1, strategies=("first_fit",)))
+    assert not taken(make_kind(1, strategies=("first_fit", "random")))  # which draws all the same
+    assert not taken(make_kind(1, strategies=("nilas",)))
 
 
 def test_a_task_batch_names_only_kinds_that_it_has():

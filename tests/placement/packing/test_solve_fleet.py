@@ -124,7 +124,7 @@ def test_the_same_seed_and_work_give_the_same_fleet():
 def test_limits_on_types_are_kept():
     free = solve_fleet(services(), Limits(work=500))
     bought = [sum(b.bins.copies for b in free.fleet if b.type == t) for t in range(3)]
-    tight = services(limit=int(max(bought) * 0.6))
+    tight = services(limit=int(max(bought) * 0.8))
     limited = solve_fleet(tight, Limits(work=1_000))
     check_fleet(tight, limited.fleet, limited.cost)
     assert limited.cost > free.cost
