@@ -133,6 +133,20 @@ class SimDriver:
             at_ms = self.now_ms() + self._boot_ms(1)[0]
             self._env.process(self._boot(at_ms, [spec]))
 
+    def join(self, spec: InstanceSpec) -> InstanceRegistered:
+        """A machine is there, and its agent registers now: the event, which is the caller's to
+        report."""
+        number = self._fleet.add(spec, self.now_ms())
+        self._pulls.cache(number, spec.cached_images)
+        return InstanceRegistered(
+            number,
+            spec.name,
+            dict(spec.resources),
+            dict(spec.attributes),
+            spec.price_microusd_hour,
+            capacity_provider=spec.capacity_provider,
+        )
+
     def execute(self, command: Command) -> None:
         """Take up a command."""
         if isinstance(command, StartTasks):
@@ -185,19 +199,9 @@ class SimDriver:
             self._register(spec)
 
     def _register(self, spec: InstanceSpec) -> int:
-        number = self._fleet.add(spec, self.now_ms())
-        self._pulls.cache(number, spec.cached_images)
-        self._events.append(
-            InstanceRegistered(
-                number,
-                spec.name,
-                dict(spec.resources),
-                dict(spec.attributes),
-                spec.price_microusd_hour,
-                capacity_provider=spec.capacity_provider,
-            )
-        )
-        return number
+        event = SimDriver.join(self, spec)
+        self._events.append(event)
+        return event.instance
 
     def _news_of(self, event: Event) -> None:
         self._events.append(event)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +15,15 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OWNERS = packages_distributions()
 # What a core dependency always brings along.
-BROUGHT = {"botocore": "boto3", "requests": "docker", "urllib3": "docker", "markupsafe": "jinja2"}
+BROUGHT = {
+    "botocore": "boto3",
+    "requests": "docker",
+    "urllib3": "docker",
+    "markupsafe": "jinja2",
+    "llvmlite": "numba",
+}
+# Rooms that an extra is for. Who imports one of them from elsewhere says what is missing.
+ROOMS = {"realdriver/endpoint": "serve"}
 
 
 def named(requirement: str) -> str:
@@ -48,6 +57,21 @@ def needed(path: Path) -> Iterator[str]:
                 yield named(OWNERS.get(name, [name])[0])
 
 
+def of_its_extra(path: Path) -> set[str]:
+    """What the extra of a file's room brings."""
+    extra = ROOMS.get(path.parent.relative_to(ROOT).as_posix())
+    return {named(each) for each in EXTRAS[extra]} if extra else set()
+
+
+def test_without_its_extra_serve_says_what_is_missing():
+    hide = "import sys; sys.modules['uvicorn'] = None\n"
+    run = "from stowplan.experiments.cli.main import main\nsys.exit(main(['serve']))"
+    said = subprocess.run([sys.executable, "-c", hide + run], capture_output=True, text=True)
+    assert said.returncode == 2
+    assert said.stderr.count("\n") == 1
+    assert "pip install 'stowplan[serve]'" in said.stderr
+
+
 def test_the_package_needs_nothing_but_its_core():
     core = {named(each) for each in PROJECT["dependencies"]}
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
@@ -56,7 +80,7 @@ def test_the_package_needs_nothing_but_its_core():
         f"{path.relative_to(ROOT)}: {name}"
         for path in files
         for name in needed(path)
-        if BROUGHT.get(name, name) not in core
+        if BROUGHT.get(name, name) not in core | of_its_extra(path)
     }
     assert lacks == set()
 

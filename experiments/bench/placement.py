@@ -24,6 +24,7 @@ import numpy as np
 from stowplan.experiments.bench.churn import churn_rows
 from stowplan.experiments.bench.peers import moto_rate, numpy_scan, object_loop
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
+from stowplan.experiments.bench.warm import warm
 from stowplan.experiments.bench.worlds import (
     TASKS_PER_INSTANCE,
     WITH_GPUS,
@@ -269,6 +270,7 @@ def command(arguments: argparse.Namespace) -> int:
     clock = Clock(wall=arguments.wall)
     sizes = Sizes(arguments.scale, arguments.repeats, not arguments.no_peers, clock)
     # What is compiled on first use is not part of any figure, and neither is loading it.
+    warm()
     for rows in (binpack_rows, chain_rows, single_rows, departing_rows):
         list(rows(Sizes(0.004, 1, False, clock)))
     found = report((row for rows in CASES for row in rows(sizes)), clock, arguments.json)

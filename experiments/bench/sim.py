@@ -22,6 +22,7 @@ import simpy
 
 from stowplan.experiments.bench.queue_rows import queue_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
+from stowplan.experiments.bench.warm import warm
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.runs.simulate import simulate, uncollected, world
@@ -249,6 +250,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Measure, print and write; returns 1 where a bar is missed at full size."""
     scale = arguments.scale
+    warm()
     rows = chain(rate_rows(scale), single_rows(scale), large_rows(scale))
     found = report(rows, Clock(wall=False), arguments.json)
     return int(scale >= 1 and not all(row.ok for row in found))

@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "path",
         type=Path,
         nargs="+",
-        help="JSON that aws ecs describe-*, aws autoscaling describe-auto-scaling-groups or aws "
-        "ec2 describe-instances printed, or a folder of such; describe_40: the cluster that ships",
+        help="JSON that aws ecs describe-*, autoscaling describe-auto-scaling-groups, ec2 "
+        "describe-instances or elbv2 describe-target-groups printed, or a folder of such; "
+        "describe_40: the cluster that ships",
     )
     parser.add_argument("--out", type=Path, required=True, help="the scenario to write (TOML)")
     parser.add_argument("--cluster", default="", help="which, if the files are of several")

@@ -43,6 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
     )
+    parser.add_argument(
+        "--others", metavar="URL", help="endpoint that gets every request that is not for ECS"
+    )
+    parser.add_argument(
+        "--testing",
+        action="store_true",
+        help="for suites written for emulators: begins without clusters, has an account in every "
+        "region, and POST /moto-api/reset forgets everything",
+    )
     parser.set_defaults(command=serve)
 
 
@@ -71,19 +80,26 @@ def serve(arguments: argparse.Namespace) -> int:
     from stowplan.placement.wire.arns import Account
     from stowplan.realdriver.endpoint.host import LocalHost
     from stowplan.realdriver.endpoint.pace import Clock
+    from stowplan.realdriver.endpoint.regions import Regions
     from stowplan.realdriver.journal import ClusterLock
 
     settings = _settings(arguments)
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
     loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
-    worlds = SimulatedWorlds(loaded, arguments.state)
-    account = Account(arguments.region, arguments.account)
-    host = LocalHost(account, worlds, Clock(arguments.clock), time.time)
-    with host.gate:
-        for name in dict.fromkeys([DEFAULT_CLUSTER, *worlds.known()]):
-            host.create(name, {})
+
+    def make(region: str) -> LocalHost:
+        worlds = SimulatedWorlds(loaded, arguments.state)
+        account = Account(region, arguments.account)
+        host = LocalHost(account, worlds, Clock(arguments.clock), time.time)
+        first = () if arguments.testing else (DEFAULT_CLUSTER,)
+        with host.gate:
+            for name in dict.fromkeys([*first, *worlds.known()]):
+                host.create(name, {})
+        return host
+
+    regions = Regions(make, arguments.region, every=arguments.testing)
     config = uvicorn.Config(
-        make_app(host, settings),
+        make_app(regions, settings),
         host=arguments.host,
         port=arguments.port,
         log_level="warning",
@@ -99,7 +115,7 @@ def serve(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
         server.run(sockets=[sock])
-    host.close()
+    regions.close()
     if lock is not None:
         lock.close()
     return 0
@@ -112,7 +128,16 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     if not keys and arguments.host not in LOOPBACK:
         what = f"on {arguments.host} others may call: name who, with --keys FILE"
         raise SpecError([("serve --host", what)])
-    return Settings(keys, LOOPBACK_NAMES if arguments.host in LOOPBACK else ())
+    names = LOOPBACK_NAMES if arguments.host in LOOPBACK else ()
+    others: str | None = arguments.others
+    if others is not None and not others.startswith(("http://", "https://")):
+        raise SpecError([("serve --others", f"{others}: not the address of an endpoint")])
+    if others is not None and keys:
+        what = "a request that was signed for this address would not be valid there"
+        raise SpecError([("serve --others", f"with --keys: {what}")])
+    if arguments.testing and arguments.state is not None:
+        raise SpecError([("serve --testing", "with --state: what is tested does not last")])
+    return Settings(keys, names, others, arguments.testing)
 
 
 def _read_keys(path: Path) -> dict[str, str]:

@@ -64,7 +64,10 @@ def import_cluster(
         draft.default_strategy += strategy_items(item, key, at_all, notes)
     names = short_names(definitions)
     awsvpc = {each for each, (_, d) in definitions.items() if d.network_mode == "awsvpc"}
-    known = Known(_zones(machines, output), at_all, names, awsvpc, bool(draft.default_strategy))
+    known = Known(
+        *(_zones(machines, output), at_all, names, awsvpc, bool(draft.default_strategy)),
+        target_groups=output.found.get("target group", {}),
+    )
     draft.services = services_of(services, known, notes)
     taken = {row.values["name"] for row in draft.services}
     of = {row.values["name"]: row.values["task_definition"] for row in draft.services}

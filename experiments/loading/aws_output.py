@@ -24,6 +24,7 @@ _ENVELOPES = {
     "tasks": ("task", "taskArn"),
     "capacityProviders": ("capacity provider", "name"),
     "AutoScalingGroups": ("group", "AutoScalingGroupName"),
+    "TargetGroups": ("target group", "TargetGroupArn"),
     "Reservations": ("reservation", "ReservationId"),
     "Instances": ("instance", "InstanceId"),
 }
@@ -36,6 +37,7 @@ _BARE = (
     ("capacity provider", ("capacityProviderArn", "name")),
     ("group", ("AutoScalingGroupName", "MaxSize")),
     ("instance", ("InstanceId", "InstanceType")),
+    ("target group", ("TargetGroupArn", "TargetGroupName")),
     ("cluster", ("clusterArn", "clusterName")),
     ("definition", ("taskDefinitionArn", "containerDefinitions")),
 )
@@ -177,8 +179,8 @@ def _keep(item: Item, kind: str, key: str, output: AwsOutput) -> None:
 def _no_output(content: Any) -> str:
     """Why a document is none of those that are read."""
     expected = "ecs describe-clusters, -services, -container-instances, -tasks, -task-definition, "
-    expected += "-capacity-providers, autoscaling describe-auto-scaling-groups or ec2 "
-    expected += "describe-instances"
+    expected += "-capacity-providers, autoscaling describe-auto-scaling-groups, ec2 "
+    expected += "describe-instances or elbv2 describe-target-groups"
     if isinstance(content, Mapping):
         return f"is no output of aws {expected}; it has {', '.join(list(content)[:5]) or 'nothing'}"
     return f"is no output of aws {expected}; it is a {type(content).__name__}"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stowplan.experiments.loading.aws_balancers import balancer_of
 from stowplan.experiments.loading.aws_definitions import revision_of
 from stowplan.experiments.loading.aws_draft import Row
 from stowplan.experiments.loading.aws_groups import FARGATE
@@ -15,7 +16,6 @@ from stowplan.experiments.loading.aws_output import AwsOutput
 
 _FOR_GOOD = "3650d"
 _NOT_MODELLED = {
-    "loadBalancers": "services with load balancers, whose registration and draining take no time",
     "serviceRegistries": "services in service discovery, which is not modelled",
     "volumeConfigurations": "services with volumes of their own, which are not modelled",
 }
@@ -26,7 +26,7 @@ class Known:
     """What services refer to: zones by subnet, providers of the scenario, short names.
 
     `names`: `family:revision` -> the name in the scenario. `has_default`: the cluster has a default
-    capacity provider strategy.
+    capacity provider strategy. `target_groups`: by ARN.
     """
 
     zones: Mapping[str, str]
@@ -34,6 +34,7 @@ class Known:
     names: Mapping[str, str]
     awsvpc: Collection[str]
     has_default: bool
+    target_groups: Mapping[str, Item]
 
 
 def on_instances(output: AwsOutput, notes: Notes) -> list[Item]:
@@ -97,11 +98,7 @@ def _service(item: Item, revision: str, known: Known, notes: Notes) -> Row:
         values["availability_zone_rebalancing"] = False
     values |= _providers(item, known, notes)
     _note_state(item, notes)
-    grace = item.whole("healthCheckGracePeriodSeconds", 0)
-    comments = (f"healthCheckGracePeriodSeconds {grace}: not modelled",) if grace else ()
-    if grace:
-        notes.add("health check grace periods are kept as comments, they are not modelled", name)
-    return Row(values, comments)
+    return Row(values | balancer_of(item, known.target_groups, notes))
 
 
 def _note_state(item: Item, notes: Notes) -> None:

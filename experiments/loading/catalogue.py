@@ -189,12 +189,15 @@ def catalogue_offers(
     """An instance of each type that ships with stowplan, for a task to be tried on, by price.
 
     Of those that have a price and are of a current generation. In `zone`, or in the first of the
-    zones that the task is tied to; of its capacity provider. `own` are the types to offer instead.
+    zones that the task is tied to, and priced as in its region, where the name of the zone says
+    which; of its capacity provider. `own` are the types to offer instead.
     """
     offers = []
     zones = kind.zones[:1] or (zone,)
     if own is None:
-        own = {each.name: each.registers for each in listed_types() if each.current and each.priced}
+        region = zones[0][:-1] if zones[0][:-1] in regions() else HOME_REGION
+        listing = listed_types(region)
+        own = {each.name: each.registers for each in listing if each.current and each.priced}
     for name, table in own.items():
         group = FleetGroup(
             name=name,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.load import Loaded
@@ -22,11 +22,12 @@ from stowplan.placement.chance import stream
 from stowplan.placement.describe import Reader
 from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.journal import Header, replay
-from stowplan.placement.messages import RegisterTaskDefinition, Round
+from stowplan.placement.messages import InstanceRegistered, RegisterTaskDefinition, Round
 from stowplan.placement.scenario.scenario import FleetGroup, InstanceSpec, instance_spec
 from stowplan.placement.scenario.words import did_you_mean
 from stowplan.placement.scheduler.config import SchedulerConfig
 from stowplan.placement.scheduler.scheduler import Scheduler
+from stowplan.placement.wire.world import Machine
 from stowplan.realdriver.endpoint.host import World
 from stowplan.realdriver.journal import DurableJournal
 from stowplan.sim.driver import SimDriver
@@ -34,6 +35,16 @@ from stowplan.sim.driver import SimDriver
 DEFAULT_CLUSTER = "default"
 FOR_EVER_MS = 1 << 52
 _REGISTRY = ".registry"  # the folder of the registry, which no cluster can be called
+
+
+class _Launch(NamedTuple):
+    """Instances that came by a call: after so many rounds, at a time in ms; `joins`: one that
+    registered itself."""
+
+    rounds: int
+    at_ms: int
+    specs: list[InstanceSpec]
+    joins: bool
 
 
 @dataclass(frozen=True)
@@ -74,14 +85,15 @@ class _Kept:
         assert written is not None, "a journal begins with the header"
         return about, *written
 
-    def launched(self) -> Iterator[tuple[int, int, list[InstanceSpec]]]:
-        """(rounds before, time in ms, instances) of each launch; one half written is none."""
+    def launched(self) -> Iterator[_Launch]:
+        """Each launch; one half written is none."""
         if not self.launches.exists():
             return
         for line in self.launches.read_text().splitlines(keepends=True):
             if line.endswith("\n"):
-                rounds, at_ms, specs = json.loads(line)
-                yield rounds, at_ms, [InstanceSpec(**_tuples(spec)) for spec in specs]
+                rounds, at_ms, specs, *joins = json.loads(line)
+                made = [InstanceSpec(**_tuples(spec)) for spec in specs]
+                yield _Launch(rounds, at_ms, made, joins == [True])
 
     def retire(self) -> None:
         """Put the cluster aside, whose name is free again."""
@@ -98,13 +110,19 @@ def _tuples(spec: dict[str, Any]) -> dict[str, Any]:
 class _Launching(SimDriver):
     """A simulated world whose launches by call are written down before they are made."""
 
-    kept: Callable[[int, list[InstanceSpec]], None] | None = None
+    kept: Callable[[int, list[InstanceSpec], bool], None] | None = None
 
     def launch(self, specs: list[InstanceSpec]) -> None:
         """See `SimDriver`."""
         if self.kept is not None:
-            self.kept(self.now_ms(), specs)
+            self.kept(self.now_ms(), specs, False)
         super().launch(specs)
+
+    def join(self, spec: InstanceSpec) -> InstanceRegistered:
+        """See `SimDriver`."""
+        if self.kept is not None:
+            self.kept(self.now_ms(), [spec], True)
+        return super().join(spec)
 
 
 class SimulatedWorlds:
@@ -149,7 +167,10 @@ class SimulatedWorlds:
             writing = _Writing(kept, reader)
             driver.kept, record = writing.launched, writing.round
         return World(
-            *(scheduler, driver, callers, epoch_s, salt, reader), record=record, specs=specs
+            *(scheduler, driver, callers, epoch_s, salt, reader),
+            record=record,
+            specs=specs,
+            spec=spec_of,
         )
 
     def _begun(self, name: str) -> tuple[Scheduler, _Launching, Callers]:
@@ -182,9 +203,10 @@ class _Writing:
             self._journal = DurableJournal(self._kept.journal)
         self._journal(entry)
 
-    def launched(self, at_ms: int, specs: list[InstanceSpec]) -> None:
+    def launched(self, at_ms: int, specs: list[InstanceSpec], joins: bool) -> None:
         """Append a launch."""
-        line = json.dumps([self._reader.state.rounds, at_ms, [_plain(spec) for spec in specs]])
+        plain = [_plain(spec) for spec in specs]
+        line = json.dumps([self._reader.state.rounds, at_ms, plain, joins])
         with self._kept.launches.open("a") as stream:
             stream.write(line + "\n")
 
@@ -198,17 +220,20 @@ def _restore(
     driver: SimDriver,
     callers: Callers,
     rounds: Sequence[Round],
-    launched: Iterable[tuple[int, int, list[InstanceSpec]]],
+    launched: Iterable[_Launch],
 ) -> None:
     """Bring a world, its callers and its scheduler to where a journal ends."""
     replay(scheduler, rounds)
     callers.restore(rounds)
     waiting = list(launched)
     for number, entry in enumerate([*rounds, None]):
-        while waiting and waiting[0][0] == number:
-            _, at_ms, specs = waiting.pop(0)
-            driver.wait(at_ms)
-            driver.launch(specs)
+        while waiting and waiting[0].rounds == number:
+            launch = waiting.pop(0)
+            driver.wait(launch.at_ms)
+            if launch.joins:
+                driver.join(launch.specs[0])
+            else:
+                driver.launch(launch.specs)
         if entry is None:
             return
         _again(driver, entry)
@@ -226,6 +251,19 @@ def _again(driver: SimDriver, entry: Round) -> None:
         raise PlacementError(f"the state at {entry.now_ms} ms comes out differently: {what}")
     for command in entry.commands:
         driver.execute(command)
+
+
+def spec_of(machine: Machine) -> InstanceSpec:
+    """A machine that registers by itself; its price is that of its type, if that is known."""
+    kind = instance_types().get(machine.instance_type)
+    return InstanceSpec(
+        name=machine.ec2_instance_id,
+        at_ms=0,
+        resources=machine.resources,
+        attributes=machine.attributes,
+        price_microusd_hour=0 if kind is None else kind.price_microusd_hour,
+        capacity_provider=None,
+    )
 
 
 def specs(instance_type: str, count: int, zones: Sequence[str]) -> list[InstanceSpec]:

@@ -30,6 +30,8 @@ HOME = "us-east-1"
 # 10 % dearer, in every region: another tenancy, that got into the package among the shared ones.
 _SAME_RATIO = 0.006
 _RESOURCES = "moto/ec2/resources/"
+# The package calls these of a previous generation, which AWS's page of those does not list.
+_STILL_CURRENT = {"c5", "c6gn", "g5", "m5", "m6i", "r5", "r6i", "r7g", "r7gd"}
 
 COLUMNS = (
     *("instance_type", "arch", "vcpu", "memory_mib", "max_enis", "ipv4_per_eni"),
@@ -156,7 +158,7 @@ def rows_of(
             "usd_per_hour": prices.get(name, ""),
             "xen": int(kind.get("Hypervisor") == "xen"),
             "maker": kind["ProcessorInfo"].get("Manufacturer", ""),
-            "current": int(kind["CurrentGeneration"]),
+            "current": int(kind["CurrentGeneration"] or name.partition(".")[0] in _STILL_CURRENT),
             "metal": int(kind["BareMetal"]),
             "burstable": int(kind["BurstablePerformanceSupported"]),
             "hibernation": int(kind["HibernationSupported"]),

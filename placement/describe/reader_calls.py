@@ -57,6 +57,7 @@ def _create_service(reader: TaskReader, call: m.CreateService) -> None:
     service = Service(call.service, call, reader.state.now_ms)
     service.created = created if created.client_token else None
     service.deployments.append(_deployment(reader, call.task_definition))
+    service.deployments[0].desired_count = call.desired_count
     reader.state.services[call.service] = service
 
 
@@ -70,7 +71,12 @@ def _update_service(reader: TaskReader, call: m.UpdateService) -> None:
     if renewed or call.force_new_deployment:
         for each in service.deployments:
             each.status = "ACTIVE"
-        service.deployments.insert(0, _deployment(reader, service.call.task_definition))
+            if each.rollback is None:
+                reader.finish(each, "STOPPED")  # replaced before it was complete
+        begun = _deployment(reader, service.call.task_definition)
+        begun.sources = tuple(each.id for each in service.deployments)
+        begun.desired_count = service.call.desired_count
+        service.deployments.insert(0, begun)
         reader.touch(service.name)
 
 
@@ -85,6 +91,20 @@ def _deregister_definition(reader: TaskReader, call: m.DeregisterTaskDefinition)
     record = reader.state.definition(call.task_definition)
     assert record is not None, "one that is unknown is rejected"
     record.status, record.deregistered_at_ms = "INACTIVE", reader.state.now_ms
+
+
+def _delete_definition(reader: TaskReader, call: m.DeleteTaskDefinition) -> None:
+    record = reader.state.definition(call.task_definition)
+    assert record is not None, "one that is unknown is rejected"
+    record.status, record.delete_requested_at_ms = "DELETE_IN_PROGRESS", reader.state.now_ms
+
+
+def _protect(reader: TaskReader, call: m.UpdateTaskProtection) -> None:
+    until_ms = reader.state.now_ms + 60_000 * call.expires_in_minutes
+    for number in call.tasks:
+        task = reader.state.tasks.get(number)
+        if task is not None:
+            task.protected_until_ms = until_ms if call.protection_enabled else None
 
 
 def _deregister_instance(reader: TaskReader, call: m.DeregisterContainerInstance) -> None:
@@ -155,6 +175,8 @@ CALL_HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     m.DeleteService: _delete_service,
     m.DeregisterContainerInstance: _deregister_instance,
     m.DeregisterTaskDefinition: _deregister_definition,
+    m.DeleteTaskDefinition: _delete_definition,
+    m.UpdateTaskProtection: _protect,
     m.PutAttributes: _put_attributes,
     m.DeleteAttributes: _delete_attributes,
     m.UpdateCapacityProvider: _update_provider,

@@ -24,6 +24,7 @@ from stowplan.placement.taskdef.parse import (
     task_resources,
 )
 
+PAST_MOST = 100  # deployments of a service; ECS keeps those of 90 days
 EVENTS_MOST = 100  # of a service, as ECS keeps them
 SAID_MOST = 20
 _ORDER = {status: position for position, status in enumerate(TaskStatus)}
@@ -62,6 +63,8 @@ class TaskReader:
                 continue
             first, *rest = service.deployments
             service.deployments = [first, *(d for d in rest if d.running or d.pending)]
+            gone = [d for d in rest if not (d.running or d.pending)]
+            service.past = [*gone, *service.past][:PAST_MOST]
             if service.status == "DRAINING" and not self._has_tasks(service):
                 service.status, service.gone_ms = "INACTIVE", self.state.now_ms
                 first.status = "INACTIVE"
@@ -348,23 +351,37 @@ class TaskReader:
             primary.rollout_state, primary.updated_at_ms = "COMPLETED", self.state.now_ms
             primary.rollout_reason = f"ECS deployment {primary.id} completed."
             service.completed = primary.task_definition
+            self.finish(primary, "SUCCESSFUL")
+            for each in (*service.deployments, *service.past):
+                if each.rollback == primary.id:
+                    self.finish(each, "ROLLBACK_SUCCESSFUL")
         elif "deployment failed" in text:
             primary.rollout_state, primary.updated_at_ms = "FAILED", self.state.now_ms
             primary.rollout_reason = f"ECS deployment circuit breaker: {text.partition(': ')[2]}"
+            breaker = service.call.circuit_breaker
+            if breaker is None or not breaker.rollback or service.completed is None:
+                self.finish(primary, "STOPPED")
         elif "rolling back to deployment " in text:
             self._roll_back(service, text.rpartition(" ")[2].rstrip("."))
+
+    def finish(self, deployment: Deployment, outcome: str) -> None:
+        """A deployment has come to its end, for good."""
+        if not deployment.outcome:
+            deployment.outcome, deployment.finished_at_ms = outcome, self.state.now_ms
 
     def _roll_back(self, service: Service, name: str) -> None:
         back = next((each for each in service.deployments if each.id == name), None)
         now_ms = self.state.now_ms
         if back is None:
             assert service.completed is not None, "it rolls back to what was completed"
-            back = Deployment(name, service.completed, now_ms, now_ms)
+            back = Deployment(name, service.completed, now_ms, now_ms, rolls_back=True)
             self.state.deployments_ever += 1
         else:
             service.deployments.remove(back)
         for each in service.deployments:
             each.status = "ACTIVE"
+            if each.rollout_state == "FAILED" and not each.outcome:
+                each.rollback = name
         back.status, back.rollout_state, back.failed_tasks = "PRIMARY", "IN_PROGRESS", 0
         service.deployments.insert(0, back)
         self._touched[service.name] = None

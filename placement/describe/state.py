@@ -80,6 +80,7 @@ class Task(msgspec.Struct):
     exit_code: int | None = None
     waits_for: Failure | None = None
     asked: m.RunTask | None = None
+    protected_until_ms: int | None = None
     version: int = 1
     tags: dict[str, str] = {}
 
@@ -90,7 +91,11 @@ class Task(msgspec.Struct):
 
 
 class Deployment(msgspec.Struct):
-    """One generation of a service. `status`: PRIMARY, ACTIVE, or INACTIVE once it has no tasks."""
+    """One generation of a service. `status`: PRIMARY, ACTIVE, or INACTIVE once it has no tasks.
+
+    `finished_at_ms`: when its rollout was first COMPLETED, or it was given up. `rollback`: the
+    deployment that came back in its place. `sources`: those that it replaced.
+    """
 
     id: str
     task_definition: str
@@ -102,6 +107,12 @@ class Deployment(msgspec.Struct):
     failed_tasks: int = 0
     running: int = 0
     pending: int = 0
+    finished_at_ms: int | None = None
+    outcome: str = ""  # SUCCESSFUL, STOPPED, FAILED
+    rollback: str | None = None
+    rolls_back: bool = False
+    sources: tuple[str, ...] = ()
+    desired_count: int = 0  # of the service, when it began
 
 
 class ServiceLine(msgspec.Struct):
@@ -128,6 +139,7 @@ class Service(msgspec.Struct):
     gone_ms: int | None = None
     tags: dict[str, str] = {}
     tasks: dict[int, None] = {}  # desiredStatus RUNNING
+    past: list[Deployment] = []  # without tasks and no longer PRIMARY, the latest first
     created: m.CreateService | None = None  # its call, where that had a client token
     lines: int = 0  # of its events ever
 
@@ -146,6 +158,7 @@ class TaskDefinitionRecord(msgspec.Struct):
     registered_at_ms: int
     status: str = "ACTIVE"
     deregistered_at_ms: int | None = None
+    delete_requested_at_ms: int | None = None
     tags: dict[str, str] = {}
 
     @property

@@ -42,6 +42,7 @@ from stowplan.placement.messages.upkeep import (
     DeleteCapacityProvider,
     DeleteCluster,
     DeleteService,
+    DeleteTaskDefinition,
     DeregisterContainerInstance,
     DeregisterTaskDefinition,
     LoadBalancer,
@@ -123,7 +124,8 @@ class CreateService(Message, frozen=True):
     """Keep `desired_count` tasks of a definition running, from now on.
 
     A DAEMON runs one on every ACTIVE instance that meets its constraints; its count, percents and
-    capacity providers are not asked. `capacity_provider_strategy` is that of RunTask.
+    capacity providers are not asked. `capacity_provider_strategy` is that of RunTask. `described`:
+    members of ECS's call that change nothing here and are described again.
     """
 
     service: str
@@ -140,6 +142,7 @@ class CreateService(Message, frozen=True):
     capacity_provider_strategy: CapacityProviderStrategy | None = None
     load_balancer: LoadBalancer | None = None
     client_token: str = ""
+    described: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class UpdateService(Message, frozen=True):
@@ -159,6 +162,7 @@ class UpdateService(Message, frozen=True):
     availability_zone_rebalancing: bool | None = None
     force_new_deployment: bool = False
     capacity_provider_strategy: CapacityProviderStrategy | None = None
+    described: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def applied_to(self, service: CreateService) -> CreateService:
         """The configuration that a service has after this call."""
@@ -167,6 +171,7 @@ class UpdateService(Message, frozen=True):
             for name in service.__struct_fields__
             if (value := getattr(self, name, None)) is not None
         }
+        given["described"] = service.described | self.described
         return msgspec.structs.replace(service, **given)
 
 
@@ -265,6 +270,7 @@ Event = (
     | DeleteService
     | DeregisterContainerInstance
     | DeregisterTaskDefinition
+    | DeleteTaskDefinition
     | PutAttributes
     | DeleteAttributes
     | UpdateCapacityProvider
@@ -291,7 +297,7 @@ CALLS = (
     *(DeleteService, UpdateContainerInstancesState, UpdateTaskProtection, DeleteCluster),
     *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
     *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
-    *(PutAttributes, DeleteAttributes, TagResource, UntagResource),
+    *(PutAttributes, DeleteAttributes, TagResource, UntagResource, DeleteTaskDefinition),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------

@@ -105,6 +105,12 @@ class DeregisterTaskDefinition(Message, frozen=True):
     task_definition: str
 
 
+class DeleteTaskDefinition(Message, frozen=True):
+    """A revision that is INACTIVE is to be deleted: DELETE_IN_PROGRESS until nothing has it."""
+
+    task_definition: str
+
+
 class Attribute(msgspec.Struct, frozen=True, omit_defaults=True):
     """An attribute of a container instance; without a value it is only a name."""
 

@@ -89,6 +89,13 @@ class Launches:
             raise CallError("ClientException", f"{name} is in the process of being deleted")
         self._inactive.add(name)
 
+    def check_inactive(self, name: str) -> None:
+        """Raises CallError where a revision is unknown, or ACTIVE."""
+        if not self.is_known(name):
+            raise CallError("ClientException", f"The task definition does not exist: {name!r}")
+        if name not in self._inactive:
+            raise CallError("ClientException", f"{name} is ACTIVE: deregister it first")
+
     def of_run_task(self, call: m.RunTask, capacity_provider: str | None = None) -> Launch:
         """The launch of a RunTask call, on a capacity provider where its strategy chose one.
 

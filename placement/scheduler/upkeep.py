@@ -25,7 +25,7 @@ _NAME, _VALUE = re.compile(r"[\w./\\-]{1,128}", re.A), re.compile(r"[\w./\\:@ -]
 
 # Calls that need no cluster.
 _ANYWHERE = (
-    *(m.RegisterTaskDefinition, m.DeregisterTaskDefinition),
+    *(m.RegisterTaskDefinition, m.DeregisterTaskDefinition, m.DeleteTaskDefinition),
     *(m.CreateCapacityProvider, m.UpdateCapacityProvider, m.DeleteCapacityProvider),
 )
 
@@ -136,6 +136,9 @@ class Upkeep:
     def _deregister_definition(self, call: m.DeregisterTaskDefinition) -> None:
         self._launches.deregister(call.task_definition)
 
+    def _delete_definition(self, call: m.DeleteTaskDefinition) -> None:
+        self._launches.check_inactive(call.task_definition)
+
     def _delete_provider(self, call: m.DeleteCapacityProvider) -> None:
         name = call.capacity_provider
         users = [user for user, each in self._services.by_name.items() if _uses(each.call, name)]
@@ -205,6 +208,7 @@ _HANDLERS: dict[type, Callable[[Upkeep, Any], object]] = {
     m.DeleteService: lambda self, call: self._services.delete(call),
     m.DeregisterContainerInstance: Upkeep._deregister_instance,
     m.DeregisterTaskDefinition: Upkeep._deregister_definition,
+    m.DeleteTaskDefinition: Upkeep._delete_definition,
     m.PutAttributes: Upkeep._put_attributes,
     m.DeleteAttributes: Upkeep._delete_attributes,
     m.DeleteCapacityProvider: Upkeep._delete_provider,

@@ -82,6 +82,8 @@ def create_cluster(host: Host, params: Params) -> Steps:
             calls.append(m.RegisterTaskDefinition(record.document))
             if record.status != "ACTIVE":
                 calls.append(m.DeregisterTaskDefinition(record.name))
+            if record.status == "DELETE_IN_PROGRESS":
+                calls.append(m.DeleteTaskDefinition(record.name))
     calls += put
     if params.get("tags"):
         calls.append(m.TagResource("cluster", "", tag_pairs(params["tags"])))

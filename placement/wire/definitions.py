@@ -5,10 +5,12 @@ from __future__ import annotations
 from stowplan.placement import messages as m
 from stowplan.placement.describe import TaskDefinitionRecord
 from stowplan.placement.wire.calls import Params, tag_pairs, taken
-from stowplan.placement.wire.errors import WireError
+from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import show_definition, shown_tags
 from stowplan.placement.wire.world import Ask, Document, Host, Steps
+
+DELETE_MOST = 10
 
 
 def everywhere(host: Host, call: m.Event) -> list[Ask]:
@@ -56,6 +58,33 @@ def deregister_task_definition(host: Host, params: Params) -> Steps:
     record = _record(host, params["taskDefinition"], revision=True)
     taken((yield everywhere(host, m.DeregisterTaskDefinition(record.name))))
     return _shown(host, record, tags=False)
+
+
+def delete_task_definitions(host: Host, params: Params) -> Steps:
+    """DeleteTaskDefinitions: revisions that are INACTIVE, ten at most."""
+    named = params["taskDefinitions"]
+    if not 1 <= len(named) <= DELETE_MOST:
+        raise invalid(f"taskDefinitions must be between 1 and {DELETE_MOST}.")
+    found, failures = [], []
+    for text in named:
+        name = host.account.name_of(text, "task-definition")
+        record = host.registry.state.definition(name) if ":" in name else None
+        arn = host.account.task_definition(name)
+        if record is None:
+            what = "The specified task definition does not exist. Specify a valid account, family, "
+            failures.append({"arn": arn, "reason": f"{what}revision and try again."})
+        elif record.status == "ACTIVE":
+            what = "The specified task definition is still in ACTIVE status. Please deregister the "
+            failures.append({"arn": arn, "reason": f"{what}target and try again."})
+        else:
+            found.append(record)
+    if found:
+        calls = [m.DeleteTaskDefinition(record.name) for record in found]
+        taken((yield [ask for call in calls for ask in everywhere(host, call)]))
+    return {
+        "taskDefinitions": [_shown(host, each, tags=False)["taskDefinition"] for each in found],
+        "failures": failures,
+    }
 
 
 def list_task_definitions(host: Host, params: Params) -> Document:

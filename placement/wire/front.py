@@ -7,8 +7,10 @@ from typing import Any
 
 from stowplan.placement.callers.callers import Answer
 from stowplan.placement.wire import (
+    agents,
     clusters,
     definitions,
+    deployments,
     instances,
     marks,
     providers,
@@ -31,19 +33,25 @@ CARRIED_OUT: dict[str, Handler] = {
     "DeleteCapacityProvider": providers.delete_capacity_provider,
     "DeleteCluster": clusters.delete_cluster,
     "DeleteService": services.delete_service,
+    "DeleteTaskDefinitions": definitions.delete_task_definitions,
     "DeregisterContainerInstance": instances.deregister_container_instance,
     "DeregisterTaskDefinition": definitions.deregister_task_definition,
     "DescribeCapacityProviders": providers.describe_capacity_providers,
     "DescribeClusters": clusters.describe_clusters,
     "DescribeContainerInstances": instances.describe_container_instances,
+    "DescribeServiceDeployments": deployments.describe_service_deployments,
+    "DescribeServiceRevisions": deployments.describe_service_revisions,
     "DescribeServices": services.describe_services,
     "DescribeTaskDefinition": definitions.describe_task_definition,
     "DescribeTasks": tasks.describe_tasks,
+    "GetTaskProtection": marks.get_task_protection,
     "ListAccountSettings": settings.list_account_settings,
     "ListAttributes": marks.list_attributes,
     "ListClusters": clusters.list_clusters,
     "ListContainerInstances": instances.list_container_instances,
+    "ListServiceDeployments": deployments.list_service_deployments,
     "ListServices": services.list_services,
+    "ListServicesByNamespace": services.list_services_by_namespace,
     "ListTagsForResource": marks.list_tags_for_resource,
     "ListTaskDefinitionFamilies": definitions.list_task_definition_families,
     "ListTaskDefinitions": definitions.list_task_definitions,
@@ -52,6 +60,7 @@ CARRIED_OUT: dict[str, Handler] = {
     "PutAccountSettingDefault": settings.put_account_setting,
     "PutAttributes": marks.put_attributes,
     "PutClusterCapacityProviders": providers.put_cluster_capacity_providers,
+    "RegisterContainerInstance": agents.register_container_instance,
     "RegisterTaskDefinition": definitions.register_task_definition,
     "RunTask": tasks.run_task,
     "StartTask": tasks.start_task,
@@ -66,6 +75,17 @@ CARRIED_OUT: dict[str, Handler] = {
     "UpdateTaskProtection": marks.update_task_protection,
 }
 
+# Operations that are answered by an exception of ECS that says why, whatever is asked.
+REFUSED: dict[str, Handler] = {
+    "DiscoverPollEndpoint": agents.of_agents_only,
+    "ExecuteCommand": agents.execute_command,
+    "StopServiceDeployment": deployments.stop_service_deployment,
+    "SubmitAttachmentStateChanges": agents.of_agents_only,
+    "SubmitContainerStateChange": agents.of_agents_only,
+    "SubmitTaskStateChange": agents.of_agents_only,
+    "UpdateContainerAgent": agents.update_container_agent,
+}
+
 
 class Exchange:
     """One request on its way: what it asks of clusters now, and its answer once it has one.
@@ -75,7 +95,7 @@ class Exchange:
     """
 
     def __init__(self, host: Host, request: Request) -> None:
-        handler = CARRIED_OUT.get(request.operation)
+        handler = CARRIED_OUT.get(request.operation) or REFUSED.get(request.operation)
         if handler is None:
             what = f"{request.operation} is not carried out here."
             raise WireError("UnsupportedFeatureException", what)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from stowplan.placement import messages as m
+from stowplan.placement.describe import Task
 from stowplan.placement.messages import Attribute
+from stowplan.placement.model import TaskStatus
 from stowplan.placement.wire.arns import Arn, parse_arn
 from stowplan.placement.wire.calls import Params, cluster_of, missing, tag_pairs, taken
 from stowplan.placement.wire.errors import WireError, invalid
@@ -13,6 +15,8 @@ from stowplan.placement.wire.instances import found_instance
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
+
+PROTECT_MOST, PROTECTED_MOST_MINUTES = 10, 2_880
 
 
 class _Resource(NamedTuple):
@@ -160,29 +164,56 @@ def list_attributes(host: Host, params: Params) -> Document:
 
 
 def update_task_protection(host: Host, params: Params) -> Steps:
-    """UpdateTaskProtection: of service tasks."""
+    """UpdateTaskProtection: of service tasks, ten at most."""
     cluster = cluster_of(host, params)
-    numbers, failures = [], []
-    for text in params["tasks"]:
+    found, failures = _protectable(cluster, params["tasks"])
+    enabled, minutes = params["protectionEnabled"], params.get("expiresInMinutes", 120)
+    if not 1 <= minutes <= PROTECTED_MOST_MINUTES:
+        raise invalid(f"expiresInMinutes must be between 1 and {PROTECTED_MOST_MINUTES}.")
+    if found:
+        numbers = tuple(dict.fromkeys(task.number for task in found))
+        taken((yield [Ask(cluster, m.UpdateTaskProtection(numbers, enabled, minutes))]))
+    return {"protectedTasks": [_protection(cluster, e) for e in found], "failures": failures}
+
+
+def get_task_protection(host: Host, params: Params) -> Document:
+    """GetTaskProtection: of the tasks that are named; without names, of all that are protected."""
+    cluster = cluster_of(host, params)
+    if params.get("tasks"):
+        found, failures = _protectable(cluster, params["tasks"])
+    else:
+        tasks = cluster.state.tasks.values()
+        found, failures = [each for each in tasks if _is_protected(cluster, each)], []
+    return {"protectedTasks": [_protection(cluster, e) for e in found], "failures": failures}
+
+
+def _protectable(cluster: Cluster, texts: list[str]) -> tuple[list[Task], list[Document]]:
+    """The service tasks that are named, and failures for what is none."""
+    if len(texts) > PROTECT_MOST:
+        raise invalid(f"Tasks must be between 1 and {PROTECT_MOST}.")
+    found, failures = [], []
+    for text in texts:
         number = cluster.ids.number("task", text)
         task = None if number is None else cluster.state.tasks.get(number)
         if task is None:
-            failures.append(missing(text))
-        elif task.service is None:
+            arn = text if text.startswith("arn:") else cluster.ids.account.arn("task", text)
+            failures.append(missing(arn))
+        elif task.service is None or task.desired_status is not TaskStatus.RUNNING:
             arn = cluster.ids.task(task.number)
-            failures.append({"arn": arn, "reason": "TASK_NOT_VALID", "detail": "no service task"})
+            failures.append({"arn": arn, "reason": "TASK_NOT_VALID"})
         else:
-            numbers.append(task.number)
-    enabled, minutes = params["protectionEnabled"], params.get("expiresInMinutes", 120)
-    if numbers:
-        call = m.UpdateTaskProtection(tuple(numbers), enabled, minutes)
-        taken((yield [Ask(cluster, call)]))
-    expires = {"expirationDate": cluster.seconds(cluster.state.now_ms + 60_000 * minutes)}
-    return {
-        "protectedTasks": [
-            {"taskArn": cluster.ids.task(number), "protectionEnabled": enabled}
-            | (expires if enabled else {})
-            for number in numbers
-        ],
-        "failures": failures,
-    }
+            found.append(task)
+    return found, failures
+
+
+def _is_protected(cluster: Cluster, task: Task) -> bool:
+    until_ms = task.protected_until_ms
+    return until_ms is not None and until_ms > cluster.state.now_ms
+
+
+def _protection(cluster: Cluster, task: Task) -> Document:
+    protected = _is_protected(cluster, task)
+    shown: Document = {"taskArn": cluster.ids.task(task.number), "protectionEnabled": protected}
+    if protected and task.protected_until_ms is not None:
+        shown["expirationDate"] = cluster.seconds(task.protected_until_ms)
+    return shown

@@ -24,6 +24,14 @@ from stowplan.placement.wire.show import shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 DESCRIBE_MOST, TOKEN_MOST = 10, 36
+# Members that change nothing here: they are kept, and described again.
+INERT = (
+    *("loadBalancers", "serviceRegistries", "networkConfiguration", "platformVersion"),
+    *("healthCheckGracePeriodSeconds", "propagateTags", "enableECSManagedTags"),
+    "enableExecuteCommand",
+)
+# The same, which ECS describes in another place: with the deployment.
+INERT_OF_DEPLOYMENT = ("serviceConnectConfiguration", "volumeConfigurations")
 _DAEMON = {"minimum_healthy_percent": 0, "maximum_percent": 100}  # of a DAEMON, where not given
 
 
@@ -47,6 +55,7 @@ def create_service(host: Host, params: Params) -> Steps:
         scheduling_strategy="DAEMON" if daemon else "REPLICA",
         capacity_provider_strategy=provider_strategy(host, cluster, params),
         client_token=client_token(params, TOKEN_MOST),
+        load_balancer=_balancer(params),
         **((_DAEMON if daemon else {}) | _changes(params)),
     )
     there = cluster.state.services.get(name)
@@ -64,7 +73,7 @@ def create_service(host: Host, params: Params) -> Steps:
 def update_service(host: Host, params: Params) -> Steps:
     """UpdateService: what is given is changed."""
     cluster = cluster_of(host, params)
-    service = _active(cluster, _name(host, params))
+    service = active_service(cluster, _name(host, params))
     definition = params.get("taskDefinition")
     given = ("capacityProviderStrategy" in params) or None
     call = m.UpdateService(
@@ -84,7 +93,7 @@ def update_service(host: Host, params: Params) -> Steps:
 def delete_service(host: Host, params: Params) -> Steps:
     """DeleteService."""
     cluster = cluster_of(host, params)
-    service = _active(cluster, _name(host, params))
+    service = active_service(cluster, _name(host, params))
     taken((yield [Ask(cluster, m.DeleteService(service.name, params.get("force", False)))]))
     return {"service": show_service(cluster, service)}
 
@@ -117,11 +126,46 @@ def list_services(host: Host, params: Params) -> Document:
     return answer if token is None else answer | {"nextToken": token}
 
 
+def _balancer(params: Params) -> m.LoadBalancer | None:
+    """The target group of a service, whose times are those of a new one."""
+    if not params.get("loadBalancers"):
+        return None
+    return m.LoadBalancer(grace_period_ms=1000 * params.get("healthCheckGracePeriodSeconds", 0))
+
+
+def list_services_by_namespace(host: Host, params: Params) -> Document:
+    """ListServicesByNamespace: those that Service Connect was configured for in it."""
+    found = [
+        (cluster, name)
+        for cluster in host.clusters.values()
+        for name, service in cluster.state.services.items()
+        if service.status != "INACTIVE" and _namespace(cluster, service) == params["namespace"]
+    ]
+    arns = sorted(cluster.ids.service(name) for cluster, name in found)
+    shown, token = page(arns, {"maxResults": 10, **params}, "ListServicesByNamespace")
+    answer: Document = {"serviceArns": list(shown)}
+    return answer if token is None else answer | {"nextToken": token}
+
+
+def _namespace(cluster: Cluster, service: Service) -> str | None:
+    given = service.call.described.get("serviceConnectConfiguration", {})
+    if not given.get("enabled"):
+        return None
+    default = cluster.settings.get("serviceConnectDefaults", {}).get("namespace")
+    namespace: str | None = given.get("namespace", default)
+    return namespace
+
+
 def _name(host: Host, params: Params) -> str:
     return host.account.name_of(params["service"], "service")
 
 
-def _active(cluster: Cluster, name: str) -> Service:
+def active_service(cluster: Cluster, name: str) -> Service:
+    """The ACTIVE service of that name.
+
+    Raises:
+        WireError: ServiceNotFoundException, ServiceNotActiveException.
+    """
     service = cluster.state.services.get(name)
     if service is None or service.status == "INACTIVE":
         raise WireError("ServiceNotFoundException", "Service not found.")
@@ -146,6 +190,9 @@ def _changes(params: Params) -> dict[str, Any]:
     if "availabilityZoneRebalancing" in params:
         enabled = params["availabilityZoneRebalancing"] == "ENABLED"
         found["availability_zone_rebalancing"] = enabled
+    kept = {each: params[each] for each in (*INERT, *INERT_OF_DEPLOYMENT) if each in params}
+    if kept:
+        found["described"] = kept
     return found
 
 
@@ -154,7 +201,7 @@ def _changes(params: Params) -> dict[str, Any]:
 
 def show_service(cluster: Cluster, service: Service, include: Any = ()) -> Document:
     """A Service."""
-    call, breaker = service.call, service.call.circuit_breaker
+    call = service.call
     document: Document = {
         "serviceArn": cluster.ids.service(service.name),
         "serviceName": service.name,
@@ -164,15 +211,7 @@ def show_service(cluster: Cluster, service: Service, include: Any = ()) -> Docum
         "runningCount": service.running,
         "pendingCount": service.pending,
         "taskDefinition": cluster.ids.account.task_definition(call.task_definition),
-        "deploymentConfiguration": {
-            "deploymentCircuitBreaker": {
-                "enable": breaker is not None,
-                "rollback": breaker is not None and breaker.rollback,
-            },
-            "maximumPercent": call.maximum_percent,
-            "minimumHealthyPercent": call.minimum_healthy_percent,
-            "strategy": "ROLLING",
-        },
+        "deploymentConfiguration": show_configuration(call),
         "deployments": [_deployment(cluster, service, each) for each in service.deployments],
         "events": [
             {
@@ -201,11 +240,26 @@ def show_service(cluster: Cluster, service: Service, include: Any = ()) -> Docum
         "availabilityZoneRebalancing": (
             "ENABLED" if call.availability_zone_rebalancing else "DISABLED"
         ),
-        **_launched_by(service),
+        **launched_by(service),
+        **{each: call.described[each] for each in INERT if each in call.described},
     }
     if "TAGS" in include:
         document["tags"] = shown_tags(service.tags)
     return document
+
+
+def show_configuration(call: m.CreateService) -> Document:
+    """`deploymentConfiguration`."""
+    breaker = call.circuit_breaker
+    return {
+        "deploymentCircuitBreaker": {
+            "enable": breaker is not None,
+            "rollback": breaker is not None and breaker.rollback,
+        },
+        "maximumPercent": call.maximum_percent,
+        "minimumHealthyPercent": call.minimum_healthy_percent,
+        "strategy": "ROLLING",
+    }
 
 
 def _desired(service: Service) -> int:
@@ -213,7 +267,8 @@ def _desired(service: Service) -> int:
     return len(service.tasks) if service.daemon else service.call.desired_count
 
 
-def _launched_by(service: Service) -> Document:
+def launched_by(service: Service) -> Document:
+    """`launchType`, or the strategy in its place."""
     strategy = service.call.capacity_provider_strategy
     if not strategy:
         return {"launchType": "EC2"}
@@ -226,7 +281,7 @@ def _launched_by(service: Service) -> Document:
 
 
 def _deployment(cluster: Cluster, service: Service, deployment: Deployment) -> Document:
-    primary = deployment.status == "PRIMARY"
+    primary, kept = deployment.status == "PRIMARY", service.call.described
     return {
         "id": deployment.id,
         "status": deployment.status,
@@ -239,5 +294,6 @@ def _deployment(cluster: Cluster, service: Service, deployment: Deployment) -> D
         "updatedAt": cluster.seconds(deployment.updated_at_ms),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_reason,
-        **_launched_by(service),
+        **launched_by(service),
+        **{each: kept[each] for each in INERT_OF_DEPLOYMENT if each in kept},
     }

@@ -255,6 +255,8 @@ def show_definition(account: Account, record: TaskDefinitionRecord, epoch_s: flo
     document.pop("tags", None)
     if record.deregistered_at_ms is not None:
         document["deregisteredAt"] = epoch_s + record.deregistered_at_ms / 1000
+    if record.delete_requested_at_ms is not None:
+        document["deleteRequestedAt"] = epoch_s + record.delete_requested_at_ms / 1000
     return document
 
 

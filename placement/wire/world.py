@@ -46,6 +46,15 @@ class Cluster:
         return self.ids.account.cluster(self.name)
 
 
+class Machine(NamedTuple):
+    """What an agent says of its machine as it registers."""
+
+    ec2_instance_id: str
+    instance_type: str
+    resources: dict[str, int]
+    attributes: dict[str, str]
+
+
 class Ask(NamedTuple):
     """A call to make of a cluster."""
 
@@ -71,6 +80,14 @@ class Host(Protocol):
 
     def create(self, name: str, settings: Document) -> Cluster:
         """A new cluster of that name, empty and running, in place of an INACTIVE one."""
+        ...
+
+    def join(self, cluster: Cluster, machine: Machine) -> m.InstanceRegistered:
+        """A machine of a simulated cluster is there: the event to ask the cluster to take.
+
+        Raises:
+            WireError: the machines of this cluster are not simulated.
+        """
         ...
 
     def now_s(self) -> float:

@@ -39,10 +39,13 @@ class Clock(msgspec.Struct, forbid_unknown_fields=True):
     factor: float | Literal["fast", "step"] | None = None
 
 
-def routes(host: LocalHost, guarded: Callable[[HttpRequest, bytes], None]) -> list[Route]:
+def routes(
+    host: Callable[[], LocalHost], guarded: Callable[[HttpRequest, bytes], None]
+) -> list[Route]:
     """The routes.
 
     Args:
+        host: whom they are about.
         guarded: raises where a request may not be made.
     """
 
@@ -53,7 +56,7 @@ def routes(host: LocalHost, guarded: Callable[[HttpRequest, bytes], None]) -> li
                 guarded(request, body)
                 if request.headers.get("content-type", "").split(";")[0] != "application/json":
                     return JSONResponse({"message": "the body must be application/json"}, 415)
-                return JSONResponse(what(host, body))
+                return JSONResponse(what(host(), body))
             except (PlacementError, msgspec.DecodeError, ValueError) as error:
                 return JSONResponse({"message": str(error)}, 400)
 

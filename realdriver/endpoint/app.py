@@ -11,18 +11,28 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from stowplan.placement.wire.errors import WireError
-from stowplan.placement.wire.protocol import BODY_MOST, CONTENT_TYPE, read_request, write_response
+from stowplan.placement.wire.protocol import (
+    BODY_MOST,
+    CONTENT_TYPE,
+    TARGET,
+    read_request,
+    write_response,
+)
 from stowplan.placement.wire.world import Document
 from stowplan.realdriver.endpoint import admin
-from stowplan.realdriver.endpoint.host import LocalHost
+from stowplan.realdriver.endpoint.others import Others
+from stowplan.realdriver.endpoint.regions import Regions
 from stowplan.realdriver.endpoint.signatures import check_signature
 
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+OTHERS_BODY_MOST = 64 << 20  # bytes of what is handed on
 BODY_SECONDS = 20  # how long a client may take to send a body
 
 
@@ -32,28 +42,62 @@ class Settings:
 
     Args:
         keys: the secret of each access key that may call; empty: anybody may, signed or not.
+        others: the endpoint that gets what is not for ECS; None: nobody does.
+        testing: a POST to /moto-api/reset makes everything forgotten.
         names: by which it may be called, so that no page of another site reads it by a name of its
             own that leads here; empty: by any.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     names: Collection[str] = ()
+    others: str | None = None
+    testing: bool = False
 
 
-def make_app(host: LocalHost, settings: Settings | None = None) -> Starlette:
-    """The application in front of a host."""
-    endpoint = _Endpoint(host, settings or Settings())
-    return Starlette(
-        routes=[
-            Route("/", endpoint.post, methods=["POST"]),
-            *admin.routes(host, endpoint.check),
-        ]
-    )
+def make_app(regions: Regions, settings: Settings | None = None) -> Starlette:
+    """The application in front of the hosts of an account."""
+    settings = settings or Settings()
+    endpoint = _Endpoint(regions, settings)
+    routes = admin.routes(lambda: regions.of(""), endpoint.check)
+    if settings.testing:
+        routes.append(Route("/moto-api/reset", endpoint.reset, methods=["POST"]))
+    if settings.others is None:
+        routes.append(Route("/", endpoint.post, methods=["POST"]))
+    else:
+        routes.append(Route("/{path:path}", endpoint.any, methods=_METHODS))
+    return Starlette(routes=routes)
 
 
 class _Endpoint:
-    def __init__(self, host: LocalHost, settings: Settings) -> None:
-        self._host, self._settings = host, settings
+    def __init__(self, regions: Regions, settings: Settings) -> None:
+        self._regions, self._settings = regions, settings
+        self._others = None if settings.others is None else Others(settings.others)
+
+    async def reset(self, request: HttpRequest) -> Response:
+        """Forget everything, here and at the others'."""
+        try:
+            self.check(request, await _body(request))
+        except WireError as error:
+            return _response(error)
+        await run_in_threadpool(self._regions.reset)
+        if self._others is not None:
+            await self._others.reset()
+        return Response(b'{"status": "ok"}', media_type="application/json")
+
+    async def any(self, request: HttpRequest) -> Response:
+        """A call of ECS's API, or a request to hand on."""
+        target = request.headers.get("x-amz-target", "")
+        if request.method == "POST" and target.startswith(f"{TARGET}."):
+            return await self.post(request)
+        assert self._others is not None, "the route is there only with others"
+        try:
+            body = await asyncio.wait_for(_body(request, OTHERS_BODY_MOST), BODY_SECONDS)
+            self.check(request, body)
+        except WireError as error:
+            return _response(error)
+        except (TimeoutError, ClientDisconnect):
+            return Response(status_code=400)
+        return await self._others.answer(request, body)
 
     async def post(self, request: HttpRequest) -> Response:
         """A call of ECS's API."""
@@ -61,7 +105,8 @@ class _Endpoint:
             body = await asyncio.wait_for(_body(request), BODY_SECONDS)
             self.check(request, body)
             target = request.headers.get("x-amz-target", "")
-            return _response(await self._reply(target, body))
+            authorization = request.headers.get("authorization", "")
+            return _response(await self._reply(authorization, target, body))
         except WireError as error:
             return _response(error)
         except TimeoutError:
@@ -84,7 +129,7 @@ class _Endpoint:
             now=datetime.now(UTC),
         )
 
-    async def _reply(self, target: str, body: bytes) -> bytes:
+    async def _reply(self, authorization: str, target: str, body: bytes) -> bytes:
         call = read_request(target, body)
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[bytes] = loop.create_future()
@@ -96,7 +141,7 @@ class _Endpoint:
             else:
                 loop.call_soon_threadsafe(_set, waiting, write_response(answer))
 
-        self._host.reply(call, replied)
+        self._regions.of(authorization).reply(call, replied)
         return await waiting
 
 
@@ -114,12 +159,12 @@ def _fail(waiting: asyncio.Future[bytes], error: WireError) -> None:
         waiting.set_exception(error)
 
 
-async def _body(request: HttpRequest) -> bytes:
+async def _body(request: HttpRequest, most: int = BODY_MOST) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > BODY_MOST:
-            what = f"more than {BODY_MOST} bytes"
+        if size > most:
+            what = f"more than {most} bytes"
             raise WireError("RequestEntityTooLargeException", what, 413)
         parts.append(part)
     return b"".join(parts)

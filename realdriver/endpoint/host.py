@@ -23,7 +23,7 @@ from stowplan.placement.wire.arns import Account, Ids
 from stowplan.placement.wire.errors import WireError
 from stowplan.placement.wire.front import Exchange
 from stowplan.placement.wire.protocol import Request
-from stowplan.placement.wire.world import Cluster, Document
+from stowplan.placement.wire.world import Cluster, Document, Machine
 from stowplan.realdriver.endpoint.pace import Clock, Paced, Stepped
 
 Replied = Callable[["Document | WireError"], None]
@@ -37,6 +37,7 @@ class World:
         record: gets every round, before anybody is answered: a journal.
         specs: so many instances of a type over zones, to be launched; None: these machines are
             not ours to launch.
+        spec: a machine that registers by itself, as the world has it; None: none can.
     """
 
     scheduler: Scheduler
@@ -47,6 +48,7 @@ class World:
     reader: Reader
     record: Callable[[m.Round], None] = lambda entry: None
     specs: Callable[[str, int, Sequence[str]], list[InstanceSpec]] | None = None
+    spec: Callable[[Machine], InstanceSpec] | None = None
 
 
 class Worlds(Protocol):
@@ -150,6 +152,13 @@ class LocalHost:
 
         for at, ask in enumerate(asks):
             ask.cluster.submit(ask.call, lambda answer, at=at: heard(at, answer))  # type: ignore[misc]
+
+    def join(self, cluster: Cluster, machine: Machine) -> m.InstanceRegistered:
+        """See `placement.wire.world.Host`."""
+        world = self._made[cluster.name]
+        if world.spec is None:
+            raise WireError("ClientException", "the machines of this cluster are not simulated")
+        return world.driver.join(world.spec(machine))
 
     # --- beside ECS's API -------------------------------------------------------------------------
 

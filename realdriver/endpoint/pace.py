@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from stowplan.placement.driver import Driver
-from stowplan.placement.messages import Event
+from stowplan.placement.messages import Event, InstanceRegistered
 from stowplan.placement.scenario.scenario import InstanceSpec
 
 
@@ -27,6 +27,10 @@ class Stepped(Driver, Protocol):
 
     def launch(self, specs: list[InstanceSpec]) -> None:
         """Launch instances now: each boots, then registers."""
+        ...
+
+    def join(self, spec: InstanceSpec) -> InstanceRegistered:
+        """A machine is there, and its agent registers: the event, which the caller reports."""
         ...
 
 

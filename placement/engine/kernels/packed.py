@@ -98,7 +98,7 @@ def _fields(group: type) -> dict[str, Kept]:
     return _known[group]
 
 
-class _Packed(types.Type):  # type: ignore[misc]
+class _Packed(types.Type):
     """A group of arrays, to numba."""
 
     def __init__(self, group: type) -> None:
@@ -112,13 +112,13 @@ class _Packed(types.Type):  # type: ignore[misc]
 
 
 @register_model(_Packed)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]
+class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Any) -> None:
         super().__init__(manager, of, _WORD.as_pointer())
 
 
 @infer_getattr
-class _Fields(AttributeTemplate):  # type: ignore[misc]
+class _Fields(AttributeTemplate):
     key = _Packed
 
     def generic_resolve(self, of: Any, name: str) -> Any:
@@ -168,7 +168,7 @@ def reader(group: type[_Group]) -> Callable[[int], _Group]:
 
         return python
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def read(typing: Any, address: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             top = builder.inttoptr(arguments[0], _WORD.as_pointer())

@@ -26,7 +26,6 @@ FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is wort
 FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 PROOF_ROUNDS = 12  # of such a proof, at most
 PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
-NEARLY_NODES = 20_000  # the same where types are many
 FEW_CELLS = 100_000  # of the tables that bound searches, where types are many
 SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
 MANY_TYPES, ALL_ROUNDS = 12, 4  # up to so many types, and in the first rounds, all are tried
@@ -285,6 +284,8 @@ class FleetRelaxation:
         """Patterns of a type that are worth more than `threshold`, the most valuable among them;
         and a value, the threshold at least, that none exceeds."""
         nodes = self._exact_nodes[kind] // len(self.market.counts)
+        if len(self.prices) > MOST_TRIED:  # one that is nearly exact for all of them comes sooner
+            nodes = min(nodes, PROOF_NODES)
         values = self.market.worths(values, kind)
         found = self._pricers[kind].search(values, threshold, nodes)
         self.budget.spend(found.steps)
@@ -304,7 +305,7 @@ class FleetRelaxation:
         pricer = self._pricers[kind]
         for slack in SLACKS[1:]:
             above = int(threshold * (1 + slack)) + 1
-            found = pricer.search(values, above, max(NEARLY_NODES, nodes // 8))
+            found = pricer.search(values, above, nodes)
             self.budget.spend(found.steps)
             if found.complete:
                 return found.best

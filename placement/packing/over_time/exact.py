@@ -72,7 +72,7 @@ class Search:
                     columns.add(offer, [job])
         columns.enter(Branch(busy=self._limits()))
         yield from self._root()
-        if self._proven() or self.budget.exhausted():
+        if self._proven() or self.budget.exhausted() or columns.lacks:
             return
         root = columns.branch
         for sure in DIVES:
@@ -114,6 +114,8 @@ class Search:
             yield self.bound
             if not columns.lacks or self._proven() or self.budget.exhausted():
                 break
+            if columns.dear > DEAREST:
+                return  # limits leave no room, as it seems
             columns.dearer_missing()
         counts = len(self.problem.types) == 1
         last = columns.objective

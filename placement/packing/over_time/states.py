@@ -23,6 +23,7 @@ Ints = NDArray[Any]  # whole numbers of 16 to 64 bits
 NONE = -1
 HELD_MOST = 16  # tasks at once on an instance; where more fit the states would be too many
 STATES_MOST = 3_000_000
+APART_MOST, APART_SHARE = 40, 0.3  # so few jobs, or of them, that equal others are told apart
 FAR = np.int64(2**61)
 
 
@@ -32,7 +33,8 @@ class Jobs:
 
     Args:
         task: (jobs,) their numbers in the problem.
-        kind, group: (jobs,) its kind; equal tasks (kind, start and end) are one group.
+        kind, group: (jobs,) its kind; equal tasks (kind, start and end) are one group, unless
+            they are few.
         starts, ends: (jobs,) the moment at which it starts, and the first without it.
         first: (groups,) the first job of each; size: (groups,) how many there are.
         at_ms: (moments + 1,) when each begins; the last is the end of all.
@@ -56,6 +58,8 @@ def jobs_of(problem: OverTimeProblem) -> Jobs:
     alike = np.column_stack([problem.start_ms, problem.end_ms, problem.kind])[task]
     new = np.ones(len(task), dtype=np.bool_)
     new[1:] = (alike[1:] != alike[:-1]).any(axis=1)
+    if len(task) <= APART_MOST or np.count_nonzero(~new) <= APART_SHARE * len(task):
+        new[:] = True  # a branch can tell them apart
     at_ms = moments(problem).at_ms if len(task) else np.zeros(1, np.int64)
     group = np.cumsum(new) - 1
     return Jobs(

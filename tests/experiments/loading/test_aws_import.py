@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections import Counter
 
 import pytest
@@ -151,7 +152,39 @@ def test_a_service_keeps_its_settings(tmp_path):
     assert [item.capacity_provider for item in web.capacity_provider_strategy] == ["general"]
     assert stock.constraints[0].expression == "attribute:pool == data"
     assert stock.capacity_provider_strategy == ()  # launch type EC2, though there is a default
-    assert "# healthCheckGracePeriodSeconds 60: not modelled" in out.read_text()
+    behind = [each for each in by_name.values() if each.load_balancer is not None]
+    assert len(behind) == 10
+    assert {each.health_check_grace_period for each in behind} == {60_000}
+
+
+def test_target_groups_say_how_their_checks_go(tmp_path):
+    arn = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/web/1"
+    told = json.loads((SHIPPED / "services.json").read_text())
+    for service in (each for page in told for each in page["services"]):
+        for balancer in service["loadBalancers"]:
+            balancer["targetGroupArn"] = arn
+    folder = tmp_path / "all"
+    shutil.copytree(SHIPPED, folder)
+    (folder / "services.json").write_text(json.dumps(told))
+    group = {
+        "TargetGroupArn": arn,
+        "TargetGroupName": "web",
+        "Protocol": "TCP",
+        "HealthCheckIntervalSeconds": 10,
+        "HealthyThresholdCount": 3,
+        "UnhealthyThresholdCount": 4,
+    }
+    (folder / "target-groups.json").write_text(json.dumps({"TargetGroups": [group]}))
+    _, out = run(tmp_path, folder)
+    by_name = {each.name: each for each in load_scenario(out).scenario.service}
+    found = by_name["cart-web"].load_balancer
+    assert (found.health_check_interval, found.healthy_threshold_count) == (10_000, 3)
+    assert (found.unhealthy_threshold_count, found.initial_threshold_count) == (4, 3)
+    assert found.deregistration_delay == 300_000
+    group["HealthCheckIntervalSeconds"] = 400
+    (folder / "target-groups.json").write_text(json.dumps(group))
+    with pytest.raises(SpecError, match="HealthCheckIntervalSeconds"):
+        import_cluster([folder])
 
 
 def test_the_cluster_that_ships_runs_and_every_task_finds_its_place(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.catalogue import (
+    catalogue_offers,
     estimated_memory,
     instance_types,
     is_offered,
@@ -21,6 +22,7 @@ from stowplan.experiments.loading.catalogue import (
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.experiments.studies import ec2_types
 from stowplan.placement.errors import SpecError
+from stowplan.placement.model import TaskKind
 
 FOLDER = DATA / "instance_types"
 
@@ -200,3 +202,15 @@ def test_a_row_of_the_table_is_made_of_what_ec2_says(tmp_path):
     same = row.keys() - {"offered", "network_gbps", "current"}
     assert {k: str(row[k]) for k in same} == {k: shipped[k] for k in same}
     assert row["offered"] == "2"
+
+
+def test_offers_are_priced_in_the_region_of_their_zone():
+    kind = TaskKind((("CPU", 1), ("MEMORY", 1)), "g")
+    home, there, nowhere = (
+        {offer.type: offer.price_microusd_hour for offer in catalogue_offers(kind, zone)}
+        for zone in ("us-east-1a", "sa-east-1c", "a")
+    )
+    price = listed("m6i.large").registers.price_microusd_hour
+    assert home["m6i.large"] == nowhere["m6i.large"] == price
+    assert there["m6i.large"] == listed("m6i.large", "sa-east-1").registers.price_microusd_hour
+    assert there["m6i.large"] > home["m6i.large"]

@@ -50,6 +50,12 @@ class Direct:
         self._run[name] = (Scheduler(SchedulerConfig()), callers, reader)
         return cluster
 
+    def join(self, cluster, machine):
+        number = len(cluster.state.instances)
+        return InstanceRegistered(
+            number, machine.ec2_instance_id, machine.resources, machine.attributes
+        )
+
     def now_s(self):
         return EPOCH_S + self.now_ms / 1000
 
