@@ -17,12 +17,16 @@ from stowplan.placement.units import parse_duration_ms
 
 if TYPE_CHECKING:
     from stowplan.experiments.runs.moments import Moment
+    from stowplan.placement.cluster.cluster import Cluster
     from stowplan.placement.engine.changes import Offer
     from stowplan.placement.engine.explain import Explanation
     from stowplan.placement.journal import Header
     from stowplan.placement.messages import Round
     from stowplan.placement.model import TaskKind
+    from stowplan.placement.scheduler.lacking import Lack
     from stowplan.placement.scheduler.scheduler import Scheduler
+
+    Answer = tuple[Lack, Explanation, Cluster, int]  # the last: of which time, in ms
 
 _COLUMNS = 110  # columns of a terminal that is none
 
@@ -87,6 +91,40 @@ def _time(text: str) -> int:
 def explain(arguments: argparse.Namespace) -> int:
     """`stowplan explain`: what keeps a task off every instance, and what would place it."""
     from stowplan.experiments.report.explain import explanation_json, sentences
+
+    lack, found, cluster, at_ms = _described(arguments) or _replayed(arguments)
+    if arguments.json:
+        print(json.dumps(explanation_json(cluster, lack, found, at_ms)))
+        return 0
+    _print(cluster, sentences(cluster, lack, found, at_ms), found)
+    return 0
+
+
+def _described(arguments: argparse.Namespace) -> Answer | None:
+    """The answer from the state that a run keeps, as it is now; None: that does not say it."""
+    if arguments.cluster is None or arguments.at is not None or len(arguments.names) > 1:
+        return None
+    from stowplan.experiments.loading.load import load_strategies
+    from stowplan.experiments.record.refused import all_offers
+    from stowplan.placement.scheduler.described import Described
+    from stowplan.placement.strategies import STRATEGIES
+    from stowplan.realdriver.clusters import find_cluster, state_folder
+
+    _only_one(arguments)
+    looked = find_cluster(state_folder(arguments.state), arguments.cluster).look()
+    if looked is None:
+        return None
+    header, state = looked
+    own = load_strategies(header.strategies, arguments.strategies)
+    described = Described(state, {**STRATEGIES, **own})
+    lack = described.lack(arguments.names[0])
+    if lack is None:
+        return None
+    offers = all_offers(described.cluster, described.offers(), lack.kind)
+    return lack, described.explain(lack.kind, offers), described.cluster, state.now_ms
+
+
+def _replayed(arguments: argparse.Namespace) -> Answer:
     from stowplan.placement.engine.explain import explain_kind
     from stowplan.placement.scheduler.lacking import residents
 
@@ -95,11 +133,7 @@ def explain(arguments: argparse.Namespace) -> int:
     assert lack is not None
     there, offers = partial(residents, scheduler), _offers(scheduler, lack.kind)
     found = explain_kind(scheduler.engine, lack.kind, there, offers)
-    if arguments.json:
-        print(json.dumps(explanation_json(scheduler, lack, found, moment.at_ms)))
-        return 0
-    _print(scheduler, sentences(scheduler, lack, found, moment.at_ms), found)
-    return 0
+    return lack, found, scheduler.cluster, moment.at_ms
 
 
 def _moment(arguments: argparse.Namespace) -> Moment:
@@ -167,11 +201,12 @@ def _journal(arguments: argparse.Namespace) -> Callable[[], Any]:
 
 def _offers(scheduler: Scheduler, kind: TaskKind) -> list[Offer]:
     from stowplan.experiments.record.refused import all_offers
+    from stowplan.placement.scheduler.lacking import offers_of
 
-    return all_offers(scheduler, kind)
+    return all_offers(scheduler.cluster, offers_of(scheduler), kind)
 
 
-def _print(scheduler: Scheduler, lines: list[str], found: Explanation) -> None:
+def _print(cluster: Cluster, lines: list[str], found: Explanation) -> None:
     from rich.console import Console
 
     from stowplan.experiments.report.explain import misses_table
@@ -181,7 +216,7 @@ def _print(scheduler: Scheduler, lines: list[str], found: Explanation) -> None:
     if found.misses:
         print()
         console = Console() if sys.stdout.isatty() else Console(width=_COLUMNS)
-        console.print(misses_table(scheduler, found))
+        console.print(misses_table(cluster, found))
 
 
 # --- try ------------------------------------------------------------------------------------------
@@ -216,16 +251,16 @@ def try_out(arguments: argparse.Namespace) -> int:
     left = arguments.count - len(filled.rows)
     lack = Lack(name, kind, left, arguments.count)
     if arguments.json:
-        said = explanation_json(scheduler, lack, found, moment.at_ms)
+        said = explanation_json(scheduler.cluster, lack, found, moment.at_ms)
         said["placed"] = [scheduler.cluster.strings_of(r)["ec2InstanceId"] for r in filled.rows]
         print(json.dumps(said))
         return 0
-    lines = sentences(scheduler, lack, found, moment.at_ms)
+    lines = sentences(scheduler.cluster, lack, found, moment.at_ms)
     if filled.rows:
         many = f"{len(filled.rows)} of {arguments.count} tasks of {name}"
         went = f"{many if arguments.count > 1 else f'a task of {name}'} would be placed: "
-        lines.insert(0, went + placed_words(scheduler, filled.rows))
-    _print(scheduler, lines, found)
+        lines.insert(0, went + placed_words(scheduler.cluster, filled.rows))
+    _print(scheduler.cluster, lines, found)
     return 0
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from stowplan.placement.describe import State
 from stowplan.placement.describe.state import of_snapshot
+from stowplan.placement.engine.explain import explain_kind
 from stowplan.placement.model import PORTS, InstanceStatus, TaskStatus
+from stowplan.placement.scheduler.described import Described
+from stowplan.placement.scheduler.lacking import lack_of_service, offers_of, residents
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.tasks import NOWHERE
 
@@ -12,6 +17,7 @@ from stowplan.placement.scheduler.tasks import NOWHERE
 def differences(state: State, scheduler: Scheduler) -> list[str]:
     """Where a state, fed by all rounds, differs from the scheduler after the last of them."""
     found = [*_instances(state, scheduler), *_tasks(state, scheduler), *_services(state, scheduler)]
+    found += [] if found else _explained(state, scheduler)
     if of_snapshot(state.snapshot()) != state:
         found.append("a snapshot of the state is another state")
     return [f"described otherwise than it is: {what}" for what in found]
@@ -76,4 +82,25 @@ def _services(state: State, scheduler: Scheduler) -> list[str]:
         have = [(d.id, d.task_definition, d.rollout_state, d.running + d.pending) for d in mine]
         if want != have:
             found.append(f"service {name} has deployments {have}, not {want}")
+    return found
+
+
+def _explained(state: State, scheduler: Scheduler) -> list[str]:
+    """Services of which the state alone does not explain what the scheduler does."""
+    described, there = Described(state), partial(residents, scheduler)
+    offers, found = offers_of(scheduler), []
+    for name in scheduler.services:
+        want, have = lack_of_service(scheduler, name), described.lack(name)
+        if have is None or have.kind != want.kind:
+            found.append(f"service {name} lacks {have}, not {want}")
+            continue
+        said = described.explain(have.kind, offers, seek_changes=False)
+        known = explain_kind(scheduler.engine, want.kind, there, offers, seek_changes=False)
+        if said != known:
+            found.append(f"service {name} is explained otherwise than by the scheduler")
+        # A service that holds back after failures, or hears its targets, is not described whole.
+        waits = scheduler.services[name].not_before_ms > scheduler.now_ms
+        hears = scheduler.services[name].target is not None
+        if have.count != want.count and not (waits or hears):
+            found.append(f"service {name} lacks {have.count} tasks, not {want.count}")
     return found

@@ -161,13 +161,14 @@ class Refused:
             lacks = lack.count
             if service_lacks(last, name) and lack.count:
                 there = partial(residents, last)
-                offers = all_offers(last, lack.kind)
+                offers = all_offers(last.cluster, offers_of(last), lack.kind)
                 told = explain_kind(last.engine, lack.kind, there, offers)
                 return _told(replace(counted, lacks=lacks, at_ms=end_ms), last.cluster, told)
         if first is None:
             return replace(counted, lacks=lacks)
         engine = last.engine.on(first.cluster)
-        told = explain_kind(engine, first.kind, _nobody, all_offers(last, first.kind))
+        offers = all_offers(last.cluster, offers_of(last), first.kind)
+        told = explain_kind(engine, first.kind, _nobody, offers)
         return _told(replace(counted, lacks=lacks, at_ms=first.at_ms), first.cluster, told)
 
 
@@ -229,7 +230,7 @@ def change_words(cluster: Cluster, change: Change) -> str:
     return change.words.replace("{instance}", instance_names(cluster, [change.row])[0])
 
 
-def all_offers(scheduler: Scheduler, kind: TaskKind) -> list[Offer]:
+def all_offers(cluster: Cluster, provided: list[Offer], kind: TaskKind) -> list[Offer]:
     """What could be added: by capacity providers, else of the types that ship with stowplan."""
-    zones = scheduler.cluster.column(f"attribute:{AVAILABILITY_ZONE}").values
-    return [*offers_of(scheduler), *catalogue_offers(kind, min(zones, default="a"))]
+    zones = cluster.column(f"attribute:{AVAILABILITY_ZONE}").values
+    return [*provided, *catalogue_offers(kind, min(zones, default="a"))]

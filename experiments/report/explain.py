@@ -11,28 +11,28 @@ from rich.text import Text
 
 from stowplan.experiments.record.refused import change_words, described, instance_names
 from stowplan.experiments.report.formats import duration
+from stowplan.placement.cluster.cluster import Cluster
 from stowplan.placement.engine.changes import NEW, Change
 from stowplan.placement.engine.explain import Explanation, Miss
 from stowplan.placement.scheduler.lacking import Lack
-from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.scheduler.tasks import NOWHERE
 
 _GROUPS_MOST = 20
 
 
-def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) -> list[str]:
+def sentences(cluster: Cluster, lack: Lack, found: Explanation, at_ms: int) -> list[str]:
     """What there is to say first: whether it fits, the nearest miss, the cheapest change."""
     when = f"after {duration(at_ms / 1000)}"
     lacks = f"{lack.name} {when}: "
     if lack.status is not None and lack.row != NOWHERE:
-        lacks += f"it is {lack.status} on {described(scheduler.cluster, lack.row)}; "
+        lacks += f"it is {lack.status} on {described(cluster, lack.row)}; "
     elif lack.count:
         one = lack.wanted == 1
         lacks += "the task finds" if one else f"{lack.count} of {lack.wanted} tasks find"
         lacks += " no room; "
     instances = len(found.fits) + len(found.misses)
     if found.fits:
-        where = ", ".join(instance_names(scheduler.cluster, found.fits[:5]))
+        where = ", ".join(instance_names(cluster, found.fits[:5]))
         where += ", ..." if len(found.fits) > 5 else ""
         return [f"{lacks}one more fits on {len(found.fits)} of {instances} instances ({where})"]
     nearest = found.nearest
@@ -40,12 +40,10 @@ def sentences(scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int) 
         lines = [f"{lacks}no instance is registered"]
     else:
         lines = [f"{lacks}one more fits on none of {instances} instances"]
-        lines.append(
-            f"nearest miss: {described(scheduler.cluster, nearest.row)}: {_words(nearest)}"
-        )
+        lines.append(f"nearest miss: {described(cluster, nearest.row)}: {_words(nearest)}")
     if not found.changes:
         return [*lines, "cheapest change: no single change that was tried would place it"]
-    cheapest, *others = (change_words(scheduler.cluster, change) for change in found.changes)
+    cheapest, *others = (change_words(cluster, change) for change in found.changes)
     lines.append(f"cheapest change: {cheapest}")
     return lines + [f"or: {other}" for other in others]
 
@@ -54,7 +52,7 @@ def _words(miss: Miss) -> str:
     return "; ".join(obstacle.words for obstacle in miss.obstacles)
 
 
-def misses_table(scheduler: Scheduler, found: Explanation) -> Table:
+def misses_table(cluster: Cluster, found: Explanation) -> Table:
     """Instances on which the same things are in the way are a row, with the nearest miss."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("instances", justify="right")
@@ -64,25 +62,23 @@ def misses_table(scheduler: Scheduler, found: Explanation) -> Table:
     for group in groups[:_GROUPS_MOST]:
         # As plain text: a list in brackets is no markup.
         what = Text("\n".join(obstacle.words for obstacle in group.best.obstacles))
-        table.add_row(
-            str(len(group.rows)), Text(described(scheduler.cluster, group.best.row)), what
-        )
+        table.add_row(str(len(group.rows)), Text(described(cluster, group.best.row)), what)
     rest = groups[_GROUPS_MOST:]
     if rest:
         table.add_row(str(sum(len(g.rows) for g in rest)), "", f"{len(rest)} more combinations")
     return table
 
 
-def placed_words(scheduler: Scheduler, rows: Sequence[int]) -> str:
+def placed_words(cluster: Cluster, rows: Sequence[int]) -> str:
     """`2 on i-1, 1 on i-4`, those with most first."""
     counts = Counter(rows).most_common()
-    parts = [f"{number} on {described(scheduler.cluster, row)}" for row, number in counts[:10]]
+    parts = [f"{number} on {described(cluster, row)}" for row, number in counts[:10]]
     more = len(counts) - len(parts)
     return ", ".join([*parts, *([f"on {more} more instances"] if more else [])])
 
 
 def explanation_json(
-    scheduler: Scheduler, lack: Lack, found: Explanation, at_ms: int
+    cluster: Cluster, lack: Lack, found: Explanation, at_ms: int
 ) -> dict[str, Any]:
     """All of it: every instance that misses, with numbers; changes, the cheapest first."""
     nearest = found.nearest
@@ -93,27 +89,27 @@ def explanation_json(
         "wanted": lack.wanted,
         "group": found.kind.group,
         "asks": dict(found.kind.resources),
-        "fits": instance_names(scheduler.cluster, found.fits),
-        "nearest": None if nearest is None else _miss_json(scheduler, nearest),
-        "changes": [_change_json(scheduler, change) for change in found.changes],
+        "fits": instance_names(cluster, found.fits),
+        "nearest": None if nearest is None else _miss_json(cluster, nearest),
+        "changes": [_change_json(cluster, change) for change in found.changes],
         "groups": [
             {
-                "instances": instance_names(scheduler.cluster, group.rows),
+                "instances": instance_names(cluster, group.rows),
                 "what": [obstacle.what for obstacle in group.best.obstacles],
-                "nearest": _miss_json(scheduler, group.best),
+                "nearest": _miss_json(cluster, group.best),
             }
             for group in found.groups()
         ],
-        "misses": [_miss_json(scheduler, miss) for miss in found.misses],
+        "misses": [_miss_json(cluster, miss) for miss in found.misses],
     }
 
 
-def _change_json(scheduler: Scheduler, change: Change) -> dict[str, Any]:
+def _change_json(cluster: Cluster, change: Change) -> dict[str, Any]:
     row = change.row
-    there = None if row is None else instance_names(scheduler.cluster, [row])[0]
+    there = None if row is None else instance_names(cluster, [row])[0]
     return {
         "sort": change.sort,
-        "words": change_words(scheduler.cluster, change),
+        "words": change_words(cluster, change),
         "cost": change.cost,
         "instance": NEW if change.sort == "instance" else there,
         "less": dict(change.less),
@@ -121,7 +117,7 @@ def _change_json(scheduler: Scheduler, change: Change) -> dict[str, Any]:
     }
 
 
-def _miss_json(scheduler: Scheduler, miss: Miss) -> dict[str, Any]:
+def _miss_json(cluster: Cluster, miss: Miss) -> dict[str, Any]:
     fields = ("reason", "what", "found", "name", "needed", "short", "tasks")
     obstacles = [{name: getattr(each, name) for name in fields} for each in miss.obstacles]
-    return {"instance": instance_names(scheduler.cluster, [miss.row])[0], "obstacles": obstacles}
+    return {"instance": instance_names(cluster, [miss.row])[0], "obstacles": obstacles}

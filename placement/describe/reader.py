@@ -94,6 +94,8 @@ class Reader(TaskReader):
 
     def _lost(self, event: m.InstancesGone) -> None:
         for number in event.instances:
+            instance = self.state.instances.get(number)
+            self.left_alone += () if instance is None else instance.tasks
             self.set_status(number, InstanceStatus.INACTIVE)
 
     # --- groups -----------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class TaskReader:
     def __init__(self, state: State) -> None:
         self.state = state
         self._asked: dict[int, m.RunTask | m.StartTask] = {}  # the calls of this round
+        self.left_alone: list[int] = []  # tasks of instances that are gone, in this round
         self._touched: dict[str, None] = {}  # services of this round whose deployments may be over
         self._parsed: dict[str, TaskDefinition] = {}
 
@@ -46,7 +47,16 @@ class TaskReader:
             self._asked = {}
 
     def end(self) -> None:
-        """The round is over: deployments that were replaced and have no tasks are gone."""
+        """The round is over: deployments that were replaced and have no tasks are gone.
+
+        The scheduler tells of the tasks that were lost with an instance; of those that were to stop
+        anyway nobody tells.
+        """
+        if self.left_alone:
+            there = [self.state.tasks[number] for number in self.left_alone]
+            to_stop = [task.number for task in there if task.desired_status is _STOPPED]
+            self._stopped(to_stop, None, "")
+            self.left_alone.clear()
         for name in self._touched:
             service = self.state.services.get(name)
             if service is None:

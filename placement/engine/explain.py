@@ -104,6 +104,16 @@ def explain_kind(
     return Explanation(kind, (), misses, changes)
 
 
+def fits_anywhere(engine: Engine, kind: TaskKind) -> bool:
+    """Whether one more task of `kind` fits on an instance; nothing is booked, nothing drawn.
+
+    Raises:
+        PlacementError: `kind` names a strategy or constraint that is not known.
+    """
+    engine.check(kind)
+    return bool(Obstacles(engine, kind, lambda _: ()).none().any())
+
+
 def places(engine: Engine, change: Change) -> bool:
     """Whether a change alone lets the engine place the task: tried on a copy of the cluster."""
     cluster = engine.cluster.copy()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stowplan.placement.cluster.cluster import instance_strings
 from stowplan.placement.engine.changes import Offer
 from stowplan.placement.engine.obstacles import Resident
 from stowplan.placement.errors import PlacementError
+from stowplan.placement.messages import CreateCapacityProvider
 from stowplan.placement.model import (
     AVAILABILITY_ZONE,
     INSTANCE_TYPE,
@@ -49,10 +50,15 @@ def residents(scheduler: Scheduler, row: int) -> Sequence[Resident]:
 
 def offers_of(scheduler: Scheduler) -> list[Offer]:
     """What the capacity providers could launch, one for each template and zone."""
+    return offers_by({name: each.call for name, each in scheduler.providers.by_name.items()})
+
+
+def offers_by(providers: Mapping[str, CreateCapacityProvider]) -> list[Offer]:
+    """What capacity providers, by name, could launch, one for each template and zone."""
     offers = []
-    for name, provider in scheduler.providers.by_name.items():
-        for template in provider.call.launch_templates:
-            for zone in provider.call.zones:
+    for name, call in providers.items():
+        for template in call.launch_templates:
+            for zone in call.zones:
                 attributes = {**template.attributes, AVAILABILITY_ZONE: zone}
                 strings = instance_strings("", attributes, name)
                 type_name = attributes.get(INSTANCE_TYPE, f"that {name} launches")
@@ -109,8 +115,12 @@ def _waiting(scheduler: Scheduler, service: Service) -> list[tuple[TaskKind, int
 
 def _of_daemon(scheduler: Scheduler, service: Service) -> Lack:
     plan = plan_daemon(service, scheduler.tasks, scheduler.engine)
-    kind = service.launch.kind
+    return of_daemon(service.name, service.launch.kind, len(plan.start), plan.eligible)
+
+
+def of_daemon(name: str, kind: TaskKind, count: int, due: int) -> Lack:
+    """What a daemon lacks: `count` of the `due` tasks. One more may go to a new instance alone."""
     once = PlacementConstraint("distinctInstance")
     if once not in kind.constraints:
         kind = replace(kind, constraints=(*kind.constraints, once))
-    return Lack(f"daemon {service.name}", kind, len(plan.start), plan.eligible, daemon=True)
+    return Lack(f"daemon {name}", kind, count, due, daemon=True)

@@ -45,8 +45,8 @@ class Drains:
     def stopped(self, tasks: Sequence[int]) -> Sequence[int]:
         """These tasks are STOPPED; returns them."""
         for task in tasks if self._of else ():
-            name = self._of.pop(task, None)
-            if name is not None:
-                del self._services[name].leaving[task]
-                self._touched.add(name)
+            service = self._services.get(self._of.pop(task, ""))
+            if service is not None:  # else it has none, or its service is deleted
+                del service.leaving[task]
+                self._touched.add(service.name)
         return tasks

@@ -147,8 +147,25 @@ def test_a_cluster_on_real_engines_is_read_from_its_journal(tmp_path, short, cap
     for line in lines[1:]:
         durable(msgspec.json.decode(line, type=m.Round))
     durable.close()
+    words = ("explain", "web", "--cluster", "mine", "--state", str(tmp_path))
+    assert asked(capsys, *words) == asked(capsys, "explain", "web", "--journal", short, "--at", "5")
+    then = asked(capsys, *words, "--at", "4s")
+    assert then == asked(capsys, "explain", "web", "--journal", short, "--at", "4s")
+    # A task of a service is explained by the service, and one that ended long ago by a replay.
+    one = asked(capsys, "explain", "1", *words[2:])
+    assert one == asked(capsys, "explain", "1", "--journal", short, "--at", "5")
+
+
+def test_the_state_now_is_explained_without_a_replay(tmp_path, short, capsys, monkeypatch):
+    durable = DurableJournal(tmp_path / "mine" / "journal.sqlite")
+    durable.begin(Header(SchedulerConfig()))
+    with gzip.open(short) as stream:
+        for line in stream.read().splitlines()[1:]:
+            durable(msgspec.json.decode(line, type=m.Round))
+    durable.close()
+    monkeypatch.delattr("stowplan.experiments.runs.moments.moment_of")
     found = asked(capsys, "explain", "web", "--cluster", "mine", "--state", str(tmp_path))
-    assert found == asked(capsys, "explain", "web", "--journal", short)
+    assert (found["lacks"], found["wanted"], found["at_ms"]) == (0, 3, 5000)
 
 
 SCENARIO = """

@@ -151,3 +151,20 @@ def test_a_provisioning_task_says_what_it_waits_for():
     world.round(instance(1, capacity_provider="cp"))
     (task,) = described(world).tasks.values()
     assert (task.instance, task.asked, task.waits_for) == (1, None, None)
+
+
+def test_a_task_that_was_to_stop_ends_with_its_instance_though_nobody_tells_of_it():
+    world = begun()
+    row = world.scheduler.tasks.instance[0]
+    world.round(m.StopTask((0,), "Task stopped by user"))
+    world.round(gone(row))
+    ended = described(world).tasks[0]
+    assert (ended.last_status, ended.stopped_at_ms) == (TaskStatus.STOPPED, world.now_ms)
+    assert (ended.stop_code, ended.stopped_reason) == (
+        StopCode.USER_INITIATED,
+        "Task stopped by user",
+    )
+    # In the same round, too.
+    other = begun()
+    other.round(m.StopTask((0,), "now"), gone(row))
+    assert described(other).tasks[0].last_status is TaskStatus.STOPPED

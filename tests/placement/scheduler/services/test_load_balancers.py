@@ -158,3 +158,14 @@ def test_with_a_health_check_both_must_be_good():
     assert 0 in service.unproven
     world.round(at_ms=world.now_ms + 60 * SECOND)
     assert 0 not in service.unproven
+
+
+@pytest.mark.parametrize("end", [stopped(0, 1), gone(0, 1)], ids=["stopped", "lost"])
+def test_tasks_of_a_deleted_service_drain_to_their_end_and_its_name_is_free_then(end):
+    world = web()
+    assert stops(world.round(m.DeleteService("web", force=True)))
+    world.round(end)
+    assert "web" not in world.scheduler.services
+    world.round(instance(2, 4096), m.CreateService("web", "app", 1))
+    assert list(world.scheduler.services["web"].tasks) == [2]
+    assert not world.violations()
