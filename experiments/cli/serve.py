@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stowplan.placement.errors import SpecError
 
@@ -107,11 +107,7 @@ def serve(arguments: argparse.Namespace) -> int:
         server_header=False,
     )
     server = uvicorn.Server(config)
-    sock = config.bind_socket()
-    sock.listen()  # before it is said that somebody listens
-    address, port = sock.getsockname()[:2]
-    print(f"ECS at http://{address}:{port}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
-    sys.stdout.flush()
+    sock = _listening(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
         server.run(sockets=[sock])
@@ -119,6 +115,18 @@ def serve(arguments: argparse.Namespace) -> int:
     if lock is not None:
         lock.close()
     return 0
+
+
+def _listening(config: Any) -> Any:
+    """The socket of uvicorn's configuration, once clients may connect; says where."""
+    from stowplan.experiments.runs.serving import DEFAULT_CLUSTER
+
+    sock = config.bind_socket()
+    sock.listen()  # before it is said that somebody listens
+    address, port = sock.getsockname()[:2]
+    print(f"ECS at http://{address}:{port}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
+    sys.stdout.flush()
+    return sock
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

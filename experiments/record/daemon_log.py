@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from stowplan.placement import messages as m
 from stowplan.placement.cluster.cluster import BoolArray, Cluster, instance_strings
@@ -159,6 +160,7 @@ class DaemonLog:
         noted, self._noted = self._noted or [], None
         for message, at_ms in noted:
             self._world[type(message)](message, at_ms)
+        call = self._pinned(call)
         kind = self._launches.of_service(call).kind
         self._daemons[call.service] = _Daemon(call, kind, Coverage(call.service, now_ms))
         self._changed = True
@@ -168,10 +170,16 @@ class DaemonLog:
         if daemon is not None:
             self.configure(call.applied_to(daemon.call))
 
+    def _pinned(self, call: m.CreateService) -> m.CreateService:
+        """The call with its revision: a later one of the family is another definition."""
+        name = self._launches.definition(call.task_definition).name
+        return replace(call, task_definition=name)
+
     def configure(self, call: m.CreateService) -> None:
         """Take what a service is to be from now on; one that is no DAEMON does not matter."""
         daemon = self._daemons.get(call.service)
         if daemon is not None:
+            call = self._pinned(call)
             daemon.call, daemon.kind = call, self._launches.of_service(call).kind
             self._changed = True
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from stowplan.placement import messages as m
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scheduler.launches import Launches
@@ -108,12 +110,15 @@ class DeploymentLog:
     def _create(self, call: m.CreateService, now_ms: int) -> None:
         definition = self._launches.definition(call.task_definition).name
         primary = self._begin(call.service, definition, now_ms)
+        # A later revision of the family is another definition: the service keeps this one.
+        call = replace(call, task_definition=definition)
         self._services[call.service] = _Service(call, definition, primary)
 
     def _update(self, call: m.UpdateService, now_ms: int) -> None:
         service = self._services[call.service]
         service.call = call.applied_to(service.call)
         definition = self._launches.definition(service.call.task_definition).name
+        service.call = replace(service.call, task_definition=definition)
         if definition != service.definition or call.force_new_deployment:
             self._replace(service, self._begin(call.service, definition, now_ms), now_ms)
 

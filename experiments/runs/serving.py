@@ -254,13 +254,21 @@ def _again(driver: SimDriver, entry: Round) -> None:
 
 
 def spec_of(machine: Machine) -> InstanceSpec:
-    """A machine that registers by itself; its price is that of its type, if that is known."""
-    kind = instance_types().get(machine.instance_type)
+    """A machine that registers by itself; its price is that of its type, if that is known.
+
+    Where it says no capability of its agent, it has those of one that is launched here.
+    """
+    types = instance_types()
+    kind = types.get(machine.instance_type)
+    attributes = dict(machine.attributes)
+    if not any(name.startswith("com.amazonaws.ecs.capability.") for name in attributes):
+        (played,) = specs(machine.instance_type if kind else "m5.large", 1, ("us-east-1a",))
+        attributes = dict(played.attributes) | attributes
     return InstanceSpec(
         name=machine.ec2_instance_id,
         at_ms=0,
         resources=machine.resources,
-        attributes=machine.attributes,
+        attributes=attributes,
         price_microusd_hour=0 if kind is None else kind.price_microusd_hour,
         capacity_provider=None,
     )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as replace_struct
+
 from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, rule_of
 from stowplan.placement.audit.host_rules import barred, is_static_member
@@ -40,7 +42,8 @@ class Rollouts:
         """Take one message in."""
         if isinstance(message, m.CreateService):
             revision = self._revision(message.task_definition)
-            self._services[message.service] = _Rollout(message, revision)
+            call = replace_struct(message, task_definition=revision)
+            self._services[message.service] = _Rollout(call, revision)
         elif isinstance(message, m.UpdateService):
             self._update(message)
         elif isinstance(message, m.ServiceEvent):
@@ -93,6 +96,9 @@ class Rollouts:
         service = self._services[call.service]
         service.call = call.applied_to(service.call)
         revision = self._revision(service.call.task_definition)
+        service.call = replace_struct(
+            service.call, task_definition=revision
+        )  # no later one by itself
         service.going |= revision != service.revision or call.force_new_deployment
         service.revision = revision
 

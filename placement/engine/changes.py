@@ -240,7 +240,7 @@ def _loosened(
     if constraint.type not in CONSTRAINTS:
         return None
     try:
-        most = CONSTRAINTS[constraint.type](expression).most
+        most = getattr(CONSTRAINTS[constraint.type](expression), "most", None)  # it need not say
     except (ValueError, PlacementError):
         return None
     if most is None or only.name.partition(" ")[0] != constraint.type:

@@ -70,6 +70,12 @@ def members_of(shape_name: str) -> Mapping[str, str]:
     return {name: each["shape"] for name, each in _api_shapes()[shape_name]["members"].items()}
 
 
+def shape(name: str) -> Mapping[str, Any]:
+    """A shape of the model, as botocore ships it."""
+    found: Mapping[str, Any] = _api_shapes()[name]
+    return found
+
+
 def type_of(shape_name: str) -> tuple[str, str]:
     """Type of a shape (structure, list, map, string, integer ...), and shape of its content."""
     shape = _api_shapes()[shape_name]

@@ -59,6 +59,8 @@ def constraints(given: Sequence[Document] | None) -> tuple[PlacementConstraint, 
     """`placementConstraints`."""
     if given is None:
         return None
+    if not all("type" in each for each in given):
+        raise invalid("Placement constraint type can not be blank.")
     return tuple(PlacementConstraint(each["type"], each.get("expression")) for each in given)
 
 
@@ -66,6 +68,8 @@ def strategies(given: Sequence[Document] | None) -> tuple[PlacementStrategy, ...
     """`placementStrategy`; fields as ECS normalises them."""
     if given is None:
         return None
+    if not all("type" in each for each in given):
+        raise invalid("Placement strategy type can not be blank.")
     return tuple(PlacementStrategy(each["type"], each.get("field")) for each in given)
 
 

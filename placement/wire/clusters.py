@@ -125,6 +125,8 @@ def update_cluster(host: Host, params: Params) -> Document:
     cluster = cluster_of(host, params)
     for name in _KEPT:
         if name == "settings" and name in params:
+            if not all("name" in each and "value" in each for each in params[name]):
+                raise invalid("A setting needs a name and a value.")
             changed = {each["name"]: each for each in cluster.settings.get(name, [])}
             changed.update({each["name"]: each for each in params[name]})
             cluster.settings[name] = list(changed.values())

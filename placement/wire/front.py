@@ -99,6 +99,7 @@ class Exchange:
         if handler is None:
             what = f"{request.operation} is not carried out here."
             raise WireError("UnsupportedFeatureException", what)
+        self.request = request
         self.asks: list[Ask] = []
         self.answer: Document | None = None
         begun = handler(host, request.params)

@@ -6,11 +6,13 @@ from stowplan.placement import messages as m
 from stowplan.placement.describe import ContainerInstance
 from stowplan.placement.model import InstanceStatus
 from stowplan.placement.wire.calls import Params, cluster_of, missing, taken
-from stowplan.placement.wire.errors import invalid
+from stowplan.placement.wire.errors import WireError, invalid
+from stowplan.placement.wire.filtering import filtered
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import show_instance
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
+_PASSING = ("REGISTERING", "DEREGISTERING", "REGISTRATION_FAILED")  # which none has here
 DESCRIBE_MOST, STATE_MOST = 100, 10
 
 
@@ -23,7 +25,9 @@ def found_instance(cluster: Cluster, text: str) -> ContainerInstance | None:
 def _gathered(
     host: Host, cluster: Cluster, texts: list[str], most: int
 ) -> tuple[list[ContainerInstance], list[Document]]:
-    if not 1 <= len(texts) <= most:
+    if not texts:
+        raise WireError("ClientException", "Container Instances cannot be empty.")
+    if len(texts) > most:
         raise invalid(f"Container instances must be between 1 and {most}.")
     found, failures = [], []
     for text in texts:
@@ -53,7 +57,11 @@ def list_container_instances(host: Host, params: Params) -> Document:
     """ListContainerInstances; without a status, all that are not INACTIVE."""
     cluster = cluster_of(host, params)
     status = params.get("status")
+    if status in _PASSING:
+        return {"containerInstanceArns": []}
     found = cluster.state.list_instances(None if status is None else InstanceStatus(status))
+    if params.get("filter"):
+        found = filtered(cluster.state, found, params["filter"])
     shown, token = page([each.number for each in found], params, "ListContainerInstances")
     answer: Document = {"containerInstanceArns": [cluster.ids.instance(number) for number in shown]}
     return answer if token is None else answer | {"nextToken": token}

@@ -143,7 +143,7 @@ def _overrides(cluster: Cluster, params: Params) -> tuple[m.ContainerOverride, .
             m.ContainerOverride(
                 each["name"],
                 tuple(each["command"]) if each.get("command") else None,
-                tuple((e["name"], e.get("value", "")) for e in each.get("environment", ())),
+                tuple((e.get("name", ""), e.get("value", "")) for e in each.get("environment", ())),
                 each.get("cpu"),
                 each.get("memory"),
                 each.get("memoryReservation"),

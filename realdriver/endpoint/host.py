@@ -6,6 +6,7 @@ records say. A request is answered in the thread that came to its answer.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,11 @@ class Worlds(Protocol):
             anew: one that was there is INACTIVE, and another takes its place.
         """
         ...
+
+
+def _mistake(request: Request) -> WireError:
+    logging.getLogger(__name__).exception("answering %s", request.operation)
+    return WireError("ServerException", "Service Unavailable. Please try again later.", 500)
 
 
 class LocalHost:
@@ -127,10 +133,11 @@ class LocalHost:
         with self.gate:
             try:
                 exchange = Exchange(self, request)
+                self._follow(exchange, replied)
             except WireError as error:
                 replied(error)
-                return
-            self._follow(exchange, replied)
+            except Exception:  # a mistake of ours: the client is told, and others are served on
+                replied(_mistake(request))
 
     def _follow(self, exchange: Exchange, replied: Replied) -> None:
         if exchange.answer is not None:
@@ -145,10 +152,11 @@ class LocalHost:
                 return
             try:
                 exchange.hear([answers[n] for n in range(len(asks))])
+                self._follow(exchange, replied)
             except WireError as error:
                 replied(error)
-            else:
-                self._follow(exchange, replied)
+            except Exception:  # in the thread of a loop, which must go on
+                replied(_mistake(exchange.request))
 
         for at, ask in enumerate(asks):
             ask.cluster.submit(ask.call, lambda answer, at=at: heard(at, answer))  # type: ignore[misc]

@@ -23,7 +23,7 @@ KNOWN = (
     ),
     Known(
         "dollars of busy time with a second too much per instance",
-        "experiments/record/metrics.py",
+        "experiments/record/money.py",
         "paid = sum(i.price_microusd_hour * i.busy_ms for",
         "paid = sum(i.price_microusd_hour * (i.busy_ms + 1000) for",
     ),

@@ -176,8 +176,8 @@ def test_starts_on_one_machine_slow_each_other_down_in_simulation(folder):
     # Nine at once, none waits in line: each 1 + 8 / 2 times as long.
     assert set(alone.starts_ms) == {500}
     assert set(together.starts_ms) == {2500}
-    # They end together, too, and that is a stop each: the same nine times 200 ms by default.
-    assert together.makespan_ms == 2500 + 10_000 + 5 * 200
+    # They end together, too, and that is a stop each: the same nine times 300 ms by default.
+    assert together.makespan_ms == 2500 + 10_000 + 5 * 300
 
 
 def test_what_starts_at_one_moment_is_created_first(folder):

@@ -286,7 +286,7 @@ def test_an_expression_that_makes_no_sense_is_found_by_check(
 ):
     monkeypatch.setitem(CONSTRAINTS, "maxPerZone", MaxPerZone)
     assert main(["check", str(written(tmp_path, text))]) == 2
-    assert f"service[1].constraints: placement constraint maxPerZone: {words}" in (
+    assert f"service web.constraints: placement constraint maxPerZone: {words}" in (
         capsys.readouterr().err
     )
 

@@ -2,13 +2,14 @@
 
 import json
 import signal
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
+from stowplan.experiments.cli import packing_file
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.main import main
-from stowplan.experiments.report.optimize import LiveProgress
 
 SIZES = [7, 6, 5, 5, 4, 3, 3, 2, 2, 2, 1]
 
@@ -119,7 +120,8 @@ def test_ctrl_c_prints_the_best_so_far_with_its_gap(tmp_path, capsys, monkeypatc
     rng = np.random.default_rng(7)
     rows = [" ".join(map(str, [*rng.integers(50, 400, 4), 3])) for _ in range(40)]
     (tmp_path / "hard.vbp").write_text("\n".join(["4", "1000 1000 1000 1000", "40", *rows]))
-    monkeypatch.setattr(LiveProgress, "__call__", lambda *_: signal.raise_signal(signal.SIGINT))
+    stop = nullcontext(lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(packing_file, "_progress", lambda: stop)
 
     found = solved(tmp_path / "hard.vbp", capsys)
 

@@ -75,8 +75,12 @@ def test_where_prices_differ_the_front_knows_the_dearer_instance(tmp_path, capsy
         '[{ name = "a", image = "a", cpu = 256, memory = 256 }] }\n'
         + "".join(
             f'[[fleet]]\nname = "{name}"\ninstance_type = "{kind}"\nzones = ["a"]\ncount = 1\n'
-            f'attributes = {{ role = "{name}" }}\n'
-            for name, kind in (("cheap", "m5.large"), ("dear", "m5.4xlarge"), ("home", "m5.large"))
+            f'attributes = {{ role = "{name}" }}\nat = "{at}"\n'
+            for name, kind, at in (
+                ("cheap", "m5.large", "0s"),
+                ("dear", "m5.4xlarge", "0s"),
+                ("home", "m5.large", "3m"),
+            )
         )
         + "".join(
             f'[[service]]\nname = "{name}"\ntask_definition = "w"\ndesired_count = {count}\n'

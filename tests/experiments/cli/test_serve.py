@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import boto3
 import botocore.exceptions
 import pytest
 from botocore.config import Config
+from moto.server import ThreadedMotoServer
 
 from stowplan.experiments.cli.main import main
 
@@ -203,6 +205,61 @@ def test_attributes_and_draining(ecs):
     assert answer["tasks"] == []
     ecs.update_container_instances_state(containerInstances=[arn], status="ACTIVE")
     ecs.stop_task(task=task["taskArn"])
+
+
+def test_a_machine_registers_itself_and_is_there_after_a_kill(tmp_path):
+    document = {"instanceId": "i-9", "instanceType": "t2.micro", "availabilityZone": "us-east-1d"}
+    state = ("--clock", "600", "--state", str(tmp_path / "state"))
+    with served(*state, killed=True) as url:
+        ecs = client(url)
+        arn = ecs.register_container_instance(instanceIdentityDocument=json.dumps(document))[
+            "containerInstance"
+        ]["containerInstanceArn"]
+        logs = CONTAINER | {"logConfiguration": {"logDriver": "json-file"}}
+        ecs.register_task_definition(family="logs", containerDefinitions=[logs])
+        asked = {"taskDefinition": "logs", "clientToken": "once"}
+        (task,) = ecs.run_task(**asked)["tasks"]
+        wait(ecs, "tasks_running", tasks=[task["taskArn"]])
+    with served(*state) as url:
+        ecs = client(url)
+        assert ecs.list_container_instances()["containerInstanceArns"] == [arn]
+        assert ecs.run_task(**asked)["tasks"][0]["taskArn"] == task["taskArn"]
+        with pytest.raises(botocore.exceptions.ClientError) as error:
+            ecs.run_task(**asked, count=2)
+        assert error.value.response["Error"]["Code"] == "ConflictException"
+        assert error.value.response["resourceIds"] == [task["taskArn"]]
+        assert len(ecs.list_tasks()["taskArns"]) == 1
+
+
+def test_what_is_not_for_ecs_goes_to_the_others():
+    with moto() as others, served("--testing", "--others", others) as url:
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+            config=Config(s3={"addressing_style": "path"}),
+        )
+        s3.create_bucket(Bucket="ours")
+        s3.put_object(Bucket="ours", Key="a/b", Body=b"content")
+        assert s3.get_object(Bucket="ours", Key="a/b")["Body"].read() == b"content"
+        ecs = client(url)
+        assert ecs.list_clusters()["clusterArns"] == []
+        ecs.create_cluster(clusterName="c")
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", b""))
+        assert ecs.list_clusters()["clusterArns"] == []
+        assert s3.list_buckets()["Buckets"] == []
+
+
+@contextmanager
+def moto():
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
 
 
 def test_a_clock_that_stands_still_until_it_is_told_to_go_on(capsys):

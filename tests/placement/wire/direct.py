@@ -77,7 +77,13 @@ class Direct:
     def call(self, operation, **params):
         """What a call is answered with: as the API model says, in a form that JSON has."""
         request = read_request(f"{TARGET}.{operation}", json.dumps(params).encode())
-        exchange = Exchange(self, request)
+        answer = json.loads(json.dumps(self.followed(Exchange(self, request))))
+        problems = answer_problems(operation, answer)
+        assert problems == [], f"{operation} answers what the API model does not know"
+        return answer
+
+    def followed(self, exchange):
+        """The answer of an exchange, whose calls are made in rounds of their own."""
         while exchange.answer is None:
             asks, answers = exchange.asks, {}
             for at, ask in enumerate(asks):
@@ -85,10 +91,7 @@ class Direct:
             for name in dict.fromkeys(ask.cluster.name for ask in asks):
                 self.turn(name)
             exchange.hear([answers[at] for at in range(len(asks))])
-        answer = json.loads(json.dumps(exchange.answer))
-        problems = answer_problems(operation, answer)
-        assert problems == [], f"{operation} answers what the API model does not know"
-        return answer
+        return exchange.answer
 
     def launch(self, count=1, name="default", **fields):
         """Instances of two vCPU and 8 GiB register."""

@@ -221,3 +221,20 @@ def test_what_changes_nothing_is_described_again(ecs):
     ecs.call("UpdateService", service="s", serviceConnectConfiguration=connect)
     listed = ecs.call("ListServicesByNamespace", namespace="ns")["serviceArns"]
     assert listed == [service["serviceArn"]]
+
+
+def test_instances_are_listed_by_status_and_by_the_query_language(ecs):
+    def listed(**params):
+        return ecs.call("ListContainerInstances", **params)["containerInstanceArns"]
+
+    every = listed()
+    zone = "attribute:ecs.availability-zone == us-east-1b"
+    assert listed(filter=zone) == [every[1]]
+    ecs.call("StartTask", taskDefinition="web", containerInstances=[every[2]])
+    assert listed(filter="runningTasksCount > 0") == [every[2]]
+    assert listed(filter="task:group == family:web") == [every[2]]
+    assert listed(filter="agentConnected == true", status="ACTIVE") == every
+    assert listed(filter="attribute:rack == 7") == []
+    assert listed(status="REGISTERING") == []
+    wrong = {"filter": "attribute:rack ="}
+    assert refused(ecs, "ListContainerInstances", **wrong) == "InvalidParameterException"
