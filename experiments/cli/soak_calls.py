@@ -7,7 +7,7 @@ what makes no sense must change nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from numpy.random import Generator
 
@@ -106,6 +106,9 @@ class Outsider:
 
     def _register(self) -> m.Event | None:
         records = [each for of in self.reader.state.task_definitions.values() for each in of]
+        # What containers do is said by revision: in another one, nobody's wait for one that ends
+        # would have an end.
+        records = [each for each in records if not _waits_for_an_end(each.document)]
         return m.RegisterTaskDefinition(self._one(records).document) if records else None
 
     def _deregister_definition(self) -> m.Event:
@@ -187,3 +190,10 @@ class Outsider:
 
     def _delete_cluster(self) -> m.Event:
         return m.DeleteCluster()
+
+
+def _waits_for_an_end(document: dict[str, Any]) -> bool:
+    """Whether a container of a task definition starts only once another has ended."""
+    containers = document["containerDefinitions"]
+    awaited = (each for container in containers for each in container.get("dependsOn", ()))
+    return any(each["condition"] in ("COMPLETE", "SUCCESS") for each in awaited)

@@ -68,7 +68,7 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
     tasks = [history.tasks[task] for task in service.tasks]
     if total + len(seen.tasks) <= service.call.desired_count:
         return  # it fills up what is missing
-    if any(each.deployment != seen.deployment or each.healthy is False for each in tasks):
+    if any(each.deployment != seen.deployment or _is_sick(history, each) for each in tasks):
         return  # it replaces
     needs = history.needs_of_start(seen)
     counts = Counter(_zone(history, each.host) for each in tasks)
@@ -126,7 +126,7 @@ def _any_but(tasks: Iterable[TaskFacts], others: list[TaskFacts]) -> bool:
 
 
 def _is_up(history: History, task: TaskFacts) -> bool:
-    sick = task.healthy is False or judged(history, task) is False
+    sick = _is_sick(history, task)
     return task.ran_ms is not None and not sick
 
 
@@ -143,3 +143,8 @@ def _is_proven(history: History, task: TaskFacts) -> bool:
 def _drains(history: History, task: TaskFacts) -> bool:
     host = None if task.host is None else history.hosts.get(task.host)
     return host is not None and host.status == "DRAINING"
+
+
+def _is_sick(history: History, task: TaskFacts) -> bool:
+    """Whether its health check or its load balancer says so."""
+    return task.healthy is False or judged(history, task) is False

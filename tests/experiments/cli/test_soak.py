@@ -24,7 +24,8 @@ def test_a_seed_is_a_world():
     assert random_scenario(5) != random_scenario(6)
 
 
-@pytest.mark.parametrize("seed", range(6))
+# The later two failed once: a task that was to stop on a host that is gone, a sick target.
+@pytest.mark.parametrize("seed", [*range(6), 10, 72])
 def test_seeds_pass(seed):
     assert soak(seed) == []
 

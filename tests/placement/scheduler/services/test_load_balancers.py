@@ -169,3 +169,11 @@ def test_tasks_of_a_deleted_service_drain_to_their_end_and_its_name_is_free_then
     world.round(instance(2, 4096), m.CreateService("web", "app", 1))
     assert list(world.scheduler.services["web"].tasks) == [2]
     assert not world.violations()
+
+
+def test_the_audit_takes_the_replacing_of_sick_targets_for_no_balancing_of_zones():
+    sick = {"ready_after_ms": None, "grace_period_ms": 120 * SECOND}
+    world = web(balancer=sick, availability_zone_rebalancing=True)
+    ran = world.now_ms
+    assert of(m.StartTasks, world.round(at_ms=ran + 120 * SECOND))
+    assert not world.violations()
