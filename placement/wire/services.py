@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from stowplan.placement import messages as m
 from stowplan.placement.describe import Deployment, Service
 from stowplan.placement.wire.calls import (
@@ -20,7 +22,7 @@ from stowplan.placement.wire.calls import (
 )
 from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.pages import page
-from stowplan.placement.wire.show import shown_tags
+from stowplan.placement.wire.show import ZONE, shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 DESCRIBE_MOST, TOKEN_MOST = 10, 36
@@ -58,6 +60,8 @@ def create_service(host: Host, params: Params) -> Steps:
         load_balancer=_balancer(params),
         **((_DAEMON if daemon else {}) | _changes(params)),
     )
+    if "availabilityZoneRebalancing" not in params and not daemon:
+        call = replace(call, availability_zone_rebalancing=_balances_by_default(call))
     there = cluster.state.services.get(name)
     if there is not None and there.status != "INACTIVE":
         if not call.client_token or there.created != call:
@@ -172,6 +176,14 @@ def active_service(cluster: Cluster, name: str) -> Service:
     if service.status != "ACTIVE":
         raise WireError("ServiceNotActiveException", "Service was not ACTIVE.")
     return service
+
+
+def _balances_by_default(call: m.CreateService) -> bool:
+    """ENABLED since September 2025 where ECS would balance the service at all (ecs 5.7)."""
+    first = call.placement_strategy[0] if call.placement_strategy else None
+    by_zone = first is None or (first.type == "spread" and ZONE in (first.field or ""))
+    tied = any(ZONE in (each.expression or "") for each in call.placement_constraints)
+    return by_zone and not tied and call.maximum_percent > 100
 
 
 def _changes(params: Params) -> dict[str, Any]:

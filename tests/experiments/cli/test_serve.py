@@ -117,6 +117,7 @@ def test_tasks_from_their_call_to_their_end(ecs):
 def test_a_service_from_its_call_to_its_end(ecs):
     service = ecs.create_service(serviceName="s", taskDefinition="web", desiredCount=4)["service"]
     assert service["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+    assert service["availabilityZoneRebalancing"] == "ENABLED"
     wait(ecs, "services_stable", services=["s"])
     ecs.register_task_definition(
         family="web", containerDefinitions=[CONTAINER | {"image": "nginx:2"}]
