@@ -19,6 +19,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from stowplan.experiments.cli.main import main
+from tests.house import ROOT
 
 CONTAINER = {"name": "app", "image": "nginx", "cpu": 256, "memory": 512}
 SPREAD = [{"type": "spread", "field": "attribute:ecs.availability-zone"}]
@@ -144,6 +145,30 @@ def test_a_scheduler_of_ones_own_places_and_is_told_why_not(ecs):
     answer = ecs.start_task(taskDefinition=big, containerInstances=[arns[0]])
     assert (answer["tasks"], answer["failures"][0]["reason"]) == ([], "RESOURCE:CPU")
     ecs.stop_task(task=ecs.list_tasks(containerInstance=arns[0])["taskArns"][0])
+
+
+def test_the_example_of_a_scheduler_packs(endpoint, ecs):
+    quarter = CONTAINER | {"cpu": 512, "memory": 1500}
+    ecs.register_task_definition(family="quarter", containerDefinitions=[quarter])
+    before = set(ecs.list_tasks()["taskArns"])
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    where = {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
+    said = subprocess.run(
+        [sys.executable, ROOT / "experiments/examples/own_scheduler.py", "quarter", "30"],
+        env=os.environ | keys | where,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    arns = said.stdout.split()
+    assert set(arns) == set(ecs.list_tasks()["taskArns"]) - before
+    tasks = ecs.describe_tasks(tasks=arns)["tasks"]
+    on = [task["containerInstanceArn"] for task in tasks]
+    # Four of 512 CPU units fill an instance of 2048; the fullest is filled before the next.
+    assert 22 <= len(arns) <= 24
+    assert all(on[at : at + 4] == [on[at]] * 4 for at in range(0, 20, 4) if on.count(on[at]) == 4)
+    for arn in arns:
+        ecs.stop_task(task=arn)
 
 
 def test_pages(ecs):
