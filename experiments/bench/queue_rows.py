@@ -62,8 +62,6 @@ def mixed(make: Make, instances: int, tasks: int) -> Scenario:
     ]
     known = instance_types()
     types = {name: known[name].model_dump() for name in FLEET}
-    for table in types.values():
-        del table["name"]
     return make(
         duration=until,
         task_definitions=documents,

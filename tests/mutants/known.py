@@ -30,7 +30,7 @@ KNOWN = (
     Known(
         "zone rebalancing above maximumPercent",
         "placement/scheduler/services/rebalancing.py",
-        "if not is_eligible(service, engine) or len(service.tasks) >= service.ceiling:",
+        "if not is_eligible(service, engine) or full:",
         "if not is_eligible(service, engine):",
     ),
     Known(
