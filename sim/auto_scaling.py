@@ -47,6 +47,7 @@ class _Group:
     order: int
     up: dict[str, _Instance] = field(default_factory=dict)
     unprotected: set[str] = field(default_factory=set)
+    protected: set[str] = field(default_factory=set)  # in a group that does not by itself
     launches: int = 0
     failures: int = 0
     waits: bool = False
@@ -131,8 +132,10 @@ class AutoScaling:
             group.desired = command.desired_capacity
         elif command.protected_from_scale_in:
             group.unprotected.difference_update(command.ec2_instance_ids)
+            group.protected.update(name for name in command.ec2_instance_ids if name in group.up)
         else:
             group.unprotected.update(name for name in command.ec2_instance_ids if name in group.up)
+            group.protected.difference_update(command.ec2_instance_ids)
         self._balance(group)
 
     def lost(self, names: Iterable[str]) -> None:
@@ -148,6 +151,7 @@ class AutoScaling:
         group = self._of.pop(name)
         del group.up[name]
         group.unprotected.discard(name)
+        group.protected.discard(name)
         return group
 
     # --- more -----------------------------------------------------------------------------------
@@ -252,7 +256,8 @@ class AutoScaling:
         counts = _by_zone(group.table.zones, staying)
         may_go: dict[str, list[_Instance]] = {zone: [] for zone in counts}
         for each in staying:
-            if not protects or each.spec.name in group.unprotected:
+            name = each.spec.name
+            if name in group.unprotected or not (protects or name in group.protected):
                 may_go[each.zone].append(each)
         for there in may_go.values():
             there.sort(key=lambda v: ((now - v.launched_ms) % _HOUR_MS, v.spec.name))
