@@ -11,7 +11,7 @@ from stowplan.experiments.loading.load import load_scenario
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan check`."""
-    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("scenario", type=Path, help="a TOML file, or one that ships: small")
     parser.set_defaults(command=check)
 
 

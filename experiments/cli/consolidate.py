@@ -37,7 +37,7 @@ back, as a capacity provider's group does.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan consolidate`."""
-    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("scenario", type=Path, help="a TOML file, or one that ships: small")
     parser.add_argument(
         "--every", default="1h,6h,1d", metavar="1h,6h,1d", help="periods to compare (1h,6h,1d)"
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan run`."""
-    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("scenario", type=Path, help="a TOML file, or one that ships: small")
     parser.add_argument("--driver", choices=[*BACKENDS], default="docker", help="on what to run it")
     parser.add_argument("--engines", type=Path, help="TOML file; default: the local engine alone")
     parser.add_argument("--only", metavar="TEXT", help="the run whose name contains this")

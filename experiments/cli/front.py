@@ -41,7 +41,7 @@ before saves in --hours; consolidate as far as that is more than a disruption co
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan front`."""
-    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("scenario", type=Path, help="a TOML file, or one that ships: small")
     parser.add_argument("--strategy", metavar="NAME", help="of the run that leads to the state")
     parser.add_argument("--layout", help="layout of the scenario (default: its first)")
     parser.add_argument("--at", type=since_start, metavar="15m", help="the state then (the end)")

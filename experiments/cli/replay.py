@@ -46,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise SpecError([(f"--out {out}", error.strerror or str(error))]) from error
-    print(f"replay: {out} ({len(page) / 1e6:.1f} MB)")
+    print(f"replay: {out} ({max(1, len(page) // 1000):,} kB)")
     return 0
 
 

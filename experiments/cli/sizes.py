@@ -62,7 +62,7 @@ class Size:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan sizes`."""
-    parser.add_argument("scenario", type=Path, help="the scenario, a TOML file")
+    parser.add_argument("scenario", type=Path, help="a TOML file, or one that ships: small")
     parser.add_argument(
         "--usage", type=Path, required=True, metavar="FILE", help="CSV of service, cpu and memory"
     )

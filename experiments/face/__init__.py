@@ -133,4 +133,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # What this file itself imports is no name of the face.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

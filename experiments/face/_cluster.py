@@ -200,8 +200,11 @@ def _type(
     }
     known = instance_types()
     name = str(row.get("instance_type", ""))
+    if not name and not {"cpu", "memory"} <= own.keys():
+        problems.append((place, "has no instance_type; one of your own needs cpu and memory"))
+        return name
     if not name:
-        name = f"{own.get('cpu', '?')}cpu-{own.get('memory', '?')}MiB"
+        name = f"{own['cpu']}cpu-{own['memory']}MiB"
     if name in known:
         table = known[name].model_copy(update=own)
     elif {"cpu", "memory"} <= own.keys():

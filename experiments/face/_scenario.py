@@ -11,7 +11,6 @@ from typing import Any
 from stowplan._cluster import Cluster
 from stowplan._given import Objects, chain_of
 from stowplan._values import Problems, check, whole
-from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.loading.load import Loaded, check_scenario, load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import PlacementStrategy
@@ -87,11 +86,7 @@ def load(path: str | Path, *, buys: bool = False) -> Scenario:
     >>> sp.load("small").strategies
     ['ecs-default', 'binpack', 'spread-zone-binpack']
     """
-    file = Path(path)
-    shipped = SCENARIOS / f"{path}.toml"
-    if not file.exists() and file.name == str(path) and shipped.is_file():
-        file = shipped
-    return Scenario(load_scenario(file, buys=buys))
+    return Scenario(load_scenario(Path(path), buys=buys))
 
 
 def scenario(

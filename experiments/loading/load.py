@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stowplan.experiments.files.paths import scenario_path, shipped_scenarios
 from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.calibration_file import read_calibration
 from stowplan.experiments.loading.definition_file import read_definition_file
@@ -25,7 +26,7 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.model import TaskDefinition
 from stowplan.placement.scenario.checks import scenario_problems
 from stowplan.placement.scenario.scenario import InstanceTypeTable, Scenario, WorkloadTable
-from stowplan.placement.scenario.words import unknown
+from stowplan.placement.scenario.words import nearest, unknown
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
 from stowplan.placement.taskdef.notes import assumptions
@@ -65,7 +66,7 @@ def load_scenario(
     extra_strategies: Mapping[str, str | list[str]] | None = None,
     buys: bool = False,
 ) -> Loaded:
-    """The scenario in a TOML file; paths in it are relative to that file.
+    """The scenario in a TOML file, or one that ships, by name; paths in it are relative to it.
 
     Args:
         extra_strategies: name -> chain (as in the file's `strategies`) to run besides; the paths
@@ -74,7 +75,17 @@ def load_scenario(
     Raises:
         SpecError: naming every problem with file and place.
     """
+    path = scenario_path(path)
+    if not path.exists() and path.suffix == "" and path.name == str(path):
+        raise SpecError([(str(path), _no_such(str(path)))])
     return check_scenario(read_toml(path), path, extra_strategies, buys)
+
+
+def _no_such(name: str) -> str:
+    known = shipped_scenarios()
+    near = nearest(name, known)
+    hint = f"; did you mean {near}, which ships?" if near else f"; these ship: {', '.join(known)}"
+    return f"no such file{hint}"
 
 
 def load_strategies(references: Iterable[str], folder: Path) -> dict[str, StrategyFactory]:

@@ -56,6 +56,8 @@ def _more(change: Change) -> str:
         return MISSING
     share = change.change_pct
     text = f"{change.change:+,.2f}"
+    if change.unit in ("s", "ms"):
+        text = f"{'-' if change.change < 0 else '+'}{cell(abs(change.change), change)}"
     if change.unit != "%" and share is not None:
         text = f"{share:+,.1f} %"
     return f"{text} {change.verdict}".strip()

@@ -273,3 +273,21 @@ def test_a_number_out_of_range_is_an_error_of_its_argument(command, said, capsys
 
     assert exit_.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["small", "small.toml", "experiments/scenarios/small.toml"])
+def test_a_scenario_that_ships_is_known_by_its_name_anywhere(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", name]) == 0
+    assert f"{name}: 12 instances" in capsys.readouterr().out
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("own = true")  # what is here comes first
+    assert main(["check", name]) == 2
+
+
+def test_a_name_that_nothing_here_has_brings_those_that_ship(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "smal"]) == 2
+    assert "smal: no such file; did you mean small, which ships?" in capsys.readouterr().err
+    assert main(["check", "qqqq"]) == 2
+    assert "capacity/oscillation" in capsys.readouterr().err

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from stowplan.experiments.cli.main import main
 from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.record.changes import Change
+from stowplan.experiments.report.changes import print_changes
 
 SMALL = SCENARIOS / "small.toml"
 
@@ -104,3 +107,19 @@ def test_a_seed_is_another_run_and_the_same_however_many_processes(folders, caps
 )
 def test_the_verdict_is_of_the_side_that_is_better(a, b, better, verdict):
     assert Change("run", "", "x", "", better, a, b).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("unit", "a", "b", "said"),
+    [
+        ("ms", 0.0, 60_858.0, "+1 min 1 s worse"),
+        ("s", 0.0, 0.81, "+0.81 s worse"),
+        ("s", 100.0, 50.0, "-50.0 % better"),
+        ("tasks", 0.0, 63.0, "+63.00 worse"),
+    ],
+)
+def test_a_change_from_nothing_has_the_unit_of_what_changed(unit, a, b, said):
+    text = io.StringIO()
+    change = Change("service", "web", "x", unit, "less", a, b)
+    print_changes([(("k",), ("k",), [change])], Console(file=text, width=100), 9)
+    assert said in text.getvalue()

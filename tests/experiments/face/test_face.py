@@ -88,3 +88,12 @@ def test_the_face_uses_names_that_hide_no_function():
     """A module `stowplan.place` would, once imported, stand where the function does."""
     modules = {path.stem for path in Path(FACE).glob("*.py")} | {"placement", "sim"}
     assert not modules & set(sp.__all__)
+
+
+def test_what_a_notebook_offers_on_tab_is_the_face():
+    assert {name for name in dir(sp) if not name.startswith("_")} == set(sp.__all__)
+
+
+def test_a_row_without_a_type_or_its_size_says_what_it_lacks():
+    with pytest.raises(sp.SpecError, match="row 1: has no instance_type"):
+        sp.cluster([{"instance_type": "m5.large", "count": 1}, {"cpu": 4096, "count": 2}])
