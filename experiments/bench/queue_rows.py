@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -62,9 +61,7 @@ def mixed(make: Make, instances: int, tasks: int) -> Scenario:
         for name in FLEET
     ]
     known = instance_types()
-    types = {name: asdict(known[name]) for name in FLEET}
-    for table in types.values():
-        del table["name"]
+    types = {name: known[name].model_dump() for name in FLEET}
     return make(
         duration=until,
         task_definitions=documents,
