@@ -50,3 +50,12 @@ def not_whole(value: object, least: int = 0, most: int = AMOUNT_MAX) -> str | No
         within = f"from {least} on" if number < least else f"up to {most}"
         return f"expected a whole number {within}, found {value}"
     return None
+
+
+def earliest(*times_ms: int | None) -> int | None:
+    """The least of several times in ms, of which None is never."""
+    first_ms = None
+    for at_ms in times_ms:
+        if at_ms is not None and (first_ms is None or at_ms < first_ms):
+            first_ms = at_ms
+    return first_ms

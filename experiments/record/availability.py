@@ -246,11 +246,17 @@ class _Watch:
         floor = -(-held * self._percent // 100)
         if self.running[-1] < held:
             dips.append((self._now_ms - passed, self._now_ms, self.running[-1], held, floor))
+        share = max(1, self.zones)
+        held_there, floor_there = held // share, floor // share
         for zone, running in self.running.items():
-            share = max(1, self.zones) if zone >= 0 else 1
-            each = kept.setdefault(zone, [0, 0])
-            each[0] += passed * (running >= held // share)
-            each[1] += passed * (running >= floor // share)
+            each = kept.get(zone)
+            if each is None:
+                each = kept[zone] = [0, 0]
+            whole = zone < 0
+            if running >= (held if whole else held_there):
+                each[0] += passed
+            if running >= (floor if whole else floor_there):
+                each[1] += passed
 
 
 def worst_of(dips: Sequence[Dip]) -> Worst | None:

@@ -121,15 +121,17 @@ class Recorder:
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
         self._advance(entry.now_ms)
-        accepted = entry.accepted()
+        accepted, more = entry.accepted(), self._more
         self.services_log(entry, accepted)
         for message in (*accepted, *entry.commands):
-            handler = self._handlers.get(type(message))
+            kind = type(message)
+            handler = self._handlers.get(kind)
             if handler is not None:
                 handler(message)
-            for each in self._more.get(type(message), ()):
+            for each in more.get(kind, ()):
                 each(message, self.now_ms)
-        self._died = {}
+        if self._died:
+            self._died = {}
 
     def finish(self, now_ms: int) -> None:
         """Close the books at the end of the run."""

@@ -45,7 +45,7 @@ class Usage:
             m.RegisterTaskDefinition: lambda call: self._launches.register(call.document),
             m.InstanceRegistered: self._registered,
             m.InstancesGone: self._gone,
-            m.RunTask: lambda call: self._ask(self._launches.of_run_task(call)),
+            m.RunTask: self._run_task,
             m.StartTask: lambda call: self._ask(self._launches.of_start_task(call)),
             m.CreateService: self._create_service,
             m.UpdateService: self._update_service,
@@ -73,6 +73,10 @@ class Usage:
         self._cluster.register(event.instance, event.resources, strings)
         # One that comes back is known already.
         self._prices[event.instance : event.instance + 1] = [event.price_microusd_hour]
+
+    def _run_task(self, call: m.RunTask) -> None:
+        kind, name = self._launches.kind_of_run_task(call)
+        self._asked[call.request, name] = kind
 
     def _ask(self, launch: Launch) -> None:
         self._asked[launch.request, launch.task_definition] = launch.kind

@@ -20,6 +20,7 @@ from stowplan.placement.callers.autoscaling import Autoscaler
 from stowplan.placement.callers.client import Arrival, Client
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.units import earliest
 
 LOST = (StopCode.INFRASTRUCTURE_HEALTH, StopCode.SPOT_INTERRUPTION)
 THROTTLED = "ThrottlingException"
@@ -231,5 +232,5 @@ class Callers:
         self._set_next()
 
     def _set_next(self) -> None:
-        times = [self._client.next_ms, self._autoscaler.next_ms if self._autoscaler else None]
-        self._next_ms = min((at_ms for at_ms in times if at_ms is not None), default=None)
+        scaling = self._autoscaler
+        self._next_ms = earliest(self._client.next_ms, scaling.next_ms if scaling else None)

@@ -22,6 +22,7 @@ from stowplan.placement.messages import (
     StartTask,
     UpdateService,
 )
+from stowplan.placement.units import earliest
 
 # Added to `started_by` of a call that asks again, so that a journal tells it from the first.
 RETRY, RESUBMIT = "/retry", "/resubmit"
@@ -89,10 +90,8 @@ class Client:
     @property
     def next_ms(self) -> int | None:
         """When the next call is due; None: never, unless a task fails or is lost."""
-        times = [self._head.at_ms] if self._head else []
-        if self._retries:
-            times.append(self._retries[0][0])
-        return min(times, default=None)
+        head, retries = self._head, self._retries
+        return earliest(head.at_ms if head else None, retries[0][0] if retries else None)
 
     def due(self, now_ms: int) -> list[Event]:
         """The calls to make by `now_ms`: retries first, then new ones, each in order of time."""

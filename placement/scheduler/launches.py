@@ -35,6 +35,9 @@ class Launches:
         self._families: dict[str, list[TaskDefinition]] = {}
         self._inactive: set[str] = set()
         self._kinds: Memo[object, TaskKind] = Memo()
+        # What RunTask calls that differ by their request alone become: a kind, and the definition's
+        # name, for as long as the definitions stay as they are.
+        self._calls: Memo[object, tuple[TaskKind, str]] = Memo()
 
     def register(self, document: Mapping[str, Any]) -> TaskDefinition:
         """Add the next revision of a family.
@@ -46,6 +49,7 @@ class Launches:
         revisions = self._families.setdefault(definition.family, [])
         definition = parse_task_definition(document, revision=len(revisions) + 1)
         revisions.append(definition)
+        self._calls.clear()
         return definition
 
     def definition(self, name: str) -> TaskDefinition:
@@ -88,6 +92,7 @@ class Launches:
         if name in self._inactive:
             raise CallError("ClientException", f"{name} is in the process of being deleted")
         self._inactive.add(name)
+        self._calls.clear()
 
     def check_inactive(self, name: str) -> None:
         """Raises CallError where a revision is unknown, or ACTIVE."""
@@ -101,14 +106,32 @@ class Launches:
 
         Raises PlacementError as `definition` does.
         """
-        definition = self.active(call.task_definition)
-        check_overrides(definition, call.overrides)
-        group = call.group or f"family:{definition.family}"
-        strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
-        provider = capacity_provider or call.capacity_provider
-        kind = self._kind(call, definition, group, strategies, provider)
+        kind, name = self.kind_of_run_task(call, capacity_provider)
         sizes = call.cpu, call.memory
-        return Launch(kind, definition.name, call.request, None, *sizes, overrides=call.overrides)
+        return Launch(kind, name, call.request, None, *sizes, overrides=call.overrides)
+
+    def kind_of_run_task(
+        self, call: m.RunTask, capacity_provider: str | None = None
+    ) -> tuple[TaskKind, str]:
+        """The kind of a RunTask call's tasks, and the full name of their definition.
+
+        Arguments and errors as in `of_run_task`.
+        """
+        provider = capacity_provider or call.capacity_provider
+        key = (
+            *(call.task_definition, call.cpu, call.memory, call.resources, call.overrides),
+            *(call.group, call.placement_constraints, call.placement_strategy, call.zones),
+            *(provider, call.expected_ms),
+        )
+        found = self._calls.get(key)
+        if found is None:
+            definition = self.active(call.task_definition)
+            check_overrides(definition, call.overrides)
+            group = call.group or f"family:{definition.family}"
+            strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
+            kind = self._kind(call, definition, group, strategies, provider)
+            found = self._calls[key] = kind, definition.name
+        return found
 
     def of_start_task(self, call: m.StartTask) -> Launch:
         """The launch of a StartTask call. Raises PlacementError as `definition` does."""

@@ -35,7 +35,7 @@ from stowplan.placement.scheduler.upkeep import UPKEEP, Upkeep, check_tags
 from stowplan.placement.scheduler.waiting import WaitingTasks
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.protocol import StrategyFactory
-from stowplan.placement.units import not_whole
+from stowplan.placement.units import earliest, not_whole
 
 __all__ = ["Scheduler", "SchedulerConfig"]
 
@@ -132,8 +132,8 @@ class Scheduler:
     @property
     def deadline_ms(self) -> int | None:
         """When `decide` has work even if no event comes; None: never."""
-        times = (each.deadline_ms for each in (self.waiting, self._services, self.providers))
-        return min((at_ms for at_ms in times if at_ms is not None), default=None)
+        several = self._services.deadline_ms, self.providers.deadline_ms
+        return earliest(self.waiting.deadline_ms, *several)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -256,6 +256,8 @@ class Scheduler:
 
     def _stop(self, tasks: list[int], code: StopCode, reason: str) -> None:
         """Ask for these tasks to stop; those that wait for capacity are stopped already."""
+        if not tasks:
+            return
         alive = [task for task in tasks if self.tasks.alive(task)]
         placed = [task for task in alive if self.tasks.instance[task] != NOWHERE]
         unplaced = tuple(task for task in alive if self.tasks.instance[task] == NOWHERE)

@@ -12,6 +12,8 @@ ITEMS_MAX, BASE_MAX, WEIGHT_MAX = 20, 100_000, 1_000
 
 def check_strategy(strategy: CapacityProviderStrategy) -> None:
     """Raises PlacementError where ECS would refuse a strategy (ecs-semantics 6.6)."""
+    if not strategy:
+        return
     names = [item.capacity_provider for item in strategy]
     if len(strategy) > ITEMS_MAX:
         raise PlacementError(f"{len(strategy)} capacity providers, {ITEMS_MAX} allowed")

@@ -32,6 +32,10 @@ class FoundTasks:
         self._services, self._engine, self._start = services, engine, start
         self._events: list[m.TasksFound] = []
 
+    def __bool__(self) -> bool:
+        """Whether there are any that were not taken over yet."""
+        return bool(self._events)
+
     def note(self, event: m.TasksFound) -> None:
         """Tasks run already. Raises PlacementError where there is no such service."""
         if event.service not in self._services:

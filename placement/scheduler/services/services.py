@@ -202,7 +202,7 @@ class Services:
 
     def take_over(self) -> None:
         """Take in the tasks that were found, once all instances of the round are known."""
-        for service, failure in self.found.take_over():
+        for service, failure in self.found.take_over() if self.found else ():
             self._events.complain(service, failure)
             self._touched.add(service.name)
 
@@ -283,7 +283,8 @@ class Services:
 
     def settle(self, now_ms: int) -> None:
         """Daemons come first, so that on a new instance they get their room before other tasks."""
-        self._settle_daemons()
+        if self._daemons:
+            self._settle_daemons()
         self._settle_replicas(now_ms)
 
     def _settle_daemons(self) -> None:
