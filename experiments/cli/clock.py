@@ -25,9 +25,9 @@ def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan launch`."""
     parser.add_argument("instance_type", help="m5.large")
-    parser.add_argument("count", type=int, nargs="?", default=1)
+    parser.add_argument("count", type=int, nargs="?", default=1, help="how many (1)")
     parser.add_argument("--zones", help="comma-separated; default: us-east-1a, b and c in turn")
-    parser.add_argument("--cluster", default="default")
+    parser.add_argument("--cluster", default="default", help="its name (default)")
     _endpoint_argument(parser)
     parser.set_defaults(command=launch)
 

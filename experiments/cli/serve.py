@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="simulated seconds a second; `fast`: at once to what happens next; `step`: only by "
         "`stowplan clock`",
     )
-    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--region", default="us-east-1", help="in ARNs (us-east-1)")
     parser.add_argument("--account", default="000000000000", help="twelve digits")
     parser.add_argument(
         "--keys", type=Path, help="access keys that may call, a line each: KEY SECRET"

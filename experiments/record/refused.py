@@ -92,7 +92,7 @@ class Refused:
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
         for said in entry.commands:
-            if type(said) in _SAID and said.failure is not None:
+            if isinstance(said, _Said) and said.failure is not None:
                 self._take(entry, said)
 
     def _take(self, entry: m.Round, said: _Said) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
+
 import numpy as np
 
 from stowplan.placement.packing.fleet.coarse import shared_limits, solve_coarsely
@@ -95,6 +98,31 @@ def _state(problem: FleetProblem, limits: Limits, progress: ProgressCallback | N
     return FleetState(market, shares, kept, limits, progress)
 
 
+def volume_bound(market: Market) -> int:
+    """A bound that is there at once: in each dimension, what the sizes come to at the least price
+    of a unit; what is not for spot at the least of the other types."""
+    off = np.zeros_like(market.counts) if market.off_spot is None else market.off_spot
+    spot = market.on_spot_types
+    best = Fraction(0)
+    for d in range(market.demand.shape[1]):
+        every = [
+            (Fraction(int(price), int(capacity[d])), taken_back)
+            for price, capacity, taken_back in zip(
+                market.prices, market.capacities, spot.tolist(), strict=True
+            )
+            if capacity[d]
+        ]
+        on_demand = [unit for unit, taken_back in every if not taken_back]
+        sizes = market.demand[:, d]
+        kept, rest = int(off @ sizes), int((market.counts - off) @ sizes)
+        if (kept and not on_demand) or (rest and not every):
+            continue  # no fleet at all, which is for others to find
+        cost = kept * min(on_demand, default=Fraction(0))
+        cost += rest * min((unit for unit, _ in every), default=Fraction(0))
+        best = max(best, cost)
+    return ceil(best)
+
+
 def _run(state: FleetState) -> IntArray | None:
     """Fleets and bounds in turn; returns the kinds short of room if the limits are too low.
 
@@ -107,6 +135,7 @@ def _run(state: FleetState) -> IntArray | None:
         none = np.zeros(0, np.int64)
         state.offer(FleetRows(none, none, np.zeros(shape, np.int64)))
         return None
+    state.raise_bound(volume_bound(market))
     search = FleetSearch(state, fair_prices(market, market.prices))
     first = first_fleet(state, search.values)
     if first is not None:

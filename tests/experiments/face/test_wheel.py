@@ -68,7 +68,7 @@ def test_the_wheel_holds_the_face_its_types_and_what_it_reads(wheel):
     assert not [name for name in names if name.startswith(("tests", "stowplan/tests"))]
 
 
-@pytest.mark.timeout(900)  # compiles everything anew, since it is installed anew
+@pytest.mark.timeout(900)  # may compile anew, since it is installed anew
 def test_a_researchers_first_ten_lines_run_where_other_names_are_taken(installed, tmp_path):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "__init__.py").write_text("raise ImportError('not ours')")
@@ -78,7 +78,7 @@ def test_a_researchers_first_ten_lines_run_where_other_names_are_taken(installed
 
     run = ended([sys.executable, "lines.py"], tmp_path, PYTHONPATH=str(installed))
     said = run.stdout
-    assert run.stderr == SENTENCE + "\n"  # the first call says that it compiles, once
+    assert run.stderr in ("", SENTENCE + "\n")  # so small that nothing need be compiled, or said
     *_, file, last = said.strip().splitlines()
     assert file == str(installed / "stowplan" / "__init__.py")
     assert last == "5 [0, 1, 2, 3, 4]"

@@ -98,7 +98,7 @@ def types(capsys, *words):
         (("--family", "r5", "--memory=-16"), {"r5.large"}),
         (("^t[34]", "--usd=-0.005", "--arch", "arm64"), {"t4g.nano"}),
         (("^m[45]\\.large", "--region", "ca-west-1"), {"m5.large"}),
-        (("^c5.large|^c7i.large", "--current"), {"c7i.large"}),
+        (("^c4.large|^c7i.large", "--current"), {"c7i.large"}),
     ],
 )
 def test_types_are_filtered(capsys, words, names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from stowplan.experiments.bench.fleets import twenty_definitions
 from stowplan.placement.packing.fleet.coarse import TIGHTEST, shared_limits
+from stowplan.placement.packing.fleet.market import Market
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
 from stowplan.placement.packing.fleet.shares import split_evenly
-from stowplan.placement.packing.fleet.solve import solve_fleet
+from stowplan.placement.packing.fleet.solve import solve_fleet, volume_bound
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.packing.verify import check_fleet
 
@@ -201,3 +203,18 @@ def test_a_group_that_needs_most_bins_is_not_solved_coarsely():
     counts[50] = 400
     result = solve_fleet(FleetProblem(demand, counts, types), Limits(work=300))
     assert (result.status, result.cost) == ("optimal", 400 * 7)
+
+
+def test_a_bound_by_volume_is_there_at_once():
+    demand, counts = np.array([[2, 1], [1, 5]]), np.array([10, 4])
+    capacities, prices = np.array([[8, 4], [4, 16]]), np.array([10, 7])
+    market = Market(demand, counts, capacities, prices, (None, None))
+    # 24 units at 10/8, 30 units at 7/16.
+    assert volume_bound(market) == 30
+    kept = replace(market, spot=np.array([True, False]), off_spot=np.array([3, 0]))
+    # Of 24 units 6 are off spot, at 7/4, and 18 at 10/8.
+    assert volume_bound(kept) == 33
+    types = tuple(BinType(f"{t}", capacities[t], int(prices[t])) for t in (0, 1))
+    found = solve_fleet(FleetProblem(demand, counts, types))
+    assert found.log[0].lower_bound >= 30
+    assert found.cost >= 30
