@@ -1,8 +1,7 @@
 """Follows a run through its journal alone and keeps what metrics and plots are made of.
 
-Fed with rounds, as they happen or from a file; needs neither scheduler nor simulator. It books
-every task from the command that places it to the report that it stopped, so its view of an
-instance is what the instance really holds, not what the scheduler already counts as free.
+Fed with rounds, as they happen or from a file. It books every task from the command that places it
+to the report that it stopped: what an instance really holds, not what ECS already counts as free.
 """
 
 from __future__ import annotations
@@ -48,13 +47,12 @@ from stowplan.placement.scheduler.launches import Launches
 class Recorder:
     """Call it with every round, then `finish`.
 
-    `samples` holds (ms, SAMPLE_FIELDS) every `step_ms`, in which `waiting` counts what services
-    lack as well; those of services are added by `finish`, since ECS hears late of what is dead.
-    `lost_ms` is when the first task was lost with its instance, `lost_heard_ms` when ECS first
-    heard of one; `frames` the fill of every instance, the larger of its CPU and memory shares in
-    percent (255: not there), every `frame_ms`, and `leftovers` what is free then. `waits_ms`:
-    submission to RUNNING of standalone tasks (of services': `service_waits`); `starts_ms`: from the
-    command that places a task to RUNNING, of all tasks.
+    `samples` holds (ms, SAMPLE_FIELDS) every `step_ms`; `waiting` counts what services lack, too,
+    which `finish` adds, since ECS hears late of what is dead. `lost_ms`: when the first task was
+    lost with its instance, `lost_heard_ms` when ECS first heard of one; `frames`: every `frame_ms`
+    the fill of every instance, the larger of its CPU and memory shares in percent (255: not there),
+    `leftovers` what is free then. `waits_ms`: submission to RUNNING of standalone tasks (of
+    services': `service_waits`); `starts_ms`: from the placing command to RUNNING, of all tasks.
     """
 
     step_ms: int = 10_000

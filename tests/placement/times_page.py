@@ -19,8 +19,8 @@ How long things take where a scenario says nothing, and what that is known from.
 *Documented*: AWS says so. *Measured*: somebody did, on what the source names. *Assumed*: nobody
 says.
 A scenario changes a time by its key, or all that `stowplan calibrate` measures by
-[`calibration` of `models`](../experiments/scenarios/REFERENCE.md#models); the report says which times
-were so changed.
+[`calibration` of `models`](../experiments/scenarios/REFERENCE.md#models); the report says which
+times were so changed.
 
 | Time | Default | Kind | Key | Source |
 |---|---|---|---|---|
