@@ -614,7 +614,7 @@ CHANGES = {
     "a metric in the report": METRIC,
     "the scale-in order of a service": SCALE_IN,
     "a driver": DRIVER,
-    "an operation of the endpoint": OPERATION,
+    "an operation of ECS's API": OPERATION,
     "how a rolling deployment picks tasks": ROLLING,
     "a goal of `optimize`": GOAL,
 }

@@ -241,7 +241,8 @@ def _fill(kinds: Kinds, state: State, parts: Parts, blocks: Blocks, forms: list[
     for f in range(len(parts.choice)):
         starts = parts.start[parts.first[f] : parts.first[f + 1]]
         parts.at[parts.form == f, : len(starts)] = starts
-    build(World(state, parts, blocks).address, in_order)
+    world = World(state, parts, blocks)  # held: the kernel reads its tables by their address
+    build(world.address, in_order)
 
 
 def _bury(kinds: Kinds, state: State, parts: Parts, f: int) -> None:
