@@ -40,7 +40,7 @@ from stowplan.placement.packing.problem import (
     Progress,
     ProgressCallback,
 )
-from stowplan.placement.packing.state import Budget
+from stowplan.placement.packing.state import Budget, Solve
 from stowplan.placement.scenario.scenario import Scenario
 
 UNIT = "points"
@@ -48,22 +48,20 @@ COLUMNS_SHARE = 0.6  # of what is then left, for bins by columns; the rest is fo
 DEALING_SHARE = 0.3  # again of what is left, for the zone of each bin
 
 
-class _Best:
+class _Best(Solve):
     """Best placement and bound so far."""
 
     def __init__(self, ground: Ground, budget: Budget, progress: ProgressCallback | None) -> None:
-        self.ground, self.budget = ground, budget
+        super().__init__(budget, progress)
+        self.ground = ground
         self.content: Content | None = None
         self.points: int | None = None
-        self.bound = 0
         self.interrupted = False
-        self.log: list[Progress] = []
-        self._progress = progress
 
     @property
-    def proven(self) -> bool:
-        """Nothing can be better."""
-        return self.points is not None and self.points <= self.bound
+    def incumbent(self) -> int | None:
+        """The points of the best placement."""
+        return self.points
 
     def offer(self, content: Content) -> None:
         """Take a placement if it costs less."""
@@ -71,18 +69,6 @@ class _Best:
         if self.points is None or points < self.points:
             self.content, self.points = content, points
             self.record()
-
-    def raise_bound(self, bound: int) -> None:
-        """Take a higher bound."""
-        if bound > self.bound:
-            self.bound = bound
-            self.record()
-
-    def record(self) -> None:
-        """Log and report the state."""
-        self.log.append(Progress(self.budget.seconds(), self.bound, self.points))
-        if self._progress:
-            self._progress(self.log[-1])
 
 
 def best_placement(
@@ -107,8 +93,8 @@ def best_placement(
         check_plan(plan, ground.specs)
     return Answer(
         "placement", UNIT,
-        "optimal" if best.proven else "unknown" if plan is None else "feasible",
-        best.points, best.bound, plan, (), best.budget.seconds(), best.interrupted,
+        "optimal" if best.proven() else "unknown" if plan is None else "feasible",
+        best.points, best.lower_bound, plan, (), best.budget.seconds(), best.interrupted,
         tuple(best.log),
     )  # fmt: skip
 
@@ -131,7 +117,7 @@ def _solve(best: _Best) -> tuple[str, ...]:
         best.offer(packed)
     try:
         reasons = _exactly(best, FIRST_WAYS)
-        if not reasons and not best.proven:
+        if not reasons and not best.proven():
             reasons = _by_columns(best, penalty, forced)
         return reasons or _exactly(best, LAST_WAYS)
     except KeyboardInterrupt:
@@ -142,10 +128,10 @@ def _solve(best: _Best) -> tuple[str, ...]:
 def _exactly(best: _Best, ways: Sequence[Way]) -> tuple[str, ...]:
     """Every instance by itself, in these ways until one proves; returns why there is no plan."""
     for way in ways if is_small(best.ground) else ():
-        if best.proven or best.budget.exhausted():
+        if best.finished():
             break
         budget = best.budget.part(way.share, way.work)
-        found = place_exactly(best.ground, best.content, best.bound, budget, way)
+        found = place_exactly(best.ground, best.content, best.lower_bound, budget, way)
         best.budget.spend(1e6 * budget.work)
         if found.infeasible:
             return _too_little_room(best.ground, range(len(best.ground.tasks)))
@@ -180,11 +166,11 @@ def _by_columns(best: _Best, penalty: IntArray | None, forced: int) -> tuple[str
         raise KeyboardInterrupt
     if result.cost is None:
         return ()
-    if not best.proven and ground.spread:
+    if not best.proven() and ground.spread:
         dealing = best.budget.part(DEALING_SHARE)
         best.offer(deal_over_zones(ground, bins, dealing))
         best.budget.spend(1e6 * dealing.work)
-    if not best.proven and ground.spread:
+    if not best.proven() and ground.spread:
         _place_evenly(best, penalty)
     return ()
 

@@ -55,7 +55,44 @@ class Budget:
         return Budget(Limits(seconds, work, limits.seed, limits.clock))
 
 
-class PackingState:
+class Solve:
+    """What every solve keeps beside its best answer: bound, budget and log."""
+
+    def __init__(self, budget: Budget, progress: ProgressCallback | None = None) -> None:
+        self.budget = budget
+        self.lower_bound = 0
+        self.log: list[Progress] = []
+        self._progress = progress
+
+    @property
+    def incumbent(self) -> int | None:
+        """What the best answer so far comes to; None: there is none."""
+        raise NotImplementedError
+
+    def proven(self) -> bool:
+        """The best answer comes to no more than the bound."""
+        incumbent = self.incumbent
+        return incumbent is not None and incumbent <= self.lower_bound
+
+    def finished(self) -> bool:
+        """Nothing left to do: proven, or out of time or work."""
+        return self.proven() or self.budget.exhausted()
+
+    def raise_bound(self, bound: int) -> None:
+        """Take a proven lower bound if it is higher than the last."""
+        if bound > self.lower_bound:
+            self.lower_bound = bound
+            self.record()
+
+    def record(self) -> None:
+        """Note the time at which a bound or an answer became better."""
+        entry = Progress(self.budget.seconds(), self.lower_bound, self.incumbent)
+        self.log.append(entry)
+        if self._progress:
+            self._progress(entry)
+
+
+class PackingState(Solve):
     """Best packing and bound of one grouped problem; every stage reads and improves it."""
 
     def __init__(
@@ -64,26 +101,15 @@ class PackingState:
         limits: Limits,
         progress: ProgressCallback | None = None,
     ) -> None:
+        super().__init__(Budget(limits), progress)
         self.problem = problem
-        self.budget = Budget(limits)
         self.rng = np.random.default_rng(limits.seed)
-        self.lower_bound = 0
         self.best: IntArray | None = None
-        self.log: list[Progress] = []
-        self._progress = progress
 
     @property
     def incumbent(self) -> int | None:
         """Bins of the best packing."""
         return None if self.best is None else len(self.best)
-
-    def proven(self) -> bool:
-        """The best packing needs no more bins than the bound."""
-        return self.best is not None and len(self.best) <= self.lower_bound
-
-    def finished(self) -> bool:
-        """Nothing left to do: proven, or out of time or work."""
-        return self.proven() or self.budget.exhausted()
 
     def offer(self, bins: IntArray) -> bool:
         """Take `bins` (bins, kinds), which must cover every item, if fewer than the best so far.
@@ -94,20 +120,8 @@ class PackingState:
         if self.best is not None and len(bins) >= len(self.best):
             return False
         self.best = bins
-        self._record()
+        self.record()
         return True
-
-    def raise_bound(self, bound: int) -> None:
-        """Take a proven lower bound if it is higher than the last."""
-        if bound > self.lower_bound:
-            self.lower_bound = bound
-            self._record()
-
-    def _record(self) -> None:
-        entry = Progress(self.budget.seconds(), self.lower_bound, self.incumbent)
-        self.log.append(entry)
-        if self._progress:
-            self._progress(entry)
 
 
 def trimmed(bins: IntArray, counts: IntArray) -> IntArray:

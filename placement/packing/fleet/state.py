@@ -9,8 +9,8 @@ import numpy as np
 from stowplan.placement.packing.fleet.market import Market
 from stowplan.placement.packing.fleet.problem import FleetBins
 from stowplan.placement.packing.fleet.shares import Shares
-from stowplan.placement.packing.problem import IntArray, Limits, Progress, ProgressCallback
-from stowplan.placement.packing.state import Budget
+from stowplan.placement.packing.problem import IntArray, Limits, ProgressCallback
+from stowplan.placement.packing.state import Budget, Solve
 
 
 class FleetRows(NamedTuple):
@@ -21,7 +21,7 @@ class FleetRows(NamedTuple):
     contents: IntArray
 
 
-class FleetState:
+class FleetState(Solve):
     """Best fleet, bound, budget and log of one solve.
 
     Args:
@@ -36,6 +36,8 @@ class FleetState:
         limits: Limits,
         progress: ProgressCallback | None = None,
     ) -> None:
+        super().__init__(Budget(limits), progress)
+        self.rng = np.random.default_rng(limits.seed)
         self.market = market
         self.shares = shares
         self.types = types
@@ -43,23 +45,15 @@ class FleetState:
         total, off_spot = shares.even()
         self.zone_counts = total  # one way to deal the items over the zones
         self.zone_rows = np.hstack([total, off_spot]) if market.split else total
-        self.budget = Budget(limits)
-        self.rng = np.random.default_rng(limits.seed)
-        self.lower_bound = 0
         self.best: FleetRows | None = None
         self.fleet: tuple[FleetBins, ...] = ()
         self.cost: int | None = None
         self.refused = 0  # cheaper fleets that could not be shared out
-        self.log: list[Progress] = []
-        self._progress = progress
 
-    def finished(self) -> bool:
-        """Nothing left to do: proven, or out of time or work."""
-        return self.proven() or self.budget.exhausted()
-
-    def proven(self) -> bool:
-        """No fleet is cheaper than the best."""
-        return self.cost is not None and self.cost <= self.lower_bound
+    @property
+    def incumbent(self) -> int | None:
+        """The cost of the best fleet."""
+        return self.cost
 
     def offer(self, rows: FleetRows) -> bool:
         """Take a complete fleet if it is cheaper than the best so far and can be shared out."""
@@ -71,17 +65,5 @@ class FleetState:
             self.refused += 1
             return False
         self.best, self.fleet, self.cost = rows, fleet, cost
-        self._record()
+        self.record()
         return True
-
-    def raise_bound(self, bound: int) -> None:
-        """Take a proven lower bound on the cost if it is higher than the last."""
-        if bound > self.lower_bound:
-            self.lower_bound = bound
-            self._record()
-
-    def _record(self) -> None:
-        entry = Progress(self.budget.seconds(), self.lower_bound, self.cost)
-        self.log.append(entry)
-        if self._progress:
-            self._progress(entry)
