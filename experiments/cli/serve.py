@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import math
 import signal
+import socket
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
     from stowplan.realdriver.endpoint.app import Settings
 
+# So long a loop that simulates keeps the interpreter; a request needs it some ten times.
+_SWITCH_S = 0.0005
+_BACKLOG = 2048
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LOOPBACK_NAMES = ("127.0.0.1", "[::1]", "localhost")
 
@@ -100,14 +104,13 @@ def serve(arguments: argparse.Namespace) -> int:
     regions = Regions(make, arguments.region, every=arguments.testing)
     config = uvicorn.Config(
         make_app(regions, settings),
-        host=arguments.host,
-        port=arguments.port,
         log_level="warning",
         lifespan="off",
         server_header=False,
     )
     server = uvicorn.Server(config)
-    sock = _listening(config)
+    sys.setswitchinterval(_SWITCH_S)
+    sock = _listening(arguments.host, arguments.port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
         server.run(sockets=[sock])
@@ -117,14 +120,27 @@ def serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _listening(config: Any) -> Any:
-    """The socket of uvicorn's configuration, once clients may connect; says where."""
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket to which clients may connect from now on; says where.
+
+    It says that it is TCP: else asyncio would leave Nagle's algorithm on for those it accepts, and
+    every answer would wait 40 ms for the client's acknowledgement.
+    """
     from stowplan.experiments.runs.serving import DEFAULT_CLUSTER
 
-    sock = config.bind_socket()
-    sock.listen()  # before it is said that somebody listens
-    address, port = sock.getsockname()[:2]
-    print(f"ECS at http://{address}:{port}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        raise SpecError([(f"serve --host {host} --port {port}", str(error))]) from None
+    sock.listen(_BACKLOG)  # before it is said that somebody listens
+    shown = f"[{host}]" if ":" in host else host
+    where = f"http://{shown}:{sock.getsockname()[1]}"
+    print(f"ECS at {where}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
     sys.stdout.flush()
     return sock
 

@@ -191,6 +191,17 @@ class Callers:
         for _, answer, answered in asked:
             answered(answer)
 
+    def abandon(self, error: str, reason: str) -> None:
+        """The loop goes on no more: answer all calls from outside that wait, with an error."""
+        waiting = [(answer, answered) for _, answer, answered in self._asked]
+        self._asked = []
+        while self._outside:
+            call, answered = self._outside.popleft()
+            waiting.append((Answer(call), answered))
+        for answer, answered in waiting:
+            answer.error, answer.reason = error, reason
+            answered(answer)
+
     def restore(self, rounds: Iterable[m.Round]) -> int:
         """Live through the rounds of a journal, as the callers that made its calls did.
 

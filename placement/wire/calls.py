@@ -9,7 +9,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.callers.callers import Answer
 from stowplan.placement.describe import State
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
-from stowplan.placement.wire.errors import WireError, cluster_not_found, invalid
+from stowplan.placement.wire.errors import SERVER_EXCEPTION, WireError, cluster_not_found, invalid
 from stowplan.placement.wire.world import Cluster, Document, Host
 
 DEFAULT = "default"
@@ -37,7 +37,8 @@ def taken(answers: Sequence[Answer]) -> Sequence[Answer]:
     """
     for answer in answers:
         if answer.error:
-            raise WireError(answer.error, answer.reason)
+            status = 500 if answer.error == SERVER_EXCEPTION else 400
+            raise WireError(answer.error, answer.reason, status)
     return answers
 
 

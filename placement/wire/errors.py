@@ -10,6 +10,9 @@ from stowplan.placement.errors import PlacementError
 CONFLICT = "ConflictException"
 
 
+SERVER_EXCEPTION = "ServerException"  # who answers with it, and not the caller, is to blame
+
+
 class WireError(PlacementError):
     """A request is refused; nothing was changed.
 

@@ -21,11 +21,11 @@ from stowplan.placement.loop import Attended, run_loop
 from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.wire.arns import Account, Ids
-from stowplan.placement.wire.errors import WireError
+from stowplan.placement.wire.errors import SERVER_EXCEPTION, WireError
 from stowplan.placement.wire.front import Exchange
 from stowplan.placement.wire.protocol import Request
 from stowplan.placement.wire.world import Cluster, Document, Machine
-from stowplan.realdriver.endpoint.pace import Clock, Paced, Stepped
+from stowplan.realdriver.endpoint.pace import Clock, Gate, Paced, Stepped
 
 Replied = Callable[["Document | WireError"], None]
 
@@ -64,9 +64,13 @@ class Worlds(Protocol):
         ...
 
 
+_LOG = logging.getLogger(__name__)
+_BROKEN, _BROKEN_SAYS = SERVER_EXCEPTION, "Service Unavailable. Please try again later."
+
+
 def _mistake(request: Request) -> WireError:
-    logging.getLogger(__name__).exception("answering %s", request.operation)
-    return WireError("ServerException", "Service Unavailable. Please try again later.", 500)
+    _LOG.exception("answering %s", request.operation)
+    return WireError(_BROKEN, _BROKEN_SAYS, 500)
 
 
 class LocalHost:
@@ -82,7 +86,7 @@ class LocalHost:
         self, account: Account, worlds: Worlds, clock: Clock, now_s: Callable[[], float]
     ) -> None:
         self.account, self.now_s = account, now_s
-        self.gate = threading.Condition(threading.RLock())
+        self.gate = Gate()
         self.settings: dict[str, str] = {}
         self._worlds, self._clock = worlds, clock
         self._clusters: dict[str, Cluster] = {}
@@ -116,11 +120,19 @@ class LocalHost:
 
         def submit(call: m.Event, answered: Callable[[Answer], None]) -> None:
             world.callers.submit(call, answered)
-            paced.wake()
+            if paced.failed:
+                world.callers.abandon(_BROKEN, _BROKEN_SAYS)
+            else:
+                paced.wake()
 
         def run() -> None:
             with self.gate:
-                run_loop(world.scheduler, Attended(paced, world.callers), record)
+                try:
+                    run_loop(world.scheduler, Attended(paced, world.callers), record)
+                except Exception:  # a full disk, a mistake of ours: nobody is to wait for ever
+                    _LOG.exception("cluster %s goes on no more", name or "(registry)")
+                    paced.failed = True
+                    world.callers.abandon(_BROKEN, _BROKEN_SAYS)
 
         thread = threading.Thread(target=run, name=f"cluster {name}", daemon=True)
         self._threads.append(thread)
@@ -130,7 +142,7 @@ class LocalHost:
 
     def reply(self, request: Request, replied: Replied) -> None:
         """Answer a request: calls `replied` once, at once or from the thread of a loop."""
-        with self.gate:
+        with self.gate.visit():
             try:
                 exchange = Exchange(self, request)
                 self._follow(exchange, replied)
@@ -178,7 +190,7 @@ class LocalHost:
         Raises:
             PlacementError: no such cluster or type, or a cluster whose machines are not simulated.
         """
-        with self.gate:
+        with self.gate.visit():
             found = self._clusters.get(cluster)
             if found is None or found.state.status != "ACTIVE":
                 raise PlacementError(f"no cluster is called {cluster!r}")
@@ -191,19 +203,19 @@ class LocalHost:
 
     def advance(self, by_ms: int) -> None:
         """Let time pass at once."""
-        with self.gate:
+        with self.gate.visit():
             self._clock.advance(by_ms, self._latest_ms())
             self._wake()
 
     def set_factor(self, factor: float) -> None:
         """Simulated seconds a second, from now on; see `Clock`."""
-        with self.gate:
+        with self.gate.visit():
             self._clock.set_factor(factor, self._latest_ms())
             self._wake()
 
     def times(self) -> dict[str, Any]:
         """The factor, null where it is infinite, and the time of each cluster in seconds."""
-        with self.gate:
+        with self.gate.visit():
             clusters = {name: each.state.now_ms / 1000 for name, each in self._clusters.items()}
             factor = self._clock.factor
             return {"factor": factor if math.isfinite(factor) else None, "clusters": clusters}
@@ -217,7 +229,7 @@ class LocalHost:
 
     def close(self) -> None:
         """End all loops; what was answered is in the journals."""
-        with self.gate:
+        with self.gate.visit():
             for paced in self._paced.values():
                 paced.end()
         for thread in self._threads:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from stowplan.placement.driver import Driver
 from stowplan.placement.messages import Event, InstanceRegistered
 from stowplan.placement.scenario.scenario import InstanceSpec
+
+_TURN_S = 0.001  # how long a loop lets others in who wait
 
 
 class Stepped(Driver, Protocol):
@@ -78,6 +81,34 @@ class Clock:
         return left_ms / 1000 / self._factor if self._factor else None
 
 
+class Gate(threading.Condition):
+    """Held by whoever is at work. A loop lets go of it between two rounds for those that wait.
+
+    Python's locks are not fair: who lets go and takes again is first, so a loop that has always
+    something to do would keep everybody out for many rounds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(threading.RLock())
+        self._counting, self._visits = threading.Lock(), 0
+
+    @contextmanager
+    def visit(self) -> Iterator[None]:
+        """Have it for a while; of loops, none goes on meanwhile."""
+        with self._counting:
+            self._visits += 1
+        try:
+            with self:
+                yield
+        finally:
+            with self._counting:
+                self._visits -= 1
+
+    def give_way(self) -> None:
+        """Let somebody in who waits."""
+        self.wait(_TURN_S if self._visits > 0 else 0)
+
+
 class Paced:
     """A stepped world whose time passes by a clock; a driver again.
 
@@ -85,9 +116,9 @@ class Paced:
     state between two rounds.
     """
 
-    def __init__(self, world: Stepped, clock: Clock, gate: threading.Condition) -> None:
+    def __init__(self, world: Stepped, clock: Clock, gate: Gate) -> None:
         self._world, self._clock, self._gate = world, clock, gate
-        self._woken = self._ended = False
+        self._woken = self._ended = self.failed = False
         self._todo: list[Callable[[], None]] = []
         self.now_ms, self.execute, self.register = world.now_ms, world.execute, world.register
 
@@ -122,7 +153,7 @@ class Paced:
                 return heard
             until = min((t for t in (deadline_ms, world.next_ms) if t is not None), default=None)
             if until is not None and until <= allowed:
-                self._gate.wait(0)  # others may look between two rounds
+                self._gate.give_way()
                 return world.wait(until)
             self._gate.wait(None if until is None else clock.seconds_until(until))
         return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -355,6 +357,26 @@ def test_another_name_for_the_loopback_is_not_answered(endpoint):
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(urllib.request.Request(endpoint, b"{}", headers))
     assert error.value.code == 403
+
+
+def test_answers_do_not_wait_for_acknowledgements(endpoint):
+    # With Nagle's algorithm on, each answer on a connection that is kept takes 40 ms and more.
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    target = {"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters"}
+    took = []
+    for _ in range(30):
+        begun = time.perf_counter()
+        connection.request("POST", "/", b"{}", target)
+        connection.getresponse().read()
+        took.append(time.perf_counter() - begun)
+    assert min(took) < 0.035
+
+
+def test_a_port_that_is_taken_is_an_error(endpoint, capsys):
+    port = endpoint.rpartition(":")[2]
+    assert main(["serve", "--port", port]) == 2
+    assert f"--port {port}: [Errno 98] Address already in use" in capsys.readouterr().err
 
 
 def test_other_addresses_need_keys(capsys):
