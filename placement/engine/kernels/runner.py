@@ -96,9 +96,8 @@ class Runner:
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
         plan = self._plan((kind,))
-        row = choose(
-            self._world(plan, self._state(plan)).address, self._rng if plan.draws else None
-        )
+        world = self._world(plan, self._state(plan))
+        row = choose(world.address, self._rng if plan.draws else None)
         self._engine.cluster.settle(kind.group)
         return int(row)
 
@@ -179,8 +178,8 @@ class Runner:
                 masks.append(check.changing(kind, cluster))
         if masks:
             state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
-        address = self._world(plan, state).address
-        found: IntArray = state.rows[: candidate_rows(address)].copy()
+        world = self._world(plan, state)
+        found: IntArray = state.rows[: candidate_rows(world.address)].copy()
         cluster.settle(kind.group)
         return found
 
