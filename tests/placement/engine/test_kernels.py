@@ -272,6 +272,18 @@ def test_one_request_at_a_time_equals_the_reference_whatever_happens_between(cha
                 anything_else(twins, action, int(rng.integers(150)))
 
 
+def test_a_resource_that_a_later_kind_brings_does_not_shift_the_reasons():
+    twins = Twins(large_cluster(np.random.default_rng(0), 150))
+    first, lacking = make_kind(1, 1), make_kind(1, 1, required_attributes=("nowhere",))
+    with patch.object(runner, "STAND_AFTER", 2):
+        for kind in (first, lacking, first):
+            twins.place([kind])
+        twins.place([make_kind(1, 1, resources={"DISK": 1})])
+        unknown = make_kind(1, 1, group="other", required_attributes=("nowhere",))
+        for kind in (lacking, first, unknown, unknown, lacking):
+            twins.place([kind])
+
+
 def test_an_index_that_missed_more_than_the_log_holds_is_made_anew():
     twins, kind = Twins(large_cluster(np.random.default_rng(0), 150)), make_kind(1, 1)
     other = make_kind(2, 2, strategies=("random",))
