@@ -40,8 +40,10 @@ class NothingIsEndedInUse:
             facts = history.services.get(seen.service)
             if facts is None or seen.service in history.endings.deleted:
                 yield f"service {seen.service} was deleted, which is not there"
-            elif facts.call.desired_count and not facts.daemon and not seen.force:
+                return
+            if facts.call.desired_count and not facts.daemon and not seen.force:
                 yield f"service {seen.service} was deleted at a count of {facts.call.desired_count}"
+            self._stopping.update(facts.tasks)
         elif isinstance(seen, m.DeregisterContainerInstance):
             yield from self._deregistered(history, seen)
         elif isinstance(seen, m.DeleteCapacityProvider):
@@ -63,6 +65,8 @@ class NothingIsEndedInUse:
             yield f"instance {call.instance} was deregistered, which is not there"
         elif not call.force and (tasks := self._alive(history, call.instance)):
             yield f"instance {call.instance} was deregistered with {tasks} tasks"
+        on = (number for number, task in history.tasks.items() if task.host == call.instance)
+        self._stopping.update(on)
 
     def _provider_deleted(self, history: History, call: m.DeleteCapacityProvider) -> Iterator[str]:
         users = [

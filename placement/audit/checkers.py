@@ -37,6 +37,7 @@ from stowplan.placement.audit.seen import Seen, sees
 from stowplan.placement.audit.service_rules import (
     balances_only_what_is_uneven,
     keep_the_healthy_floor,
+    protected_tasks_stay,
     services_keep_their_count,
 )
 from stowplan.placement.messages import Round
@@ -368,6 +369,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "service counts": lambda: services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
     "zone balance": lambda: balances_only_what_is_uneven,
+    "protected tasks": lambda: protected_tasks_stay,
     "load balancers": lambda: targets_drain_before_a_stop,
     "dead instances": lambda: the_dead_do_not_act,
     "room": RoomIsUsed,
