@@ -149,8 +149,8 @@ class History:
         group = call.group or f"family:{definition.family}"
         provider = call.capacity_provider if isinstance(call, m.RunTask) else None
         # Calls of one workload ask for the same again and again.
-        more = () if isinstance(call, m.StartTask) else (call.resources, call.placement_constraints)
-        sizes = call.cpu, call.memory, call.overrides
+        more = () if isinstance(call, m.StartTask) else (call.placement_constraints,)
+        sizes = call.cpu, call.memory, call.resources, call.overrides
         key = (definition.name, group, provider, *sizes, call.zones, *more)
         needs = self._known.get(key)
         if needs is None:
@@ -190,10 +190,8 @@ class History:
         capacity_provider: str | None,
     ) -> Needs:
         override = TaskOverride()
-        if isinstance(call, m.RunTask):
+        if isinstance(call, m.RunTask | m.StartTask):
             override = TaskOverride(call.cpu, call.memory, call.resources, call.overrides)
-        elif isinstance(call, m.StartTask):
-            override = TaskOverride(call.cpu, call.memory, (), call.overrides)
         constraints = definition.placement_constraints
         if not isinstance(call, m.StartTask):
             constraints += call.placement_constraints

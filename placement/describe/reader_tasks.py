@@ -174,7 +174,7 @@ class TaskReader:
             if (use := self._use(call)) is not None:
                 use.tasks.append(number)
             task.overrides = call.overrides
-        resources = call.resources if isinstance(call, m.RunTask) else ()
+        resources = () if call is None else call.resources
         override = TaskOverride(cpu, memory, resources, task.overrides)
         task.amounts = task_resources(self._definition(name), override)
         task.amounts.pop(PORTS, None)
