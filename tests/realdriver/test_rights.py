@@ -14,15 +14,19 @@ from stowplan.experiments.runs.permits import (
     parse_allowed,
     published_everywhere,
 )
+from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.messages import Round
 from stowplan.placement.scheduler.config import SchedulerConfig
+from stowplan.realdriver.book import Book
 from stowplan.realdriver.clusters import ClusterFolder
+from stowplan.realdriver.docker.backend import to_call
 from stowplan.realdriver.docker.config import EnginesTable, machines
 from stowplan.realdriver.docker.registries import of_registry, registry_of
 from stowplan.realdriver.docker.rights import RIGHTS, rights_of
 from stowplan.realdriver.journal import DurableJournal
+from tests.driving import gone, instance, stopped
 
 
 def definition(family="app", **fields):
@@ -181,3 +185,29 @@ def test_check_and_run_say_it_before_anything_starts(tmp_path, capsys, monkeypat
         assert "is shared: only what --allow names" in capsys.readouterr().err
     assert main(["run", str(scenario), "--engines", str(file), "--allow", "privileged"]) == 2
     assert "no engine answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("where", "url", "called"),
+    [
+        ("0.0.0.0:8080", "unix:///var/run/docker.sock", "localhost:8080"),
+        ("0.0.0.0:8080", "tcp://10.0.0.5:2376", "10.0.0.5:8080"),
+        ("[::]:8080", "ssh://me@host.example", "host.example:8080"),
+        ("127.0.1.2:80", "unix:///x", "127.0.1.2:80"),
+    ],
+)
+def test_the_address_to_call(where, url, called):
+    assert to_call(where, url) == called
+
+
+def test_a_task_that_ended_is_kept_for_a_while_and_one_that_was_lost_is_not():
+    book = Book()
+    book.event(instance(0))
+    book.command(m.StartTasks("app:1", "family:app", (0, 1), (0, 0), request=0))
+    assert book.keeps(0, 0, 0)
+    book.event(stopped(0))
+    assert book.keeps(0, 1_000, 500)
+    assert book.keeps(0, 1_499, 500)
+    assert not book.keeps(0, 1_500, 500)
+    book.event(gone(0))
+    assert not book.keeps(1, 2_000, 500)
