@@ -107,6 +107,25 @@ def inactive_definitions_are_not_named(history: History, seen: Seen) -> Iterator
         yield f"{type(seen).__name__} names {seen.task_definition}, which is INACTIVE"
 
 
+@sees(m.DeregisterTaskDefinition, m.DeleteTaskDefinition)
+def definitions_end_in_order(history: History, seen: Seen) -> Iterator[str]:
+    """A definition is deregistered once, and deleted only after that (ecs-semantics 7)."""
+    if isinstance(seen, m.DeregisterTaskDefinition | m.DeleteTaskDefinition):
+        inactive = seen.task_definition in history.endings.inactive
+        if isinstance(seen, m.DeleteTaskDefinition) is not inactive:
+            state = "INACTIVE" if inactive else "ACTIVE"
+            yield f"{type(seen).__name__} of {seen.task_definition}, which is {state}"
+
+
+@sees(m.TagResource)
+def tags_are_ones_own(_: History, seen: Seen) -> Iterator[str]:
+    """No call that was taken sets a tag of AWS's own."""
+    if isinstance(seen, m.TagResource):
+        for name, _value in seen.tags:
+            if name.lower().startswith("aws:"):
+                yield f"tag {name!r} of {seen.kind} {seen.name!r} is AWS's own"
+
+
 @sees(m.PutAttributes, m.DeleteAttributes)
 def attributes_keep_their_limits(history: History, seen: Seen) -> Iterator[str]:
     """Only custom attributes change, on instances that are there, and at most ten are on one."""

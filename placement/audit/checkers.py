@@ -17,7 +17,9 @@ from stowplan.placement.audit.balancer_rules import targets_drain_before_a_stop
 from stowplan.placement.audit.call_rules import (
     NothingIsEndedInUse,
     attributes_keep_their_limits,
+    definitions_end_in_order,
     inactive_definitions_are_not_named,
+    tags_are_ones_own,
     what_was_deleted_starts_nothing,
 )
 from stowplan.placement.audit.capacity_rules import (
@@ -382,4 +384,6 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "the deleted": lambda: what_was_deleted_starts_nothing,
     "inactive definitions": lambda: inactive_definitions_are_not_named,
     "attributes": lambda: attributes_keep_their_limits,
+    "ended definitions": lambda: definitions_end_in_order,
+    "tags": lambda: tags_are_ones_own,
 }

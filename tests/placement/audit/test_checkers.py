@@ -92,6 +92,16 @@ def metric(needed: int, running: int, percent: float) -> m.CapacityProviderReser
 
 # Name of the checker that must speak up, what it must say, and what happened.
 PLANTED = {
+    "a definition that is deleted while it is ACTIVE": (
+        "ended definitions",
+        "DeleteTaskDefinition of app:1, which is ACTIVE",
+        [([m.DeleteTaskDefinition("app:1")], [])],
+    ),
+    "a tag of AWS's own": (
+        "tags",
+        "is AWS's own",
+        [([m.TagResource("cluster", "", (("aws:x", "y"),))], [])],
+    ),
     "a task that is protected from scale-in": (
         "protected tasks",
         "stops task 1, which is protected",
