@@ -118,7 +118,7 @@ def definitions_end_in_order(history: History, seen: Seen) -> Iterator[str]:
 
 
 @sees(m.TagResource)
-def tags_are_ones_own(_: History, seen: Seen) -> Iterator[str]:
+def tags_are_ones_own(history: History, seen: Seen) -> Iterator[str]:
     """No call that was taken sets a tag of AWS's own."""
     if isinstance(seen, m.TagResource):
         for name, _value in seen.tags:
