@@ -50,6 +50,9 @@ class Book:
     definitions: Launches = field(default_factory=Launches)
     # Every task that was ever ordered: the same order again starts nothing, also after its end.
     _ordered: set[int] = field(default_factory=set)
+    # Tasks that were reported STOPPED, and until when what they wrote is kept, once that is asked.
+    _ended: set[int] = field(default_factory=set)
+    _kept_until_ms: dict[int, int] = field(default_factory=dict)
 
     def event(self, event: m.Event) -> None:
         """Take in an event that the scheduler accepted."""
@@ -71,7 +74,8 @@ class Book:
                 del self.tasks[task.number]
         elif isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
             for number in event.tasks:
-                self.tasks.pop(number, None)
+                if self.tasks.pop(number, None) is not None:
+                    self._ended.add(number)
 
     def command(self, command: m.Command) -> None:
         """Take in a command of the scheduler."""
@@ -93,6 +97,17 @@ class Book:
                 if task in self.tasks and self.tasks[task].stop is None:
                     self.tasks[task].stop = (command.stop_code, command.reason)
                     self.tasks[task].drains_until_ms = command.not_before_ms or 0
+
+    def keeps(self, task: int, now_ms: int, wait_ms: int) -> bool:
+        """Whether what there is of a task stays: it lives, or ended and its logs may be read yet.
+
+        Who drove the run when it ended knew when that was. After a crash its time begins anew.
+        """
+        if task in self.tasks:
+            return True
+        if task not in self._ended or not wait_ms:
+            return False
+        return now_ms < self._kept_until_ms.setdefault(task, now_ms + wait_ms)
 
     def on(self, instances: tuple[int, ...]) -> list[TaskEntry]:
         """The live tasks of some instances, in the order in which they were started."""

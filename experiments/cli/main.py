@@ -37,9 +37,19 @@ COMMANDS = {
         "add instances to the cluster file",
     ),
     "create-service": (
-        "stowplan.experiments.cli.clusterfile",
+        "stowplan.experiments.cli.task_calls",
         "add_create_service_arguments",
-        "keep a number of copies of a task running",
+        "keep a number of copies of a task running, by a cluster file or while a run lasts",
+    ),
+    "delete-service": (
+        "stowplan.experiments.cli.task_calls",
+        "add_delete_service_arguments",
+        "end a service, in a cluster file or while a run lasts",
+    ),
+    "run-task": (
+        "stowplan.experiments.cli.task_calls",
+        "add_run_task_arguments",
+        "start tasks once, by a cluster file or while a run lasts",
     ),
     "import": (
         "stowplan.experiments.cli.import_cluster",
@@ -107,7 +117,7 @@ COMMANDS = {
         "another count or task definition for a service while it runs",
     ),
     "down": (
-        "stowplan.experiments.cli.docker",
+        "stowplan.experiments.cli.docker_down",
         "add_down_arguments",
         "remove all that a cluster has on its engines",
     ),

@@ -15,6 +15,7 @@ from stowplan.placement.callers.client import Arrival, RetryPolicy
 from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
     CircuitBreaker,
+    ContainerOverride,
     CreateService,
     Event,
     LoadBalancer,
@@ -35,6 +36,7 @@ from stowplan.placement.scenario.scenario import (
     instance_spec,
 )
 from stowplan.placement.scenario.ties import chain_of
+from stowplan.placement.taskdef.task_overrides import parse_task_override
 
 
 def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
@@ -140,14 +142,15 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
     jobs = WORKLOADS[table.kind](table).jobs(rng)
     if table.kind in WORKLOADS.added:
         jobs = checked_jobs(table.kind, jobs)
+    base = parse_task_override(table.overrides)
     for job in jobs:
         call = RunTask(
             request=-1,
             task_definition=family,
             count=job.count,
             group=job.name if table.group == "job" and job.name else table.group,
-            cpu=job.cpu,
-            memory=job.memory,
+            cpu=base.cpu if job.cpu is None else job.cpu,
+            memory=base.memory if job.memory is None else job.memory,
             placement_constraints=constraints + job.constraints,
             placement_strategy=strategy,
             capacity_provider=table.capacity_provider,
@@ -156,8 +159,19 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
             resources=job.resources,
             expected_ms=expect(job),
             capacity_provider_strategy=strategy_of(table.capacity_provider_strategy),
+            overrides=_over(base.containers, job.overrides),
         )
         yield Arrival(job.at_ms, call, job.run_ms, retry)
+
+
+def _over(
+    base: tuple[ContainerOverride, ...], own: tuple[ContainerOverride, ...]
+) -> tuple[ContainerOverride, ...]:
+    """The overrides of a job's containers, those of its workload where it has none."""
+    if not own:
+        return base
+    named = {each.name for each in own}
+    return tuple(each for each in base if each.name not in named) + own
 
 
 def definition_name(scenario: Scenario, name: str) -> str:

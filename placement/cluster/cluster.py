@@ -94,6 +94,7 @@ class Cluster(ClusterColumns):
         """Replace the string columns of an instance: its attributes have changed."""
         self._renamed(row, strings)
         self.attributes_version += 1
+        self.status_version += 1  # a standing index knows who may run what by the old ones
         self._changed(row, freed=True)
 
     def add_like(self, row: int, ec2_instance_id: str) -> int:

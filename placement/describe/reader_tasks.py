@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from stowplan.placement import messages as m
 from stowplan.placement.describe.state import (
     ContainerInstance,
@@ -172,7 +174,7 @@ class TaskReader:
             if (use := self._use(call)) is not None:
                 use.tasks.append(number)
             task.overrides = call.overrides
-        resources = call.resources if isinstance(call, m.RunTask) else ()
+        resources = () if call is None else call.resources
         override = TaskOverride(cpu, memory, resources, task.overrides)
         task.amounts = task_resources(self._definition(name), override)
         task.amounts.pop(PORTS, None)
@@ -370,14 +372,19 @@ class TaskReader:
             deployment.outcome, deployment.finished_at_ms = outcome, self.state.now_ms
 
     def _roll_back(self, service: Service, name: str) -> None:
-        back = next((each for each in service.deployments if each.id == name), None)
-        now_ms = self.state.now_ms
+        state, now_ms = self.state, self.state.now_ms
+        # It may have been without tasks for a moment, and so no longer among the current ones.
+        known = (*service.deployments, *service.past)
+        back = next((each for each in known if each.id == name), None)
         if back is None:
             assert service.completed is not None, "it rolls back to what was completed"
             back = Deployment(name, service.completed, now_ms, now_ms, rolls_back=True)
-            self.state.deployments_ever += 1
+            # One that is forgotten here may be known there still.
+            state.deployments_ever = max(state.deployments_ever, int(name.rpartition("/")[2]))
         else:
-            service.deployments.remove(back)
+            (service.deployments if back in service.deployments else service.past).remove(back)
+        call = msgspec.structs.replace(service.call, task_definition=back.task_definition)
+        service.call = call
         for each in service.deployments:
             each.status = "ACTIVE"
             if each.rollout_state == "FAILED" and not each.outcome:

@@ -111,6 +111,7 @@ class StartTask(Message, frozen=True):
     started_by: str = ""
     overrides: tuple[ContainerOverride, ...] = ()
     tags: Pairs = ()
+    resources: tuple[tuple[str, int], ...] = ()
 
 
 class StopTask(Message, frozen=True):

@@ -118,7 +118,7 @@ _SERVICE = (
 _WORKLOAD = (
     "workload workload.name workload.task_definition workload.kind workload.file workload.until "
     "workload.constraints workload.zones workload.capacity_provider workload.group "
-    "workload.options workload.options.*"
+    "workload.overrides workload.options workload.options.*"
 )
 _ITEMS = (
     "cluster.default_capacity_provider_strategy service.capacity_provider_strategy "

@@ -145,7 +145,7 @@ class WorkloadTable(Table):
     dies with its instance is submitted again after `resubmit` unless that is false. `expected` says
     what the scheduler is told of run times: nothing, the mean of earlier jobs of the same size that
     would have ended by then (`history`), or the truth, which no caller knows (`oracle`); or a name
-    that a user gave a predictor of their own.
+    that a user gave a predictor of their own. `overrides` are those of RunTask, in AWS's JSON.
     """
 
     name: str
@@ -163,6 +163,7 @@ class WorkloadTable(Table):
     retry_max: Duration = 60_000
     resubmit: DurationOrFalse = 5_000
     expected: str = "nothing"
+    overrides: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
 

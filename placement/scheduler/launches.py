@@ -170,10 +170,8 @@ class Launches:
     ) -> TaskKind:
         override = TaskOverride()
         constraints: tuple[PlacementConstraint, ...] = ()
-        if isinstance(call, m.RunTask):
+        if isinstance(call, m.RunTask | m.StartTask):
             override = TaskOverride(call.cpu, call.memory, call.resources, call.overrides)
-        elif isinstance(call, m.StartTask):
-            override = TaskOverride(call.cpu, call.memory, (), call.overrides)
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints
         expected_ms = call.expected_ms if isinstance(call, m.RunTask) else None

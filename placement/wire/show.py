@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from stowplan.placement.describe import ContainerInstance, Task, TaskDefinitionRecord
+from stowplan.placement.messages import Pairs
 from stowplan.placement.model import CPU, GPU, MEMORY, TaskStatus
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.placement.wire.arns import Account
@@ -222,6 +223,8 @@ def _overrides(task: Task, document: Document) -> Document:
                 ]
             override["cpu"], override["memory"] = each.cpu, each.memory
             override["memoryReservation"] = each.memory_reservation
+            override["resourceRequirements"] = _typed(each.resource_requirements)
+            override["environmentFiles"] = _typed(each.environment_files)
         shown.append(without_none(override))
     sizes = {"cpu": task.cpu, "memory": task.memory}
     return {
@@ -229,6 +232,10 @@ def _overrides(task: Task, document: Document) -> Document:
         "inferenceAcceleratorOverrides": [],
         **{name: str(size) for name, size in sizes.items() if size is not None},
     }
+
+
+def _typed(pairs: Pairs | None) -> list[Document] | None:
+    return None if pairs is None else [{"type": kind, "value": value} for kind, value in pairs]
 
 
 # --- task definitions ----------------------------------------------------------------------------

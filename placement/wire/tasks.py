@@ -7,6 +7,7 @@ import msgspec
 from stowplan.placement import messages as m
 from stowplan.placement.describe import Task
 from stowplan.placement.model import TaskStatus
+from stowplan.placement.taskdef.task_overrides import container_override
 from stowplan.placement.wire.calls import (
     Params,
     client_token,
@@ -139,16 +140,7 @@ def _overrides(cluster: Cluster, params: Params) -> tuple[m.ContainerOverride, .
     for each in params.get("overrides", {}).get("containerOverrides", ()):
         if "name" not in each:
             raise invalid("Container name is required for a container override.")
-        made.append(
-            m.ContainerOverride(
-                each["name"],
-                tuple(each["command"]) if each.get("command") else None,
-                tuple((e.get("name", ""), e.get("value", "")) for e in each.get("environment", ())),
-                each.get("cpu"),
-                each.get("memory"),
-                each.get("memoryReservation"),
-            )
-        )
+        made.append(container_override(each))
     return tuple(made)
 
 

@@ -17,6 +17,7 @@ from stowplan.placement.model import ContainerDefinition
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Conflict, Unreachable
+from stowplan.realdriver.docker.registries import of_registry
 from stowplan.realdriver.docker.translate import (
     Placed,
     create_call,
@@ -128,8 +129,8 @@ class ActionRunner:
         # One pull of an image at a time: the others then find all or most of it there.
         with self._pulling.setdefault(action.image, Lock()):
             if not (action.unless_cached and self._has(action.image)):
-                registry = action.image.split("/")[0] if "/" in action.image else ""
-                self._connection.pull(action.image, self._credentials.get(registry))
+                known = of_registry(self._credentials, action.image)
+                self._connection.pull(action.image, known)
                 self._there.add(action.image)
         return ActionAnswer(order, r.ImagePulled(action.task, action.container))
 

@@ -268,7 +268,7 @@ class EngineFleet:
         found = {container.full_name: container for container in snapshot.containers}
         was_away = engine.silent_ms is not None
         engine.there = engine.heard = True
-        self._sweep(engine, snapshot.containers)
+        self._sweep(engine, snapshot.containers, now_ms)
         for instance in engine.instances:
             if not instance.awake:
                 self._wake(instance, found, now_ms)
@@ -292,14 +292,13 @@ class EngineFleet:
             instance.start(entry, self._definition(entry), now_ms, found)
             self._stop(entry, now_ms)
 
-    def _sweep(self, engine: _Engine, containers: Iterable[EngineContainer]) -> None:
+    def _sweep(self, engine: _Engine, there: Iterable[EngineContainer], now_ms: int) -> None:
         """Remove containers of ours without a task: it was given up, or ended long ago."""
-        for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
-            task = container.task
-            kept = task in self._book.tasks or any(
-                task in instance.placed for instance in engine.instances
-            )
-            if not kept:
+        wait_ms = self._settings.cleanup_wait
+        for container in sorted(there, key=lambda each: each.name == names.PAUSE):
+            task, over = container.task, container.status in ("exited", "dead")
+            kept = any(task in instance.placed for instance in engine.instances)
+            if not (kept or self._book.keeps(task, now_ms, wait_ms if over else 0)):
                 engine.sweeping += 1
                 engine.workers.sweep(partial(self._remove, engine, container.full_name))
 
