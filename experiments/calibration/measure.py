@@ -89,7 +89,7 @@ class Bench:
         self._count += 1
         task = Placed(
             *(self.cluster, self.cluster, self._count, f"e{engine}", self._definition),
-            cpus=self.connections[engine].cpus,
+            cpus=self.connections[engine].facts.cpus,
         )
         return engine, task
 

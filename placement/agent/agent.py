@@ -76,6 +76,24 @@ class Agent:
             self._tasks[task].begin(now_ms)
         return self._settle(now_ms)
 
+    def resume(
+        self,
+        task: int,
+        definition: TaskDefinition,
+        since_ms: int,
+        now_ms: int,
+        override: TaskOverride | None = None,
+    ) -> Output:
+        """Take up a task that is RUNNING since then: nothing of it is started again.
+
+        Whoever calls this tells next of all its containers that have ended meanwhile.
+        """
+        if task not in self._tasks and task not in self._ended:
+            self._tasks[task] = AgentTask(task, definition, self._shared)
+            self.account.keep(task, share_of(definition, override))
+            self._tasks[task].resume(since_ms)
+        return self._settle(now_ms)
+
     def stop(
         self,
         task: int,

@@ -51,15 +51,16 @@ class Container:
         if condition == "START":
             return self.ever_started or None
         if condition == "COMPLETE":
-            return self.exit_code is not None or None
+            return self.ever_started or None
         return (condition == "SUCCESS" and self.exit_code == 0) or None
 
     def _healthy_now(self, condition: str) -> bool:
         return condition == "HEALTHY" and self.phase is Phase.RUNNING and self.healthy is True
 
-    def restarts_now(self, exit_code: int, now_ms: int) -> bool:
-        """Whether its restartPolicy starts it again after this exit."""
+    def restarts_now(self, exit_code: int | None, now_ms: int) -> bool:
+        """Whether its restartPolicy starts it again after this exit; never after one that nobody
+        saw."""
         policy = self.definition.restart_policy
-        if policy is None or exit_code in policy.ignored_exit_codes:
+        if policy is None or exit_code is None or exit_code in policy.ignored_exit_codes:
             return False
         return now_ms - self.started_ms >= policy.restart_attempt_period * 1000

@@ -18,6 +18,7 @@ from stowplan.placement.model import StopCode, TaskDefinition
 
 EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+GONE = "CannotInspectContainerError: the container is gone, and how it ended is not known"
 _KILLED = 137
 
 
@@ -49,6 +50,15 @@ class AgentTask:
     def begin(self, now_ms: int) -> None:
         """Take up the containers."""
         self._progress(now_ms)
+
+    def resume(self, since_ms: int) -> None:
+        """Take up the containers of a task that was RUNNING: each has run since then, until its end
+        is told."""
+        self._reported_running = True
+        for container in self.containers.values():
+            container.exists = container.ever_started = True
+            container.first_ms = container.started_ms = since_ms
+            self._enter(container, Phase.RUNNING)
 
     def stop(self, stop_code: StopCode, reason: str, now_ms: int) -> None:
         """Stop all containers; the first reason to stop is the one that is told."""
@@ -140,6 +150,8 @@ class AgentTask:
             return
         goes_on = container.phase is Phase.RUNNING and self._ending is None
         container.exit_code = event.exit_code
+        if event.exit_code is None:
+            container.reason = container.reason or GONE
         if event.oom_killed and event.exit_code == _KILLED:
             container.reason = OUT_OF_MEMORY
         if goes_on and container.restarts_now(event.exit_code, now_ms):

@@ -50,10 +50,16 @@ class Placed:
         return bool(self.nests) and limited and len(self.definition.containers) > 1
 
     @property
+    def shares(self) -> bool:
+        """Whether its containers live in the network or in namespaces of one that holds them; they
+        have none without it."""
+        shared = "task" in (self.namespace("pidMode"), self.namespace("ipcMode"))
+        return shared or self.definition.network_mode == "awsvpc"
+
+    @property
     def is_held(self) -> bool:
         """Whether it has a container that only holds its network, namespaces or limits."""
-        shared = "task" in (self.namespace("pidMode"), self.namespace("ipcMode"))
-        return self.limits_all or shared or self.definition.network_mode == "awsvpc"
+        return self.limits_all or self.shares
 
     def namespace(self, field: str) -> str | None:
         """The task's `pidMode` or `ipcMode`: whose namespace its containers have, if it says so."""
@@ -71,11 +77,15 @@ class Placed:
         return self.definition.memory if self.memory is None else self.memory
 
     @property
+    def of_cluster(self) -> dict[str, str]:
+        """The labels of what all tasks of the run share."""
+        return {names.CLUSTER: self.cluster, names.RUN: self.run}
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels of every container and volume of the task."""
         return {
-            names.CLUSTER: self.cluster,
-            names.RUN: self.run,
+            **self.of_cluster,
             names.INSTANCE: self.instance,
             names.TASK: str(self.number),
             names.DEFINITION: self.definition.name,
