@@ -19,7 +19,14 @@ import msgspec
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.recorder import Recorder
-from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
+from stowplan.experiments.record.result import (
+    AGENT,
+    RunResult,
+    about,
+    result_of,
+    scheduler_config,
+    tee,
+)
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
@@ -184,6 +191,7 @@ def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round
             ID: identity,
             SCENARIO: digest,
             DRIVER: order.driver,
+            AGENT: "docker",
             ENGINES: order.engines.model_dump_json(),
         }
         own = tuple(order.loaded.own_strategies)

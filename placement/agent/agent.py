@@ -169,7 +169,7 @@ class Agent:
     def _stale(self, timer: tuple[int, int, str]) -> bool:
         at_ms, task, name = timer
         known = self._tasks.get(task)
-        return known is None or known.containers[name].deadline_ms != at_ms
+        return known is None or known.deadline_ms(name) != at_ms
 
     def _settle(self, now_ms: int) -> Output:
         """Free what ended tasks held, admit the tasks in line, and return what follows from it."""

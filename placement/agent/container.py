@@ -24,8 +24,9 @@ class Container:
     """The state of one container of a task."""
 
     __slots__ = (
-        *("dependencies", "deadline_ms", "definition", "ever_started", "exists", "exit_code"),
-        *("first_ms", "healthy", "phase", "pull_error", "reason", "restarts", "started_ms"),
+        *("asked_ms", "dependencies", "deadline_ms", "definition", "ever_started", "exists"),
+        *("exit_code", "failures", "first_ms", "healthy", "phase", "pull_error", "reason"),
+        *("restarts", "started_ms"),
     )
 
     def __init__(self, definition: ContainerDefinition) -> None:
@@ -43,6 +44,9 @@ class Container:
         self.healthy: bool | None = None
         self.pull_error = self.reason = ""
         self.restarts = 0
+        # Of the pull: when it was first asked for, and how often it failed. While the next try is
+        # awaited, `pull_error` says why.
+        self.asked_ms = self.failures = 0
 
     def meets(self, condition: str) -> bool | None:
         """Whether a condition on this container holds; None: it never will."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ from stowplan.realdriver.docker.reach import Client, EngineFacts, Reach, facts_o
 # Events that no answer to our calls tells; health probes would be three times as many. One that is
 # removed by force dies first. Podman says `died`.
 _ACTIONS = ("die", "died", "health_status")
+_PODMANS = "/libpod_parent/libpod-"
 # What an engine says, by 403 or 409, of a thing that is about to be free or gone.
 _PASSING = ("already in progress", "has active endpoints", "in use", "is being used")
 _PASSES_S, _AGAIN_S = 10.0, 0.05
@@ -30,7 +32,8 @@ class EngineContainer:
 
     `status` is Docker's: created, running, paused, restarting, removing, exited, dead. `started_at`
     differs from start to start and is "" before the first. `ports` are (container port with
-    protocol, host address, host port).
+    protocol, host address, host port). `health_every_s` from one health check to the next, and
+    when the last one began, as the engine says.
     """
 
     task: int
@@ -45,6 +48,8 @@ class EngineContainer:
     health: str | None
     error: str
     ports: tuple[tuple[str, str, int], ...] = ()
+    health_every_s: float = 0.0
+    health_last: str = ""
 
     @property
     def over(self) -> bool:
@@ -92,8 +97,10 @@ class Connection:
 
     @property
     def nests(self) -> str:
-        """Under which cgroup those of its containers lie, if one of them may hold others."""
-        return self._table.cgroup_parent.rstrip("/") if self.facts.nests else ""
+        """How the path of a container's cgroup begins, if one of them may hold others."""
+        if not self.facts.nests:
+            return ""
+        return _PODMANS if self.facts.podman else self._table.cgroup_parent.rstrip("/") + "/"
 
     def check(self, timeout_s: float) -> None:
         """Raise Unreachable unless the engine answers within so many seconds."""
@@ -148,6 +155,11 @@ class Connection:
         """What the engine says of one container."""
         with translated(self.name):
             return _container(self._api.inspect_container(name))
+
+    def check_health(self, identity: str) -> None:
+        """Have Podman make a container's health check now."""
+        with translated(self.name):
+            self._api.podman_check(identity)
 
     def list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """Containers of ours with all of these labels, stopped ones too, as the engine lists
@@ -253,10 +265,13 @@ class Connection:
         if self.has_image(names.PAUSE_IMAGE):
             return
         with translated(self.name):
-            machine = self._api.info()["Architecture"]
+            machine = self.facts.architecture
             repository, tag = names.PAUSE_IMAGE.split(":")
             changes = ['ENTRYPOINT ["/pause"]', f"LABEL {names.CLUSTER}=~pause"]
-            self._api.import_image_from_data(pause.image(machine), repository, tag, changes)
+            said = self._api.import_image_from_data(pause.image(machine), repository, tag, changes)
+        if not self.has_image(names.PAUSE_IMAGE):  # Podman takes the name, and not the tag
+            with translated(self.name):
+                self._api.tag(json.loads(said)["status"], repository, tag)
 
     def create_volume(self, call: Mapping[str, Any]) -> None:
         """Make a volume (`translate.volume_calls`); one that is there already is taken for it."""
@@ -340,4 +355,6 @@ def _container(found: Mapping[str, Any]) -> EngineContainer:
             for port, bindings in published.items()
             for binding in bindings or ()
         ),
+        ((found["Config"].get("Healthcheck") or {}).get("Interval") or 0) / 1e9,
+        ((state.get("Health") or {}).get("Log") or [{}])[-1].get("Start", ""),
     )

@@ -36,6 +36,11 @@ class Client(docker.APIClient):  # type: ignore[misc]
         not speak."""
         self._raise_for_status(self._get(self._url("/_ping", versioned_api=False)))
 
+    def podman_check(self, identity: str) -> None:
+        """A call of Podman's own API: Docker's has none for it."""
+        path = f"/v4.0.0/libpod/containers/{identity}/healthcheck"
+        self._raise_for_status(self._get(self._url(path, versioned_api=False)))
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
@@ -50,6 +55,7 @@ class EngineFacts:
     cgroup_driver: str = ""
     architecture: str = ""
     rootless: bool = False
+    podman: bool = False
     limits: tuple[str, ...] = ("memory", "cpu", "swap")
 
     @property
@@ -75,6 +81,7 @@ def facts_of(info: dict[str, Any]) -> EngineFacts:
         str(info.get("CgroupDriver") or ""),
         str(info.get("Architecture") or ""),
         bool(info.get("Rootless")) or any("name=rootless" in option for option in options),
+        "BuildahVersion" in info,
         tuple(name for name, field in can.items() if info.get(field, True)),
     )
 

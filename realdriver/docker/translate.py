@@ -26,8 +26,8 @@ class Placed:
     """A task on its instance: all that its containers are made from.
 
     `address` is where ports are published; `cpus` how many the engine has, which it allows as the
-    most; `secrets` the values of what `secrets` in the definition name. `nests`: the cgroup under
-    which that of every container lies, where one of them may hold others; "": none may.
+    most; `secrets` the values of what `secrets` in the definition name. `nests`: how the
+    path of a container's cgroup begins, before its id, where one may hold others; "": none may.
     """
 
     cluster: str
@@ -112,7 +112,7 @@ def create_call(
     host = {**_limits(task, container, raw), **_host(task, raw), **network}
     if task.limits_all:
         assert holder is not None, "the container that holds the task comes first"
-        host["CgroupParent"] = f"{task.nests}/{holder}"
+        host["CgroupParent"] = f"{task.nests}{holder}"
     call: dict[str, Any] = {
         "Image": container.image,
         "Cmd": raw.get("command"),

@@ -15,6 +15,7 @@ from threading import Condition, Event, Lock, Thread, current_thread
 from stowplan.placement.driver import NotFound
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
+from stowplan.realdriver.docker.probes import Probes
 
 Job = Callable[[], None]
 
@@ -81,6 +82,7 @@ class EngineWorkers:
         self._closed, self._preparing = Event(), Lock()
         self._known: dict[tuple[str, str], EngineContainer] = {}
         self._looks = 0
+        self._probes: Probes | None = None
         self.call, self.pull, self.stop, self.sweep = (
             _Pool(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
         )
@@ -107,6 +109,7 @@ class EngineWorkers:
                 self._connection.check(self._silence_s)
                 if not connected:
                     self._connection.connect()
+                    self._check_health()
                 connected = True
                 self._follow()
             except Exception as error:  # after any error the watch must go on, and report it
@@ -114,6 +117,16 @@ class EngineWorkers:
                 self._known.clear()
                 self._inbox.put(Silent(self._engine, str(error)))
                 self._closed.wait(0.5)
+
+    def _check_health(self) -> None:
+        """See that somebody makes the health checks, where the engine may not."""
+        if self._connection.facts.podman and self._probes is None:
+            checks = _Pool(CALLERS, self._inbox)
+            known = self._known_now
+            self._probes = Probes(self._connection, known, checks, self._closed)
+
+    def _known_now(self) -> list[EngineContainer]:
+        return list(self._known.values())
 
     def _follow(self) -> None:
         """Look at everything, then listen until nothing was heard for a while.

@@ -120,7 +120,7 @@ def test_an_image_that_is_there_is_not_taken_away_to_measure_its_pull(shared, tm
     words = ["calibrate", "--engines", str(file), "--image", TEST_IMAGE, "--pull", TEST_IMAGE]
     assert main([*words, "--out", str(tmp_path / "c.json")]) == 2
     assert "has it already" in capsys.readouterr().err
-    assert [each["RepoTags"] for each in shared.images()] == [[TEST_IMAGE]]
+    assert [TEST_IMAGE] in [each["RepoTags"] for each in shared.images()]
 
 
 def calibrated(three):
