@@ -28,6 +28,7 @@ from stowplan.experiments.record.result import (
     tee,
 )
 from stowplan.experiments.record.usage import Usage
+from stowplan.experiments.runs.promises import said_of_engines
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
 from stowplan.placement.callers.callers import Callers
@@ -95,6 +96,9 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         stack.callback(order.cluster.lock().close)
         written = order.cluster.read()
         check_engines(order, written[0].run[ID] if written else "")
+        if written is None:
+            for what in said_of_engines(order.loaded, order.engines):
+                say(what)
         journal = DurableJournal(order.cluster.journal)
         stack.callback(journal.close)
         header, rounds = _begun(order, journal)

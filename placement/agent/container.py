@@ -35,6 +35,7 @@ class Container:
         self.dependencies = (
             *((each.container_name, each.condition) for each in definition.depends_on),
             *((name, "START") for name in links),
+            *((name, "CREATE") for name in definition.volumes_from),
         )
         self.phase = Phase.WAITING
         self.deadline_ms: int | None = None
@@ -50,6 +51,8 @@ class Container:
 
     def meets(self, condition: str) -> bool | None:
         """Whether a condition on this container holds; None: it never will."""
+        if condition == "CREATE":
+            return self.exists or (None if self.phase is Phase.STOPPED else False)
         if self.phase is not Phase.STOPPED:
             return self.ever_started if condition == "START" else self._healthy_now(condition)
         if condition == "START":

@@ -32,8 +32,9 @@ class AgentTask:
         self.containers = {each.name: Container(each) for each in definition.containers}
         self._dependents: dict[str, list[Container]] = {name: [] for name in self.containers}
         for container in self.containers.values():
-            for name, _ in container.dependencies:
-                self._dependents[name].append(container)
+            for name, condition in container.dependencies:
+                if condition != "CREATE":  # whose volumes it has need not outlive it
+                    self._dependents[name].append(container)
         self._ending: tuple[StopCode, str] | None = None
         self._exit_code: int | None = None  # of the container whose exit is why it ends
         self._reported_running = self.stopped = False

@@ -17,13 +17,9 @@ from stowplan.placement.model import ContainerDefinition
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Conflict, Unreachable
-from stowplan.realdriver.docker.translate import (
-    Placed,
-    create_call,
-    pause_call,
-    volume_calls,
-    volumes,
-)
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.translate import create_call, pause_call
+from stowplan.realdriver.docker.volumes import volume_calls, volumes
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from stowplan.realdriver.docker.actions import (
 )
 from stowplan.realdriver.docker.config import Machine
 from stowplan.realdriver.docker.connection import EngineContainer
-from stowplan.realdriver.docker.translate import Placed
+from stowplan.realdriver.docker.placed import Placed
 
 Found = Mapping[str, EngineContainer]
 

@@ -10,7 +10,7 @@ from stowplan.placement.taskdef.overrides import with_overrides
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker.config import EnginesTable, Machine
 from stowplan.realdriver.docker.connection import Connection
-from stowplan.realdriver.docker.translate import Placed
+from stowplan.realdriver.docker.placed import Placed
 
 
 class Placing:
@@ -62,4 +62,5 @@ class Placing:
             self._secrets,
             self.agent.stop_timeout_s,
             connection.nests,
+            connection.facts.architecture,
         )

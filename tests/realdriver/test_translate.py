@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 from stowplan.placement.driver import DriverError
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.realdriver.docker import names, pause
-from stowplan.realdriver.docker.translate import (
-    Placed,
-    create_call,
-    pause_call,
-    volume_calls,
-    volumes,
-)
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.translate import create_call, pause_call
+from stowplan.realdriver.docker.volumes import volume_calls, volumes
 from tests.realdriver.rig import container
 
 MIB = 1 << 20
@@ -256,7 +252,7 @@ def test_a_volume_that_only_aws_has_is_refused_and_not_made_as_an_empty_one(kind
     mount = {"sourceVolume": "v", "containerPath": "/v"}
     task = placed(container(mountPoints=[mount]), volumes=[{"name": "v"} | kind])
     assert not list(volume_calls(task))
-    with pytest.raises(DriverError, match="CannotCreateVolumeError"):
+    with pytest.raises(DriverError, match="the volume is AWS's"):
         create_call(task, task.definition.containers[0])
 
 

@@ -112,3 +112,15 @@ def test_an_end_that_nobody_saw_is_not_followed_by_a_restart():
     agent.resume(1, flaky, 0, 100_000)
     (again,) = agent.observe(r.Exited(1, "flaky", 1), 100_000).actions
     assert again == r.StartContainer(1, "flaky")
+
+
+def test_a_container_whose_volumes_another_has_is_made_first_and_need_not_outlive_it():
+    data = container("data", essential=False)
+    made = definition(container("app", volumesFrom=[{"sourceContainer": "data"}]), data)
+    rig = Rig()
+    assert rig.start(0, made) == ["PullImage 0 data"]
+    assert rig.said(r.ImagePulled, 0, "data") == ["CreateContainer 0 data"]
+    assert rig.said(r.Created, 0, "data") == ["StartContainer 0 data", "PullImage 0 app"]
+    rig.up(0, "app")
+    assert sorted(rig.stop(0)) == ["StopContainer 0 app"]
+    assert rig.said(r.Started, 0, "data") == ["StopContainer 0 data"]
