@@ -46,8 +46,8 @@ def binds(task: Placed, raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _elsewhere(volume: Mapping[str, Any]) -> bool:
     """Whether it is a file system of AWS's, or a disk that AWS would attach."""
-    of_aws = ("efs", "s3files", "fsxWindowsFileServer")
-    of_aws = (*(f"{each}VolumeConfiguration" for each in of_aws), "configuredAtLaunch")
+    disks = ("efs", "s3files", "fsxWindowsFileServer")
+    of_aws = (*(f"{each}VolumeConfiguration" for each in disks), "configuredAtLaunch")
     return any(volume.get(field) for field in of_aws)
 
 
