@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 
 from stowplan.placement.driver import DriverError
@@ -46,7 +47,7 @@ class Probes:
             for identity, container in there.items():
                 if self._due[identity] <= now:
                     self._due[identity] = now + container.health_every_s
-                    self._submit(lambda identity=identity: self._check(identity))
+                    self._submit(partial(self._check, identity))
 
     def _check(self, identity: str) -> None:
         with suppress(DriverError):  # it may have ended; an absence is seen elsewhere
