@@ -109,7 +109,9 @@ def test_an_engine_is_measured_and_left_as_it_was(registry, tmp_path, capsys):
         assert 0.001 < row["p50_s"] < 60
     assert content["pulls"]["ms_per_mib"] > 0
     assert [round(row["mib"]) for row in content["pull_fits"]] == list(SIZES_MIB)
-    assert set(read_calibration(out)) == {"models", "pulls"}
+    found = read_calibration(out)
+    assert set(found) == {"models", "pulls", "agent"}
+    assert found["agent"] == "docker"
     assert engine.containers() == []
     assert [(each["Id"], each["RepoTags"]) for each in engine.images()] == there
 
