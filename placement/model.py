@@ -146,6 +146,7 @@ class ContainerDefinition:
     start_timeout: int | None = None
     stop_timeout: int | None = None
     restart_policy: RestartPolicy | None = None
+    volumes_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,9 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
     )
 
 
+AGENT = "agent"  # in a journal's header: whose waits the agents had
+
+
 def about(loaded: Loaded, run: Run) -> dict[str, str]:
     """What a journal's header says of its run."""
     said = {
@@ -115,6 +118,7 @@ def about(loaded: Loaded, run: Run) -> dict[str, str]:
         "strategy": run.strategy,
         "layout": run.layout,
         "faults": run.faults,
+        AGENT: loaded.scenario.agent,
     }
     return said if run.ties is None else {**said, "ties": run.ties, "draw": str(run.draw)}
 

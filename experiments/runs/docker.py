@@ -21,9 +21,17 @@ import msgspec
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.recorder import Recorder
-from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
+from stowplan.experiments.record.result import (
+    AGENT,
+    RunResult,
+    about,
+    result_of,
+    scheduler_config,
+    tee,
+)
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.permits import ALLOWED
+from stowplan.experiments.runs.promises import said_of_engines
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
 from stowplan.placement.callers.callers import Callers
@@ -94,6 +102,9 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         stack.callback(order.cluster.lock().close)
         written = order.cluster.read()
         check_engines(order, written[0].run[ID] if written else "")
+        if written is None:
+            for what in said_of_engines(order.loaded, order.engines):
+                say(what)
         journal = DurableJournal(order.cluster.journal)
         stack.callback(journal.close)
         header, rounds = _begun(order, journal)
@@ -192,6 +203,7 @@ def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round
             DRIVER: order.driver,
             ALLOWED: ",".join(order.allowed),
             PLAYED_BY: json.dumps(_played_by(order)),
+            AGENT: "docker",
             ENGINES: order.engines.model_dump_json(),
         }
         own = tuple(order.loaded.own_strategies)

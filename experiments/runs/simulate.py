@@ -116,7 +116,7 @@ def _fault(scenario: Scenario, fault: Fault) -> Fault:
 
 def _containers(scenario: Scenario) -> ContainerModels:
     behaviour = {_by_revision(scenario, name): does for name, does in scenario.behaviour.items()}
-    return ContainerModels(behaviour, scenario.images, scenario.pulls)
+    return ContainerModels(behaviour, scenario.images, scenario.pulls, scenario.agent)
 
 
 def world(

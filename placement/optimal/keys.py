@@ -202,8 +202,9 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
     # what goes wrong, and how long things take
     **_row("faults faults.*", PLANNED, "refused", FAULTS, faulty),
     **_row("faults faults.*", ("repack",)),
-    **_row("models models.* images images.* pulls pulls.* time.*", PLANNED, "irrelevant", TIMES),
-    **_row("models models.* images images.* pulls pulls.* time.*", ("repack",)),
+    **_row("models models.* images images.* pulls pulls.* agent time.*", PLANNED, "irrelevant",
+           TIMES),
+    **_row("models models.* images images.* pulls pulls.* agent time.*", ("repack",)),
     **_row("behaviour behaviour.*", AT_ONCE, "irrelevant", MOMENT),
     **_row("behaviour behaviour.*", ("hours",), "refused", BEHAVIOUR, workload_behaviour),
     **_row("behaviour behaviour.*", ("repack",)),
