@@ -123,6 +123,10 @@ class Outsider:
 
     def _update_service(self) -> m.Event:
         name = self._some(list(self.reader.state.services))
+        service = self.reader.state.services.get(name)
+        if service is not None and self._rng.random() < 0.15:
+            kind = "ABORT" if self._rng.random() < 0.3 else "ROLLBACK"
+            return m.StopServiceDeployment(name, service.deployments[0].id, kind)
         if self._rng.random() < 0.5:
             return m.UpdateService(name, int(self._rng.integers(0, 9)))
         return m.UpdateService(name, task_definition=self._definition())
