@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
 import subprocess
 import tempfile
@@ -23,27 +22,27 @@ class Certificate(NamedTuple):
     key: Path
 
 
-def certificate(given: list[str], host: str, state: Path | None) -> Certificate:
-    """The certificate and key that `--tls` names; `new`: one that says its own name is `host`.
+def certificate(chain: str, key: Path | None, host: str, state: Path | None) -> Certificate:
+    """The certificate of `--tls` with its key; `new`: one that says its own name is `host`.
 
     A made one is kept in the state's folder, or in a new temporary one, and used again.
 
     Raises:
         SpecError: the files are no such pair, or none can be made.
     """
-    if given == [MADE]:
+    if chain == MADE and key is None:
         folder = Path(tempfile.mkdtemp(prefix="stowplan-")) if state is None else state
         found = Certificate(folder / "tls.crt", folder / "tls.key")
         if not (found.chain.exists() and found.key.exists()):
             _make(found, host)
-    elif len(given) == 2:
-        found = Certificate(Path(given[0]), Path(given[1]))
+    elif key is not None:
+        found = Certificate(Path(chain), key)
     else:
-        raise SpecError([("serve --tls", f"expected CERTIFICATE KEY, or {MADE}")])
+        raise SpecError([("serve --tls", f"expected with --tls-key KEY, or {MADE}")])
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*found)
     except (OSError, ssl.SSLError) as error:
-        raise SpecError([(f"serve --tls {' '.join(given)}", str(error))]) from None
+        raise SpecError([(f"serve --tls {chain}", str(error))]) from None
     return found
 
 
@@ -58,9 +57,7 @@ def _make(target: Certificate, host: str) -> None:
         *("-keyout", str(target.key), "-out", str(target.chain)),
     ]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | {"LANG": "C"}
-        )
+        done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         what = "the program openssl, which makes certificates, is not there"
         raise SpecError([(f"serve --tls {MADE}", what)]) from None

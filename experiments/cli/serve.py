@@ -54,11 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tls",
-        nargs="+",
-        default=[],
         metavar="FILE",
-        help="speak TLS with this certificate and key, or `new`: with one that is made for it",
+        help="speak TLS with this certificate, or `new`: with one that is made for it",
     )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key")
     parser.add_argument(
         "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
     )
@@ -144,10 +143,10 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def _tls(arguments: argparse.Namespace) -> dict[str, str]:
     """What uvicorn is to know of a certificate."""
-    if not arguments.tls:
+    if arguments.tls is None:
         return {}
-    found = certificate(arguments.tls, arguments.host, arguments.state)
-    if arguments.tls == [MADE]:
+    found = certificate(arguments.tls, arguments.tls_key, arguments.host, arguments.state)
+    if arguments.tls == MADE:
         print(f"AWS_CA_BUNDLE={found.chain}")
     return {"ssl_certfile": str(found.chain), "ssl_keyfile": str(found.key)}
 

@@ -448,6 +448,6 @@ def test_over_tls_by_a_certificate_that_it_makes(tmp_path):
 def test_a_certificate_that_is_none_is_refused(tmp_path, capsys):
     file = tmp_path / "x.pem"
     file.write_text("nothing")
-    assert main(["serve", "--port", "0", "--tls", str(file), str(file)]) == 2
+    assert main(["serve", "--port", "0", "--tls", str(file), "--tls-key", str(file)]) == 2
     assert main(["serve", "--port", "0", "--tls", str(file)]) == 2
-    assert "expected CERTIFICATE KEY, or new" in capsys.readouterr().err
+    assert "expected with --tls-key KEY, or new" in capsys.readouterr().err
