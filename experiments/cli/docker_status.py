@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stowplan.experiments.cli.endpoint import described_there, state_argument
 from stowplan.placement.describe import ContainerInstance, State
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, replay
@@ -29,6 +30,7 @@ from stowplan.realdriver.clusters import ID, ClusterFolder, find_cluster, state_
 from stowplan.realdriver.journal import Busy
 
 if TYPE_CHECKING:  # a look need not wait for what it does not use
+    from rich.console import Console
     from rich.table import Table
 
     from stowplan.placement.scheduler.scheduler import Scheduler
@@ -39,6 +41,7 @@ _REASONS = 8
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan status`."""
     cluster_arguments(parser)
+    state_argument(parser)
     parser.set_defaults(command=status)
 
 
@@ -86,6 +89,8 @@ def status(arguments: argparse.Namespace) -> int:
     """`stowplan status`: instances and how full they are, services, tasks, the last reasons."""
     from rich.console import Console
 
+    if (served := described_there(arguments)) is not None:
+        return _served(served, arguments)
     cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
     looked = cluster.look()
     if looked is None:
@@ -106,10 +111,29 @@ def status(arguments: argparse.Namespace) -> int:
     console.print(_tasks(state, seen.by_task))
     for name in seen.silent:
         console.print(f"engine {name} does not answer: what runs there is not shown")
+    _say(console, state)
+    return 0
+
+
+def _served(state: State, arguments: argparse.Namespace) -> int:
+    """A cluster of an endpoint."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    name, at = arguments.cluster or "default", f"{state.now_ms / 1000:.0f} s"
+    console.print(f"cluster {name} at {arguments.endpoint_url}, {at} in, {state.status}")
+    console.print(_instances(state))
+    if state.list_services():
+        console.print(_services(state))
+    console.print(_tasks(state, {}))
+    _say(console, state)
+    return 0
+
+
+def _say(console: Console, state: State) -> None:
     for each in state.said[-_REASONS:]:
         line = f"{each.at_ms / 1000:8.1f} s  {each.text}"
         console.print(line, style="dim", highlight=False, markup=False)
-    return 0
 
 
 def is_driven(cluster: ClusterFolder) -> bool:

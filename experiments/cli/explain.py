@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from stowplan.experiments.cli.endpoint import described_there, state_argument
 from stowplan.experiments.loading.arguments import positive
 from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.units import parse_duration_ms
@@ -18,12 +19,16 @@ from stowplan.placement.units import parse_duration_ms
 if TYPE_CHECKING:
     from stowplan.experiments.runs.moments import Moment
     from stowplan.placement.cluster.cluster import Cluster
+    from stowplan.placement.describe import State
     from stowplan.placement.engine.changes import Offer
+    from stowplan.placement.engine.engine import Engine
     from stowplan.placement.engine.explain import Explanation
+    from stowplan.placement.engine.obstacles import Resident
     from stowplan.placement.journal import Header
     from stowplan.placement.messages import Round
     from stowplan.placement.model import TaskKind
     from stowplan.placement.scheduler.lacking import Lack
+    from stowplan.placement.scheduler.launches import Launches
     from stowplan.placement.scheduler.scheduler import Scheduler
 
     Answer = tuple[Lack, Explanation, Cluster, int]  # the last: of which time, in ms
@@ -67,6 +72,7 @@ def add_try_arguments(parser: argparse.ArgumentParser) -> None:
 def _state_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--journal", type=Path, help="the state out of this journal (.jsonl.gz)")
     parser.add_argument("--cluster", help="the state of this cluster on real engines")
+    state_argument(parser)
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
     parser.add_argument("--at", type=_time, metavar="15m", help=f"the state then ({default})")
     parser.add_argument(
@@ -102,7 +108,10 @@ def explain(arguments: argparse.Namespace) -> int:
 
 def _described(arguments: argparse.Namespace) -> Answer | None:
     """The answer from the state that a run keeps, as it is now; None: that does not say it."""
-    if arguments.cluster is None or arguments.at is not None or len(arguments.names) > 1:
+    served = _served(arguments)
+    if served is None and arguments.cluster is None:
+        return None
+    if arguments.at is not None or len(arguments.names) > 1:
         return None
     from stowplan.experiments.loading.load import load_strategies
     from stowplan.experiments.record.refused import all_offers
@@ -110,18 +119,33 @@ def _described(arguments: argparse.Namespace) -> Answer | None:
     from stowplan.placement.strategies import STRATEGIES
     from stowplan.realdriver.clusters import find_cluster, state_folder
 
-    _only_one(arguments)
-    looked = find_cluster(state_folder(arguments.state), arguments.cluster).look()
-    if looked is None:
-        return None
-    header, state = looked
-    own = load_strategies(header.strategies, arguments.strategies)
-    described = Described(state, {**STRATEGIES, **own})
+    if served is not None:
+        described = Described(served)
+    else:
+        _only_one(arguments)
+        looked = find_cluster(state_folder(arguments.state), arguments.cluster).look()
+        if looked is None:
+            return None
+        header, state = looked
+        own = load_strategies(header.strategies, arguments.strategies)
+        described = Described(state, {**STRATEGIES, **own})
     lack = described.lack(arguments.names[0])
     if lack is None:
+        if served is not None:
+            raise SpecError([(arguments.names[0], "no service, task or family there")])
         return None
     offers = all_offers(described.cluster, described.offers(), lack.kind)
-    return lack, described.explain(lack.kind, offers), described.cluster, state.now_ms
+    return lack, described.explain(lack.kind, offers), described.cluster, described.state.now_ms
+
+
+def _served(arguments: argparse.Namespace) -> State | None:
+    """The state of an endpoint's cluster; None: none is meant."""
+    if arguments.endpoint_url is None:
+        return None
+    if arguments.journal is not None or arguments.at is not None:
+        what = "shows a cluster as it is now: no --journal, no --at"
+        raise SpecError([("--endpoint-url", what)])
+    return described_there(arguments)
 
 
 def _replayed(arguments: argparse.Namespace) -> Answer:
@@ -222,49 +246,82 @@ def _print(cluster: Cluster, lines: list[str], found: Explanation) -> None:
 # --- try ------------------------------------------------------------------------------------------
 
 
-def try_out(arguments: argparse.Namespace) -> int:
-    """`stowplan try`: where tasks of a definition would go now, or why they would not."""
-    from stowplan.experiments.report.explain import explanation_json, placed_words, sentences
+class _Now(NamedTuple):
+    """What `try` asks of a state, be it of a journal or of an endpoint."""
+
+    cluster: Cluster
+    engine: Engine
+    launches: Launches
+    residents: Callable[[int], Sequence[Resident]]
+    offers: Callable[[TaskKind], list[Offer]]
+    tasks: int
+    at_ms: int
+
+
+def _now(arguments: argparse.Namespace) -> _Now:
+    served = _served(arguments)
+    if served is not None:
+        from stowplan.experiments.record.refused import all_offers
+        from stowplan.placement.scheduler.described import Described
+
+        it = Described(served)
+
+        def offers(kind: TaskKind) -> list[Offer]:
+            return all_offers(it.cluster, it.offers(), kind)
+
+        number = served.tasks_ever
+        return _Now(it.cluster, it.engine, it.launches, it.residents, offers, number, served.now_ms)
     from stowplan.experiments.runs.moments import moment_of
-    from stowplan.placement.engine.explain import explain_kind
-    from stowplan.placement.engine.obstacles import Resident
-    from stowplan.placement.scheduler.lacking import Lack, residents
+    from stowplan.placement.scheduler.lacking import residents
 
     moment = moment_of(_journal(arguments), arguments.strategies, None, arguments.at)
     scheduler = moment.scheduler
-    name, kind = _kind_of(arguments, scheduler)
-    cluster = scheduler.cluster.copy()
-    engine = scheduler.engine.on(cluster)
+    return _Now(
+        *(scheduler.cluster, scheduler.engine, scheduler.launches, partial(residents, scheduler)),
+        *(partial(_offers, scheduler), len(scheduler.tasks), moment.at_ms),
+    )
+
+
+def try_out(arguments: argparse.Namespace) -> int:
+    """`stowplan try`: where tasks of a definition would go now, or why they would not."""
+    from stowplan.experiments.report.explain import explanation_json, placed_words, sentences
+    from stowplan.placement.engine.explain import explain_kind
+    from stowplan.placement.engine.obstacles import Resident
+    from stowplan.placement.scheduler.lacking import Lack
+
+    now = _now(arguments)
+    name, kind = _kind_of(arguments, now)
+    engine = now.engine.on(now.cluster.copy())
     filled = engine.fill(kind, arguments.count)
-    first = len(scheduler.tasks)
 
     def there(row: int) -> Sequence[Resident]:
         tried = [
-            Resident(first + at, kind, devices)
+            Resident(now.tasks + at, kind, devices)
             for at, (on, devices) in enumerate(zip(filled.rows, filled.devices, strict=True))
             if on == row
         ]
-        return [*residents(scheduler, row), *tried]
+        return [*now.residents(row), *tried]
 
-    offers = _offers(scheduler, kind)
-    found = explain_kind(engine, kind, there, offers, seek_changes=filled.failure is not None)
+    found = explain_kind(
+        engine, kind, there, now.offers(kind), seek_changes=filled.failure is not None
+    )
     left = arguments.count - len(filled.rows)
     lack = Lack(name, kind, left, arguments.count)
     if arguments.json:
-        said = explanation_json(scheduler.cluster, lack, found, moment.at_ms)
-        said["placed"] = [scheduler.cluster.strings_of(r)["ec2InstanceId"] for r in filled.rows]
+        said = explanation_json(now.cluster, lack, found, now.at_ms)
+        said["placed"] = [now.cluster.strings_of(r)["ec2InstanceId"] for r in filled.rows]
         print(json.dumps(said))
         return 0
-    lines = sentences(scheduler.cluster, lack, found, moment.at_ms)
+    lines = sentences(now.cluster, lack, found, now.at_ms)
     if filled.rows:
         many = f"{len(filled.rows)} of {arguments.count} tasks of {name}"
         went = f"{many if arguments.count > 1 else f'a task of {name}'} would be placed: "
-        lines.insert(0, went + placed_words(scheduler.cluster, filled.rows))
-    _print(scheduler.cluster, lines, found)
+        lines.insert(0, went + placed_words(now.cluster, filled.rows))
+    _print(now.cluster, lines, found)
     return 0
 
 
-def _kind_of(arguments: argparse.Namespace, scheduler: Scheduler) -> tuple[str, TaskKind]:
+def _kind_of(arguments: argparse.Namespace, now: _Now) -> tuple[str, TaskKind]:
     """The name of the definition, and the kind of a task that RunTask would start of it."""
     from stowplan.experiments.loading.definition_file import read_definition_file
     from stowplan.placement.messages import RunTask
@@ -273,7 +330,7 @@ def _kind_of(arguments: argparse.Namespace, scheduler: Scheduler) -> tuple[str, 
     read = read_definition_file(arguments.definition)
     for note in read.notes:
         print(f"note: {note}", file=sys.stderr)
-    definition = scheduler.launches.register(read.definition.document)
+    definition = now.launches.register(read.definition.document)
     call = RunTask(
         0,
         definition.name,
@@ -283,8 +340,8 @@ def _kind_of(arguments: argparse.Namespace, scheduler: Scheduler) -> tuple[str, 
         zones=tuple(arguments.zones.split(",")) if arguments.zones else (),
     )
     try:
-        kind = scheduler.launches.of_run_task(call).kind
-        scheduler.engine.check_call(kind)
+        kind = now.launches.of_run_task(call).kind
+        now.engine.check_call(kind)
     except PlacementError as error:
         raise SpecError([(str(arguments.definition), str(error))]) from error
     return definition.name, kind

@@ -225,6 +225,18 @@ class LocalHost:
             self._paced[cluster].do(lambda: world.driver.launch(specs))
             return [spec.name for spec in specs]
 
+    def snapshot(self, cluster: str) -> bytes:
+        """The described state of a cluster; see `placement.describe`.
+
+        Raises:
+            PlacementError: no such cluster.
+        """
+        with self.gate.visit():
+            found = self._clusters.get(cluster)
+            if found is None:
+                raise PlacementError(f"no cluster is called {cluster!r}")
+            return found.state.snapshot()
+
     def advance(self, by_ms: int) -> None:
         """Let time pass at once."""
         with self.gate.visit():

@@ -451,3 +451,27 @@ def test_a_certificate_that_is_none_is_refused(tmp_path, capsys):
     assert main(["serve", "--port", "0", "--tls", str(file), "--tls-key", str(file)]) == 2
     assert main(["serve", "--port", "0", "--tls", str(file)]) == 2
     assert "expected with --tls-key KEY, or new" in capsys.readouterr().err
+
+
+def test_explain_try_and_status_of_an_endpoint(endpoint, ecs, tmp_path, capsys):
+    there = ("--endpoint-url", endpoint)
+    vast = CONTAINER | {"cpu": 4000}
+    ecs.register_task_definition(family="vast", containerDefinitions=[vast])
+    ecs.create_service(serviceName="none-fits", taskDefinition="vast", desiredCount=2)
+    capsys.readouterr()
+    assert main(["explain", "none-fits", *there]) == 0
+    assert "CPU" in capsys.readouterr().out
+    assert main(["explain", "nothing", *there]) == 2
+    assert main(["explain", "none-fits", "--cluster", "nowhere", *there]) == 2
+    file = tmp_path / "d.json"
+    file.write_text(json.dumps({"family": "new", "containerDefinitions": [CONTAINER]}))
+    before = len(ecs.list_tasks()["taskArns"])
+    capsys.readouterr()
+    assert main(["try", str(file), "--count", "2", *there, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["placed"]) == 2
+    assert len(ecs.list_tasks()["taskArns"]) == before
+    assert main(["status", *there]) == 0
+    said = capsys.readouterr().out
+    assert "none-fits" in said
+    assert said.count("ACTIVE") >= 6
+    ecs.delete_service(service="none-fits", force=True)
