@@ -141,7 +141,7 @@ def serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tls(arguments: argparse.Namespace) -> dict[str, str]:
+def _tls(arguments: argparse.Namespace) -> dict[str, Any]:
     """What uvicorn is to know of a certificate."""
     if arguments.tls is None:
         return {}
