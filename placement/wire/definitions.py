@@ -7,6 +7,7 @@ from stowplan.placement.describe import TaskDefinitionRecord
 from stowplan.placement.wire.calls import Params, tag_pairs, taken
 from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.pages import page
+from stowplan.placement.wire.sentences import check_definition
 from stowplan.placement.wire.show import show_definition, shown_tags
 from stowplan.placement.wire.world import Ask, Document, Host, Steps
 
@@ -22,6 +23,7 @@ def everywhere(host: Host, call: m.Event) -> list[Ask]:
 def register_task_definition(host: Host, params: Params) -> Steps:
     """RegisterTaskDefinition."""
     document = {name: value for name, value in params.items() if name != "tags"}
+    check_definition(document)
     taken((yield everywhere(host, m.RegisterTaskDefinition(document))))
     record = host.registry.state.task_definitions[params["family"]][-1]
     if params.get("tags"):
@@ -41,6 +43,9 @@ def _record(host: Host, text: str, *, revision: bool = False) -> TaskDefinitionR
     name = host.account.name_of(text, "task-definition")
     if revision and ":" not in name:
         raise WireError("ClientException", "Revision is missing.")
+    if revision and not name.rpartition(":")[2].isdecimal():
+        what = f"Invalid revision number. Number: {name.rpartition(':')[2]}"
+        raise WireError("ClientException", what)
     record = host.registry.state.definition(name)
     if record is None:
         raise WireError("ClientException", "Unable to describe task definition.")

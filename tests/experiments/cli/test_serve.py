@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -475,3 +478,27 @@ def test_explain_try_and_status_of_an_endpoint(endpoint, ecs, tmp_path, capsys):
     assert "none-fits" in said
     assert said.count("ACTIVE") >= 6
     ecs.delete_service(service="none-fits", force=True)
+
+
+def test_malformed_http_is_refused_and_changes_nothing(endpoint, ecs):
+    body = b'{"clusterName": "sneaked"}'
+    whole = (
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.1\r\n"
+        b"X-Amz-Target: AmazonEC2ContainerServiceV20141113.CreateCluster\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+    )
+    rng = random.Random(7)
+    where = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
+    for _ in range(300):
+        broken = bytearray(whole[: whole.index(b"sneaked")])  # what would be taken is never whole
+        for _ in range(rng.randrange(4)):
+            broken[rng.randrange(len(broken))] = rng.randrange(256)
+        with socket.create_connection(where, timeout=10) as sock:
+            sock.sendall(broken)
+            sock.shutdown(socket.SHUT_WR)
+            said = b""
+            with contextlib.suppress(ConnectionError):
+                while part := sock.recv(4096):
+                    said += part
+        assert said == b"" or re.match(rb"HTTP/1.1 4\d\d", said), said
+    assert len(ecs.list_clusters()["clusterArns"]) == 1

@@ -284,3 +284,25 @@ def test_instances_are_listed_by_status_and_by_the_query_language(ecs):
     assert listed(status="REGISTERING") == []
     wrong = {"filter": "attribute:rack ="}
     assert refused(ecs, "ListContainerInstances", **wrong) == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"name": None}, "Container.name should not be null or empty."),
+        ({"image": None}, "Container.image should not be null or empty."),
+        ({"memory": None}, "Invalid setting for container 'app'. At least one of 'memory' or "),
+    ],
+)
+def test_a_wrong_task_definition_is_refused_in_the_words_of_ecs(ecs, changed, says):
+    with pytest.raises(WireError) as error:
+        ecs.call("RegisterTaskDefinition", family="f", containerDefinitions=[CONTAINER | changed])
+    assert error.value.code == "ClientException"
+    assert error.value.message.startswith(says)
+
+
+def test_a_revision_must_be_there_and_be_a_number(ecs):
+    for name, says in [("web", "Revision is missing."), ("web:x", "Invalid revision number.")]:
+        with pytest.raises(WireError) as error:
+            ecs.call("DeregisterTaskDefinition", taskDefinition=name)
+        assert error.value.message.startswith(says)
