@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stowplan.experiments.cli.endpoint import described_there, state_argument
 from stowplan.placement.describe import ContainerInstance, State, Task
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, replay
@@ -30,6 +31,7 @@ from stowplan.realdriver.clusters import ID, PLAYED_BY, ClusterFolder, find_clus
 from stowplan.realdriver.journal import Busy
 
 if TYPE_CHECKING:  # a look need not wait for what it does not use
+    from rich.console import Console
     from rich.table import Table
 
     from stowplan.placement.scheduler.scheduler import Scheduler
@@ -40,6 +42,7 @@ _REASONS, _ENDED = 8, 10
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan status`."""
     cluster_arguments(parser)
+    state_argument(parser)
     parser.set_defaults(command=status)
 
 
@@ -87,6 +90,8 @@ def status(arguments: argparse.Namespace) -> int:
     """`stowplan status`: instances and how full they are, services, tasks, the last reasons."""
     from rich.console import Console
 
+    if (served := described_there(arguments)) is not None:
+        return _served(served, arguments)
     cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
     looked = cluster.look()
     if looked is None:
@@ -99,23 +104,49 @@ def status(arguments: argparse.Namespace) -> int:
     at = f"{state.now_ms / 1000:.0f} s in, by its own time that stops while nobody drives it"
     what = f"cluster {cluster.name}: {header.run['scenario']}, {at}; the run {driven}"
     console.print(what, markup=False, highlight=False)
-    console.print(_instances(state, json.loads(header.run.get(PLAYED_BY, "{}"))))
-    if state.list_services():
-        console.print(_services(state))
     # Containers are shown by task: without tasks there is nothing to ask engines for.
     nothing = Seen({}, ())
     seen = backend_of(header).look(cluster.name, header.run[ID]) if state.tasks else nothing
-    console.print(_tasks(state, seen.by_task))
-    ended = [each for each in state.tasks.values() if each.last_status is TaskStatus.STOPPED]
-    if ended:
-        console.print(_ended(state, ended, seen.by_task))
+    _show(console, state, json.loads(header.run.get(PLAYED_BY, "{}")), seen.by_task)
     for name in seen.silent:
         what = f"engine {name} does not answer: what runs there is not shown"
         console.print(what, markup=False)
+    _say(console, state)
+    return 0
+
+
+def _served(state: State, arguments: argparse.Namespace) -> int:
+    """A cluster of an endpoint."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    name, at = arguments.cluster or "default", f"{state.now_ms / 1000:.0f} s"
+    what = f"cluster {name} at {arguments.endpoint_url}, {at} in, {state.status}"
+    console.print(what, markup=False, highlight=False)
+    _show(console, state, {}, {})
+    _say(console, state)
+    return 0
+
+
+def _show(
+    console: Console,
+    state: State,
+    played_by: Mapping[str, str],
+    containers: Mapping[int, list[str]],
+) -> None:
+    console.print(_instances(state, played_by))
+    if state.list_services():
+        console.print(_services(state))
+    console.print(_tasks(state, containers))
+    ended = [each for each in state.tasks.values() if each.last_status is TaskStatus.STOPPED]
+    if ended:
+        console.print(_ended(state, ended, containers))
+
+
+def _say(console: Console, state: State) -> None:
     for each in state.said[-_REASONS:]:
         line = f"{each.at_ms / 1000:8.1f} s  {each.text}"
         console.print(line, style="dim", highlight=False, markup=False)
-    return 0
 
 
 def is_driven(cluster: ClusterFolder) -> bool:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stowplan.experiments.cli.endpoint import described_there, state_argument
 from stowplan.experiments.loading.arguments import positive
 from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.units import parse_duration_ms
@@ -65,6 +66,7 @@ def add_try_arguments(parser: argparse.ArgumentParser) -> None:
 def _state_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--journal", type=Path, help="the state out of this journal")
     parser.add_argument("--cluster", help="the state of this cluster on real engines")
+    state_argument(parser)
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
     parser.add_argument("--at", type=_time, metavar="15m", help=f"the state then ({default})")
     parser.add_argument(
@@ -118,7 +120,10 @@ def _moment(arguments: argparse.Namespace) -> Moment:
 
 
 def _now(arguments: argparse.Namespace, name: str | None) -> Moment | None:
-    """What the state says that a run keeps, as it is now; None: the rounds must be read for it."""
+    """What the state says that a run or an endpoint keeps, as it is now; None: the rounds must be
+    read for it."""
+    if arguments.endpoint_url is not None:
+        return _served(arguments, name)
     if arguments.cluster is None or arguments.at is not None or arguments.journal is not None:
         return None
     from stowplan.experiments.runs.moments import moment_now
@@ -126,6 +131,20 @@ def _now(arguments: argparse.Namespace, name: str | None) -> Moment | None:
 
     looked = find_cluster(state_folder(arguments.state), arguments.cluster).look()
     return None if looked is None else moment_now(*looked, arguments.strategies, name)
+
+
+def _served(arguments: argparse.Namespace, name: str | None) -> Moment:
+    if arguments.journal is not None or arguments.at is not None:
+        what = "shows a cluster as it is now: no --journal, no --at"
+        raise SpecError([("--endpoint-url", what)])
+    from stowplan.experiments.runs.moments import moment_in
+
+    state = described_there(arguments)
+    assert state is not None, "an endpoint is given"
+    moment = moment_in(state, name)
+    if moment is None:
+        raise SpecError([(str(name), "no service, task or family there")])
+    return moment
 
 
 def _simulated(arguments: argparse.Namespace, path: Path, name: str) -> Moment:

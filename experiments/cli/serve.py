@@ -10,16 +10,24 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from stowplan.experiments.cli.certificate import MADE, certificate
 from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
     from stowplan.realdriver.endpoint.app import Settings
+    from stowplan.realdriver.endpoint.events import FileSink, PostSink
 
 # So long a loop that simulates keeps the interpreter; a request needs it some ten times.
 _SWITCH_S = 0.0005
 _BACKLOG = 2048
+_SERVER: dict[str, Any] = {
+    "log_level": "warning",
+    "lifespan": "off",
+    "server_header": False,
+    "timeout_graceful_shutdown": 2,  # of streams of events, which have no end of their own
+}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LOOPBACK_NAMES = ("127.0.0.1", "[::1]", "localhost")
 
@@ -45,10 +53,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keys", type=Path, help="access keys that may call, a line each: KEY SECRET"
     )
     parser.add_argument(
+        "--tls",
+        metavar="FILE",
+        help="speak TLS with this certificate, or `new`: with one that is made for it",
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key")
+    parser.add_argument(
         "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
     )
     parser.add_argument(
         "--others", metavar="URL", help="endpoint that gets every request that is not for ECS"
+    )
+    parser.add_argument(
+        "--events",
+        action="append",
+        default=[],
+        metavar="FILE|URL",
+        help="send events as EventBridge would: append to a file, or POST to an address; again "
+        "for several. GET /_stowplan/events streams them anyway",
     )
     parser.add_argument(
         "--testing",
@@ -88,39 +110,62 @@ def serve(arguments: argparse.Namespace) -> int:
     from stowplan.realdriver.journal import ClusterLock
 
     settings = _settings(arguments)
+    sinks = [*_sinks(arguments.events), settings.listeners]
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
     loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
 
     def make(region: str) -> LocalHost:
         worlds = SimulatedWorlds(loaded, arguments.state)
         account = Account(region, arguments.account)
-        host = LocalHost(account, worlds, Clock(arguments.clock), time.time)
+        host = LocalHost(account, worlds, Clock(arguments.clock), time.time, sinks)
         first = () if arguments.testing else (DEFAULT_CLUSTER,)
         with host.gate:
             for name in dict.fromkeys([*first, *worlds.known()]):
                 host.create(name, {})
         return host
 
+    tls = _tls(arguments)
     regions = Regions(make, arguments.region, every=arguments.testing)
-    config = uvicorn.Config(
-        make_app(regions, settings),
-        log_level="warning",
-        lifespan="off",
-        server_header=False,
-    )
+    config = uvicorn.Config(make_app(regions, settings), **_SERVER, **tls)
     server = uvicorn.Server(config)
     sys.setswitchinterval(_SWITCH_S)
-    sock = _listening(arguments.host, arguments.port)
+    sock = _listening(arguments.host, arguments.port, "https" if tls else "http")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
         server.run(sockets=[sock])
     regions.close()
+    for sink in sinks:
+        sink.close()
     if lock is not None:
         lock.close()
     return 0
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _tls(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What uvicorn is to know of a certificate."""
+    if arguments.tls is None:
+        return {}
+    found = certificate(arguments.tls, arguments.tls_key, arguments.host, arguments.state)
+    if arguments.tls == MADE:
+        print(f"AWS_CA_BUNDLE={found.chain}")
+    return {"ssl_certfile": str(found.chain), "ssl_keyfile": str(found.key)}
+
+
+def _sinks(named: list[str]) -> list[FileSink | PostSink]:
+    """Where `--events` sends them."""
+    from stowplan.realdriver.endpoint.events import FileSink, PostSink
+
+    made: list[FileSink | PostSink] = []
+    for each in named:
+        try:
+            web = each.startswith(("http://", "https://"))
+            made.append(PostSink(each) if web else FileSink(Path(each)))
+        except OSError as error:
+            raise SpecError([(f"serve --events {each}", str(error))]) from None
+    return made
+
+
+def _listening(host: str, port: int, scheme: str) -> socket.socket:
     """A socket to which clients may connect from now on; says where.
 
     It says that it is TCP: else asyncio would leave Nagle's algorithm on for those it accepts, and
@@ -139,7 +184,7 @@ def _listening(host: str, port: int) -> socket.socket:
         raise SpecError([(f"serve --host {host} --port {port}", str(error))]) from None
     sock.listen(_BACKLOG)  # before it is said that somebody listens
     shown = f"[{host}]" if ":" in host else host
-    where = f"http://{shown}:{sock.getsockname()[1]}"
+    where = f"{scheme}://{shown}:{sock.getsockname()[1]}"
     print(f"ECS at {where}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
     sys.stdout.flush()
     return sock

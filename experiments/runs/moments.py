@@ -62,7 +62,14 @@ def moment_of(
 
 def moment_now(header: Header, state: State, folder: Path, name: str | None) -> Moment | None:
     """A state as it is. None: it does not say what is asked about, which the rounds may do."""
-    described = Described(state, _strategies(header, folder))
+    return moment_in(state, name, _strategies(header, folder))
+
+
+def moment_in(
+    state: State, name: str | None, strategies: Mapping[str, StrategyFactory] = STRATEGIES
+) -> Moment | None:
+    """The same for a state that no journal is known of."""
+    described = Described(state, strategies)
     lack = None if name is None else described.lack(name)
     if name is not None and lack is None:
         return None

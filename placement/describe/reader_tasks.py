@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe.state import (
@@ -17,6 +17,7 @@ from stowplan.placement.describe.state import (
     StoppedForGood,
     Task,
     TokenUse,
+    named,
 )
 from stowplan.placement.model import PORTS, InstanceStatus, StopCode, TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
@@ -359,12 +360,19 @@ class TaskReader:
                     self.finish(each, "ROLLBACK_SUCCESSFUL")
         elif "deployment failed" in text:
             primary.rollout_state, primary.updated_at_ms = "FAILED", self.state.now_ms
-            primary.rollout_reason = f"ECS deployment circuit breaker: {text.partition(': ')[2]}"
-            breaker = service.call.circuit_breaker
-            if breaker is None or not breaker.rollback or service.completed is None:
-                self.finish(primary, "STOPPED")
+            self._ended(service, primary, text.partition(": ")[2])
         elif "rolling back to deployment " in text:
             self._roll_back(service, text.rpartition(" ")[2].rstrip("."))
+
+    def _ended(self, service: Service, primary: Deployment, why: str) -> None:
+        """The circuit breaker or a call has ended a deployment."""
+        breaker = service.call.circuit_breaker
+        rolls_back = breaker is not None and breaker.rollback and service.completed is not None
+        primary.rollout_reason = f"ECS deployment circuit breaker: {why}"
+        if why.startswith("stopped by a call to "):
+            rolls_back, primary.rollout_reason = "ROLLBACK" in why, f"ECS deployment {why}"
+        if not rolls_back:
+            self.finish(primary, "STOPPED")
 
     def finish(self, deployment: Deployment, outcome: str) -> None:
         """A deployment has come to its end, for good."""
@@ -383,18 +391,11 @@ class TaskReader:
             state.deployments_ever = max(state.deployments_ever, int(name.rpartition("/")[2]))
         else:
             (service.deployments if back in service.deployments else service.past).remove(back)
-        call = msgspec.structs.replace(service.call, task_definition=back.task_definition)
-        service.call = call
         for each in service.deployments:
             each.status = "ACTIVE"
             if each.rollout_state == "FAILED" and not each.outcome:
                 each.rollback = name
         back.status, back.rollout_state, back.failed_tasks = "PRIMARY", "IN_PROGRESS", 0
         service.deployments.insert(0, back)
+        service.call = replace(service.call, task_definition=back.task_definition)
         self._touched[service.name] = None
-
-
-def named(tasks: Sequence[int]) -> str:
-    """`task 3`, `7 tasks (1, 2, 3, 4, 5, ...)`."""
-    some = ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
-    return f"task {some}" if len(tasks) == 1 else f"{len(tasks)} tasks ({some})"

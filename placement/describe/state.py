@@ -6,6 +6,7 @@ format. `version` of a task or an instance rises with each change that ECS would
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -296,3 +297,9 @@ def of_snapshot(body: bytes) -> State | None:
 
 
 _DECODER = msgspec.msgpack.Decoder(State)
+
+
+def named(tasks: Sequence[int]) -> str:
+    """`task 3`, `7 tasks (1, 2, 3, 4, 5, ...)`."""
+    some = ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
+    return f"task {some}" if len(tasks) == 1 else f"{len(tasks)} tasks ({some})"

@@ -48,6 +48,7 @@ from stowplan.placement.messages.upkeep import (
     LoadBalancer,
     Pairs,
     PutAttributes,
+    StopServiceDeployment,
     TagResource,
     UntagResource,
     UpdateCapacityProvider,
@@ -269,6 +270,7 @@ Event = (
     | UpdateService
     | UpdateContainerInstancesState
     | DeleteService
+    | StopServiceDeployment
     | DeregisterContainerInstance
     | DeregisterTaskDefinition
     | DeleteTaskDefinition
@@ -299,6 +301,7 @@ CALLS = (
     *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
     *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
     *(PutAttributes, DeleteAttributes, TagResource, UntagResource, DeleteTaskDefinition),
+    StopServiceDeployment,
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------

@@ -90,6 +90,15 @@ class DeleteService(Message, frozen=True):
     force: bool = False
 
 
+class StopServiceDeployment(Message, frozen=True):
+    """End a rolling deployment that is IN_PROGRESS: leave tasks as they are, or roll back to what
+    was last completed, whether a circuit breaker would or not (StopServiceDeployment)."""
+
+    service: str
+    deployment: str
+    stop_type: Literal["ABORT", "ROLLBACK"] = "ROLLBACK"
+
+
 class DeregisterContainerInstance(Message, frozen=True):
     """An instance leaves the cluster; with tasks that are to run only with `force`.
 

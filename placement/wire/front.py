@@ -64,6 +64,7 @@ CARRIED_OUT: dict[str, Handler] = {
     "RegisterTaskDefinition": definitions.register_task_definition,
     "RunTask": tasks.run_task,
     "StartTask": tasks.start_task,
+    "StopServiceDeployment": deployments.stop_service_deployment,
     "StopTask": tasks.stop_task,
     "TagResource": marks.tag_resource,
     "UntagResource": marks.untag_resource,
@@ -79,7 +80,6 @@ CARRIED_OUT: dict[str, Handler] = {
 REFUSED: dict[str, Handler] = {
     "DiscoverPollEndpoint": agents.of_agents_only,
     "ExecuteCommand": agents.execute_command,
-    "StopServiceDeployment": deployments.stop_service_deployment,
     "SubmitAttachmentStateChanges": agents.of_agents_only,
     "SubmitContainerStateChange": agents.of_agents_only,
     "SubmitTaskStateChange": agents.of_agents_only,

@@ -105,7 +105,7 @@ def show_instance(
         ],
         "registeredAt": cluster.seconds(instance.registered_at_ms),
         "attachments": [],
-        "tags": shown_tags(instance.tags) if "TAGS" in include else [],
+        "tags": shown_tags(instance.tags) if "TAGS" in include else None,
     }
     return without_none(document)
 
@@ -142,7 +142,7 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
         "attachments": [],
         "attributes": [],
         "enableExecuteCommand": False,
-        "tags": shown_tags(task.tags) if "TAGS" in include else [],
+        "tags": shown_tags(task.tags) if "TAGS" in include else None,
         **_launched_by(task.capacity_provider),
         **_times(cluster, task),
     }
@@ -253,18 +253,29 @@ def show_definition(account: Account, record: TaskDefinitionRecord, epoch_s: flo
         "revision": record.revision,
         "status": record.status,
         "containerDefinitions": [_container(each) for each in given["containerDefinitions"]],
-        "volumes": given.get("volumes", []),
+        "volumes": [_volume(each) for each in given.get("volumes", ())],
         "placementConstraints": given.get("placementConstraints", []),
         "requiresAttributes": [{"name": name} for name in parsed.requires_attributes],
         "compatibilities": ["EXTERNAL", "EC2"] if network != "awsvpc" else ["EC2"],
         "registeredAt": epoch_s + record.registered_at_ms / 1000,
     }
     document.pop("tags", None)
+    if network is None and "FARGATE" not in given.get("requiresCompatibilities", ()):
+        windows = given.get("runtimePlatform", {}).get("operatingSystemFamily", "")
+        if not windows.startswith("WINDOWS"):
+            document["networkMode"] = "bridge"  # the default of Linux (RegisterTaskDefinition)
     if record.deregistered_at_ms is not None:
         document["deregisteredAt"] = epoch_s + record.deregistered_at_ms / 1000
     if record.delete_requested_at_ms is not None:
         document["deleteRequestedAt"] = epoch_s + record.delete_requested_at_ms / 1000
     return document
+
+
+def _volume(given: Document) -> Document:
+    efs = given.get("efsVolumeConfiguration")
+    if efs is None:
+        return given
+    return given | {"efsVolumeConfiguration": {"rootDirectory": "/", **efs}}
 
 
 def _container(given: Document) -> Document:

@@ -10,6 +10,7 @@ from stowplan.placement.model import TaskStatus
 from stowplan.placement.taskdef.task_overrides import container_override
 from stowplan.placement.wire.calls import (
     Params,
+    check_network,
     client_token,
     cluster_of,
     constraints,
@@ -36,6 +37,7 @@ def run_task(host: Host, params: Params) -> Steps:
     if not 1 <= count <= COUNT_MOST:
         raise invalid(f"Count must be between 1 and {COUNT_MOST}.")
     given = params.get("overrides", {})
+    check_network(host, cluster.state, params)
     call = m.RunTask(
         0,
         definition_name(host, cluster.state, params["taskDefinition"]),
@@ -88,6 +90,7 @@ def start_task(host: Host, params: Params) -> Steps:
     if not numbers:
         return {"tasks": [], "failures": failures}
     given = params.get("overrides", {})
+    check_network(host, cluster.state, params)
     call = m.StartTask(
         0,
         definition_name(host, cluster.state, params["taskDefinition"]),

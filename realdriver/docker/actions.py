@@ -22,9 +22,6 @@ from stowplan.realdriver.docker.registries import of_registry
 from stowplan.realdriver.docker.translate import create_call, pause_call
 from stowplan.realdriver.docker.volumes import volume_calls, volumes
 
-_OVER = ("exited", "dead")
-_KILLED = 137
-
 
 @dataclass(frozen=True, slots=True)
 class ActionOrder:

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from stowplan.placement.wire.errors import WireError
@@ -27,6 +27,7 @@ from stowplan.placement.wire.protocol import (
 )
 from stowplan.placement.wire.world import Document
 from stowplan.realdriver.endpoint import admin
+from stowplan.realdriver.endpoint.events import LISTENERS_MOST, Listeners
 from stowplan.realdriver.endpoint.others import Others
 from stowplan.realdriver.endpoint.regions import Regions
 from stowplan.realdriver.endpoint.signatures import check_signature
@@ -44,6 +45,7 @@ class Settings:
         keys: the secret of each access key that may call; empty: anybody may, signed or not.
         others: the endpoint that gets what is not for ECS; None: nobody does.
         testing: a POST to /moto-api/reset makes everything forgotten.
+        listeners: of server-sent events, at GET /_stowplan/events.
         names: by which it may be called, so that no page of another site reads it by a name of its
             own that leads here; empty: by any.
     """
@@ -52,6 +54,7 @@ class Settings:
     names: Collection[str] = ()
     others: str | None = None
     testing: bool = False
+    listeners: Listeners = field(default_factory=Listeners)
 
 
 def make_app(regions: Regions, settings: Settings | None = None) -> Starlette:
@@ -59,6 +62,7 @@ def make_app(regions: Regions, settings: Settings | None = None) -> Starlette:
     settings = settings or Settings()
     endpoint = _Endpoint(regions, settings)
     routes = admin.routes(lambda: regions.of(""), endpoint.check)
+    routes.append(Route("/_stowplan/events", endpoint.events, methods=["GET"]))
     if settings.testing:
         routes.append(Route("/moto-api/reset", endpoint.reset, methods=["POST"]))
     if settings.others is None:
@@ -83,6 +87,18 @@ class _Endpoint:
         if self._others is not None:
             await self._others.reset()
         return Response(b'{"status": "ok"}', media_type="application/json")
+
+    async def events(self, request: HttpRequest) -> Response:
+        """Events from now on, as server-sent events."""
+        try:
+            self.check(request, await _body(request))
+        except WireError as error:
+            return _response(error)
+        listeners = self._settings.listeners
+        if len(listeners) >= LISTENERS_MOST:
+            return Response("too many listen already", 503)
+        headers = {"cache-control": "no-store"}
+        return StreamingResponse(listeners.stream(), 200, headers, "text/event-stream")
 
     async def any(self, request: HttpRequest) -> Response:
         """A call of ECS's API, or a request to hand on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,9 +22,11 @@ from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.wire.arns import Account, Ids
 from stowplan.placement.wire.errors import SERVER_EXCEPTION, WireError
+from stowplan.placement.wire.events import Events
 from stowplan.placement.wire.front import Exchange
 from stowplan.placement.wire.protocol import Request
 from stowplan.placement.wire.world import Cluster, Document, Machine
+from stowplan.realdriver.endpoint.events import Sink
 from stowplan.realdriver.endpoint.pace import Clock, Gate, Paced, Stepped
 
 Replied = Callable[["Document | WireError"], None]
@@ -80,15 +82,21 @@ class LocalHost:
         worlds: makes the world of a new cluster.
         clock: by which all of them live.
         now_s: the time of day.
+        sinks: get the events of every round, once it is recorded; none may wait or raise.
     """
 
     def __init__(
-        self, account: Account, worlds: Worlds, clock: Clock, now_s: Callable[[], float]
+        self,
+        account: Account,
+        worlds: Worlds,
+        clock: Clock,
+        now_s: Callable[[], float],
+        sinks: Collection[Sink] = (),
     ) -> None:
         self.account, self.now_s = account, now_s
         self.gate = Gate()
         self.settings: dict[str, str] = {}
-        self._worlds, self._clock = worlds, clock
+        self._worlds, self._clock, self._sinks = worlds, clock, sinks
         self._clusters: dict[str, Cluster] = {}
         self._paced: dict[str, Paced] = {}
         self._made: dict[str, World] = {}
@@ -113,10 +121,12 @@ class LocalHost:
     def _begin(self, name: str, *, anew: bool = False) -> Cluster:
         world = self._made[name] = self._worlds(name, anew=anew)
         paced = self._paced[name] = Paced(world.driver, self._clock, self.gate)
+        tell: Callable[[m.Round], None] = lambda entry: None  # noqa: E731 - set below
 
         def record(entry: m.Round) -> None:
             world.record(entry)
             world.reader(entry)
+            tell(entry)
 
         def submit(call: m.Event, answered: Callable[[Answer], None]) -> None:
             world.callers.submit(call, answered)
@@ -134,11 +144,25 @@ class LocalHost:
                     paced.failed = True
                     world.callers.abandon(_BROKEN, _BROKEN_SAYS)
 
+        ids = Ids(self.account, name, world.salt)
+        cluster = Cluster(name, ids, world.reader.state, submit, world.epoch_s)
+        if name and self._sinks:
+            tell = self._teller(cluster)
         thread = threading.Thread(target=run, name=f"cluster {name}", daemon=True)
         self._threads.append(thread)
         thread.start()
-        ids = Ids(self.account, name, world.salt)
-        return Cluster(name, ids, world.reader.state, submit, world.epoch_s)
+        return cluster
+
+    def _teller(self, cluster: Cluster) -> Callable[[m.Round], None]:
+        events = Events(cluster)
+
+        def tell(entry: m.Round) -> None:
+            wanting = [sink for sink in self._sinks if sink.wanted]
+            found = events(entry) if wanting else []
+            for sink in wanting if found else ():
+                sink(found)
+
+        return tell
 
     def reply(self, request: Request, replied: Replied) -> None:
         """Answer a request: calls `replied` once, at once or from the thread of a loop."""
@@ -200,6 +224,18 @@ class LocalHost:
             specs = world.specs(instance_type, count, zones)
             self._paced[cluster].do(lambda: world.driver.launch(specs))
             return [spec.name for spec in specs]
+
+    def snapshot(self, cluster: str) -> bytes:
+        """The described state of a cluster; see `placement.describe`.
+
+        Raises:
+            PlacementError: no such cluster.
+        """
+        with self.gate.visit():
+            found = self._clusters.get(cluster)
+            if found is None:
+                raise PlacementError(f"no cluster is called {cluster!r}")
+            return found.state.snapshot()
 
     def advance(self, by_ms: int) -> None:
         """Let time pass at once."""

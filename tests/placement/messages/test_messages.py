@@ -78,6 +78,7 @@ EVENTS = [
         {"propagateTags": "SERVICE"},
     ),
     m.UpdateTaskProtection((1,), False, 5),
+    m.StopServiceDeployment("web", "ecs-svc/1", "ABORT"),
     m.TasksFound("web", (0, 0, 1)),
     m.CreateCapacityProvider(
         "cp",

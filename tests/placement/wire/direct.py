@@ -32,7 +32,7 @@ class Direct:
 
     def __init__(self) -> None:
         self.account, self.settings = Account(), {}
-        self.clusters, self._run = {}, {}
+        self.clusters, self._run, self.heard = {}, {}, []
         self.now_ms = 0
         self.registry = self._make("")
         self.create("default", {})
@@ -71,6 +71,8 @@ class Direct:
             callers.hear(command, self.now_ms)
         entry = Round(self.now_ms, tuple(events), commands)
         reader(entry)
+        for listener in self.heard if name == "default" else ():
+            listener(entry)
         callers.answer(entry)
         return commands
 
