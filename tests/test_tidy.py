@@ -36,7 +36,7 @@ INNER_FLOORS = {
         ("taskdef", "cluster", "callers", "driver"),
         ("agent", "constraints", "audit", "describe"),
         ("strategies", "wire"),
-        ("engine",),
+        ("engine", "agentwire"),
         ("scheduler",),
         ("journal", "loop", "scenario", "testing"),
         ("optimal",),

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "scenario", type=Path, nargs="?", help="fleet and services to begin with; default: none"
     )
+    parser.add_argument(
+        "--driver",
+        choices=("sim", "agents"),
+        default="sim",
+        help="what instances are: simulated, or real agents that register (sim)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8014, help="0: any that is free")
     parser.add_argument(
@@ -42,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--region", default="us-east-1", help="in ARNs (us-east-1)")
     parser.add_argument("--account", default="000000000000", help="twelve digits")
     parser.add_argument(
-        "--keys", type=Path, help="access keys that may call, a line each: KEY SECRET"
+        "--keys",
+        type=Path,
+        help="access keys that may call, a line each: KEY SECRET, and `agent` after "
+        "those that only agents have",
     )
     parser.add_argument(
         "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
@@ -81,6 +91,8 @@ def serve(arguments: argparse.Namespace) -> int:
         raise SpecError([("serve", needs)]) from None
     from stowplan.experiments.loading.load import load_scenario
     from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
+    from stowplan.experiments.runs.serving_agents import AgentWorlds
+    from stowplan.placement.agentwire.frames import FRAME_MOST
     from stowplan.placement.wire.arns import Account
     from stowplan.realdriver.endpoint.host import LocalHost
     from stowplan.realdriver.endpoint.pace import Clock
@@ -92,8 +104,12 @@ def serve(arguments: argparse.Namespace) -> int:
     loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
 
     def make(region: str) -> LocalHost:
-        worlds = SimulatedWorlds(loaded, arguments.state)
         account = Account(region, arguments.account)
+        worlds: SimulatedWorlds | AgentWorlds
+        if arguments.driver == "agents":
+            worlds = AgentWorlds(account, arguments.state)
+        else:
+            worlds = SimulatedWorlds(loaded, arguments.state)
         host = LocalHost(account, worlds, Clock(arguments.clock), time.time)
         first = () if arguments.testing else (DEFAULT_CLUSTER,)
         with host.gate:
@@ -107,6 +123,9 @@ def serve(arguments: argparse.Namespace) -> int:
         log_level="warning",
         lifespan="off",
         server_header=False,
+        ws_ping_interval=None,  # agents have heartbeats of their own
+        ws_per_message_deflate=False,  # which would cost each websocket 300 KiB
+        ws_max_size=FRAME_MOST,
     )
     server = uvicorn.Server(config)
     sys.setswitchinterval(_SWITCH_S)
@@ -148,7 +167,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _settings(arguments: argparse.Namespace) -> Settings:
     from stowplan.realdriver.endpoint.app import Settings
 
-    keys = {} if arguments.keys is None else _read_keys(arguments.keys)
+    keys, agents = ({}, ()) if arguments.keys is None else _read_keys(arguments.keys)
     if not keys and arguments.host not in LOOPBACK:
         what = f"on {arguments.host} others may call: name who, with --keys FILE"
         raise SpecError([("serve --host", what)])
@@ -161,23 +180,42 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise SpecError([("serve --others", f"with --keys: {what}")])
     if arguments.testing and arguments.state is not None:
         raise SpecError([("serve --testing", "with --state: what is tested does not last")])
-    return Settings(keys, names, others, arguments.testing)
+    if arguments.driver == "agents":
+        _check_agents(arguments, keys)
+    return Settings(keys, names, others, arguments.testing, agents)
 
 
-def _read_keys(path: Path) -> dict[str, str]:
+def _check_agents(arguments: argparse.Namespace, keys: Mapping[str, str]) -> None:
+    """What does not go with real agents: each is a problem of its own."""
+    problems = []
+    if not keys:
+        problems.append(("serve --driver agents", "say who may join, with --keys FILE"))
+    if arguments.scenario is not None:
+        problems.append((str(arguments.scenario), "the instances of --driver agents register"))
+    if arguments.clock != 1.0:
+        problems.append(("serve --clock", "agents live in real time"))
+    if arguments.testing:
+        problems.append(("serve --testing", "agents are not forgotten by a call"))
+    if problems:
+        raise SpecError(problems)
+
+
+def _read_keys(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Secrets by access key, and the keys that are agents' alone."""
     from stowplan.experiments.files.text import read_text
 
-    keys, problems = {}, []
+    keys, agents, problems = {}, [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) == 2:
+        if len(words) == 2 or words[2:] == ["agent"]:
             keys[words[0]] = words[1]
+            agents += words[:1] if words[2:] else []
         else:  # without the line: it may hold a secret
-            problems.append((f"{path}:{number}", "expected an access key and its secret"))
+            problems.append((f"{path}:{number}", "expected an access key, its secret, and `agent`"))
     if not keys and not problems:
         problems.append((str(path), "holds no keys"))
     if problems:
         raise SpecError(problems)
-    return keys
+    return keys, tuple(agents)

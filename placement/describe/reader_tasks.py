@@ -208,6 +208,9 @@ class TaskReader:
 
     def changed(self, event: m.TasksChanged) -> None:
         """The agents report another lastStatus."""
+        for number in event.tasks if event.containers else ():
+            if number in self.state.tasks:
+                self.state.tasks[number].hear(event.containers)
         if event.status is _STOPPED:
             self._stopped(event.tasks, event.stop_code, event.reason, event.exit_code)
             if event.stop_code is not None:

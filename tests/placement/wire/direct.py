@@ -56,6 +56,9 @@ class Direct:
             number, machine.ec2_instance_id, machine.resources, machine.attributes
         )
 
+    def agents(self, cluster):
+        return None
+
     def now_s(self):
         return EPOCH_S + self.now_ms / 1000
 
