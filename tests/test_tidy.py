@@ -44,7 +44,7 @@ INNER_FLOORS = {
     "realdriver": (
         ("book", "journal", "backend"),
         ("docker", "endpoint", "standing"),
-        ("clusters", "backends"),
+        ("agents", "clusters", "backends"),
     ),
     "experiments": (
         ("files", "examples"),

@@ -114,7 +114,12 @@ COMMANDS = {
     "serve": (
         "stowplan.experiments.cli.serve",
         "add_arguments",
-        "speak ECS's API in front of simulated clusters",
+        "speak ECS's API in front of simulated clusters, or of agents that join",
+    ),
+    "agent": (
+        "stowplan.experiments.cli.agent",
+        "add_arguments",
+        "join this machine's Docker engine to a cluster, as ECS's agent does",
     ),
     "clock": (
         "stowplan.experiments.cli.clock",

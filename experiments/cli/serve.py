@@ -66,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for suites written for emulators: begins without clusters, has an account in every "
         "region, and POST /moto-api/reset forgets everything",
     )
+    parser.add_argument(
+        "--metadata",
+        metavar="INSTANCE_ID",
+        help="be the instance metadata service (IMDSv2) of one machine instead, for its agent",
+    )
+    parser.add_argument("--instance-type", default="m5.large", help="with --metadata (m5.large)")
+    parser.add_argument("--zone", help="with --metadata; default: the region's a")
     parser.set_defaults(command=serve)
 
 
@@ -99,6 +106,8 @@ def serve(arguments: argparse.Namespace) -> int:
     from stowplan.realdriver.endpoint.regions import Regions
     from stowplan.realdriver.journal import ClusterLock
 
+    if arguments.metadata is not None:
+        return _serve_metadata(arguments)
     settings = _settings(arguments)
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
     loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
@@ -139,8 +148,34 @@ def serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket to which clients may connect from now on; says where.
+def _serve_metadata(arguments: argparse.Namespace) -> int:
+    """The metadata of one instance; the first agent's key is that of its role."""
+    import uvicorn
+
+    from stowplan.realdriver.agents.line import Key
+    from stowplan.realdriver.agents.metadata import InstanceFacts, make_metadata_app
+
+    keys, agents = ({}, ()) if arguments.keys is None else _read_keys(arguments.keys)
+    facts = InstanceFacts(
+        arguments.metadata,
+        arguments.instance_type,
+        arguments.zone or f"{arguments.region}a",
+        arguments.region,
+        arguments.account,
+        key=next((Key(name, keys[name]) for name in agents), None),
+    )
+    app = make_metadata_app(facts)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False)
+    what = f"metadata of {arguments.metadata}"
+    sock = _listening(arguments.host, arguments.port, what)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[sock])
+    return 0
+
+
+def _listening(host: str, port: int, what: str = "") -> socket.socket:
+    """A socket to which clients may connect from now on; says where, and what is there.
 
     It says that it is TCP: else asyncio would leave Nagle's algorithm on for those it accepts, and
     every answer would wait 40 ms for the client's acknowledgement.
@@ -159,7 +194,8 @@ def _listening(host: str, port: int) -> socket.socket:
     sock.listen(_BACKLOG)  # before it is said that somebody listens
     shown = f"[{host}]" if ":" in host else host
     where = f"http://{shown}:{sock.getsockname()[1]}"
-    print(f"ECS at {where}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
+    there = f"{what} at {where}" if what else f"ECS at {where}, cluster {DEFAULT_CLUSTER}"
+    print(f"{there}; Ctrl-C ends it")
     sys.stdout.flush()
     return sock
 

@@ -65,7 +65,7 @@ class Body(Protocol):
         """A report was acknowledged."""
         ...
 
-    def metrics(self) -> Sequence[Document]:
+    async def metrics(self) -> Sequence[Document]:
         """`taskMetrics` of the last interval."""
         ...
 
@@ -303,7 +303,7 @@ class Member:
         async with await self._line.open(endpoint, query) as socket:
             await asyncio.sleep(self._telemetry_s * self._rng.random())
             while True:
-                metrics, health = self._body.metrics(), self._body.health()
+                metrics, health = await self._body.metrics(), self._body.health()
                 told = {**about, "idle": not metrics, "fin": True}
                 publish: Document = {"metadata": told, "taskMetrics": list(metrics)}
                 await socket.send(write_frame("PublishMetricsRequest", publish))

@@ -84,7 +84,7 @@ class PlayedBody:
         with suppress(ValueError):
             self._reports.remove(report)
 
-    def metrics(self) -> Sequence[Document]:
+    async def metrics(self) -> Sequence[Document]:
         """Ten per cent of the instance's CPU, and 64 MiB, for each task that runs."""
         return [
             {

@@ -65,6 +65,11 @@ class Instance:
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
         self._lives: dict[tuple[int, str], _ContainerLife] = {}
+        self._seen: dict[int, dict[str, EngineContainer]] = {}
+
+    def seen(self, task: int) -> Found:
+        """The containers of a task with ports, as they were last seen, by their own names."""
+        return self._seen.get(task, {})
 
     @property
     def registration(self) -> m.InstanceRegistered:
@@ -139,6 +144,7 @@ class Instance:
         action, container = answer.order.action, answer.container
         if isinstance(action, r.RemoveContainer):
             self.placed.pop(action.task, None)
+            self._seen.pop(action.task, None)
             self._lives.pop((action.task, action.container), None)
         elif answer.event is not None:
             if isinstance(answer.event, r.Exited) and container is not None:
@@ -168,6 +174,8 @@ class Instance:
         if container.name == names.PAUSE or container.task not in self.placed:
             return
         life = self._life(container)
+        if container.ports:
+            self._seen.setdefault(container.task, {})[container.name] = container
         if container.status in ("exited", "dead"):
             # An end is told once: the agent may have started it again since.
             if life.ended != container.started_at:

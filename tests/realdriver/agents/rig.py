@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import boto3
 import httpx
@@ -142,10 +143,8 @@ class Crew:
         async def end():
             life = self.lives.pop(member)
             life.cancel()
-            try:
+            with suppress(asyncio.CancelledError, Exception):
                 await life
-            except (asyncio.CancelledError, Exception):
-                pass
 
         self.do(end())
 
