@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
     from stowplan.realdriver.endpoint.app import Settings
+    from stowplan.realdriver.endpoint.host import LocalHost
 
 # So long a loop that simulates keeps the interpreter; a request needs it some ten times.
 _SWITCH_S = 0.0005
@@ -96,13 +97,7 @@ def serve(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         needs = f"`stowplan serve` needs {error.name}: pip install 'stowplan[serve]'"
         raise SpecError([("serve", needs)]) from None
-    from stowplan.experiments.loading.load import load_scenario
-    from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
-    from stowplan.experiments.runs.serving_agents import AgentWorlds
     from stowplan.placement.agentwire.frames import FRAME_MOST
-    from stowplan.placement.wire.arns import Account
-    from stowplan.realdriver.endpoint.host import LocalHost
-    from stowplan.realdriver.endpoint.pace import Clock
     from stowplan.realdriver.endpoint.regions import Regions
     from stowplan.realdriver.journal import ClusterLock
 
@@ -110,6 +105,37 @@ def serve(arguments: argparse.Namespace) -> int:
         return _serve_metadata(arguments)
     settings = _settings(arguments)
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
+    regions = Regions(_hosts(arguments), arguments.region, every=arguments.testing)
+    config = uvicorn.Config(
+        make_app(regions, settings),
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        ws_ping_interval=None,  # agents have heartbeats of their own
+        ws_per_message_deflate=False,  # it would cost every websocket a window of its own
+        ws_max_size=FRAME_MOST,
+    )
+    server = uvicorn.Server(config)
+    sys.setswitchinterval(_SWITCH_S)
+    sock = _listening(arguments.host, arguments.port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
+        server.run(sockets=[sock])
+    regions.close()
+    if lock is not None:
+        lock.close()
+    return 0
+
+
+def _hosts(arguments: argparse.Namespace) -> Callable[[str], LocalHost]:
+    """Makes the host of a region, with the clusters that there are."""
+    from stowplan.experiments.loading.load import load_scenario
+    from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
+    from stowplan.experiments.runs.serving_agents import AgentWorlds
+    from stowplan.placement.wire.arns import Account
+    from stowplan.realdriver.endpoint.host import LocalHost
+    from stowplan.realdriver.endpoint.pace import Clock
+
     loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
 
     def make(region: str) -> LocalHost:
@@ -126,26 +152,7 @@ def serve(arguments: argparse.Namespace) -> int:
                 host.create(name, {})
         return host
 
-    regions = Regions(make, arguments.region, every=arguments.testing)
-    config = uvicorn.Config(
-        make_app(regions, settings),
-        log_level="warning",
-        lifespan="off",
-        server_header=False,
-        ws_ping_interval=None,  # agents have heartbeats of their own
-        ws_per_message_deflate=False,  # which would cost each websocket 300 KiB
-        ws_max_size=FRAME_MOST,
-    )
-    server = uvicorn.Server(config)
-    sys.setswitchinterval(_SWITCH_S)
-    sock = _listening(arguments.host, arguments.port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    with suppress(KeyboardInterrupt):  # which uvicorn passes on once it has let go of its clients
-        server.run(sockets=[sock])
-    regions.close()
-    if lock is not None:
-        lock.close()
-    return 0
+    return make
 
 
 def _serve_metadata(arguments: argparse.Namespace) -> int:

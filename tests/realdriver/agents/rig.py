@@ -17,6 +17,7 @@ from botocore.config import Config
 from stowplan.experiments.runs.serving_agents import AgentWorlds
 from stowplan.placement.agentwire.driver import AgentsSettings
 from stowplan.placement.agentwire.frames import FRAME_MOST
+from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 from stowplan.placement.wire.arns import Account
 from stowplan.realdriver.agents.line import Key, Line
 from stowplan.realdriver.agents.member import Identity, Member, resources_of
@@ -102,7 +103,8 @@ def identity(number: int, cpu=2048, memory=4096, cluster="default", **attributes
         "availabilityZone": f"us-east-1{'abc'[number % 3]}",
         "region": "us-east-1",
     }
-    said = {"ecs.os-type": "linux", "ecs.capability.container-ordering": "", **attributes}
+    able = {name: "" for name in AGENT_CAPABILITIES if "task-eni" not in name}
+    said = {"ecs.os-type": "linux", **able, **attributes}
     reserved = (22, 2375, 2376, 51678, 51679)
     token = f"token-{number}"
     return Identity(cluster, document, resources_of(cpu, memory, reserved), said, token)
