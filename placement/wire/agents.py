@@ -81,8 +81,9 @@ def _registered(cluster: Cluster, agents: Agents, params: Params, zone: str) -> 
     if arn:
         return (yield from _again(cluster, found_instance(cluster, arn), machine))
     number = agents.joined(params.get("clientToken", ""))
-    if number is not None and number in cluster.state.instances:
-        return number  # its answer was lost
+    known = None if number is None else cluster.state.instances.get(number)
+    if known is not None and known.status is not InstanceStatus.INACTIVE:
+        return known.number  # its answer was lost
     before = _same_machine(cluster, machine)
     if before is not None:
         if agents.is_connected(before.number):

@@ -227,7 +227,8 @@ class Member:
             telling = asyncio.create_task(self._telemetry(ends["telemetryEndpoint"]))
             try:
                 while True:
-                    text = await asyncio.wait_for(socket.recv(), self._silence_s)
+                    async with asyncio.timeout(self._silence_s):
+                        text = await socket.recv()
                     await self._hear(socket, read_frame(text))
             finally:
                 telling.cancel()
@@ -310,7 +311,7 @@ class Member:
                 if health:
                     publish = {"metadata": {**about, "fin": True}, "tasks": list(health)}
                     await socket.send(write_frame("PublishHealthRequest", publish))
-                until = asyncio.get_running_loop().time() + self._telemetry_s
-                while (left_s := until - asyncio.get_running_loop().time()) > 0:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(socket.recv(), left_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._telemetry_s):
+                        while True:  # acknowledgements and heartbeats, which say nothing
+                            await socket.recv()

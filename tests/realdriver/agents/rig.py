@@ -121,6 +121,12 @@ class Crew:
         self.http = self.do(self._http())
         self.lives = {}
 
+    async def _end(self):
+        await self.http.aclose()
+        me = asyncio.current_task()
+        for task in asyncio.all_tasks() - {me}:
+            task.cancel()
+
     async def _http(self):
         return httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=100))
 
@@ -157,7 +163,7 @@ class Crew:
     def close(self):
         for member in list(self.lives):
             self.kill(member)
-        self.do(self.http.aclose())
+        self.do(self._end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
 
