@@ -20,6 +20,7 @@ from stowplan.placement.callers.callers import Answer, Callers
 from stowplan.placement.describe import Reader
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.loop import Attended, run_loop
+from stowplan.placement.model import CPU, MEMORY, TaskStatus
 from stowplan.placement.scenario.scenario import InstanceSpec
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.wire.arns import Account, Ids
@@ -231,6 +232,32 @@ class LocalHost:
             driver = cast(Stepped, world.driver)
             self._paced[cluster].do(lambda: driver.launch(specs))
             return [spec.name for spec in specs]
+
+    def uses(self, name: str) -> list[dict[str, Any]]:
+        """What tasks that run were last measured to use, beside what they hold: CPU units, MiB.
+
+        Raises:
+            PlacementError: no such cluster.
+        """
+        with self.gate.visit():
+            found = self._clusters.get(name)
+            if found is None:
+                raise PlacementError(f"no cluster is called {name!r}")
+            tasks = found.state.tasks.values()
+            return [
+                {
+                    "taskArn": found.ids.task(task.number),
+                    "group": task.group,
+                    "cpu": {"used": round(task.used.cpu, 3), "held": task.amounts.get(CPU, 0)},
+                    "memory": {
+                        "used": round(task.used.memory, 3),
+                        "held": task.amounts.get(MEMORY, 0),
+                    },
+                    "measuredAt": found.seconds(task.used.at_ms),
+                }
+                for task in tasks
+                if task.used is not None and task.last_status is TaskStatus.RUNNING
+            ]
 
     def advance(self, by_ms: int) -> None:
         """Let time pass at once."""
