@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stowplan.placement.errors import SpecError
+from stowplan.placement.units import parse_duration_ms
 
 if TYPE_CHECKING:
     from stowplan.realdriver.agents.line import Key
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pull", default="prefer-cached", help="ECS_IMAGE_PULL_BEHAVIOR (prefer-cached)")
     add("--stop-timeout", default="30s", help="ECS_CONTAINER_STOP_TIMEOUT (30s)")
     add("--cleanup-wait", default="5m", help="how long stopped containers stay (5m)")
+    add("--telemetry", default="20s", help="how often it tells what tasks use (20s)")
     parser.set_defaults(command=agent)
 
 
@@ -87,7 +89,8 @@ async def _live(
             line = Line(arguments.endpoint_url, key, arguments.region, http)
             print(f"{who.document['instanceId']} joins {who.cluster} at {arguments.endpoint_url}")
             sys.stdout.flush()
-            await Member(line, who, body).run()
+            every_s = parse_duration_ms(arguments.telemetry) / 1000
+            await Member(line, who, body, telemetry_s=every_s).run()
     finally:
         body.close()
 

@@ -105,7 +105,7 @@ def agent(server: Server, engine, number: int, folder: Path, *more: str) -> Proc
         *("--endpoint-url", server.url, "--engine", engine.url),
         *("--instance-id", f"i-{number:017x}", "--zone", f"us-east-1{'abc'[number % 3]}"),
         *("--cpu", "2048", "--memory", "2048", "--state", str(folder / "state")),
-        *("--stop-timeout", "2s", "--cleanup-wait", "1s", *more),
+        *("--stop-timeout", "2s", "--cleanup-wait", "1s", "--telemetry", "1s", *more),
         log=folder / "agent.log",
         env=_ENV,
     )
