@@ -33,7 +33,7 @@ def fleet(server, boot, tmp_path):
     def make(count, cluster="default"):
         pairs = []
         for number in range(count):
-            engine = boot()
+            engine = boot("--live-restore")
             pairs.append((agent(server, engine, number, tmp_path / f"a{number}", cluster), engine))
             begun.append(pairs[-1][0])
         for each, _ in pairs:
@@ -79,8 +79,8 @@ def uses(server, cluster):
         return json.load(answer)["tasks"]
 
 
-def names(engines):
-    return [each["Names"][0] for engine in engines for each in engine.containers()]
+def _ids(engines):
+    return {each["Id"] for engine in engines for each in engine.containers()}
 
 
 def test_the_five_steps_on_three_machines_by_the_cli(server, fleet):
@@ -99,18 +99,32 @@ def test_the_five_steps_on_three_machines_by_the_cli(server, fleet):
         "--task-definition", "web", "--desired-count", "3")  # fmt: skip
     tasks = until(lambda: len(found := _running(server, "m17")) == 3 and found, 60)
     assert len({task["containerInstanceArn"] for task in tasks}) == 3  # over three zones
-    assert len(names(engines)) == 3
+    first = _ids(engines)
+    assert len(first) == 3
+    # What is killed on the way comes back, and finds all as it was.
+    for victim in (server, pairs[0][0], engines[1]):
+        victim.kill()
+        victim.start()
+    until(lambda: all(_connected(server, "m17")), 60)
+    until(lambda: len(_running(server, "m17")) == 3, 60)
+    assert _ids(engines) == first
     # 5: watch utilisation and adjust
     measured = until(lambda: [u for u in uses(server, "m17") if u["cpu"]["used"] > 100], 60)
     assert measured[0]["cpu"]["held"] == 64
     aws(server, "update-service", "--cluster", "m17", "--service", "web", "--desired-count", "1")
     until(lambda: len(_running(server, "m17")) == 1, 60)
     aws(server, "delete-service", "--cluster", "m17", "--service", "web", "--force")
-    until(lambda: not names(engines), 90)
+    until(lambda: not _ids(engines), 90)
 
 
 def _instances(server, cluster):
     return server.client().list_container_instances(cluster=cluster)["containerInstanceArns"]
+
+
+def _connected(server, cluster):
+    arns = _instances(server, cluster)
+    found = server.client().describe_container_instances(cluster=cluster, containerInstances=arns)
+    return [each["agentConnected"] for each in found["containerInstances"]]
 
 
 def _running(server, cluster):
