@@ -77,15 +77,15 @@ class EngineBody:
         self._keep = acknowledged.open("a")
         self._driver: DockerDriver | None = None
         self._meter = Meter(self._table, self._name)
-        self._there = threading.Event()
+        self._there, self._restored = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
         self._thread.start()
 
     # --- the body ---------------------------------------------------------------------------------
 
     async def ready(self) -> None:
-        """Wait until the engine is there."""
-        while not self._there.is_set():
+        """Wait until the engine is there, and all that is known of before is known again."""
+        while not (self._there.is_set() and self._restored.is_set()):
             self._check()
             await asyncio.sleep(0.05)
 
@@ -184,6 +184,7 @@ class EngineBody:
             self._take(entry, ago=True)
         driver.restore(rounds)
         self._driver = driver
+        self._restored.set()
         try:
             while not self._ended.is_set():
                 self._turn(driver, journal)
