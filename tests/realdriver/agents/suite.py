@@ -12,9 +12,6 @@ from tests.realdriver.engines import IMAGE
 
 _LABELS = (("stowplan.container",), ("com.amazonaws.ecs.container-name",))
 TIMES, SLACK_S = 0.10, 0.5  # share of its length, and seconds, by which a time may differ
-    0.10,
-    0.5,
-)  # by how much of its length a time may differ, and how much it always may
 
 
 @dataclass
