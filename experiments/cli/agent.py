@@ -10,9 +10,10 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stowplan.placement.errors import SpecError
 from stowplan.placement.units import parse_duration_ms
@@ -55,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def agent(arguments: argparse.Namespace) -> int:
     """`stowplan agent`: until it is interrupted; tasks go on without it."""
+    try:
+        import httpx
+        import websockets  # noqa: F401  # what comes below needs it
+    except ImportError as error:
+        needs = f"`stowplan agent` needs {error.name}: pip install 'stowplan[serve]'"
+        raise SpecError([("agent", needs)]) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for noisy in ("httpx", "httpcore", "websockets", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -64,15 +71,17 @@ def agent(arguments: argparse.Namespace) -> int:
         raise SpecError([("agent --endpoint-url", "no control plane is named")])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_live(arguments, key, who, _engine(arguments, cpu, memory)))
+        asyncio.run(_live(arguments, key, who, _engine(arguments, cpu, memory), httpx.AsyncClient))
     return 0
 
 
 async def _live(
-    arguments: argparse.Namespace, key: Key, who: Identity, table: EnginesTable
+    arguments: argparse.Namespace,
+    key: Key,
+    who: Identity,
+    table: EnginesTable,
+    make_client: Callable[..., Any],
 ) -> None:
-    import httpx
-
     from stowplan.realdriver.agents.engine_body import EngineBody
     from stowplan.realdriver.agents.line import Line
     from stowplan.realdriver.agents.member import Member
@@ -85,7 +94,7 @@ async def _live(
     try:
         await body.ready()
         body.again()
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with make_client(trust_env=False) as http:
             line = Line(arguments.endpoint_url, key, arguments.region, http)
             print(f"{who.document['instanceId']} joins {who.cluster} at {arguments.endpoint_url}")
             sys.stdout.flush()

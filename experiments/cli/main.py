@@ -196,7 +196,7 @@ PLACING = (
     *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
 )
 # Those that run until they are told to end, and take that up by themselves.
-ON_ENGINES = ("run", "status", "logs", "down", "serve")
+ON_ENGINES = ("run", "status", "logs", "down", "serve", "agent")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from stowplan.placement.errors import SpecError
@@ -102,7 +103,7 @@ def serve(arguments: argparse.Namespace) -> int:
     from stowplan.realdriver.journal import ClusterLock
 
     if arguments.metadata is not None:
-        return _serve_metadata(arguments)
+        return _serve_metadata(arguments, uvicorn)
     settings = _settings(arguments)
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
     regions = Regions(_hosts(arguments), arguments.region, every=arguments.testing)
@@ -155,10 +156,8 @@ def _hosts(arguments: argparse.Namespace) -> Callable[[str], LocalHost]:
     return make
 
 
-def _serve_metadata(arguments: argparse.Namespace) -> int:
+def _serve_metadata(arguments: argparse.Namespace, uvicorn: ModuleType) -> int:
     """The metadata of one instance; the first agent's key is that of its role."""
-    import uvicorn
-
     from stowplan.realdriver.agents.line import Key
     from stowplan.realdriver.agents.metadata import InstanceFacts, make_metadata_app
 

@@ -122,6 +122,7 @@ def wrong(case: Case, outcome: Outcome) -> list[str]:
     found, known = [], case.by_name()
     place = {name: at for at, name in enumerate(outcome.order)}
     missing = any(each["image"] != IMAGE for each in case.containers)
+    words = ("CannotPull",) if known["main"]["image"] != IMAGE else ("CannotPull", "TaskDependency")
     for wait in known["main"].get("dependsOn", ()):
         name = wait["containerName"]
         if "main" in place and (name not in place or place[name] > place["main"]):
@@ -130,7 +131,7 @@ def wrong(case: Case, outcome: Outcome) -> list[str]:
         if wait["condition"] == "SUCCESS" and failed and "main" in place:
             found.append(f"main began, though {name} failed")
     if missing:
-        if outcome.stop_code != "TaskFailedToStart" or "CannotPull" not in outcome.reason:
+        if outcome.stop_code != "TaskFailedToStart" or not outcome.reason.startswith(words):
             found.append(f"a missing image ends with {outcome.stop_code}: {outcome.reason}")
     elif "main" not in place:
         if outcome.stop_code != "TaskFailedToStart":
