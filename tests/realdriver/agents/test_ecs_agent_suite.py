@@ -62,6 +62,7 @@ def test_our_agent_and_the_real_one_agree(boot, tmp_path):
     assert agree >= AGREE, json.dumps(apart, indent=1)
 
 
+@pytest.mark.long
 def test_a_few_definitions_on_our_agent(boot, tmp_path):
     chosen = cases(4, seed=5)
     found = played_by("ours", 4, boot, tmp_path / "ours", seed=5)
