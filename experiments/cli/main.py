@@ -124,7 +124,12 @@ COMMANDS = {
     "serve": (
         "stowplan.experiments.cli.serve",
         "add_arguments",
-        "speak ECS's API in front of simulated clusters",
+        "speak ECS's API in front of simulated clusters, or of agents that join",
+    ),
+    "agent": (
+        "stowplan.experiments.cli.agent",
+        "add_arguments",
+        "join this machine's Docker engine to a cluster, as ECS's agent does",
     ),
     "clock": (
         "stowplan.experiments.cli.clock",
@@ -201,7 +206,7 @@ PLACING = (
     *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
 )
 # Those that run until they are told to end, and take that up by themselves.
-ON_ENGINES = ("run", "status", "logs", "down", "serve")
+ON_ENGINES = ("run", "status", "logs", "down", "serve", "agent")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,8 +8,10 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stowplan.experiments.cli.certificate import MADE, certificate
@@ -17,7 +19,8 @@ from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
     from stowplan.realdriver.endpoint.app import Settings
-    from stowplan.realdriver.endpoint.events import FileSink, PostSink
+    from stowplan.realdriver.endpoint.events import FileSink, PostSink, Sink
+    from stowplan.realdriver.endpoint.host import LocalHost
 
 # So long a loop that simulates keeps the interpreter; a request needs it some ten times.
 _SWITCH_S = 0.0005
@@ -37,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "scenario", type=Path, nargs="?", help="fleet and services to begin with; default: none"
     )
+    parser.add_argument(
+        "--driver",
+        choices=("sim", "agents"),
+        default="sim",
+        help="what instances are: simulated, or real agents that register (sim)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8014, help="0: any that is free")
     parser.add_argument(
@@ -50,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--region", default="us-east-1", help="in ARNs (us-east-1)")
     parser.add_argument("--account", default="000000000000", help="twelve digits")
     parser.add_argument(
-        "--keys", type=Path, help="access keys that may call, a line each: KEY SECRET"
+        "--keys",
+        type=Path,
+        help="access keys that may call, a line each: KEY SECRET, and `agent` after "
+        "those that only agents have",
     )
     parser.add_argument(
         "--tls",
@@ -78,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for suites written for emulators: begins without clusters, has an account in every "
         "region, and POST /moto-api/reset forgets everything",
     )
+    parser.add_argument(
+        "--metadata",
+        metavar="INSTANCE_ID",
+        help="be the instance metadata service (IMDSv2) of one machine instead, for its agent",
+    )
+    parser.add_argument("--instance-type", default="m5.large", help="with --metadata (m5.large)")
+    parser.add_argument("--zone", help="with --metadata; default: the region's a")
     parser.set_defaults(command=serve)
 
 
@@ -101,32 +120,25 @@ def serve(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         needs = f"`stowplan serve` needs {error.name}: pip install 'stowplan[serve]'"
         raise SpecError([("serve", needs)]) from None
-    from stowplan.experiments.loading.load import load_scenario
-    from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
-    from stowplan.placement.wire.arns import Account
-    from stowplan.realdriver.endpoint.host import LocalHost
-    from stowplan.realdriver.endpoint.pace import Clock
+    from stowplan.placement.agentwire.frames import FRAME_MOST
     from stowplan.realdriver.endpoint.regions import Regions
     from stowplan.realdriver.journal import ClusterLock
 
+    if arguments.metadata is not None:
+        return _serve_metadata(arguments, uvicorn)
     settings = _settings(arguments)
     sinks = [*_sinks(arguments.events), settings.listeners]
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
-    loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
-
-    def make(region: str) -> LocalHost:
-        worlds = SimulatedWorlds(loaded, arguments.state)
-        account = Account(region, arguments.account)
-        host = LocalHost(account, worlds, Clock(arguments.clock), time.time, sinks)
-        first = () if arguments.testing else (DEFAULT_CLUSTER,)
-        with host.gate:
-            for name in dict.fromkeys([*first, *worlds.known()]):
-                host.create(name, {})
-        return host
-
     tls = _tls(arguments)
-    regions = Regions(make, arguments.region, every=arguments.testing)
-    config = uvicorn.Config(make_app(regions, settings), **_SERVER, **tls)
+    regions = Regions(_hosts(arguments, sinks), arguments.region, every=arguments.testing)
+    config = uvicorn.Config(
+        make_app(regions, settings),
+        **_SERVER,
+        **tls,
+        ws_ping_interval=None,  # agents have heartbeats of their own
+        ws_per_message_deflate=False,  # it would cost every websocket a window of its own
+        ws_max_size=FRAME_MOST,
+    )
     server = uvicorn.Server(config)
     sys.setswitchinterval(_SWITCH_S)
     sock = _listening(arguments.host, arguments.port, "https" if tls else "http")
@@ -165,8 +177,60 @@ def _sinks(named: list[str]) -> list[FileSink | PostSink]:
     return made
 
 
-def _listening(host: str, port: int, scheme: str) -> socket.socket:
-    """A socket to which clients may connect from now on; says where.
+def _hosts(arguments: argparse.Namespace, sinks: Sequence[Sink]) -> Callable[[str], LocalHost]:
+    """Makes the host of a region, with the clusters that there are."""
+    from stowplan.experiments.loading.load import load_scenario
+    from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
+    from stowplan.experiments.runs.serving_agents import AgentWorlds
+    from stowplan.placement.wire.arns import Account
+    from stowplan.realdriver.endpoint.host import LocalHost
+    from stowplan.realdriver.endpoint.pace import Clock
+
+    loaded = None if arguments.scenario is None else load_scenario(arguments.scenario)
+
+    def make(region: str) -> LocalHost:
+        account = Account(region, arguments.account)
+        worlds: SimulatedWorlds | AgentWorlds
+        if arguments.driver == "agents":
+            worlds = AgentWorlds(account, arguments.state)
+        else:
+            worlds = SimulatedWorlds(loaded, arguments.state)
+        host = LocalHost(account, worlds, Clock(arguments.clock), time.time, sinks)
+        first = () if arguments.testing else (DEFAULT_CLUSTER,)
+        with host.gate:
+            for name in dict.fromkeys([*first, *worlds.known()]):
+                host.create(name, {})
+        return host
+
+    return make
+
+
+def _serve_metadata(arguments: argparse.Namespace, uvicorn: ModuleType) -> int:
+    """The metadata of one instance; the first agent's key is that of its role."""
+    from stowplan.realdriver.agents.line import Key
+    from stowplan.realdriver.agents.metadata import InstanceFacts, make_metadata_app
+
+    keys, agents = ({}, ()) if arguments.keys is None else _read_keys(arguments.keys)
+    facts = InstanceFacts(
+        arguments.metadata,
+        arguments.instance_type,
+        arguments.zone or f"{arguments.region}a",
+        arguments.region,
+        arguments.account,
+        key=next((Key(name, keys[name]) for name in agents), None),
+    )
+    app = make_metadata_app(facts)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False)
+    what = f"metadata of {arguments.metadata}"
+    sock = _listening(arguments.host, arguments.port, "http", what)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[sock])
+    return 0
+
+
+def _listening(host: str, port: int, scheme: str, what: str = "") -> socket.socket:
+    """A socket to which clients may connect from now on; says where, and what is there.
 
     It says that it is TCP: else asyncio would leave Nagle's algorithm on for those it accepts, and
     every answer would wait 40 ms for the client's acknowledgement.
@@ -185,7 +249,8 @@ def _listening(host: str, port: int, scheme: str) -> socket.socket:
     sock.listen(_BACKLOG)  # before it is said that somebody listens
     shown = f"[{host}]" if ":" in host else host
     where = f"{scheme}://{shown}:{sock.getsockname()[1]}"
-    print(f"ECS at {where}, cluster {DEFAULT_CLUSTER}; Ctrl-C ends it")
+    there = f"{what} at {where}" if what else f"ECS at {where}, cluster {DEFAULT_CLUSTER}"
+    print(f"{there}; Ctrl-C ends it")
     sys.stdout.flush()
     return sock
 
@@ -193,7 +258,7 @@ def _listening(host: str, port: int, scheme: str) -> socket.socket:
 def _settings(arguments: argparse.Namespace) -> Settings:
     from stowplan.realdriver.endpoint.app import Settings
 
-    keys = {} if arguments.keys is None else _read_keys(arguments.keys)
+    keys, agents = ({}, ()) if arguments.keys is None else _read_keys(arguments.keys)
     if not keys and arguments.host not in LOOPBACK:
         what = f"on {arguments.host} others may call: name who, with --keys FILE"
         raise SpecError([("serve --host", what)])
@@ -206,23 +271,42 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise SpecError([("serve --others", f"with --keys: {what}")])
     if arguments.testing and arguments.state is not None:
         raise SpecError([("serve --testing", "with --state: what is tested does not last")])
-    return Settings(keys, names, others, arguments.testing)
+    if arguments.driver == "agents":
+        _check_agents(arguments, keys)
+    return Settings(keys, names, others, arguments.testing, agents)
 
 
-def _read_keys(path: Path) -> dict[str, str]:
+def _check_agents(arguments: argparse.Namespace, keys: Mapping[str, str]) -> None:
+    """What does not go with real agents: each is a problem of its own."""
+    problems = []
+    if not keys:
+        problems.append(("serve --driver agents", "say who may join, with --keys FILE"))
+    if arguments.scenario is not None:
+        problems.append((str(arguments.scenario), "the instances of --driver agents register"))
+    if arguments.clock != 1.0:
+        problems.append(("serve --clock", "agents live in real time"))
+    if arguments.testing:
+        problems.append(("serve --testing", "agents are not forgotten by a call"))
+    if problems:
+        raise SpecError(problems)
+
+
+def _read_keys(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Secrets by access key, and the keys that are agents' alone."""
     from stowplan.experiments.files.text import read_text
 
-    keys, problems = {}, []
+    keys, agents, problems = {}, [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) == 2:
+        if len(words) == 2 or words[2:] == ["agent"]:
             keys[words[0]] = words[1]
+            agents += words[:1] if words[2:] else []
         else:  # without the line: it may hold a secret
-            problems.append((f"{path}:{number}", "expected an access key and its secret"))
+            problems.append((f"{path}:{number}", "expected an access key, its secret, and `agent`"))
     if not keys and not problems:
         problems.append((str(path), "holds no keys"))
     if problems:
         raise SpecError(problems)
-    return keys
+    return keys, tuple(agents)

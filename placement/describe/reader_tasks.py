@@ -211,6 +211,9 @@ class TaskReader:
 
     def changed(self, event: m.TasksChanged) -> None:
         """The agents report another lastStatus."""
+        for number in event.tasks if event.containers else ():
+            if number in self.state.tasks:
+                self.state.tasks[number].hear(event.containers)
         if event.status is _STOPPED:
             self._stopped(event.tasks, event.stop_code, event.reason, event.exit_code)
             if event.stop_code is not None:
@@ -380,7 +383,7 @@ class TaskReader:
             deployment.outcome, deployment.finished_at_ms = outcome, self.state.now_ms
 
     def _roll_back(self, service: Service, name: str) -> None:
-        state, now_ms = self.state, self.state.now_ms
+        now_ms = self.state.now_ms
         # It may have been without tasks for a moment, and so no longer among the current ones.
         known = (*service.deployments, *service.past)
         back = next((each for each in known if each.id == name), None)
@@ -388,7 +391,8 @@ class TaskReader:
             assert service.completed is not None, "it rolls back to what was completed"
             back = Deployment(name, service.completed, now_ms, now_ms, rolls_back=True)
             # One that is forgotten here may be known there still.
-            state.deployments_ever = max(state.deployments_ever, int(name.rpartition("/")[2]))
+            ever = int(name.rpartition("/")[2])
+            self.state.deployments_ever = max(self.state.deployments_ever, ever)
         else:
             (service.deployments if back in service.deployments else service.past).remove(back)
         for each in service.deployments:

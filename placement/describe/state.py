@@ -15,7 +15,18 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 2  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 3  # goes up with every change of what is below: an older one is not read
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What a task used when its agent last measured: CPU units and MiB, means of that interval.
+
+    It comes from no round and is in no journal; nothing is decided on it.
+    """
+
+    cpu: float
+    memory: float
+    at_ms: int
 
 
 class ContainerInstance(msgspec.Struct):
@@ -44,6 +55,7 @@ class ContainerInstance(msgspec.Struct):
     version: int = 1
     tags: dict[str, str] = {}
     tasks: dict[int, None] = {}  # not STOPPED, oldest first
+    version_info: dict[str, str] = {}
 
 
 class Task(msgspec.Struct):
@@ -84,6 +96,14 @@ class Task(msgspec.Struct):
     protected_until_ms: int | None = None
     version: int = 1
     tags: dict[str, str] = {}
+    containers: dict[str, m.ContainerReport] = {}  # those of which an agent told something
+    used: Used | None = None
+
+    def hear(self, reports: tuple[m.ContainerReport, ...]) -> None:
+        """Its agent tells of its containers; what it tells after the end is too late."""
+        if self.last_status is not TaskStatus.STOPPED:
+            for each in reports:
+                self.containers[each.name] = each.after(self.containers.get(each.name))
 
     @property
     def gone_ms(self) -> int | None:

@@ -29,6 +29,7 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.containers import ContainerReport
 from stowplan.placement.messages.notices import (
     RunTaskFailed,
     ServiceEvent,
@@ -190,7 +191,8 @@ class UpdateContainerInstancesState(Message, frozen=True):
 class InstanceRegistered(Message, frozen=True):
     """An agent registered its instance. `instance` is the next free number, or a known one that
     registers again. `resources` as registered (CPU units, MiB, counts); reserved ports excluded.
-    `devices` are divisible ones, in thousandths each."""
+    `devices` are divisible ones, in thousandths each. `version_info`: what its agent says of
+    itself, as `versionInfo` has it."""
 
     instance: int
     ec2_instance_id: str
@@ -201,6 +203,7 @@ class InstanceRegistered(Message, frozen=True):
     reserved_udp: tuple[int, ...] = ()
     capacity_provider: str | None = None
     devices: tuple[int, ...] = ()
+    version_info: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class AgentConnectionChanged(Message, frozen=True):
@@ -236,7 +239,8 @@ class TasksChanged(Message, frozen=True):
 
     `exit_code` is that of the essential container whose exit ended them; None: not told.
     `since_ms`: when that came to be, where the driver knows that it was before this round. The
-    scheduler goes by the round, as ECS does; who measures goes by what was true.
+    scheduler goes by the round, as ECS does; who measures goes by what was true. `containers`: of
+    each of these tasks, to be described; nothing is decided on it.
     """
 
     status: TaskStatus
@@ -245,6 +249,7 @@ class TasksChanged(Message, frozen=True):
     reason: str = ""
     exit_code: int | None = None
     since_ms: int | None = None
+    containers: tuple[ContainerReport, ...] = ()
 
 
 class TasksHealthChanged(Message, frozen=True):

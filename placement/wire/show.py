@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from stowplan.placement.describe import ContainerInstance, Task, TaskDefinitionRecord
-from stowplan.placement.messages import Pairs
+from stowplan.placement.messages import ContainerReport, Pairs
 from stowplan.placement.model import CPU, GPU, MEMORY, TaskStatus
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.placement.wire.arns import Account
@@ -88,7 +88,7 @@ def show_instance(
         "ec2InstanceId": instance.ec2_instance_id,
         "capacityProviderName": instance.capacity_provider,
         "version": instance.version,
-        "versionInfo": {},
+        "versionInfo": dict(instance.version_info),
         "remainingResources": _resources(instance.remaining, instance.tcp, instance.udp),
         "registeredResources": _resources(
             instance.registered,
@@ -173,28 +173,44 @@ def _containers(cluster: Cluster, task: Task, document: Document) -> list[Docume
     status = _CONTAINER_STATUS.get(task.last_status, "PENDING")
     shown = []
     for each in document["containerDefinitions"]:
-        container = {
+        told = task.containers.get(each["name"]) or ContainerReport(each["name"])
+        container: Document = {
             "containerArn": cluster.ids.container(task.number, each["name"]),
             "taskArn": cluster.ids.task(task.number),
             "name": each["name"],
             "image": each["image"],
-            "lastStatus": status,
+            "lastStatus": "STOPPED" if told.status == "STOPPED" else status,
             "networkInterfaces": [],
-            "networkBindings": _bindings(each, status),
+            "networkBindings": _bindings(each, told, status),
             "healthStatus": _health(task.healthy),
             "cpu": str(each.get("cpu", 0)),
+            "exitCode": told.exit_code,
+            "reason": told.reason or None,
+            "runtimeId": told.runtime_id or None,
+            "imageDigest": told.image_digest or None,
         }
         for name in ("memory", "memoryReservation"):
             if name in each:
                 container[name] = str(each[name])
-        if status == "STOPPED" and each.get("essential", True) and task.exit_code is not None:
+        if status == "STOPPED" and each.get("essential", True) and told.exit_code is None:
             container["exitCode"] = task.exit_code
-        shown.append(container)
+        shown.append(without_none(container))
     return shown
 
 
-def _bindings(definition: Document, status: str) -> list[Document]:
-    """Of fixed host ports; of dynamic ones only whoever runs the container knows."""
+def _bindings(definition: Document, told: ContainerReport, status: str) -> list[Document]:
+    """Those that an agent reported; else those of fixed host ports, as of dynamic ones only whoever
+    runs the container knows."""
+    if told.bindings and status != "PENDING":
+        return [
+            {
+                "bindIP": each.bind_ip,
+                "containerPort": each.container_port,
+                "hostPort": each.host_port,
+                "protocol": each.protocol,
+            }
+            for each in told.bindings
+        ]
     if status != "RUNNING":
         return []
     return [

@@ -173,6 +173,12 @@ class Connection:
             if any(names.is_ours(name, each["Labels"]) for name in each["Names"])
         ]
 
+    def usage(self, name: str) -> tuple[int, int]:
+        """CPU time that a container has had, in ns, and bytes of memory that it has."""
+        with translated(self.name):
+            found = self._api.stats(name, stream=False, one_shot=True)
+        return found["cpu_stats"]["cpu_usage"]["total_usage"], found["memory_stats"].get("usage", 0)
+
     def logs(self, name: str, *, follow: bool = False, tail: int | str = "all") -> Iterator[bytes]:
         """What a container wrote, in pieces."""
         with translated(self.name):

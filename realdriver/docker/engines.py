@@ -173,7 +173,7 @@ class EngineFleet:
         for instance in self._instances:
             if instance.changes:
                 self._let_go(instance)
-                events += events_of(instance.changes)
+                events += events_of(instance.changes, instance.seen)
                 instance.changes = []
         return events
 

@@ -86,6 +86,11 @@ class Instance:
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
         self._lives: dict[tuple[int, str], _ContainerLife] = {}
+        self._seen: dict[int, dict[str, EngineContainer]] = {}
+
+    def seen(self, task: int) -> Found:
+        """The containers of a task with ports, as they were last seen, by their own names."""
+        return self._seen.get(task, {})
 
     @property
     def registration(self) -> m.InstanceRegistered:
@@ -182,6 +187,7 @@ class Instance:
             self.placed.pop(action.task, None)
             for name in (action.container, names.PAUSE):
                 self._lives.pop((action.task, name), None)
+            self._seen.pop(action.task, None)
         elif answer.event is not None:
             if isinstance(answer.event, r.Exited) and container is not None:
                 self._heard(container, self._lives.setdefault(_key(container), _ContainerLife()))
@@ -215,6 +221,8 @@ class Instance:
         if self._heard(container, life) and restarted:
             # It ended and was started again before anybody looked; not by us.
             self._lost(container.task, container.name, now_ms)
+        if container.ports and container.name != names.PAUSE:
+            self._seen.setdefault(container.task, {})[container.name] = container
         if container.over:
             # An end is told once: the agent may have started it again since.
             if life.ended != container.started_at:

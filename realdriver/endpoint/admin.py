@@ -39,6 +39,12 @@ class Look(msgspec.Struct, forbid_unknown_fields=True):
     cluster: str = "default"
 
 
+class Use(msgspec.Struct, forbid_unknown_fields=True):
+    """What the tasks of a cluster use."""
+
+    cluster: str = "default"
+
+
 class Clock(msgspec.Struct, forbid_unknown_fields=True):
     """What to do with the clock: a step of time ("10m", seconds), or another factor."""
 
@@ -73,6 +79,7 @@ def routes(
         Route("/_stowplan/instances", answering(_launch), methods=["POST"]),
         Route("/_stowplan/state", answering(_state), methods=["POST"]),
         Route("/_stowplan/clock", answering(_clock), methods=["POST"]),
+        Route("/_stowplan/use", answering(_use), methods=["POST"]),
     ]
 
 
@@ -101,3 +108,7 @@ def _clock(host: LocalHost, body: bytes) -> dict[str, Any]:
     if asked.advance is not None:
         host.advance(parse_duration_ms(asked.advance))
     return host.times()
+
+
+def _use(host: LocalHost, body: bytes) -> dict[str, Any]:
+    return {"tasks": host.uses(msgspec.json.decode(body or b"{}", type=Use).cluster)}

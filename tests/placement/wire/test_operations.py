@@ -40,7 +40,21 @@ def test_all_operations_answer_as_the_model_says(ecs, monkeypatch):
     _around_clusters(ecs)
     _around_tasks(ecs)
     _around_services(ecs)
+    _around_agents(ecs)
     assert called == set(CARRIED_OUT)
+
+
+def _around_agents(ecs):
+    ecs.real = True
+    ecs.call("DiscoverPollEndpoint")
+    ecs.call("RegisterContainerInstance", instanceIdentityDocument='{"instanceId": "i-real"}')
+    ecs.call("RegisterTaskDefinition", family="joined", containerDefinitions=[CONTAINER])
+    (task,) = ecs.call("RunTask", taskDefinition="joined")["tasks"]
+    report = {"containerName": "app", "runtimeId": "abc", "status": "RUNNING"}
+    ecs.call("SubmitContainerStateChange", task=task["taskArn"], **report)
+    answer = ecs.call("SubmitTaskStateChange", task=task["taskArn"], status="RUNNING")
+    assert answer == {"acknowledgment": "ok"}
+    ecs.call("SubmitAttachmentStateChanges", attachments=[])
 
 
 def _around_clusters(ecs):
