@@ -16,6 +16,7 @@ import numpy as np
 from stowplan.placement.packing.over_time.anneal import annealed
 from stowplan.placement.packing.over_time.branches import Branch, Column
 from stowplan.placement.packing.over_time.columns import Columns
+from stowplan.placement.packing.over_time.deals import Deals
 from stowplan.placement.packing.over_time.plan import OverTimePlan
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.packing.problem import FloatArray, IntArray, Limits, PackingProblem
@@ -31,6 +32,9 @@ COUNT_WORK = 20.0  # for the least bins of one moment
 TRIOS_MOST = 600
 DIVES = (0.7, 0.9, 0.99)  # how sure a pair must be
 DIVE_ROUNDS = 8
+WIDTHS = (1_000, 10_000, 100_000)  # of searches over deals
+WIDER = 12.0  # times as long as one took, at most, the next may take
+NODE_WIDTH = 10_000
 COOL = 0.2  # of the temperature, for a plan that is good already
 DEAREST = 1e7  # price of a task without a place, in times what it costs by itself
 CHANGES, CHANGES_A_JOB = 6_000_000, 20_000  # of a plan, at most, by annealing
@@ -75,7 +79,11 @@ class Search:
         if self._proven() or self.budget.exhausted() or columns.lacks:
             return
         root = columns.branch
-        for sure in DIVES:
+        if Deals.possible(columns):
+            yield from self._deal()
+            if self._proven() or self.budget.exhausted():
+                return
+        for sure in () if Deals.possible(columns) else DIVES:
             self._dive(root, sure)
             if self._proven() or self.budget.exhausted():
                 return
@@ -230,6 +238,32 @@ class Search:
         if plan is not None:
             self.start_from(plan)
 
+    def _deal(self) -> Iterator[int]:
+        """Deal the tasks out in order of time, ever wider: plans and bounds."""
+        deals = Deals(self.columns)
+        for width in WIDTHS:
+            before, began = self.best, self.budget.seconds()
+            self._raise(self._dealt(deals, width))
+            yield self.bound
+            if self.best != before:
+                self._anneal(COOL)
+            took = self.budget.seconds() - began
+            if self._proven() or WIDER * took > self.budget.left_seconds():
+                return
+
+    def _dealt(self, deals: Deals, width: int) -> int:
+        """Take the plan of one search over deals; its bound on all plans of the branch."""
+        found = deals.search(width, self.columns.apart + 1 if self.best is None else self.best)
+        if found.busy is not None:
+            jobs = self.columns.jobs
+            instance = np.full(len(self.problem.kind), -1, dtype=np.int64)
+            for number, (_, held) in enumerate(found.busy):
+                instance[jobs.task[held]] = number
+            self._take(OverTimePlan(instance, np.array([t for t, _ in found.busy], np.int64)))
+            for t, held in found.busy:
+                self.columns.add(t, held)
+        return found.bound
+
     def _dive(self, branch: Branch, sure: float) -> None:
         """Put pairs together that the solution has together, the surest first, until it is a plan.
 
@@ -303,6 +337,8 @@ class Search:
             columns.enter(branch)
             bound = max(bound, self._settled_bound())
             down = None
+            if self._worth_dealing(bound):
+                bound = max(bound, self._dealt(Deals(columns), NODE_WIDTH))
             if self.budget.exhausted():
                 return
             if self.best is not None and bound >= self.best:
@@ -319,6 +355,15 @@ class Search:
 
     def _raise(self, bound: int) -> None:
         self.bound = max(self.bound, bound if self.best is None else min(bound, self.best))
+
+    def _worth_dealing(self, bound: int) -> bool:
+        return (
+            self.best is not None
+            and bound < self.best
+            and Deals.possible(self.columns)
+            and not self.columns.lacks
+            and not self.budget.exhausted()
+        )
 
     def _settled_bound(self) -> int:
         """Of the branch that was entered, at a price at which no task need stay without place."""
