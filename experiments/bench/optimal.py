@@ -19,12 +19,14 @@ import numpy as np
 
 from stowplan.experiments.bench import vpsolver as bench_vpsolver
 from stowplan.experiments.bench.commands import command_rows
+from stowplan.experiments.bench.hours import hours_rows
 from stowplan.experiments.bench.packing_recipes import (
     KINDS,
     nearly_full,
     one_dimensional,
     petersen_core,
 )
+from stowplan.experiments.bench.placements import placement_rows
 from stowplan.experiments.bench.plans import fleet_rows, market_rows, repack_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
 from stowplan.experiments.files.paths import DATA
@@ -97,6 +99,8 @@ PLANS: dict[str, Callable[[Clock, float], Iterator[Row | str]]] = {
     "fleets": fleet_rows,
     "markets": market_rows,
     "repack": repack_rows,
+    "placement": placement_rows,
+    "hours": hours_rows,
 }
 COMMAND = "command"  # the whole command on small files
 ALL = [*SETS, *PLANS, COMMAND]
