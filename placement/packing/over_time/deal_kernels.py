@@ -181,7 +181,7 @@ def next_deals(
     deals, bounds, paid, keep, kind = layer.deals, layer.bounds, layer.paid, step.keep, step.kind
     width, choices = len(out.bounds) - 1, deals.shape[1] + len(step.opened)
     value, state = np.empty(choices, dtype=np.int64), np.empty(choices, dtype=np.int64)
-    key, used, lost = np.empty(choices, dtype=np.uint64), 0, FAR
+    key, used, lost = np.empty(choices, dtype=np.uint64), 0, int(FAR)
     most = _most_of_best(step, layer, limit, base, width, value, state, key)
     after, slots = out.deals, np.int64(len(table) - 1)
     table[:] = NONE
@@ -202,7 +202,8 @@ def next_deals(
                 slot = (slot + 1) & slots
             same = np.int64(table[slot])
             if same < 0:
-                same = table[slot] = used
+                same = np.int64(used)
+                table[slot] = used
                 used += 1
             elif (due, cost) >= (out.paid[same], out.bounds[same]):
                 continue

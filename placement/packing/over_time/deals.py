@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stowplan.placement.packing.over_time.columns import Columns
 from stowplan.placement.packing.over_time.deal_kernels import (
@@ -100,7 +101,7 @@ class Deals:
         centre = (columns.centre, columns.centre_trios, columns.centre_busy)
         _, values = columns._bound(*centre)
         self._priced = columns._priced(values / 2.0**columns.bits, *centre[1:], lower=False)
-        self._one = 1 << columns.bits
+        self._one = int(1 << columns.bits)
         self.base = int(self._priced[0].sum()) - self._priced[3]
         self._steps = [self._step(job) for job in range(len(columns.jobs.kind))]
 
@@ -168,7 +169,7 @@ class Deals:
                 counted.append((moment, offer, *bounds))
         return constant, np.array(counted, dtype=np.int64).reshape(-1, 4)
 
-    def _trios(self, job: int) -> tuple[IntArray, IntArray]:
+    def _trios(self, job: int) -> tuple[NDArray[np.uint64], IntArray]:
         """Of the rows of three jobs of which `job` starts last: which states satisfy them, and what
         they give back where none does."""
         columns = self.columns
@@ -220,7 +221,7 @@ class Deals:
         return totals
 
     def _units(self, scaled: int, best: int) -> int:
-        return min(best, -((-scaled) // self._one))
+        return min(best, -(-int(scaled) // self._one))
 
     def _most_instances(self) -> int:
         jobs = self.columns.jobs
