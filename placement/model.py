@@ -234,6 +234,9 @@ class TaskKind:
         """When a task that starts now is expected to end; `NEVER` for one without an end."""
         return NEVER if self.expected_ms is None else now_ms + self.expected_ms
 
+    def __deepcopy__(self, memo: object) -> TaskKind:
+        return self  # nothing in it changes
+
     def __reduce__(self) -> tuple[type[TaskKind], tuple[Any, ...]]:
         # Strings hash differently in every process, so a copy or a pickle is hashed anew.
         return TaskKind, tuple(getattr(self, name) for name in self.__slots__ if name != "_hash")

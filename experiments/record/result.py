@@ -62,7 +62,7 @@ class RunResult:
     crash_loops: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     costs: list[CostRow] = field(default_factory=list)
     owner_costs: list[OwnerCost] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    refused: Sequence[Refusal] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 

@@ -118,6 +118,13 @@ class Cluster(ClusterColumns):
         if unknown:
             raise PlacementError(f"unknown instances {unknown}")
 
+    def check_present(self, rows: Iterable[int]) -> None:
+        """Raises PlacementError where one of these numbers is of no registered instance."""
+        present = self.present
+        absent = [row for row in rows if not (0 <= row < len(present) and present[row])]
+        if absent:
+            raise PlacementError(f"instances {absent} are not registered")
+
     def set_status(self, row: int, status: InstanceStatus) -> None:
         """Change an instance's status; INACTIVE takes it out of every count."""
         self._status[row] = STATUS_CODES[status]

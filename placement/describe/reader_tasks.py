@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec.structs import replace
-
 from stowplan.placement import messages as m
+from stowplan.placement.describe.rollouts import told
 from stowplan.placement.describe.state import (
     ContainerInstance,
     Deployment,
@@ -352,54 +351,5 @@ class TaskReader:
         line = ServiceLine(service.lines, self.state.now_ms, notice.text, notice.failure)
         service.events.insert(0, line)
         del service.events[EVENTS_MOST:]
-        primary, text = service.deployments[0], notice.text
-        if "deployment completed" in text:
-            primary.rollout_state, primary.updated_at_ms = "COMPLETED", self.state.now_ms
-            primary.rollout_reason = f"ECS deployment {primary.id} completed."
-            service.completed = primary.task_definition
-            self.finish(primary, "SUCCESSFUL")
-            for each in (*service.deployments, *service.past):
-                if each.rollback == primary.id:
-                    self.finish(each, "ROLLBACK_SUCCESSFUL")
-        elif "deployment failed" in text:
-            primary.rollout_state, primary.updated_at_ms = "FAILED", self.state.now_ms
-            self._ended(service, primary, text.partition(": ")[2])
-        elif "rolling back to deployment " in text:
-            self._roll_back(service, text.rpartition(" ")[2].rstrip("."))
-
-    def _ended(self, service: Service, primary: Deployment, why: str) -> None:
-        """The circuit breaker or a call has ended a deployment."""
-        breaker = service.call.circuit_breaker
-        rolls_back = breaker is not None and breaker.rollback and service.completed is not None
-        primary.rollout_reason = f"ECS deployment circuit breaker: {why}"
-        if why.startswith("stopped by a call to "):
-            rolls_back, primary.rollout_reason = "ROLLBACK" in why, f"ECS deployment {why}"
-        if not rolls_back:
-            self.finish(primary, "STOPPED")
-
-    def finish(self, deployment: Deployment, outcome: str) -> None:
-        """A deployment has come to its end, for good."""
-        if not deployment.outcome:
-            deployment.outcome, deployment.finished_at_ms = outcome, self.state.now_ms
-
-    def _roll_back(self, service: Service, name: str) -> None:
-        now_ms = self.state.now_ms
-        # It may have been without tasks for a moment, and so no longer among the current ones.
-        known = (*service.deployments, *service.past)
-        back = next((each for each in known if each.id == name), None)
-        if back is None:
-            assert service.completed is not None, "it rolls back to what was completed"
-            back = Deployment(name, service.completed, now_ms, now_ms, rolls_back=True)
-            # One that is forgotten here may be known there still.
-            ever = int(name.rpartition("/")[2])
-            self.state.deployments_ever = max(self.state.deployments_ever, ever)
-        else:
-            (service.deployments if back in service.deployments else service.past).remove(back)
-        for each in service.deployments:
-            each.status = "ACTIVE"
-            if each.rollout_state == "FAILED" and not each.outcome:
-                each.rollback = name
-        back.status, back.rollout_state, back.failed_tasks = "PRIMARY", "IN_PROGRESS", 0
-        service.deployments.insert(0, back)
-        service.call = replace(service.call, task_definition=back.task_definition)
-        self._touched[service.name] = None
+        if told(self.state, service, notice.text):
+            self._touched[service.name] = None

@@ -38,6 +38,7 @@ FEW_TASKS = 256  # up to so many, an index of their own takes longer than the on
 INSTANCES_A_LOOK = 2_000
 LOOKS_TO_LOAD, LOOKS_TO_COMPILE = 1_000, 100_000
 _new = tuple.__new__  # of a named tuple, without a look at each argument
+_UNEXPLAINED = Failure("")
 _loaded: list[bool] = []  # not empty once a kernel was asked for in this process
 
 
@@ -127,6 +128,14 @@ class Engine(Eligibility):
             self._place_at(decision, position, kind)
         return decision
 
+    def place_now(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | None:
+        """Place one task of `kind`: its row and devices; None where it fits nowhere now.
+
+        As `fill` of one, but nobody wants to know why it does not fit.
+        """
+        placed = self._place_one(kind, explain=False)
+        return None if isinstance(placed, Failure) else placed
+
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
         if count >= KERNEL_TASKS_MIN and self._pays(count) and self._compiled(kind):
@@ -189,6 +198,11 @@ class Engine(Eligibility):
             candidates = candidates[keys == keys.max()]
         hosts = set(candidates.tolist())
         return max(index for index, row in enumerate(rows) if row in hosts)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a strategy in use plans, so that it must be told of every round."""
+        return bool(self._planners)
 
     def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
         """Tell the strategies that plan of a new round; see `strategies.Planner`."""
@@ -276,7 +290,9 @@ class Engine(Eligibility):
         if placed[1]:
             decision.devices[position] = placed[1]
 
-    def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
+    def _place_one(
+        self, kind: TaskKind, *, explain: bool = True
+    ) -> tuple[int, tuple[int, ...]] | Failure:
         if self._kernels or self._pays(1):
             row = self._runner.place_one(kind)
             if self._standing is not self._runner.standing:
@@ -284,13 +300,13 @@ class Engine(Eligibility):
             if row >= 0:
                 return row, ()
             if row == UNPLACED:
-                return self._runner.failure(kind)
+                return self._runner.failure(kind) if explain else _UNEXPLAINED
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
         row = self._choose(kind)
         if row == UNPLACED:
-            return self.failure(kind, self.cluster.version)
+            return self.failure(kind, self.cluster.version) if explain else _UNEXPLAINED
         devices = self._choose_devices(kind, row) if kind.devices else ()
         self.cluster.reserve(kind, row, devices)
         return row, devices
