@@ -24,7 +24,7 @@ from stowplan.experiments.cli.docker_status import (
 from stowplan.experiments.loading.definition_file import read_task_definition
 from stowplan.experiments.runs.permits import ALLOWED, check_permits, check_variables
 from stowplan.placement import messages as m
-from stowplan.placement.describe.reader_tasks import named
+from stowplan.placement.describe.state import named
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.model import InstanceStatus

@@ -273,7 +273,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise SpecError([("serve --testing", "with --state: what is tested does not last")])
     if arguments.driver == "agents":
         _check_agents(arguments, keys)
-    return Settings(keys, names, others, arguments.testing, agents)
+    return Settings(keys, names, others, arguments.testing, agents=agents)
 
 
 def _check_agents(arguments: argparse.Namespace, keys: Mapping[str, str]) -> None:
