@@ -73,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", type=Path, help="folder that keeps the clusters; default: they do not last"
     )
+    _add_others(parser)
+    parser.set_defaults(command=serve)
+
+
+def _add_others(parser: argparse.ArgumentParser) -> None:
+    """What is beside ECS's own API."""
     parser.add_argument(
         "--others", metavar="URL", help="endpoint that gets every request that is not for ECS"
     )
@@ -97,7 +103,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--instance-type", default="m5.large", help="with --metadata (m5.large)")
     parser.add_argument("--zone", help="with --metadata; default: the region's a")
-    parser.set_defaults(command=serve)
 
 
 def _factor(text: str) -> float:

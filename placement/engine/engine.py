@@ -119,7 +119,10 @@ class Engine(Eligibility):
                 self.check(kind)
                 self.check_fields(kind)
         if len(tasks) >= KERNEL_TASKS_MIN and self._pays(len(tasks)):
-            if len(tasks) <= FEW_TASKS and self._runner.stands_for(kinds, len(tasks)):
+            few = len(tasks) <= FEW_TASKS
+            if few and isinstance(tasks, TaskBatch):
+                kinds = tasks.in_order_of_use().kinds
+            if few and self._runner.stands_for(kinds, len(tasks)):
                 return self._place_few(tasks)
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)

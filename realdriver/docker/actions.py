@@ -158,7 +158,13 @@ class ActionRunner:
         with self._pulling.setdefault(name, Lock()):
             self._connection.ensure_pause_image()
             holder = self._connection.create(name, pause_call(task))
-            self._connection.start(name)
+            try:
+                self._connection.start(name)
+            except NotFound:  # its network was removed; it keeps to the one it was made with
+                self._connection.prepare(task.cluster, task.of_cluster)
+                self._connection.remove(name)
+                holder = self._connection.create(name, pause_call(task))
+                self._connection.start(name)
         return holder
 
     def _start(self, order: ActionOrder) -> ActionAnswer:

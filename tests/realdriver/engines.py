@@ -213,7 +213,9 @@ class PodmanEngine(Engine):
         """Start its service; returns when it answers."""
         config = self.folder / "containers.conf"
         config.write_text('[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n')
-        folders = [f"--{n}={self.folder}/{n}" for n in ("root", "runroot", "tmpdir")]
+        # Of what runs, Podman takes no path longer than 50 characters: a disk of the machine's own.
+        self.enter("mount", "-t", "tmpfs", "tmpfs", "/mnt")
+        folders = [f"--root={self.folder}/root", "--runroot=/mnt/run", "--tmpdir=/mnt/tmp"]
         service = ["--storage-driver=vfs", "system", "service", "--time=0", self.url]
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(

@@ -1,7 +1,7 @@
 """What an engine says of itself, and which limits and ports it can therefore not promise.
 
-The answers of `/info` are cut from those of real engines: Docker 20.10 and Podman 4.3 as we ran
-them, the others as their projects' bug reports have them.
+Docker 20.10 and Podman 4.3 answered `/info` so when we ran them. Docker Desktop, rootless and
+systemd engines could not be run: their answers are written after these, not recorded.
 """
 
 from __future__ import annotations

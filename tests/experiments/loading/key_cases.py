@@ -266,6 +266,7 @@ IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "question": ({}, {"question": "why?"}),
     "strategies": ({}, {"strategies": {"pack": "spread:instanceId"}}),
     "ties": ({}, {"ties": "random"}),
+    "agent": ({}, {"agent": "docker"}),
     "service.strategy": ({}, {"service.0.strategy": "random"}),
     "workload.strategy": (_W, {"workload.0.strategy": "spread:instanceId"}),
     "cluster.provisioning_quota": ({}, {"cluster.provisioning_quota": 1}),

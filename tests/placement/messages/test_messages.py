@@ -43,7 +43,10 @@ EVENTS = [
         TAGS,
         "once",
     ),
-    m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me", OVERRIDES, TAGS),
+    m.StartTask(
+        *(2, "app", (0, 3), "g", 256, 512, ("a",), "me", OVERRIDES, TAGS),
+        resources=(("FPGA", 1),),
+    ),
     m.DeleteService("web", True),
     m.DeregisterContainerInstance(3, True),
     m.DeregisterTaskDefinition("app:1"),
