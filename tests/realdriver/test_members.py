@@ -349,7 +349,8 @@ def test_volumes_of_another_container_and_a_range_of_ports_on_a_real_engine(shar
     rig = Rig(table, [registration("app", app, data, volumes=[{"name": "v"}]), run_task("app")])
     try:
         rig.until(rig.runs(1))
-        assert "moin" in fetch(shared, "127.0.0.1", 61_001)
+        # RUNNING says that its process began, not that it listens yet.
+        rig.until(lambda: "moin" in fetch(shared, "127.0.0.1", 61_001))
         bound = ours(shared, rig.cluster)["0-app"]["NetworkSettings"]["Ports"]
         assert {p: b[0]["HostPort"] for p, b in bound.items()} == {
             "8000/tcp": "61000",
