@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from docker.utils import parse_repository_tag
@@ -83,6 +84,7 @@ class Connection:
         self._call_s = max(1.0, settings.call_timeout / 1000)
         self._reach = Reach(table, self.name)
         self._client: Client | None = None
+        self._preparing = Lock()
 
     def connect(self) -> None:
         """See that the engine answers, and learn what it speaks and what it can: it may have come
@@ -255,16 +257,18 @@ class Connection:
     def prepare(self, cluster: str, labels: Mapping[str, str]) -> None:
         """Make the cluster's network, where it is missing."""
         network = names.network_name(cluster)
-        try:
-            with translated(self.name):
-                if not self._api.networks(names=[network], filters=_filter(labels)):
-                    self._api.create_network(
-                        network, "bridge", labels=dict(labels), check_duplicate=True
-                    )
-        except Conflict:
-            with translated(self.name):  # made meanwhile, or not ours
-                if not self._api.networks(names=[network], filters=_filter(labels)):
-                    raise
+        # Engines take two networks of one name that are made at once, and then start nothing there.
+        with self._preparing:
+            try:
+                with translated(self.name):
+                    if not self._api.networks(names=[network], filters=_filter(labels)):
+                        self._api.create_network(
+                            network, "bridge", labels=dict(labels), check_duplicate=True
+                        )
+            except Conflict:
+                with translated(self.name):  # made meanwhile by another process, or not ours
+                    if not self._api.networks(names=[network], filters=_filter(labels)):
+                        raise
 
     def ensure_pause_image(self) -> None:
         """Make the image of pause containers: one program of a few bytes, nothing to pull."""
