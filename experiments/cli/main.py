@@ -162,6 +162,11 @@ COMMANDS = {
         "add_arguments",
         "what CPU and memory to reserve for each service, on what fleet, and what that saves",
     ),
+    "experiment": (
+        "stowplan.experiments.studies.experiment.command",
+        "add_arguments",
+        "a question over axes and seeds, answered with its uncertainty",
+    ),
     "regret": (
         "stowplan.experiments.cli.regret",
         "add_arguments",

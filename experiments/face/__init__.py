@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stowplan._results import Journal, Result, Results, results_frame
     from stowplan._scenario import Scenario, load, scenario, task_definition
     from stowplan._simulate import simulate
+    from stowplan._sweep import Experiment, load_experiment, sweep
     from stowplan._tasks import Tasks, tasks
     from stowplan.experiments.loading.own_strategies import OwnStrategyError
     from stowplan.experiments.record.metrics import Metric
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Cluster": "stowplan._cluster",
     "Constraint": "stowplan.placement.constraints",
+    "Experiment": "stowplan._sweep",
     "Job": "stowplan.experiments.workloads.protocol",
     "Journal": "stowplan._results",
     "Metric": "stowplan.experiments.record.metrics",
@@ -57,6 +59,7 @@ _HOMES = {
     "cluster": "stowplan._cluster",
     "constraint": "stowplan._register",
     "load": "stowplan._scenario",
+    "load_experiment": "stowplan._sweep",
     "metric": "stowplan._register",
     "metrics": "stowplan._catalogue",
     "optimize": "stowplan._optimum",
@@ -71,6 +74,7 @@ _HOMES = {
     "simulate": "stowplan._simulate",
     "strategies": "stowplan._catalogue",
     "strategy": "stowplan._register",
+    "sweep": "stowplan._sweep",
     "task_definition": "stowplan._scenario",
     "tasks": "stowplan._tasks",
     "types": "stowplan._catalogue",
@@ -82,6 +86,7 @@ _HOMES = {
 __all__ = [
     "Cluster",
     "Constraint",
+    "Experiment",
     "Job",
     "Journal",
     "Metric",
@@ -100,6 +105,7 @@ __all__ = [
     "cluster",
     "constraint",
     "load",
+    "load_experiment",
     "metric",
     "metrics",
     "optimize",
@@ -114,6 +120,7 @@ __all__ = [
     "simulate",
     "strategies",
     "strategy",
+    "sweep",
     "task_definition",
     "tasks",
     "types",

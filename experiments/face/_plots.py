@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from stowplan.experiments.report.figures import colour, dressed, keyed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Those of the report (`experiments/templates`), for eyes that do not tell red from green as well.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c05a98", "#8a6d00", "#5b6bbf", "#4d8f9e", "#7a7a7a")
-_INK, _SOFT, _LINE = "#1b1f24", "#565e68", "#d9dde2"
-
 Curves = Mapping[str, Any]
-
-
-def colour(number: int) -> str:
-    """The colour of the curve of that number; the last stands for all that are more than eight."""
-    return COLOURS[min(number, len(COLOURS) - 1)]
 
 
 def ranked(panels: Mapping[str, Curves], x_label: str) -> Figure:
@@ -78,23 +71,3 @@ def panelled(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     )
     pyplot.close(figure)
     return figure, list(axes[0])
-
-
-def dressed(axis: Axes, title: str, x_label: str, grid: Literal["x", "y"] = "y") -> None:
-    """Title, grid and labels as in the report."""
-    axis.set_title(title, loc="left", fontsize=10, color=_INK)
-    axis.set_xlabel(x_label, fontsize=9, color=_SOFT)
-    axis.tick_params(colors=_SOFT, labelsize=9, length=0)
-    axis.grid(True, axis=grid, color=_LINE, linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.spines[:].set_visible(False)
-
-
-def keyed(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One key for all panels, below them; none for a single unnamed curve."""
-    handles, labels = axes[0].get_legend_handles_labels()
-    if labels:
-        columns = min(4, len(labels))
-        figure.legend(
-            handles, labels, loc="outside lower left", ncols=columns, frameon=False, fontsize=9
-        )

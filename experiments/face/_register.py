@@ -10,7 +10,7 @@ point of the group `stowplan.strategies` (`.constraints`, `.workloads`, `.predic
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +110,12 @@ def register(kind: str, name: str, thing: Any, **about: str) -> Any:
     except PlacementError as error:
         raise SpecError([(f"{kind} {name}", str(error))]) from error
     return thing
+
+
+def register_all(given: Mapping[tuple[str, str], tuple[Any, dict[str, str]]]) -> None:
+    """Add what another process was given, as its `GIVEN` has it."""
+    for (kind, name), (thing, about) in given.items():
+        register(kind, name, thing, **about)
 
 
 def _fit(kind: str, name: str, thing: Any, about: dict[str, str]) -> Any:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stowplan._cluster import Cluster
-from stowplan._given import Objects, chain_of
+from stowplan._given import chain_of
 from stowplan._values import Problems, check, whole
 from stowplan.experiments.loading.load import Loaded, check_scenario, load_scenario
+from stowplan.experiments.loading.objects import Objects
 from stowplan.placement.errors import SpecError
 from stowplan.placement.model import PlacementStrategy
 from stowplan.placement.scenario import scenario as tables

@@ -19,6 +19,7 @@ from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord
 from stowplan.experiments.record.refused import Refusal
 from stowplan.experiments.record.stops import Stop, StopCount
 from stowplan.experiments.record.usage import Usage
+from stowplan.experiments.record.window import WindowRecorder, metrics_since
 from stowplan.placement.messages import Round
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.scenario.scenario import Run, Scenario
@@ -74,7 +75,7 @@ def result_of(
     recorder.finish(until_ms)
     return RunResult(
         run,
-        metrics_of(recorder),
+        metrics_since(recorder) if isinstance(recorder, WindowRecorder) else metrics_of(recorder),
         recorder.samples,
         recorder.frames,
         recorder.instances,

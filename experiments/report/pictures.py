@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stowplan.experiments.record.result import RunResult
-from stowplan.experiments.report.charts import COLOURS, Axis, Chart
+from stowplan.experiments.report.charts import Axis, Chart
+from stowplan.experiments.report.figures import COLOURS
 from stowplan.experiments.report.plots import plots
 from stowplan.placement.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The colours of `templates/report.css`, in its light scheme.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c05a98", "#8a6d00", "#5b6bbf", "#4d8f9e", "#7a7a7a")
 _GREY, _BAND = "#f1f2f5", "#d9dde2"
 _ACROSS = 2  # charts beside each other
-assert len(_COLOURS) == COLOURS
 
 
 def write_pictures(
@@ -74,7 +72,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
         if line.points:
             at, values = zip(*line.points, strict=True)
             style = "--" if line.dashed else "-"
-            colour = _COLOURS[line.index % COLOURS]
+            colour = COLOURS[line.index % len(COLOURS)]
             axes.plot(at, values, style, color=colour, label=line.name, linewidth=1.4)
     for place, text in chart.marks:
         axes.axvline(place, color="#565e68", linestyle=":", linewidth=1)

@@ -16,6 +16,7 @@ from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.refused import Refusals, Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
+from stowplan.experiments.record.window import WindowRecorder
 from stowplan.experiments.runs.restarts import outages, run_killed
 from stowplan.experiments.workloads.arrivals import arrivals, definition_name
 from stowplan.placement.callers.autoscaling import Autoscaler
@@ -45,6 +46,7 @@ def simulate(
     progress: Progress | None = None,
     stopped: Callable[[], bool] = lambda: False,
     also: Sequence[Callable[[Round], None]] = (),
+    since_ms: int = 0,
 ) -> RunResult:
     """One run of a scenario, from its first call to the scenario's end.
 
@@ -54,10 +56,12 @@ def simulate(
         progress: called with the simulated time in ms, about a hundred times.
         stopped: asked every round; once it says so the run ends there, with what was done so far.
         also: shown every round, in order.
+        since_ms: metrics leave out what was before (see `record.window`).
     """
     scenario = loaded.scenario
     scheduler, driver = world(loaded, run, scenario.duration)
-    recorder, usage, refused, last = Recorder(), Usage(), Refused(scheduler), scheduler
+    recorder = WindowRecorder(since_ms) if since_ms else Recorder()
+    usage, refused, last = Usage(), Refused(scheduler), scheduler
     sinks: list[Callable[[Round], None]] = [_heed(stopped), recorder, usage, refused, *also]
     if progress is not None:
         sinks.append(_Progress(progress, scenario.duration))

@@ -1,0 +1,1 @@
+"""Tests of experiments: their statistics, their runs, their reports."""
