@@ -157,13 +157,14 @@ class OnDask:
         from distributed import as_completed
 
         digest = hashlib.sha256(self._payload).hexdigest()
-        payload = self._client.scatter(self._payload, hash=False)
+        # As the result of a call, it can be had again where the worker that holds it dies.
+        payload = self._client.submit(bytes, self._payload, pure=False)
         futures = {
             self._client.submit(_on_worker, payload, digest, order, pure=False): order
             for order in orders
         }
         try:
-            for future in as_completed(futures):
+            for future in as_completed(list(futures), loop=self._client.loop):
                 try:
                     yield futures[future], future.result()
                 except PlacementError:

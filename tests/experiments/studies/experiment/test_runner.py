@@ -108,7 +108,7 @@ def test_a_traces_content_is_part_of_its_runs(folder):
 
 def test_a_broken_file_is_made_again(folder):
     first, _ = run(folder)
-    path = sorted((folder / "out" / "runs").glob("*.parquet"))[0]
+    path = sorted((folder / "out" / "runs").glob("[!.]*.parquet"))[0]
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(SpecError, match="makes it again"):
         read_experiment(folder / "out")
@@ -129,7 +129,7 @@ def test_a_table_that_was_not_kept_is_made(folder):
 def test_processes_give_the_same_files(folder):
     run(folder)
     run(folder, "beside", jobs=2)
-    files = [sorted((folder / out / "runs").glob("*.parquet")) for out in ("out", "beside")]
+    files = [sorted((folder / out / "runs").glob("[!.]*.parquet")) for out in ("out", "beside")]
     assert [f.name for f in files[0]] == [f.name for f in files[1]]
     digests = [[hashlib.md5(f.read_bytes()).hexdigest() for f in each] for each in files]
     assert digests[0] == digests[1]
@@ -142,7 +142,7 @@ def test_a_run_that_fails_says_which_and_loses_none(folder):
     change(folder, "tiny.toml", '"spread:instanceId"', '"mine.py:Mine"')
     with pytest.raises(PlacementError, match=r"spread__shared__none, seed 1: .*mine\.py:3"):
         run(folder)
-    assert len(list((folder / "out" / "runs").glob("*.parquet"))) == 1
+    assert len(list((folder / "out" / "runs").glob("[!.]*.parquet"))) == 1
     change(folder, "mine.py", "1 / 0", "candidates")
     assert run(folder)[1] == 5
 
@@ -178,7 +178,7 @@ def test_an_experiment_that_is_cut_goes_on(folder, sent):
     )
     runs = folder / "out" / "runs"
     deadline = time.monotonic() + 120
-    while len(list(runs.glob("*.parquet"))) < 3:
+    while len(list(runs.glob("[!.]*.parquet"))) < 3:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
@@ -187,7 +187,7 @@ def test_an_experiment_that_is_cut_goes_on(folder, sent):
     else:
         process.send_signal(sent)
     _, said = process.communicate(timeout=60)
-    kept = len(list(runs.glob("*.parquet")))
+    kept = len(list(runs.glob("[!.]*.parquet")))
     if sent == signal.SIGINT:
         assert process.returncode == 130
         assert "goes on" in said

@@ -134,10 +134,8 @@ def test_they_do_where_the_runs_decided_how_many_there_are(name):
 
 @pytest.mark.parametrize(
     ("name", "sequential"),
-    [
-        *((name, False) for name in KNOWN),
-        *(pytest.param(*n.values, True, marks=n.marks) for n in SEQUENTIAL),
-    ],
+    [(name, False) for name in KNOWN]
+    + [pytest.param(*each.values, True, marks=each.marks) for each in SEQUENTIAL],
 )
 def test_a_against_a_is_seldom_claimed(name, sequential):
     run, load, _ = KNOWN[name]
