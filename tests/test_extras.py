@@ -22,8 +22,12 @@ BROUGHT = {
     "markupsafe": "jinja2",
     "llvmlite": "numba",
 }
-# Rooms that an extra is for. Who imports one of them from elsewhere says what is missing.
-ROOMS = {"realdriver/agents": "serve", "realdriver/endpoint": "serve"}
+# Rooms and files that an extra is for. Who imports one of them from elsewhere says what is missing.
+ROOMS = {
+    "realdriver/agents": "serve",
+    "realdriver/endpoint": "serve",
+    "experiments/studies/experiment/on_dask.py": "dask",
+}
 
 
 def named(requirement: str) -> str:
@@ -58,8 +62,9 @@ def needed(path: Path) -> Iterator[str]:
 
 
 def of_its_extra(path: Path) -> set[str]:
-    """What the extra of a file's room brings."""
-    extra = ROOMS.get(path.parent.relative_to(ROOT).as_posix())
+    """What the extra of a file, or of its room, brings."""
+    places = (path.relative_to(ROOT), path.parent.relative_to(ROOT))
+    extra = next((ROOMS[at.as_posix()] for at in places if at.as_posix() in ROOMS), None)
     return {named(each) for each in EXTRAS[extra]} if extra else set()
 
 

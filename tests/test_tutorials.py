@@ -57,6 +57,23 @@ def test_a_researchers_lines_run_from_top_to_bottom(tmp_path, monkeypatch, capsy
     assert (tmp_path / "run.html").stat().st_size > 10_000
 
 
+def test_an_experiments_lines_and_commands_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (spec,) = blocks("experiments", "toml")
+    (tmp_path / "question.toml").write_text(spec)
+    for command in "".join(blocks("experiments", "sh")).splitlines():
+        assert main(shlex.split(command)[1:]) == 0, command
+    said = capsys.readouterr().out
+    assert "6 cells, 6 seeds, 36 runs, at most 1200" in said
+    assert re.search(r"binpack: dollars_busy \S+ % less than ecs-default", said)
+
+    (code,) = blocks("experiments", "python")
+    exec(compile(code, "experiments.md", "exec"), {"__name__": "experiments"})
+    said = capsys.readouterr().out
+    assert re.search(r"Emptiest: dollars_busy \S+ % (more|less) than ecs-default", said)
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
 def test_parts_of_ones_own_run_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = "\n".join(blocks("your-own-parts", "python"))

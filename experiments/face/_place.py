@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from stowplan._cluster import Cluster
-from stowplan._given import Named, Objects, named_chains
+from stowplan._given import Named, named_chains
 from stowplan._plots import bars, ranked
 from stowplan._tasks import Tasks
 from stowplan._values import check, whole
+from stowplan.experiments.loading.objects import Objects
 from stowplan.experiments.record.leftovers import leftovers
 from stowplan.experiments.runs.compiling import say_when_compiling
 from stowplan.placement.chance import stream

@@ -300,7 +300,7 @@ def _variants(
     if wrong or not several:
         what = "expected what sp.scenario(...) or sp.load(...) makes, or several of them by name"
         raise SpecError([("scenario", f"{what}, found {wrong or scenario!r}")])
-    found = []
+    found: list[tuple[Mapping[str, str], Loaded]] = []
     for name, each in several.items():
         path = each.loaded.path
         of = {"scenario": name} if name else {}

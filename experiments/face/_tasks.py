@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stowplan._given import Objects, chain_of
+from stowplan._given import chain_of
 from stowplan._values import (
     Problems,
     check,
@@ -19,6 +19,7 @@ from stowplan._values import (
     unknown_columns,
     whole,
 )
+from stowplan.experiments.loading.objects import Objects
 from stowplan.placement.constraints import CONSTRAINTS, check_of
 from stowplan.placement.engine.batch import TaskBatch
 from stowplan.placement.errors import PlacementError

@@ -99,7 +99,7 @@ def variants_of(
     """
     problems: Problems = []
     changing = {axis: labelled(each) for axis, each in spec.axes.items() if axis not in NAMED}
-    variants = []
+    variants: list[Variant] = []
     for combination in itertools.product(*(each.items() for each in changing.values())):
         changed = dict(zip(changing, combination, strict=True))
         loaded = _variant(document, path, changed, f"{place}: axes", problems)
@@ -145,7 +145,8 @@ def _cells(
     for variant, changed in enumerate(labels):
         for names in itertools.product(*(named[axis] for axis in NAMED)):
             all_labels = {**changed, **dict(zip(NAMED, names, strict=True))}
-            run = Run(*names)
+            strategy, layout, faults = names
+            run = Run(strategy, layout, faults)
             yield Cell({axis: all_labels[axis] for axis in axes}, variant, run)
 
 
@@ -256,9 +257,14 @@ def _index(where: Any, part: str | int, so_far: Sequence[str | int], key: str) -
 def _names(axis: str, values: Any, loaded: Loaded, problems: Problems) -> tuple[str, ...]:
     """The names that a run may have on an axis: all of the scenario's where it says none."""
     of = loaded.scenario
-    known = {"strategy": of.strategies, "layout": of.layouts, "faults": of.faults}[axis]
+    tables: dict[str, Mapping[str, Any]] = {
+        "strategy": of.strategies,
+        "layout": of.layouts,
+        "faults": of.faults,
+    }
+    known = tuple(tables[axis])
     if values is None:
-        return tuple(known)
+        return known
     problems += [
         (f"axes.{axis}", unknown(axis, name, known))
         for name in labelled(values)

@@ -21,6 +21,7 @@ from stowplan.experiments.runs.travel import packed
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.experiments.workloads.lifetimes import EXPECTED
 from stowplan.placement.constraints import CONSTRAINTS
+from stowplan.placement.registry import Registry
 from stowplan.placement.scenario.scenario import Run
 from stowplan.placement.strategies import STRATEGIES
 
@@ -34,7 +35,7 @@ _CODE = (
     "experiments/runs",
 )
 _HOUSE = Path(__file__).resolve().parents[3]
-_REGISTRIES = {
+_REGISTRIES: Mapping[str, Registry[Any]] = {
     "strategy": STRATEGIES,
     "constraint": CONSTRAINTS,
     "workload": WORKLOADS,

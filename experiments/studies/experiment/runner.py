@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +20,8 @@ from stowplan.experiments.studies.experiment.identity import Names, Order
 from stowplan.experiments.studies.experiment.spec import MSER
 from stowplan.experiments.studies.experiment.statistics import runs_needed, warm_up
 from stowplan.experiments.studies.experiment.store import Row, Store
-from stowplan.experiments.studies.experiment.work import OnDask, Workers, workers_for
+from stowplan.experiments.studies.experiment.work import Beside, Here, Workers
+from stowplan.placement.errors import SpecError
 
 # runs done (those that were known included), runs in all as far as is known now
 Report = Callable[[int, int], None]
@@ -60,20 +63,28 @@ class Runner:
             SpecError: the folder or the scheduler cannot be used.
             PlacementError: a run failed; it says which.
         """
-        with self.store.writing():
-            workers = workers_for(
-                self.design.variants,
-                packed(self.design.variants, self.setups),
-                self.jobs,
-                self.scheduler,
-            )
-            try:
-                found = self._run(workers)
-            finally:
-                if isinstance(workers, OnDask):
-                    workers.close()
+        with self.store.writing(), self._workers() as workers:
+            found = self._run(workers)
             self.store.describe(_description(found))
         return found
+
+    @contextmanager
+    def _workers(self) -> Iterator[Workers]:
+        variants, package = self.design.variants, packed(self.design.variants, self.setups)
+        if self.scheduler is None:
+            jobs = self.jobs or os.cpu_count() or 1
+            yield Here(variants) if jobs == 1 else Beside(package, jobs)
+            return
+        try:
+            from stowplan.experiments.studies.experiment.on_dask import OnDask
+        except ImportError as error:
+            what = "Dask is not installed: pip install 'stowplan[dask]'"
+            raise SpecError([("--scheduler", what)]) from error
+        on_dask = OnDask(package, self.scheduler)
+        try:
+            yield on_dask
+        finally:
+            on_dask.close()
 
     def _run(self, workers: Workers) -> Experiment:
         spec, cells = self.design.spec, self.design.cells

@@ -35,8 +35,8 @@ class Interval:
 
     def scaled(self, factor: float) -> Interval:
         """The same in another unit."""
-        ends = sorted((self.low * factor, self.high * factor))
-        return Interval(self.estimate * factor, *ends, self.confidence)
+        low, high = sorted((self.low * factor, self.high * factor))
+        return Interval(self.estimate * factor, low, high, self.confidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from stowplan.placement.errors import SpecError, check_format
 
 FORMAT = 1
-FORMATS_READ = (1,)
+FORMATS_READ = range(1, FORMAT + 1)
 EXPERIMENT = "experiment.json"
 Row = Mapping[str, float | str | None]
 

@@ -1,16 +1,13 @@
-"""Makes runs: in this process, in several beside it, or on a Dask cluster."""
+"""Makes runs: in this process, or in several beside it; on a Dask cluster see `on_dask`."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import pickle
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -129,81 +126,3 @@ def _start(payload: bytes) -> None:
 
 def _work(order: Order) -> Ran:
     return made(_variants[order.variant], order)
-
-
-class OnDask:
-    """The workers of a Dask scheduler. They need stowplan, and files under the same paths.
-
-    What a worker had not answered when it died is done again by another.
-    """
-
-    def __init__(self, package: Package, address: str, wait_s: float = 10) -> None:
-        """Connect. Raises SpecError: no Dask here, or no scheduler there."""
-        try:
-            from distributed import Client
-        except ImportError as error:
-            what = "Dask is not installed: pip install 'stowplan[dask]'"
-            raise SpecError([("--scheduler", what)]) from error
-        try:
-            self._client: Any = Client(address, timeout=f"{wait_s:g}s", set_as_default=False)
-        # Dask raises of many kinds for an address that is none, or that nobody answers at.
-        except Exception as error:
-            what = f"no Dask scheduler answers there: {error}"
-            raise SpecError([(f"--scheduler {address}", what)]) from error
-        self._payload = pickle.dumps(package)
-
-    def runs(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Ran]]:
-        """See `Workers`."""
-        from distributed import as_completed
-
-        digest = hashlib.sha256(self._payload).hexdigest()
-        # As the result of a call, it can be had again where the worker that holds it dies.
-        payload = self._client.submit(bytes, self._payload, pure=False)
-        futures = {
-            self._client.submit(_on_worker, payload, digest, order, pure=False): order
-            for order in orders
-        }
-        try:
-            for future in as_completed(list(futures), loop=self._client.loop):
-                try:
-                    yield futures[future], future.result()
-                except PlacementError:
-                    raise
-                # A worker's own failure, as one that died too often.
-                except Exception as error:
-                    order = futures[future]
-                    what = f"{order.run.id}, seed {order.seed}: {type(error).__name__}: {error}"
-                    raise PlacementError(what) from error
-        finally:
-            with suppress(Exception):  # the scheduler may be gone
-                self._client.cancel(list(futures))
-
-    def close(self) -> None:
-        """Let go of the scheduler."""
-        with suppress(Exception):
-            self._client.close()
-
-
-_unpacked: dict[str, list[Loaded]] = {}  # of a Dask worker
-
-
-def _on_worker(payload: bytes, digest: str, order: Order) -> Ran:
-    if digest not in _unpacked:
-        _unpacked.clear()
-        _unpacked[digest] = pickle.loads(payload).unpacked()
-    return made(_unpacked[digest][order.variant], order)
-
-
-def workers_for(
-    variants: Sequence[Loaded], package: Package, jobs: int | None, scheduler: str | None
-) -> Workers:
-    """Where runs are to be made.
-
-    Args:
-        jobs: processes at a time; None: one for each processor. With one all is done in this one.
-        scheduler: address of a Dask scheduler, or None.
-    """
-    if scheduler is not None:
-        return OnDask(package, scheduler)
-    jobs = jobs or os.cpu_count() or 1
-    return Here(variants) if jobs == 1 else Beside(package, jobs)

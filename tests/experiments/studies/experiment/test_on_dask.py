@@ -16,7 +16,6 @@ from stowplan.experiments.studies.experiment.cells import design_of
 from stowplan.experiments.studies.experiment.runner import Runner
 from stowplan.experiments.studies.experiment.spec import read_spec
 from stowplan.experiments.studies.experiment.store import Store
-from stowplan.experiments.studies.experiment.work import OnDask
 from stowplan.placement.errors import SpecError
 
 pytest.importorskip("distributed")
@@ -100,6 +99,8 @@ def test_a_worker_is_killed_then_the_head(folder, started):
 
 
 def test_no_scheduler_there_is_one_error(folder):
+    from stowplan.experiments.studies.experiment.on_dask import OnDask
+
     design = design_of(read_spec(folder / "question.toml"), folder, "question.toml")
     with pytest.raises(SpecError, match="no Dask scheduler answers"):
         OnDask(packed(design.variants), "tcp://127.0.0.1:9", wait_s=0.5)
