@@ -177,6 +177,11 @@ COMMANDS = {
         "add_arguments",
         "replay the OpenB evaluation (USENIX ATC'23) under a policy",
     ),
+    "dvbp": (
+        "stowplan.experiments.studies.dvbp.command",
+        "add_arguments",
+        "replay policies of dynamic vector bin packing (arXiv 2602.14704) on a packing trace",
+    ),
     "explain": (
         "stowplan.experiments.cli.explain",
         "add_explain_arguments",
@@ -208,7 +213,7 @@ COMMANDS = {
 # Those that place tasks or pack in this process, and so may have to compile first.
 PLACING = (
     *("run", "drain", "stop-task", "update-service"),  # these replay the run's journal
-    *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
+    *("bench", "optimize", "regret", "openb", "dvbp", "explain", "try", "soak", "verify", "serve"),
 )
 # Those that run until they are told to end, and take that up by themselves.
 ON_ENGINES = ("run", "status", "logs", "down", "serve", "agent")

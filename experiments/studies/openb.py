@@ -283,26 +283,28 @@ def parse_policies(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(
+    path: Path, rows: Sequence[Sequence[object]], columns: Sequence[str] = COLUMNS
+) -> None:
     """Write the CSV file whole or not at all. Raises SpecError where it cannot be written."""
     scratch = path.with_name(f".{path.name}.part")
     try:
         with scratch.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
+            writer.writerow(columns)
             writer.writerows(rows)
         os.replace(scratch, path)
     except OSError as error:
         raise SpecError([(f"--out {path}", error.strerror or str(error))]) from error
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, option: str = "--seeds") -> list[int]:
     """Seeds out of `42-51`, `42,44` or both. Raises SpecError where it is neither."""
     seeds: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()) or int(high or low) < int(low):
-            raise SpecError([(f"--seeds {text}", "expected seeds such as 42-51 or 42,44")])
+            raise SpecError([(f"{option} {text}", "expected seeds such as 42-51 or 42,44")])
         seeds += range(int(low), int(high or low) + 1)
     return list(dict.fromkeys(seeds))
 

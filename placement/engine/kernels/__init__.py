@@ -11,6 +11,7 @@ draw. Nothing here is imported before the first decision.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 COMPILED = ("packed", "layout", "fit", "order", "scored", "explain", "choose", "batch")
@@ -19,13 +20,12 @@ COMPILED = ("packed", "layout", "fit", "order", "scored", "explain", "choose", "
 LAST = "batch.next_row*.nbi"  # in the cache, once single tasks were placed by kernels
 
 
-def drop_stale_code() -> None:
-    """Delete compiled kernels that are older than any source of a kernel.
+def drop_stale_code(folder: Path, compiled: Sequence[str]) -> None:
+    """Delete compiled kernels of a folder that are older than any of the files `compiled`.
 
     numba compares a cached function with its own file only, not with those of what it calls.
     """
-    folder = Path(__file__).parent
-    newest = max((folder / f"{name}.py").stat().st_mtime for name in COMPILED)
+    newest = max((folder / f"{name}.py").stat().st_mtime for name in compiled)
     for index in folder.glob("__pycache__/*.nbi"):
         try:
             if index.stat().st_mtime < newest:
@@ -41,4 +41,4 @@ def is_compiled() -> bool:
     return bool(list(Path(elsewhere).rglob(LAST) if elsewhere else here.glob(LAST)))
 
 
-drop_stale_code()
+drop_stale_code(Path(__file__).parent, COMPILED)
