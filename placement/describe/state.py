@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from stowplan.placement import messages as m
-from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
+from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus, gives_machines
 from stowplan.placement.reasons import Failure
 
 SNAPSHOT_FORMAT = 3  # goes up with every change of what is below: an older one is not read
@@ -282,10 +282,12 @@ class State(msgspec.Struct):
         ]
 
     def list_instances(self, status: InstanceStatus | None = None) -> list[ContainerInstance]:
-        """What ListContainerInstances lists: without a status, all that are not INACTIVE."""
+        """What ListContainerInstances lists: without a status, all that are not INACTIVE. Machines
+        that each task has of its own, on Fargate, are none."""
+        there = [e for e in self.instances.values() if not gives_machines(e.capacity_provider)]
         if status is None:
-            return [e for e in self.instances.values() if e.status is not InstanceStatus.INACTIVE]
-        return [each for each in self.instances.values() if each.status is status]
+            return [each for each in there if each.status is not InstanceStatus.INACTIVE]
+        return [each for each in there if each.status is status]
 
     # --- counts of the cluster --------------------------------------------------------------------
 

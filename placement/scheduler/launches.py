@@ -17,6 +17,7 @@ from stowplan.placement.model import (
     PlacementStrategy,
     TaskDefinition,
     TaskKind,
+    on_provider,
 )
 from stowplan.placement.scheduler.tasks import Launch
 from stowplan.placement.taskdef.overrides import check_overrides
@@ -198,7 +199,7 @@ class Launches:
             constraints = definition.placement_constraints + constraints
             _check_counts(constraints, strategies)
             tcp, udp = host_ports(definition)
-            kind = self._kinds[key] = TaskKind(
+            kind = TaskKind(
                 tuple(task_resources(definition, override).items()),
                 group,
                 tcp,
@@ -207,9 +208,9 @@ class Launches:
                 call.zones if definition.network_mode == "awsvpc" else (),
                 constraints,
                 strategies,
-                provider,
                 expected_ms=expected_ms,
             )
+            kind = self._kinds[key] = on_provider(kind, provider)
         return kind
 
 

@@ -6,14 +6,27 @@ import re
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe import State
+from stowplan.placement.model import TaskStatus
 from stowplan.placement.wire.association import put_calls
 from stowplan.placement.wire.calls import DEFAULT, Params, cluster_of, missing, tag_pairs, taken
+from stowplan.placement.wire.capacity import launch_type, on_fargate
 from stowplan.placement.wire.errors import invalid
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
+KINDS = ("EC2", "Fargate")
+_COUNTED = (
+    *(("running", "Tasks"), ("pending", "Tasks")),
+    *(("active", "Service"), ("draining", "Service")),
+)
+_WHAT = {
+    **dict.fromkeys(
+        (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING), "pending"
+    ),
+    TaskStatus.RUNNING: "running",
+}
 _KEPT = ("settings", "configuration", "serviceConnectDefaults")
 
 
@@ -52,18 +65,21 @@ def show_cluster(cluster: Cluster, include: list[str] | None = None) -> Document
 
 def _statistics(cluster: Cluster) -> list[Document]:
     state = cluster.state
-    services = [each for each in state.services.values() if each.status == "ACTIVE"]
-    counts = {
-        "runningEC2TasksCount": state.running_tasks,
-        "runningFargateTasksCount": 0,
-        "pendingEC2TasksCount": state.pending_tasks,
-        "pendingFargateTasksCount": 0,
-        "activeEC2ServiceCount": sum(not each.daemon for each in services),
-        "activeFargateServiceCount": 0,
-        "drainingEC2ServiceCount": sum(e.status == "DRAINING" for e in state.services.values()),
-        "drainingFargateServiceCount": 0,
-    }
+    counts = dict.fromkeys((f"{what}{kind}{of}Count" for kind in KINDS for what, of in _COUNTED), 0)
+    for task in state.tasks.values():
+        what = _WHAT.get(task.last_status)
+        if what:
+            counts[f"{what}{_kind(task.capacity_provider)}TasksCount"] += 1
+    for each in state.services.values():
+        strategy = each.call.capacity_provider_strategy or ()
+        kind = "Fargate" if on_fargate(strategy) else "EC2"
+        if each.status != "INACTIVE" and not each.daemon:
+            counts[f"{each.status.lower()}{kind}ServiceCount"] += 1
     return [{"name": name, "value": str(count)} for name, count in counts.items()]
+
+
+def _kind(capacity_provider: str | None) -> str:
+    return "EC2" if launch_type(capacity_provider) == "EC2" else "Fargate"
 
 
 def create_cluster(host: Host, params: Params) -> Steps:

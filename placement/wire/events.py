@@ -12,7 +12,7 @@ from typing import Any
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe import Service
-from stowplan.placement.model import InstanceStatus, TaskStatus
+from stowplan.placement.model import InstanceStatus, TaskStatus, gives_machines
 from stowplan.placement.wire.show import show_instance, show_task
 from stowplan.placement.wire.world import Cluster, Document
 
@@ -76,7 +76,9 @@ class Events:
 
     def _instance(self, number: int) -> Document | None:
         cluster, instance = self._cluster, self._cluster.state.instances.get(number)
-        if instance is None or self._instances.get(number) == instance.version:
+        if instance is None or gives_machines(instance.capacity_provider):
+            return None
+        if self._instances.get(number) == instance.version:
             return None
         self._instances[number] = instance.version
         if instance.status is InstanceStatus.INACTIVE:

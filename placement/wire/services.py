@@ -16,10 +16,16 @@ from stowplan.placement.wire.calls import (
     constraints,
     definition_name,
     missing,
-    provider_strategy,
     strategies,
     tag_pairs,
     taken,
+)
+from stowplan.placement.wire.capacity import (
+    PLATFORM,
+    PLATFORM_FAMILY,
+    on_fargate,
+    provider_strategy,
+    shown_strategy,
 )
 from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.pages import page
@@ -125,9 +131,12 @@ def describe_services(host: Host, params: Params) -> Document:
 def list_services(host: Host, params: Params) -> Document:
     """ListServices; pages of ten unless told otherwise."""
     cluster = cluster_of(host, params)
-    if params.get("launchType", "EC2") != "EC2":
-        return {"serviceArns": []}
     found = cluster.state.list_services(params.get("schedulingStrategy"))
+    if "launchType" in params:
+        fargate = params["launchType"] == "FARGATE"
+        if not fargate and params["launchType"] != "EC2":
+            return {"serviceArns": []}
+        found = [e for e in found if on_fargate(e.call.capacity_provider_strategy) is fargate]
     asked = {"maxResults": DESCRIBE_MOST, **params}
     shown, token = page(sorted(each.name for each in found), asked, "ListServices")
     answer: Document = {"serviceArns": [cluster.ids.service(name) for name in shown]}
@@ -286,16 +295,16 @@ def _desired(service: Service) -> int:
 
 
 def launched_by(service: Service) -> Document:
-    """`launchType`, or the strategy in its place."""
+    """`launchType`, or the strategy in its place; of Fargate its platform, too."""
     strategy = service.call.capacity_provider_strategy
-    if not strategy:
-        return {"launchType": "EC2"}
-    return {
-        "capacityProviderStrategy": [
-            {"capacityProvider": e.capacity_provider, "weight": e.weight, "base": e.base}
-            for e in strategy
-        ]
-    }
+    shown = shown_strategy(strategy)
+    if on_fargate(strategy):
+        version = service.call.described.get("platformVersion", "LATEST")
+        shown |= {
+            "platformVersion": PLATFORM if version == "LATEST" else version,
+            "platformFamily": PLATFORM_FAMILY,
+        }
+    return shown
 
 
 def _deployment(cluster: Cluster, service: Service, deployment: Deployment) -> Document:

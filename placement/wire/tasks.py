@@ -16,11 +16,11 @@ from stowplan.placement.wire.calls import (
     constraints,
     definition_name,
     missing,
-    provider_strategy,
     strategies,
     tag_pairs,
     taken,
 )
+from stowplan.placement.wire.capacity import launch_type, provider_strategy
 from stowplan.placement.wire.errors import CONFLICT, WireError, invalid
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import show_task
@@ -203,6 +203,8 @@ def list_tasks(host: Host, params: Params) -> Document:
         service=None if service is None else host.account.name_of(service, "service"),
         started_by=params.get("startedBy"),
     )
+    if "launchType" in params:
+        found = [e for e in found if launch_type(e.capacity_provider) == params["launchType"]]
     shown, token = page([task.number for task in found], params, "ListTasks")
     answer: Document = {"taskArns": [cluster.ids.task(number) for number in shown]}
     return answer if token is None else answer | {"nextToken": token}
