@@ -320,3 +320,8 @@ def on_provider(kind: TaskKind, capacity_provider: str | None) -> TaskKind:
         needs = (machine_attribute(kind.resources),)
         return replace(kind, capacity_provider=capacity_provider, required_attributes=needs)
     return replace(kind, capacity_provider=capacity_provider)
+
+
+def service_group(service: str) -> str:
+    """The group of a service's tasks; a task set, `SERVICE/NUMBER`, has that of its service."""
+    return f"service:{service.partition('/')[0]}"

@@ -161,6 +161,14 @@ def _untag(reader: TaskReader, call: m.UntagResource) -> None:
         tags.pop(key, None)
 
 
+def _keep(reader: TaskReader, call: m.Keep) -> None:
+    kept = reader.state.kept.setdefault(call.kind, {})
+    if call.document is None:
+        kept.pop(call.name, None)
+    else:
+        kept[call.name] = call.document
+
+
 def _delete_cluster(reader: TaskReader, call: m.DeleteCluster) -> None:
     reader.state.status = "INACTIVE"
 
@@ -184,5 +192,6 @@ CALL_HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     m.DeleteCapacityProvider: _delete_provider,
     m.TagResource: _tag,
     m.UntagResource: _untag,
+    m.Keep: _keep,
     m.DeleteCluster: _delete_cluster,
 }

@@ -15,7 +15,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus, gives_machines
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 3  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 4  # goes up with every change of what is below: an older one is not read
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -238,6 +238,7 @@ class State(msgspec.Struct):
     deployments_ever: int = 0
     failed: dict[str, tuple[m.RunTask, m.RunTaskFailed, int]] = {}
     said: list[StoppedForGood] = []
+    kept: dict[str, dict[str, Any]] = {}  # what is described and decides nothing, by kind and name
     tokens: dict[str, TokenUse] = {}  # of the last 24 h, the oldest first
     format: int = SNAPSHOT_FORMAT
 
@@ -268,16 +269,17 @@ class State(msgspec.Struct):
             if task.desired_status is desired_status
             and instance in (None, task.instance)
             and family in (None, task.task_definition.partition(":")[0])
-            and service in (None, task.service)
+            and (service is None or (task.service or "").partition("/")[0] == service)
             and started_by in (None, task.started_by)
         ]
 
     def list_services(self, scheduling_strategy: str | None = None) -> list[Service]:
-        """What ListServices lists: all that are not INACTIVE."""
+        """What ListServices lists: all that are not INACTIVE. Task sets are none."""
         return [
             service
-            for service in self.services.values()
+            for name, service in self.services.items()
             if service.status != "INACTIVE"
+            and "/" not in name
             and scheduling_strategy in (None, service.call.scheduling_strategy)
         ]
 

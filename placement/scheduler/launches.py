@@ -18,6 +18,7 @@ from stowplan.placement.model import (
     TaskDefinition,
     TaskKind,
     on_provider,
+    service_group,
 )
 from stowplan.placement.scheduler.tasks import Launch
 from stowplan.placement.taskdef.overrides import check_overrides
@@ -163,7 +164,7 @@ class Launches:
         strategies = call.placement_strategy or SERVICE_DEFAULT_STRATEGIES
         if call.scheduling_strategy == "DAEMON":
             strategies = ()
-        kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
+        kind = self._kind(call, definition, service_group(call.service), strategies, None)
         daemon = call.scheduling_strategy == "DAEMON"
         checked = any(c.essential and c.health_check for c in definition.containers)
         balancer = call.load_balancer

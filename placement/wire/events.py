@@ -89,6 +89,9 @@ class Events:
 
     def _service(self, message: m.Event | m.Command) -> Iterator[Document]:
         state = self._cluster.state
+        if "/" in (getattr(message, "service", "") or ""):
+            yield from self._task_set(message)
+            return
         if isinstance(message, m.CreateService | m.UpdateService):
             service = state.services.get(message.service)
             if service is not None:
@@ -109,6 +112,12 @@ class Events:
             of = text.partition("(deployment ")[2].partition(")")[0]
             yield self._deployment(service, of, "INFO" if completed else "ERROR", name, text)
         yield from self._begun(service)
+
+    def _task_set(self, message: m.Event | m.Command) -> Iterator[Document]:
+        """Of a task set, which is a service of the scheduler's, ECS tells that it is steady."""
+        if isinstance(message, m.ServiceEvent) and _ACTIONS[0][0] in message.text:
+            name = message.service.partition("/")[0]
+            yield self._action(name, "INFO", "TASKSET_STEADY_STATE", None)
 
     def _begun(self, service: Service) -> Iterator[Document]:
         primary = service.deployments[0]

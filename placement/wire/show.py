@@ -149,7 +149,7 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
         "cpu": str(amounts.get(CPU, 0)),
         "memory": str(amounts.get(MEMORY, 0)),
         "version": task.version,
-        "startedBy": task.started_by or None,
+        "startedBy": _started_by(task) or None,
         "stopCode": None if task.stop_code is None else str(task.stop_code),
         "stoppedReason": task.stopped_reason or None,
         "containers": _containers(cluster, task, record.document),
@@ -162,6 +162,13 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
         **_times(cluster, task),
     }
     return without_none(document)
+
+
+def _started_by(task: Task) -> str:
+    """Of a task set its id, in place of that of the service that it is to the scheduler."""
+    if task.service is None or "/" not in task.service:
+        return task.started_by
+    return f"ecs-svc/{task.service.rpartition('/')[2]}"
 
 
 def _health(healthy: bool | None) -> str:

@@ -102,7 +102,6 @@ class LocalHost:
     ) -> None:
         self.account, self.now_s = account, now_s
         self.gate = Gate()
-        self.settings: dict[str, str] = {}
         self._worlds, self._clock, self._sinks = worlds, clock, sinks
         self._clusters: dict[str, Cluster] = {}
         self._paced: dict[str, Paced] = {}
@@ -115,14 +114,13 @@ class LocalHost:
         """By name."""
         return self._clusters
 
-    def create(self, name: str, settings: Document) -> Cluster:
+    def create(self, name: str) -> Cluster:
         """See `placement.wire.world.Host`."""
         with self.gate:
             before = self._paced.get(name)
             if before is not None:
                 before.end()
             cluster = self._clusters[name] = self._begin(name, anew=before is not None)
-            cluster.settings.update(settings)
             return cluster
 
     def _begin(self, name: str, *, anew: bool = False) -> Cluster:

@@ -64,7 +64,7 @@ def test_each_task_has_a_machine_of_its_size():
         assert machine.registered == task.amounts
         assert machine.capacity_provider == task.capacity_provider
     spot, own = (world.state.instances[t.instance].price_microusd_hour for t in tasks[1::-1])
-    assert own == round(40_480 + 2 * 4_445)
+    assert own == (40_480 + 2 * 4_445)
     assert spot == round(0.3 * (40_480 / 4 + 4_445 / 2))
     assert world.state.list_instances() == []
 

@@ -70,8 +70,8 @@ def asked(host, operation, **params):
 def test_a_cluster_whose_loop_broke_says_so_and_others_go_on(caplog):
     host = LocalHost(Account(), Breaking(), Clock(100.0), time.time)
     try:
-        host.create("broken", {})
-        host.create("whole", {})
+        host.create("broken")
+        host.create("whole")
         made = asked(host, "RegisterTaskDefinition", family="f", containerDefinitions=[CONTAINER])
         assert not isinstance(made, WireError), made
         for _ in range(2):  # the call that broke it, and one after it
@@ -91,7 +91,7 @@ def test_a_cluster_whose_loop_broke_says_so_and_others_go_on(caplog):
 def test_a_host_that_is_closed_has_no_thread_left(factor):
     before = threading.active_count()
     host = LocalHost(Account(), SimulatedWorlds(), Clock(factor), time.time)
-    host.create("one", {})
+    host.create("one")
     assert threading.active_count() == before + 2
     host.close()
     assert threading.active_count() == before
