@@ -152,7 +152,10 @@ def _tags(reader: TaskReader, kind: str, name: str) -> dict[str, str]:
 
 
 def _tag(reader: TaskReader, call: m.TagResource) -> None:
-    _tags(reader, call.kind, call.name).update(call.tags)
+    tags = _tags(reader, call.kind, call.name)
+    for key, value in call.tags:
+        tags.pop(key, None)  # the latest is the last
+        tags[key] = value
 
 
 def _untag(reader: TaskReader, call: m.UntagResource) -> None:

@@ -134,14 +134,21 @@ def list_tags_for_resource(host: Host, params: Params) -> Document:
 def _attributes(cluster: Cluster, params: Params) -> tuple[Attribute, ...]:
     made = []
     for each in params["attributes"]:
-        target = each.get("targetId", "")
         if each.get("targetType", "container-instance") != "container-instance":
             raise invalid("targetType must be container-instance.")
-        instance = found_instance(cluster, target)
-        if instance is None:
-            raise WireError("TargetNotFoundException", "Could not find target.")
-        made.append(Attribute(each["name"], instance.number, each.get("value", "")))
+        for number in _targets(cluster, each.get("targetId")):
+            made.append(Attribute(each["name"], number, each.get("value", "")))
     return tuple(made)
+
+
+def _targets(cluster: Cluster, target: str | None) -> list[int]:
+    """The instance that is named; where none is, all: AWS does not say, moto does so."""
+    if target is None:
+        return [each.number for each in cluster.state.list_instances()]
+    instance = found_instance(cluster, target)
+    if instance is None:
+        raise WireError("TargetNotFoundException", "Could not find target.")
+    return [instance.number]
 
 
 def _shown(cluster: Cluster, attributes: tuple[Attribute, ...]) -> list[Document]:

@@ -139,13 +139,16 @@ def describe_services(host: Host, params: Params) -> Document:
         raise invalid(f"Services must be between 1 and {DESCRIBE_MOST}.")
     services, failures = [], []
     for text in params["services"]:
+        if text.startswith("arn:") and not host.account.owns(text):
+            failures.append(missing(text))
+            continue
         name = host.account.name_of(text, "service")
         found, include = cluster.state.services.get(name), params.get("include") or ()
         kept = external(cluster, name)
         if kept is not None and (found is None or kept["status"] == "ACTIVE"):
             services.append(show_external(cluster, name, kept, include))
         elif found is None or "/" in name:
-            failures.append(missing(cluster.ids.service(name)))
+            failures.append(missing(host.account.arn("service", name)))
         else:
             services.append(show_service(cluster, found, include))
     return {"services": services, "failures": failures}

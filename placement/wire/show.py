@@ -88,7 +88,7 @@ def _resources(amounts: Mapping[str, int], tcp: list[int], udp: list[int]) -> li
         for name, amount in amounts.items()
         if name not in (CPU, MEMORY)
     ]
-    return [*first, _set("PORTS", sorted(tcp)), _set("PORTS_UDP", sorted(udp)), *others]
+    return [*first, _set("PORTS", tcp), _set("PORTS_UDP", udp), *others]
 
 
 def show_instance(
