@@ -13,8 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stowplan.placement.cluster.cluster import BoolArray, Cluster
+from stowplan.placement.cluster.columns import CAPACITY_PROVIDER
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.model import AVAILABILITY_ZONE, PORTS, PlacementConstraint, TaskKind
+from stowplan.placement.model import (
+    AVAILABILITY_ZONE,
+    PORTS,
+    PlacementConstraint,
+    TaskKind,
+    gives_machines,
+)
 from stowplan.placement.query import Query, parse_query
 from stowplan.placement.reasons import (
     AGENT,
@@ -22,6 +29,7 @@ from stowplan.placement.reasons import (
     DRAINING,
     EMPTY_CAPACITY_PROVIDER,
     LOCATION,
+    NO_ACTIVE_INSTANCES,
     constraint_reason,
     resource_reason,
 )
@@ -257,7 +265,10 @@ def attribute_steps(task: TaskKind, cluster: Cluster) -> Iterator[tuple[str, Boo
         codes, values = cluster.column(f"attribute:{AVAILABILITY_ZONE}")
         wanted = [code for code, value in enumerate(values) if value in task.zones]
         yield LOCATION, np.isin(codes, wanted)
-    if task.capacity_provider is not None:
+    if task.capacity_provider is None:
+        for name in filter(gives_machines, cluster.column(CAPACITY_PROVIDER).values):
+            yield NO_ACTIVE_INSTANCES, ~cluster.in_capacity_provider(name)
+    else:
         yield EMPTY_CAPACITY_PROVIDER, cluster.in_capacity_provider(task.capacity_provider)
 
 

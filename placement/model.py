@@ -7,7 +7,7 @@ here decides anything; the engine and the scheduler do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -27,6 +27,11 @@ NEVER = 2**62  # when a task that runs until it is stopped is expected to end, i
 AVAILABILITY_ZONE = "ecs.availability-zone"
 INSTANCE_TYPE = "ecs.instance-type"
 CPU_ARCHITECTURE = "ecs.cpu-architecture"
+
+# Capacity providers, and launch types in their place, that give each task a machine of its own.
+FARGATE = ("FARGATE", "FARGATE_SPOT")
+OF_LAUNCH_TYPE = "launchType:"  # begins the name of one that a launch type stands for
+_OWN_MACHINES = (*FARGATE, f"{OF_LAUNCH_TYPE}FARGATE")
 
 NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
 Protocol = Literal["tcp", "udp"]
@@ -294,3 +299,29 @@ SERVICE_DEFAULT_STRATEGIES = (
     PlacementStrategy("spread", f"attribute:{AVAILABILITY_ZONE}"),
     PlacementStrategy("spread", "instanceId"),
 )
+
+
+def gives_machines(capacity_provider: str | None) -> bool:
+    """Whether a capacity provider gives each task a machine of its own: Fargate."""
+    return capacity_provider in _OWN_MACHINES
+
+
+def machine_attribute(resources: tuple[tuple[str, int], ...]) -> str:
+    """What the machines for tasks of that size have as an attribute, and no others."""
+    return "stowplan.machine." + ".".join(f"{name}{n}" for name, n in sorted(resources))
+
+
+def on_provider(kind: TaskKind, capacity_provider: str | None) -> TaskKind:
+    """The same kind on the instances of a capacity provider; None: on any.
+
+    Where each task gets a machine of its own, it is one of its size.
+    """
+    if gives_machines(capacity_provider):
+        needs = (machine_attribute(kind.resources),)
+        return replace(kind, capacity_provider=capacity_provider, required_attributes=needs)
+    return replace(kind, capacity_provider=capacity_provider)
+
+
+def service_group(service: str) -> str:
+    """The group of a service's tasks; a task set, `SERVICE/NUMBER`, has that of its service."""
+    return f"service:{service.partition('/')[0]}"

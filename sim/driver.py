@@ -23,6 +23,7 @@ from stowplan.placement.messages import (
     RegisterTaskDefinition,
     StartTasks,
     StopTasks,
+    TasksProvisioning,
     TasksStopped,
 )
 from stowplan.placement.scenario.capacity import CapacityProviderTable
@@ -32,6 +33,7 @@ from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable
 from stowplan.sim.auto_scaling import AutoScaling
 from stowplan.sim.clock import Clock
 from stowplan.sim.containers import ContainerModels, runtime_of
+from stowplan.sim.fargate import Fargate
 from stowplan.sim.faults import Faults
 from stowplan.sim.fleet import InstanceColumns
 from stowplan.sim.lives import Lives
@@ -92,6 +94,7 @@ class SimDriver:
             register=self._register,
             boot_ms=self._boot_ms,
         )
+        self._fargate = Fargate(self._env, self._boot_ms, self._register, self._news_of)
         self._start_processes(fleet, faults)
 
     # --- the Driver protocol ----------------------------------------------------------------------
@@ -159,11 +162,15 @@ class SimDriver:
         if isinstance(command, StartTasks):
             if command.found:
                 self._cache(command)
+            self._fargate.started(command)
             self._lives.start(command)
         elif isinstance(command, StopTasks):
             self._lives.stop(command)
         elif isinstance(command, TasksStopped):
+            self._fargate.lost(command)
             self._lives.lost(command.tasks)
+        elif isinstance(command, TasksProvisioning):
+            self._fargate.provision(command)
         elif isinstance(command, Order):
             self._groups.execute(command)
 
@@ -212,5 +219,6 @@ class SimDriver:
 
     def _news_of(self, event: Event) -> None:
         self._events.append(event)
+        self._fargate.heard(event)
         if isinstance(event, InstancesGone):
             self._groups.lost([self._fleet.specs[number].name for number in event.instances])

@@ -204,7 +204,7 @@ def _hosts(arguments: argparse.Namespace, sinks: Sequence[Sink]) -> Callable[[st
         first = () if arguments.testing else (DEFAULT_CLUSTER,)
         with host.gate:
             for name in dict.fromkeys([*first, *worlds.known()]):
-                host.create(name, {})
+                host.create(name)
         return host
 
     return make

@@ -193,6 +193,9 @@ class Outsider:
     def _untag(self) -> m.Event:
         return m.UntagResource(*self._resource(), ("team",))
 
+    def _keep(self) -> m.Event:
+        return m.Keep("settings", self._one(["a", "b"]), self._one([None, {"value": "x"}]))
+
     def _delete_cluster(self) -> m.Event:
         return m.DeleteCluster()
 

@@ -11,7 +11,7 @@ the bound holds, and may be lower than it need be.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from stowplan.placement import messages as m
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
-from stowplan.placement.model import TaskKind, TaskStatus
+from stowplan.placement.model import TaskKind, TaskStatus, on_provider
 from stowplan.placement.optimal.over_time_demand import problem_over_time
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.scheduler.launches import Launches
@@ -130,7 +130,7 @@ class Usage:
                 kind = self._renamed[command.request, command.task_definition]
             provider = command.capacity_provider
             same = kind.capacity_provider == provider
-            return kind if same else replace(kind, capacity_provider=provider)
+            return kind if same else on_provider(kind, provider)
         call = self._services[command.service]
         call = msgspec.structs.replace(call, task_definition=command.task_definition)
         launch = self._launches.of_service(call)

@@ -150,7 +150,7 @@ class Rollouts:
         asked = (*definition.placement_constraints, *call.placement_constraints)
         return Needs(
             (),
-            f"service:{call.service}",
+            f"service:{call.service.partition('/')[0]}",
             attributes=definition.requires_attributes,
             zones=call.zones if definition.network_mode == "awsvpc" else (),
             constraints=tuple(rule_of(constraint, self._stated) for constraint in asked),

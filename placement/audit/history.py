@@ -180,7 +180,7 @@ class History:
 
     def _service_needs(self, call: m.CreateService, task_definition: str | None = None) -> Needs:
         definition = self._definition(task_definition or call.task_definition)
-        return self._needs(definition, call, f"service:{call.service}", None)
+        return self._needs(definition, call, f"service:{call.service.partition('/')[0]}", None)
 
     def _needs(
         self,

@@ -152,13 +152,24 @@ def _tags(reader: TaskReader, kind: str, name: str) -> dict[str, str]:
 
 
 def _tag(reader: TaskReader, call: m.TagResource) -> None:
-    _tags(reader, call.kind, call.name).update(call.tags)
+    tags = _tags(reader, call.kind, call.name)
+    for key, value in call.tags:
+        tags.pop(key, None)  # the latest is the last
+        tags[key] = value
 
 
 def _untag(reader: TaskReader, call: m.UntagResource) -> None:
     tags = _tags(reader, call.kind, call.name)
     for key in call.keys:
         tags.pop(key, None)
+
+
+def _keep(reader: TaskReader, call: m.Keep) -> None:
+    kept = reader.state.kept.setdefault(call.kind, {})
+    if call.document is None:
+        kept.pop(call.name, None)
+    else:
+        kept[call.name] = call.document
 
 
 def _delete_cluster(reader: TaskReader, call: m.DeleteCluster) -> None:
@@ -184,5 +195,6 @@ CALL_HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     m.DeleteCapacityProvider: _delete_provider,
     m.TagResource: _tag,
     m.UntagResource: _untag,
+    m.Keep: _keep,
     m.DeleteCluster: _delete_cluster,
 }

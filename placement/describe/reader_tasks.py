@@ -18,7 +18,14 @@ from stowplan.placement.describe.state import (
     TokenUse,
     named,
 )
-from stowplan.placement.model import PORTS, InstanceStatus, StopCode, TaskDefinition, TaskStatus
+from stowplan.placement.model import (
+    PORTS,
+    InstanceStatus,
+    StopCode,
+    TaskDefinition,
+    TaskStatus,
+    service_group,
+)
 from stowplan.placement.taskdef.parse import (
     TaskOverride,
     host_ports,
@@ -155,7 +162,7 @@ class TaskReader:
         if isinstance(of, m.StartTasks):
             name, group, cpu, memory = of.task_definition, of.group, of.cpu, of.memory
         elif service is not None:
-            name, group = service.deployments[0].task_definition, f"service:{service.name}"
+            name, group = service.deployments[0].task_definition, service_group(service.name)
             cpu = memory = None
         else:
             assert call is not None, "tasks of a request come in the round of its call"
@@ -168,6 +175,7 @@ class TaskReader:
         if service is not None:
             task.service, task.deployment = service.name, service.deployments[0].id
             task.started_by = service.deployments[0].id
+            task.tags = self._propagated(service, name)
             service.tasks[number] = None
         elif call is not None:
             task.started_by, task.tags = call.started_by, dict(call.tags)
@@ -182,6 +190,14 @@ class TaskReader:
         state.tasks[number] = task
         state.tasks_ever = max(state.tasks_ever, number + 1)
         return task
+
+    def _propagated(self, service: Service, definition: str) -> dict[str, str]:
+        """The tags that a service's tasks begin with: `propagateTags`."""
+        source = service.call.described.get("propagateTags")
+        if source == "SERVICE":
+            return dict(service.tags)
+        record = self.state.definition(definition) if source == "TASK_DEFINITION" else None
+        return {} if record is None else dict(record.tags)
 
     def _definition(self, name: str) -> TaskDefinition:
         found = self._parsed.get(name)

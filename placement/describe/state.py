@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from stowplan.placement import messages as m
-from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
+from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus, gives_machines
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 3  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 4  # goes up with every change of what is below: an older one is not read
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -238,6 +238,7 @@ class State(msgspec.Struct):
     deployments_ever: int = 0
     failed: dict[str, tuple[m.RunTask, m.RunTaskFailed, int]] = {}
     said: list[StoppedForGood] = []
+    kept: dict[str, dict[str, Any]] = {}  # what is described and decides nothing, by kind and name
     tokens: dict[str, TokenUse] = {}  # of the last 24 h, the oldest first
     format: int = SNAPSHOT_FORMAT
 
@@ -268,24 +269,27 @@ class State(msgspec.Struct):
             if task.desired_status is desired_status
             and instance in (None, task.instance)
             and family in (None, task.task_definition.partition(":")[0])
-            and service in (None, task.service)
+            and (service is None or (task.service or "").partition("/")[0] == service)
             and started_by in (None, task.started_by)
         ]
 
     def list_services(self, scheduling_strategy: str | None = None) -> list[Service]:
-        """What ListServices lists: all that are not INACTIVE."""
+        """What ListServices lists: all that are not INACTIVE. Task sets are none."""
         return [
             service
-            for service in self.services.values()
+            for name, service in self.services.items()
             if service.status != "INACTIVE"
+            and "/" not in name
             and scheduling_strategy in (None, service.call.scheduling_strategy)
         ]
 
     def list_instances(self, status: InstanceStatus | None = None) -> list[ContainerInstance]:
-        """What ListContainerInstances lists: without a status, all that are not INACTIVE."""
+        """What ListContainerInstances lists: without a status, all that are not INACTIVE. Machines
+        that each task has of its own, on Fargate, are none."""
+        there = [e for e in self.instances.values() if not gives_machines(e.capacity_provider)]
         if status is None:
-            return [e for e in self.instances.values() if e.status is not InstanceStatus.INACTIVE]
-        return [each for each in self.instances.values() if each.status is status]
+            return [each for each in there if each.status is not InstanceStatus.INACTIVE]
+        return [each for each in there if each.status is status]
 
     # --- counts of the cluster --------------------------------------------------------------------
 

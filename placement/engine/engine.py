@@ -19,9 +19,9 @@ from stowplan.placement.constraints import CONSTRAINTS, ConstraintFactory
 from stowplan.placement.engine.batch import UNPLACED, Decision, Filled, TaskBatch, joined
 from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.model import PlacementStrategy, TaskKind
+from stowplan.placement.model import InstanceStatus, PlacementStrategy, TaskKind, gives_machines
 from stowplan.placement.outlook import Outlook
-from stowplan.placement.reasons import NO_ACTIVE_INSTANCES, Failure
+from stowplan.placement.reasons import EMPTY_CAPACITY_PROVIDER, NO_ACTIVE_INSTANCES, Failure
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.strategies.devices import fullest_devices
 from stowplan.placement.strategies.protocol import DeviceChooser, StrategyFactory
@@ -134,13 +134,23 @@ class Engine(Eligibility):
     def place_now(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | None:
         """Place one task of `kind`: its row and devices; None where it fits nowhere now.
 
-        As `fill` of one, but nobody wants to know why it does not fit.
+        As `fill` of one, but nobody wants to know why it does not fit. A machine that was made for
+        a task takes no other: it is no place for anything from then on.
         """
         placed = self._place_one(kind, explain=False)
-        return None if isinstance(placed, Failure) else placed
+        if isinstance(placed, Failure):
+            return None
+        if gives_machines(kind.capacity_provider):
+            self.cluster.set_status(placed[0], InstanceStatus.INACTIVE)
+        return placed
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
-        """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
+        """Place up to `count` tasks of one kind; stop at the first that fits nowhere.
+
+        Where each gets a machine of its own, there is none before it is asked for.
+        """
+        if gives_machines(kind.capacity_provider):
+            return Filled([], [], Failure(EMPTY_CAPACITY_PROVIDER))
         if count >= KERNEL_TASKS_MIN and self._pays(count) and self._compiled(kind):
             rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
             placed_rows = rows[: min(failed, default=count)].tolist()

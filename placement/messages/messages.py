@@ -46,6 +46,7 @@ from stowplan.placement.messages.upkeep import (
     DeleteTaskDefinition,
     DeregisterContainerInstance,
     DeregisterTaskDefinition,
+    Keep,
     LoadBalancer,
     Pairs,
     PutAttributes,
@@ -285,6 +286,7 @@ Event = (
     | DeleteCapacityProvider
     | TagResource
     | UntagResource
+    | Keep
     | DeleteCluster
     | InstanceRegistered
     | AgentConnectionChanged
@@ -306,7 +308,7 @@ CALLS = (
     *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
     *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
     *(PutAttributes, DeleteAttributes, TagResource, UntagResource, DeleteTaskDefinition),
-    StopServiceDeployment,
+    *(StopServiceDeployment, Keep),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------

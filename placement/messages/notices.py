@@ -21,13 +21,18 @@ class RunTaskFailed(Message, frozen=True):
 
 
 class TasksProvisioning(Message, frozen=True):
-    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
+    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING).
+
+    `machines`: what each of them needs, (name, amount) pairs, where each is to get a machine of its
+    own; empty elsewhere.
+    """
 
     request: int | None
     tasks: tuple[int, ...]
     failure: Failure
     service: str | None = None
     capacity_provider: str | None = None
+    machines: tuple[tuple[str, int], ...] = ()
 
 
 class TasksStopped(Message, frozen=True):

@@ -6,7 +6,7 @@ nothing and is answered with CallRejected, whose `error` is the exception of ECS
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -192,6 +192,17 @@ class UntagResource(Message, frozen=True):
     kind: TaggedKind
     name: str
     keys: tuple[str, ...]
+
+
+class Keep(Message, frozen=True):
+    """Keep something of the API that changes nothing in scheduling, to be described again.
+
+    `kind` and `name` say what it is; `document` is JSON; None: it is to be forgotten.
+    """
+
+    kind: str
+    name: str
+    document: Any
 
 
 class DeleteCluster(Message, frozen=True):

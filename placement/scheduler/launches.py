@@ -17,6 +17,8 @@ from stowplan.placement.model import (
     PlacementStrategy,
     TaskDefinition,
     TaskKind,
+    on_provider,
+    service_group,
 )
 from stowplan.placement.scheduler.tasks import Launch
 from stowplan.placement.taskdef.overrides import check_overrides
@@ -162,7 +164,7 @@ class Launches:
         strategies = call.placement_strategy or SERVICE_DEFAULT_STRATEGIES
         if call.scheduling_strategy == "DAEMON":
             strategies = ()
-        kind = self._kind(call, definition, f"service:{call.service}", strategies, None)
+        kind = self._kind(call, definition, service_group(call.service), strategies, None)
         daemon = call.scheduling_strategy == "DAEMON"
         checked = any(c.essential and c.health_check for c in definition.containers)
         balancer = call.load_balancer
@@ -198,7 +200,7 @@ class Launches:
             constraints = definition.placement_constraints + constraints
             _check_counts(constraints, strategies)
             tcp, udp = host_ports(definition)
-            kind = self._kinds[key] = TaskKind(
+            kind = TaskKind(
                 tuple(task_resources(definition, override).items()),
                 group,
                 tcp,
@@ -207,9 +209,9 @@ class Launches:
                 call.zones if definition.network_mode == "awsvpc" else (),
                 constraints,
                 strategies,
-                provider,
                 expected_ms=expected_ms,
             )
+            kind = self._kinds[key] = on_provider(kind, provider)
         return kind
 
 

@@ -341,10 +341,7 @@ class Scheduler:
         tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
         self.waiting.add(launch.kind, tasks, self.now_ms)
         if tasks:
-            provider = launch.kind.capacity_provider
-            self._out.append(
-                m.TasksProvisioning(launch.request, tuple(tasks), failure, launch.service, provider)
-            )
+            self._out.append(self.tasks.wait_notice(launch, tasks, failure))
         return tasks
 
     def _start_waiting(self, placed: list[int]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.messages import ContainerOverride, StartTasks
-from stowplan.placement.model import TaskKind, TaskStatus
+from stowplan.placement.messages import ContainerOverride, StartTasks, TasksProvisioning
+from stowplan.placement.model import TaskKind, TaskStatus, gives_machines, on_provider
+from stowplan.placement.reasons import Failure
 
 NOWHERE = -1
 _ORDER = {status: position for position, status in enumerate(TaskStatus)}
@@ -39,7 +40,7 @@ class Launch:
         """The same, on the instances of a capacity provider; None: on any."""
         if self.kind.capacity_provider == capacity_provider:
             return self
-        return replace(self, kind=replace(self.kind, capacity_provider=capacity_provider))
+        return replace(self, kind=on_provider(self.kind, capacity_provider))
 
 
 class TaskTable:
@@ -116,6 +117,14 @@ class TaskTable:
             found,
             launch.overrides,
         )
+
+    @staticmethod
+    def wait_notice(launch: Launch, tasks: Sequence[int], failure: Failure) -> TasksProvisioning:
+        """The notice that tasks of a launch wait for capacity."""
+        kind = launch.kind
+        machines = kind.resources if gives_machines(kind.capacity_provider) else ()
+        whose = launch.service, kind.capacity_provider
+        return TasksProvisioning(launch.request, tuple(tasks), failure, *whose, machines)
 
     def devices(self, task: int) -> tuple[int, ...]:
         """The devices of its instance that a task was given."""

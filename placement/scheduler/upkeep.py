@@ -215,6 +215,7 @@ _HANDLERS: dict[type, Callable[[Upkeep, Any], object]] = {
     m.DeleteCapacityProvider: Upkeep._delete_provider,
     m.TagResource: Upkeep._tag,
     m.UntagResource: Upkeep._untag,
+    m.Keep: lambda self, call: None,  # nothing is decided on it
     m.DeleteCluster: Upkeep._delete_cluster,
 }
 UPKEEP = tuple(_HANDLERS)

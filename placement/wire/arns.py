@@ -60,6 +60,11 @@ class Account:
         """Of a capacity provider."""
         return self.arn("capacity-provider", name)
 
+    def owns(self, text: str) -> bool:
+        """Whether this is an ARN of ECS of this account and region."""
+        found = parse_arn(text)
+        return found is not None and (found.region, found.account) == (self.region, self.account)
+
     def name_of(self, text: str, kind: str) -> str:
         """The name that a call gives as such or in an ARN of that kind.
 

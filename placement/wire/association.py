@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe import CapacityProvider, State
-from stowplan.placement.wire.calls import FARGATE, strategy_items
+from stowplan.placement.model import FARGATE
+from stowplan.placement.wire.capacity import strategy_items
 from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.world import Document, Host
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stowplan.placement import messages as m
 from stowplan.placement.callers.callers import Answer
 from stowplan.placement.describe import State
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
@@ -14,7 +13,6 @@ from stowplan.placement.wire.world import Cluster, Document, Host
 
 DEFAULT = "default"
 Params = Mapping[str, Any]
-FARGATE = ("FARGATE", "FARGATE_SPOT")
 
 
 def cluster_of(host: Host, params: Params) -> Cluster:
@@ -101,59 +99,6 @@ def strategies(given: Sequence[Document] | None) -> tuple[PlacementStrategy, ...
     if not all("type" in each for each in given):
         raise invalid("Placement strategy type can not be blank.")
     return tuple(PlacementStrategy(each["type"], each.get("field")) for each in given)
-
-
-def provider_strategy(
-    host: Host, cluster: Cluster, params: Params
-) -> m.CapacityProviderStrategy | None:
-    """`capacityProviderStrategy` and `launchType`: None is the cluster's default, () is EC2.
-
-    Raises:
-        WireError: both are given, or capacity that is not of EC2, or that the cluster has not.
-    """
-    launch_type, given = params.get("launchType"), params.get("capacityProviderStrategy")
-    if launch_type is not None and given:
-        what = "Specifying both a launch type and capacity provider strategy is not supported. "
-        raise invalid(f"{what}Remove one and try again.")
-    if launch_type is not None and launch_type != "EC2":
-        raise WireError("UnsupportedFeatureException", f"launch type {launch_type}: EC2 alone")
-    if given is None and launch_type is None:
-        items = cluster.state.default_capacity_provider_strategy
-        for item in items:
-            _check_ec2(item.capacity_provider)
-        return None
-    if given is None:
-        return ()
-    for each in given:
-        _check_ec2(host.account.name_of(each["capacityProvider"], "capacity-provider"))
-    return strategy_items(host, given, cluster.state.capacity_providers)
-
-
-def _check_ec2(name: str) -> None:
-    if name in FARGATE:
-        raise WireError("UnsupportedFeatureException", f"capacity provider {name}: EC2 alone")
-
-
-def strategy_items(
-    host: Host, given: Sequence[Document], known: Collection[str]
-) -> m.CapacityProviderStrategy:
-    """The items of a strategy; a weight that is not given is 0.
-
-    Args:
-        known: the names that it may have.
-    Raises:
-        WireError: a name that is not known.
-    """
-    items = []
-    for each in given:
-        name = host.account.name_of(each["capacityProvider"], "capacity-provider")
-        if name not in known:
-            what = f"The specified capacity provider {name} was not found in the cluster. "
-            raise invalid(f"{what}Put it to the cluster and try again.")
-        items.append(
-            m.CapacityProviderStrategyItem(name, each.get("weight", 0), each.get("base", 0))
-        )
-    return tuple(items)
 
 
 def client_token(params: Params, most: int) -> str:

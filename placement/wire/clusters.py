@@ -6,14 +6,28 @@ import re
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe import State
+from stowplan.placement.model import TaskStatus
 from stowplan.placement.wire.association import put_calls
 from stowplan.placement.wire.calls import DEFAULT, Params, cluster_of, missing, tag_pairs, taken
-from stowplan.placement.wire.errors import invalid
+from stowplan.placement.wire.capacity import launch_type, on_fargate
+from stowplan.placement.wire.errors import WireError, invalid
+from stowplan.placement.wire.external import externals
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import shown_tags
-from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
+from stowplan.placement.wire.world import SETTINGS, Ask, Cluster, Document, Host, Steps
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,255}")
+KINDS = ("EC2", "Fargate")
+_COUNTED = (
+    *(("running", "Tasks"), ("pending", "Tasks")),
+    *(("active", "Service"), ("draining", "Service")),
+)
+_WHAT = {
+    **dict.fromkeys(
+        (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING), "pending"
+    ),
+    TaskStatus.RUNNING: "running",
+}
 _KEPT = ("settings", "configuration", "serviceConnectDefaults")
 
 
@@ -27,7 +41,8 @@ def show_cluster(cluster: Cluster, include: list[str] | None = None) -> Document
         "registeredContainerInstancesCount": len(state.list_instances()),
         "runningTasksCount": state.running_tasks,
         "pendingTasksCount": state.pending_tasks,
-        "activeServicesCount": sum(each.status == "ACTIVE" for each in state.services.values()),
+        "activeServicesCount": len(externals(cluster))
+        + sum(each.status == "ACTIVE" for each in state.list_services()),
         "statistics": [],
         "capacityProviders": list(
             state.capacity_providers if state.associated is None else state.associated
@@ -52,18 +67,21 @@ def show_cluster(cluster: Cluster, include: list[str] | None = None) -> Document
 
 def _statistics(cluster: Cluster) -> list[Document]:
     state = cluster.state
-    services = [each for each in state.services.values() if each.status == "ACTIVE"]
-    counts = {
-        "runningEC2TasksCount": state.running_tasks,
-        "runningFargateTasksCount": 0,
-        "pendingEC2TasksCount": state.pending_tasks,
-        "pendingFargateTasksCount": 0,
-        "activeEC2ServiceCount": sum(not each.daemon for each in services),
-        "activeFargateServiceCount": 0,
-        "drainingEC2ServiceCount": sum(e.status == "DRAINING" for e in state.services.values()),
-        "drainingFargateServiceCount": 0,
-    }
+    counts = dict.fromkeys((f"{what}{kind}{of}Count" for kind in KINDS for what, of in _COUNTED), 0)
+    for task in state.tasks.values():
+        what = _WHAT.get(task.last_status)
+        if what:
+            counts[f"{what}{_kind(task.capacity_provider)}TasksCount"] += 1
+    for each in state.list_services():
+        strategy = each.call.capacity_provider_strategy or ()
+        kind = "Fargate" if on_fargate(strategy) else "EC2"
+        if each.status != "INACTIVE" and not each.daemon:
+            counts[f"{each.status.lower()}{kind}ServiceCount"] += 1
     return [{"name": name, "value": str(count)} for name, count in counts.items()]
+
+
+def _kind(capacity_provider: str | None) -> str:
+    return "EC2" if launch_type(capacity_provider) == "EC2" else "Fargate"
 
 
 def create_cluster(host: Host, params: Params) -> Steps:
@@ -74,16 +92,18 @@ def create_cluster(host: Host, params: Params) -> Steps:
     found = host.clusters.get(name)
     if found is not None and found.state.status == "ACTIVE":
         return {"cluster": show_cluster(found, ["TAGS", "SETTINGS"])}
-    settings = {each: params[each] for each in _KEPT if each in params}
     given, strategy = (
         params.get(each) for each in ("capacityProviders", "defaultCapacityProviderStrategy")
     )
     put = put_calls(host, State(), given or (), strategy or []) if given or strategy else []
-    cluster = host.create(name, settings)
-    calls: list[m.Event] = []
+    cluster = host.create(name)
+    calls: list[m.Event] = [m.Keep(SETTINGS, e, params[e]) for e in _KEPT if e in params]
     for family in host.registry.state.task_definitions.values():
         for record in family:
             calls.append(m.RegisterTaskDefinition(record.document))
+            if record.tags:
+                pairs = tuple(record.tags.items())
+                calls.append(m.TagResource("task-definition", record.name, pairs))
             if record.status != "ACTIVE":
                 calls.append(m.DeregisterTaskDefinition(record.name))
             if record.status == "DELETE_IN_PROGRESS":
@@ -99,6 +119,9 @@ def create_cluster(host: Host, params: Params) -> Steps:
 def delete_cluster(host: Host, params: Params) -> Steps:
     """DeleteCluster."""
     cluster = cluster_of(host, params)
+    if externals(cluster):
+        what = "The Cluster cannot be deleted while Services are active."
+        raise WireError("ClusterContainsServicesException", what)
     taken((yield [Ask(cluster, m.DeleteCluster())]))
     return {"cluster": show_cluster(cluster)}
 
@@ -124,16 +147,17 @@ def list_clusters(host: Host, params: Params) -> Document:
     return answer if token is None else answer | {"nextToken": token}
 
 
-def update_cluster(host: Host, params: Params) -> Document:
+def update_cluster(host: Host, params: Params) -> Steps:
     """UpdateCluster and UpdateClusterSettings: kept, and described again."""
     cluster = cluster_of(host, params)
-    for name in _KEPT:
-        if name == "settings" and name in params:
-            if not all("name" in each and "value" in each for each in params[name]):
-                raise invalid("A setting needs a name and a value.")
-            changed = {each["name"]: each for each in cluster.settings.get(name, [])}
-            changed.update({each["name"]: each for each in params[name]})
-            cluster.settings[name] = list(changed.values())
-        elif name in params:
-            cluster.settings[name] = params[name]
+    given = {name: params[name] for name in _KEPT if name in params}
+    if "settings" in given:
+        if not all("name" in each and "value" in each for each in given["settings"]):
+            raise invalid("A setting needs a name and a value.")
+        changed = {each["name"]: each for each in cluster.settings.get("settings", [])}
+        changed.update({each["name"]: each for each in given["settings"]})
+        given["settings"] = list(changed.values())
+    if given:
+        calls = [m.Keep(SETTINGS, name, value) for name, value in given.items()]
+        taken((yield [Ask(cluster, call) for call in calls]))
     return {"cluster": show_cluster(cluster, ["TAGS", "SETTINGS", "CONFIGURATIONS"])}

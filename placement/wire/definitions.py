@@ -28,7 +28,7 @@ def register_task_definition(host: Host, params: Params) -> Steps:
     record = host.registry.state.task_definitions[params["family"]][-1]
     if params.get("tags"):
         call = m.TagResource("task-definition", record.name, tag_pairs(params["tags"]))
-        taken((yield [Ask(host.registry, call)]))
+        taken((yield everywhere(host, call)))
     return _shown(host, record)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe import Service
-from stowplan.placement.model import InstanceStatus, TaskStatus
+from stowplan.placement.model import InstanceStatus, TaskStatus, gives_machines
 from stowplan.placement.wire.show import show_instance, show_task
 from stowplan.placement.wire.world import Cluster, Document
 
@@ -76,7 +76,9 @@ class Events:
 
     def _instance(self, number: int) -> Document | None:
         cluster, instance = self._cluster, self._cluster.state.instances.get(number)
-        if instance is None or self._instances.get(number) == instance.version:
+        if instance is None or gives_machines(instance.capacity_provider):
+            return None
+        if self._instances.get(number) == instance.version:
             return None
         self._instances[number] = instance.version
         if instance.status is InstanceStatus.INACTIVE:
@@ -87,6 +89,9 @@ class Events:
 
     def _service(self, message: m.Event | m.Command) -> Iterator[Document]:
         state = self._cluster.state
+        if "/" in (getattr(message, "service", "") or ""):
+            yield from self._task_set(message)
+            return
         if isinstance(message, m.CreateService | m.UpdateService):
             service = state.services.get(message.service)
             if service is not None:
@@ -107,6 +112,12 @@ class Events:
             of = text.partition("(deployment ")[2].partition(")")[0]
             yield self._deployment(service, of, "INFO" if completed else "ERROR", name, text)
         yield from self._begun(service)
+
+    def _task_set(self, message: m.Event | m.Command) -> Iterator[Document]:
+        """Of a task set, which is a service of the scheduler's, ECS tells that it is steady."""
+        if isinstance(message, m.ServiceEvent) and _ACTIONS[0][0] in message.text:
+            name = message.service.partition("/")[0]
+            yield self._action(name, "INFO", "TASKSET_STEADY_STATE", None)
 
     def _begun(self, service: Service) -> Iterator[Document]:
         primary = service.deployments[0]

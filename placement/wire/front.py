@@ -17,6 +17,7 @@ from stowplan.placement.wire import (
     providers,
     services,
     settings,
+    task_sets,
     tasks,
 )
 from stowplan.placement.wire.errors import WireError
@@ -29,12 +30,14 @@ CARRIED_OUT: dict[str, Handler] = {
     "CreateCapacityProvider": providers.create_capacity_provider,
     "CreateCluster": clusters.create_cluster,
     "CreateService": services.create_service,
+    "CreateTaskSet": task_sets.create_task_set,
     "DeleteAccountSetting": settings.delete_account_setting,
     "DeleteAttributes": marks.delete_attributes,
     "DeleteCapacityProvider": providers.delete_capacity_provider,
     "DeleteCluster": clusters.delete_cluster,
     "DeleteService": services.delete_service,
     "DeleteTaskDefinitions": definitions.delete_task_definitions,
+    "DeleteTaskSet": task_sets.delete_task_set,
     "DeregisterContainerInstance": instances.deregister_container_instance,
     "DeregisterTaskDefinition": definitions.deregister_task_definition,
     "DescribeCapacityProviders": providers.describe_capacity_providers,
@@ -44,6 +47,7 @@ CARRIED_OUT: dict[str, Handler] = {
     "DescribeServiceRevisions": deployments.describe_service_revisions,
     "DescribeServices": services.describe_services,
     "DescribeTaskDefinition": definitions.describe_task_definition,
+    "DescribeTaskSets": task_sets.describe_task_sets,
     "DescribeTasks": tasks.describe_tasks,
     "DiscoverPollEndpoint": agents.discover_poll_endpoint,
     "GetTaskProtection": marks.get_task_protection,
@@ -78,7 +82,9 @@ CARRIED_OUT: dict[str, Handler] = {
     "UpdateClusterSettings": clusters.update_cluster,
     "UpdateContainerInstancesState": instances.update_container_instances_state,
     "UpdateService": services.update_service,
+    "UpdateServicePrimaryTaskSet": task_sets.update_service_primary_task_set,
     "UpdateTaskProtection": marks.update_task_protection,
+    "UpdateTaskSet": task_sets.update_task_set,
 }
 
 # Operations that are answered by an exception of ECS that says why, whatever is asked.

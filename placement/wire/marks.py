@@ -10,10 +10,14 @@ from stowplan.placement.messages import Attribute
 from stowplan.placement.model import TaskStatus
 from stowplan.placement.wire.arns import Arn, parse_arn
 from stowplan.placement.wire.calls import Params, cluster_of, missing, tag_pairs, taken
+from stowplan.placement.wire.definitions import everywhere
 from stowplan.placement.wire.errors import WireError, invalid
+from stowplan.placement.wire.external import KIND as EXTERNAL_KIND
+from stowplan.placement.wire.external import externals
 from stowplan.placement.wire.instances import found_instance
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import shown_tags
+from stowplan.placement.wire.task_sets import tagged_set
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 PROTECT_MOST, PROTECTED_MOST_MINUTES = 10, 2_880
@@ -26,6 +30,18 @@ class _Resource(NamedTuple):
     kind: m.TaggedKind
     name: str
     tags: dict[str, str]
+    kept: bool = False  # an external service, which is kept with its tags
+
+    def asks(self, host: Host, call: m.Event) -> list[Ask]:
+        """Whom to ask: task definitions are known everywhere."""
+        if self.kind == "task-definition":
+            return everywhere(host, call)
+        return [Ask(self.cluster, call)]
+
+    def tagged(self, tags: dict[str, str]) -> m.Keep:
+        """The call that keeps an external service with other tags."""
+        document = externals(self.cluster)[self.name]
+        return m.Keep(EXTERNAL_KIND, self.name, document | {"tags": tags})
 
 
 def _resource(host: Host, text: str) -> _Resource:
@@ -60,6 +76,11 @@ def _of_cluster(host: Host, arn: Arn, text: str) -> _Resource | None:
     state, name = cluster.state, arn.names[-1]
     if arn.kind == "cluster":
         return _made(cluster, "cluster", "", state)
+    if arn.kind == "task-set":
+        found = tagged_set(cluster, text)
+        return None if found is None else _made(cluster, "service", found.name, found)
+    if arn.kind == "service" and name in externals(cluster):
+        return _Resource(cluster, "service", name, externals(cluster)[name]["tags"], True)
     if arn.kind == "service":
         return _made(cluster, "service", name, state.services.get(name))
     if arn.kind == "task":
@@ -83,16 +104,22 @@ def _number(cluster: Cluster, kind: str, text: str) -> int:
 def tag_resource(host: Host, params: Params) -> Steps:
     """TagResource."""
     found = _resource(host, params["resourceArn"])
-    call = m.TagResource(found.kind, found.name, tag_pairs(params["tags"]))
-    taken((yield [Ask(found.cluster, call)]))
+    pairs = tag_pairs(params["tags"])
+    call: m.Event = m.TagResource(found.kind, found.name, pairs)
+    if found.kept:
+        call = found.tagged(found.tags | dict(pairs))
+    taken((yield found.asks(host, call)))
     return {}
 
 
 def untag_resource(host: Host, params: Params) -> Steps:
     """UntagResource."""
     found = _resource(host, params["resourceArn"])
-    call = m.UntagResource(found.kind, found.name, tuple(params["tagKeys"]))
-    taken((yield [Ask(found.cluster, call)]))
+    keys = params["tagKeys"]
+    call: m.Event = m.UntagResource(found.kind, found.name, tuple(keys))
+    if found.kept:
+        call = found.tagged({key: each for key, each in found.tags.items() if key not in keys})
+    taken((yield found.asks(host, call)))
     return {}
 
 
@@ -107,14 +134,21 @@ def list_tags_for_resource(host: Host, params: Params) -> Document:
 def _attributes(cluster: Cluster, params: Params) -> tuple[Attribute, ...]:
     made = []
     for each in params["attributes"]:
-        target = each.get("targetId", "")
         if each.get("targetType", "container-instance") != "container-instance":
             raise invalid("targetType must be container-instance.")
-        instance = found_instance(cluster, target)
-        if instance is None:
-            raise WireError("TargetNotFoundException", "Could not find target.")
-        made.append(Attribute(each["name"], instance.number, each.get("value", "")))
+        for number in _targets(cluster, each.get("targetId")):
+            made.append(Attribute(each["name"], number, each.get("value", "")))
     return tuple(made)
+
+
+def _targets(cluster: Cluster, target: str | None) -> list[int]:
+    """The instance that is named; where none is, all: AWS does not say, moto does so."""
+    if target is None:
+        return [each.number for each in cluster.state.list_instances()]
+    instance = found_instance(cluster, target)
+    if instance is None:
+        raise WireError("TargetNotFoundException", "Could not find target.")
+    return [instance.number]
 
 
 def _shown(cluster: Cluster, attributes: tuple[Attribute, ...]) -> list[Document]:

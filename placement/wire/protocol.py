@@ -14,6 +14,7 @@ import msgspec
 
 from stowplan.placement.taskdef.api_model import WRONG_TYPE, conform, operations
 from stowplan.placement.wire.errors import WireError, broken
+from stowplan.placement.wire.sentences import check_values
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 TARGET = "AmazonEC2ContainerServiceV20141113"
@@ -53,6 +54,7 @@ def read_request(target: str, body: bytes) -> Request:
         raise WireError("SerializationException", "the body is not a JSON object")
     params, problems = conform(document, operations()[operation], unknown_ignored=True)
     if problems:
+        check_values(operation, document, [place for place, _ in problems])
         raise broken(problems, any(what.startswith(WRONG_TYPE) for _, what in problems))
     for name in _OF_AGENTS.get(operation, ()):
         if isinstance(document.get(name), str):

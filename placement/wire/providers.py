@@ -12,15 +12,9 @@ from typing import Any
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe import CapacityProvider
+from stowplan.placement.model import FARGATE
 from stowplan.placement.wire.association import known_providers, put_calls
-from stowplan.placement.wire.calls import (
-    FARGATE,
-    Params,
-    cluster_of,
-    missing,
-    tag_pairs,
-    taken,
-)
+from stowplan.placement.wire.calls import Params, cluster_of, missing, tag_pairs, taken
 from stowplan.placement.wire.clusters import show_cluster
 from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.pages import page

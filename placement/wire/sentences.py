@@ -6,10 +6,11 @@ ECS names one problem; where it has a sentence for the first one that we find, t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stowplan.placement.errors import SpecError
+from stowplan.placement.taskdef.api_model import shape
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.placement.wire.errors import WireError
 
@@ -32,6 +33,27 @@ _SENTENCES = (
     ),
     ("networkMode", "must be awsvpc for FARGATE", "Fargate only supports network mode 'awsvpc'."),
 )
+
+
+_LAUNCH_TYPES = {
+    "RunTask": ("InvalidParameterException", "EC2,FARGATE,EXTERNAL"),
+    "CreateService": ("ClientException", "EC2,FARGATE"),
+    "CreateTaskSet": ("ClientException", "EC2,FARGATE"),
+}
+
+
+def check_values(operation: str, params: Mapping[str, Any], problems: Sequence[str]) -> None:
+    """Raises WireError, in ECS's sentence, where a value is none of those that there are.
+
+    Args:
+        problems: the places in the request that break the API model.
+    """
+    if "launchType" in problems and operation in _LAUNCH_TYPES:
+        code, known = _LAUNCH_TYPES[operation]
+        raise WireError(code, f"launch type should be one of [{known}]")
+    if "name" in problems and operation.endswith(("AccountSetting", "AccountSettings")):
+        what = f"{params.get('name')} should be one of [{','.join(shape('SettingName')['enum'])}]"
+        raise WireError("InvalidParameterException", what)
 
 
 def check_definition(document: Mapping[str, Any]) -> None:

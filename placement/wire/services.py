@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,17 +17,33 @@ from stowplan.placement.wire.calls import (
     constraints,
     definition_name,
     missing,
-    provider_strategy,
     strategies,
     tag_pairs,
     taken,
 )
+from stowplan.placement.wire.capacity import (
+    PLATFORM,
+    PLATFORM_FAMILY,
+    on_fargate,
+    provider_strategy,
+    shown_strategy,
+)
 from stowplan.placement.wire.errors import WireError, invalid
+from stowplan.placement.wire.external import (
+    CONTROLLERS,
+    create_external,
+    delete_external,
+    external,
+    externals,
+    show_external,
+    update_external,
+)
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import ZONE, shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 DESCRIBE_MOST, TOKEN_MOST = 10, 36
+_SERVICE = re.compile(r"[A-Za-z0-9_-]{1,255}")
 # Members that change nothing here: they are kept, and described again.
 INERT = (
     *("loadBalancers", "serviceRegistries", "networkConfiguration", "platformVersion"),
@@ -41,11 +58,14 @@ _DAEMON = {"minimum_healthy_percent": 0, "maximum_percent": 100}  # of a DAEMON,
 def create_service(host: Host, params: Params) -> Steps:
     """CreateService, with rolling deployments."""
     cluster = cluster_of(host, params)
+    if _SERVICE.fullmatch(params["serviceName"]) is None:
+        what = "It must be 1 to 255 letters, numbers, underscores and hyphens."
+        raise invalid(f"Invalid service name. {what}")
+    if params.get("deploymentController", {}).get("type", "ECS") in CONTROLLERS:
+        return (yield from create_external(host, cluster, params))
     daemon = params.get("schedulingStrategy") == "DAEMON"
     if not daemon and "desiredCount" not in params:
         raise invalid("DesiredCount cannot be empty when creating a service with REPLICA.")
-    if params.get("deploymentController", {}).get("type", "ECS") != "ECS":
-        raise WireError("UnsupportedFeatureException", "deployment controllers: ECS alone")
     if "taskDefinition" not in params:
         raise invalid("TaskDefinition can not be blank.")
     name = params["serviceName"]
@@ -65,6 +85,8 @@ def create_service(host: Host, params: Params) -> Steps:
     if "availabilityZoneRebalancing" not in params and not daemon:
         call = replace(call, availability_zone_rebalancing=_balances_by_default(call))
     there = cluster.state.services.get(name)
+    if name in externals(cluster):
+        raise invalid("Creation of service was not idempotent.")
     if there is not None and there.status != "INACTIVE":
         if not call.client_token or there.created != call:
             raise invalid("Creation of service was not idempotent.")
@@ -80,8 +102,10 @@ def create_service(host: Host, params: Params) -> Steps:
 
 def update_service(host: Host, params: Params) -> Steps:
     """UpdateService: what is given is changed."""
-    cluster = cluster_of(host, params)
-    service = active_service(cluster, _name(host, params))
+    cluster, name = cluster_of(host, params), _name(host, params)
+    if name in externals(cluster):
+        return (yield from update_external(host, cluster, name, params))
+    service = active_service(cluster, name)
     definition = params.get("taskDefinition")
     given = ("capacityProviderStrategy" in params) or None
     call = m.UpdateService(
@@ -100,8 +124,10 @@ def update_service(host: Host, params: Params) -> Steps:
 
 def delete_service(host: Host, params: Params) -> Steps:
     """DeleteService."""
-    cluster = cluster_of(host, params)
-    service = active_service(cluster, _name(host, params))
+    cluster, name = cluster_of(host, params), _name(host, params)
+    if name in externals(cluster):
+        return (yield from delete_external(host, cluster, name, params))
+    service = active_service(cluster, name)
     taken((yield [Ask(cluster, m.DeleteService(service.name, params.get("force", False)))]))
     return {"service": show_service(cluster, service)}
 
@@ -113,23 +139,36 @@ def describe_services(host: Host, params: Params) -> Document:
         raise invalid(f"Services must be between 1 and {DESCRIBE_MOST}.")
     services, failures = [], []
     for text in params["services"]:
+        if text.startswith("arn:") and not host.account.owns(text):
+            failures.append(missing(text))
+            continue
         name = host.account.name_of(text, "service")
-        found = cluster.state.services.get(name)
-        if found is None:
-            failures.append(missing(cluster.ids.service(name)))
+        found, include = cluster.state.services.get(name), params.get("include") or ()
+        kept = external(cluster, name)
+        if kept is not None and (found is None or kept["status"] == "ACTIVE"):
+            services.append(show_external(cluster, name, kept, include))
+        elif found is None or "/" in name:
+            failures.append(missing(host.account.arn("service", name)))
         else:
-            services.append(show_service(cluster, found, params.get("include") or ()))
+            services.append(show_service(cluster, found, include))
     return {"services": services, "failures": failures}
 
 
 def list_services(host: Host, params: Params) -> Document:
     """ListServices; pages of ten unless told otherwise."""
     cluster = cluster_of(host, params)
-    if params.get("launchType", "EC2") != "EC2":
-        return {"serviceArns": []}
     found = cluster.state.list_services(params.get("schedulingStrategy"))
+    if "launchType" in params:
+        fargate = params["launchType"] == "FARGATE"
+        if not fargate and params["launchType"] != "EC2":
+            return {"serviceArns": []}
+        found = [e for e in found if on_fargate(e.call.capacity_provider_strategy) is fargate]
     asked = {"maxResults": DESCRIBE_MOST, **params}
-    shown, token = page(sorted(each.name for each in found), asked, "ListServices")
+    others = externals(cluster) if "launchType" not in params else ()
+    if params.get("schedulingStrategy") == "DAEMON":
+        others = ()
+    names = sorted([*(each.name for each in found), *others])
+    shown, token = page(names, asked, "ListServices")
     answer: Document = {"serviceArns": [cluster.ids.service(name) for name in shown]}
     return answer if token is None else answer | {"nextToken": token}
 
@@ -286,16 +325,16 @@ def _desired(service: Service) -> int:
 
 
 def launched_by(service: Service) -> Document:
-    """`launchType`, or the strategy in its place."""
+    """`launchType`, or the strategy in its place; of Fargate its platform, too."""
     strategy = service.call.capacity_provider_strategy
-    if not strategy:
-        return {"launchType": "EC2"}
-    return {
-        "capacityProviderStrategy": [
-            {"capacityProvider": e.capacity_provider, "weight": e.weight, "base": e.base}
-            for e in strategy
-        ]
-    }
+    shown = shown_strategy(strategy)
+    if on_fargate(strategy):
+        version = service.call.described.get("platformVersion", "LATEST")
+        shown |= {
+            "platformVersion": PLATFORM if version == "LATEST" else version,
+            "platformFamily": PLATFORM_FAMILY,
+        }
+    return shown
 
 
 def _deployment(cluster: Cluster, service: Service, deployment: Deployment) -> Document:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from stowplan.placement.wire.calls import Params
+from stowplan.placement import messages as m
+from stowplan.placement.wire.calls import Params, taken
 from stowplan.placement.wire.errors import invalid
 from stowplan.placement.wire.pages import page
-from stowplan.placement.wire.world import Document, Host
+from stowplan.placement.wire.world import SETTINGS, Ask, Document, Host, Steps
 
 # Names and values as AWS has them for a new account (Developer Guide, "Account settings").
 DEFAULTS = {
@@ -30,23 +31,24 @@ def _shown(host: Host, name: str, value: str) -> Document:
     return {"name": name, "value": value, "principalArn": _principal(host), "type": "user"}
 
 
-def put_account_setting(host: Host, params: Params) -> Document:
+def put_account_setting(host: Host, params: Params) -> Steps:
     """PutAccountSetting and PutAccountSettingDefault."""
-    if params["name"] not in DEFAULTS:
-        raise invalid(f"Invalid setting name: {params['name']}")
-    host.settings[params["name"]] = params["value"]
-    return {"setting": _shown(host, params["name"], params["value"])}
+    name, value = params["name"], params["value"]
+    if name not in DEFAULTS:
+        raise invalid(f"Invalid setting name: {name}")
+    taken((yield [Ask(host.registry, m.Keep(SETTINGS, name, value))]))
+    return {"setting": _shown(host, name, value)}
 
 
-def delete_account_setting(host: Host, params: Params) -> Document:
+def delete_account_setting(host: Host, params: Params) -> Steps:
     """DeleteAccountSetting: the default again."""
-    host.settings.pop(params["name"], None)
+    taken((yield [Ask(host.registry, m.Keep(SETTINGS, params["name"], None))]))
     return {"setting": _shown(host, params["name"], DEFAULTS.get(params["name"], ""))}
 
 
 def list_account_settings(host: Host, params: Params) -> Document:
     """ListAccountSettings; `effectiveSettings` lists the defaults as well."""
-    held = dict(host.settings)
+    held = dict(host.registry.settings)
     if params.get("effectiveSettings"):
         held = DEFAULTS | held
     name, value = params.get("name"), params.get("value")

@@ -7,12 +7,27 @@ from typing import Any
 
 from stowplan.placement.describe import ContainerInstance, Task, TaskDefinitionRecord
 from stowplan.placement.messages import ContainerReport, Pairs
-from stowplan.placement.model import CPU, GPU, MEMORY, TaskStatus
+from stowplan.placement.model import (
+    CPU,
+    CPU_ARCHITECTURE,
+    GPU,
+    MEMORY,
+    TaskStatus,
+    gives_machines,
+)
+from stowplan.placement.taskdef.fargate_rules import fargate_rules
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.placement.wire.arns import Account
+from stowplan.placement.wire.capacity import (
+    PLATFORM,
+    PLATFORM_FAMILY,
+    launch_type,
+    shown_provider,
+)
 from stowplan.placement.wire.world import Cluster, Document
 
 ZONE = "ecs.availability-zone"
+STORAGE_GIB = 20  # that each task has on Fargate, where it asks for no more
 _CONTAINER_STATUS = {
     TaskStatus.RUNNING: "RUNNING",
     TaskStatus.DEACTIVATING: "RUNNING",
@@ -73,7 +88,7 @@ def _resources(amounts: Mapping[str, int], tcp: list[int], udp: list[int]) -> li
         for name, amount in amounts.items()
         if name not in (CPU, MEMORY)
     ]
-    return [*first, _set("PORTS", sorted(tcp)), _set("PORTS_UDP", sorted(udp)), *others]
+    return [*first, _set("PORTS", tcp), _set("PORTS_UDP", udp), *others]
 
 
 def show_instance(
@@ -118,13 +133,13 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
     record = cluster.state.definition(task.task_definition)
     assert record is not None, "a task is of a definition that was registered"
     instance = None if task.instance is None else cluster.state.instances.get(task.instance)
-    amounts = task.amounts
+    amounts, own = task.amounts, gives_machines(task.capacity_provider)
     document: Document = {
         "taskArn": cluster.ids.task(task.number),
         "clusterArn": cluster.arn,
         "taskDefinitionArn": cluster.ids.account.task_definition(task.task_definition),
         "containerInstanceArn": (
-            None if task.instance is None else cluster.ids.instance(task.instance)
+            None if task.instance is None or own else cluster.ids.instance(task.instance)
         ),
         "availabilityZone": None if instance is None else instance.attributes.get(ZONE),
         "group": task.group,
@@ -134,7 +149,7 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
         "cpu": str(amounts.get(CPU, 0)),
         "memory": str(amounts.get(MEMORY, 0)),
         "version": task.version,
-        "startedBy": task.started_by or None,
+        "startedBy": _started_by(task) or None,
         "stopCode": None if task.stop_code is None else str(task.stop_code),
         "stoppedReason": task.stopped_reason or None,
         "containers": _containers(cluster, task, record.document),
@@ -149,14 +164,28 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
     return without_none(document)
 
 
+def _started_by(task: Task) -> str:
+    """Of a task set its id, in place of that of the service that it is to the scheduler."""
+    if task.service is None or "/" not in task.service:
+        return task.started_by
+    return f"ecs-svc/{task.service.rpartition('/')[2]}"
+
+
 def _health(healthy: bool | None) -> str:
     return "UNKNOWN" if healthy is None else "HEALTHY" if healthy else "UNHEALTHY"
 
 
 def _launched_by(capacity_provider: str | None) -> Document:
-    if capacity_provider is None:
-        return {"launchType": "EC2"}
-    return {"launchType": "EC2", "capacityProviderName": capacity_provider}
+    kind = launch_type(capacity_provider)
+    shown = {"launchType": kind, "capacityProviderName": shown_provider(capacity_provider)}
+    if kind == "EC2":
+        return shown
+    return shown | {
+        "platformVersion": PLATFORM,
+        "platformFamily": PLATFORM_FAMILY,
+        "ephemeralStorage": {"sizeInGiB": STORAGE_GIB},
+        "attributes": [{"name": CPU_ARCHITECTURE, "value": "x86_64"}],
+    }
 
 
 def _times(cluster: Cluster, task: Task) -> Document:
@@ -272,7 +301,7 @@ def show_definition(account: Account, record: TaskDefinitionRecord, epoch_s: flo
         "volumes": [_volume(each) for each in given.get("volumes", ())],
         "placementConstraints": given.get("placementConstraints", []),
         "requiresAttributes": [{"name": name} for name in parsed.requires_attributes],
-        "compatibilities": ["EXTERNAL", "EC2"] if network != "awsvpc" else ["EC2"],
+        "compatibilities": _compatibilities(given),
         "registeredAt": epoch_s + record.registered_at_ms / 1000,
     }
     document.pop("tags", None)
@@ -285,6 +314,13 @@ def show_definition(account: Account, record: TaskDefinitionRecord, epoch_s: flo
     if record.delete_requested_at_ms is not None:
         document["deleteRequestedAt"] = epoch_s + record.delete_requested_at_ms / 1000
     return document
+
+
+def _compatibilities(given: Document) -> list[str]:
+    if given.get("networkMode") != "awsvpc":
+        return ["EXTERNAL", "EC2"]
+    containers = {each["name"]: each for each in given["containerDefinitions"]}
+    return ["EC2"] if any(fargate_rules(given, containers)) else ["EC2", "FARGATE"]
 
 
 def _volume(given: Document) -> Document:

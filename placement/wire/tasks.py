@@ -16,11 +16,11 @@ from stowplan.placement.wire.calls import (
     constraints,
     definition_name,
     missing,
-    provider_strategy,
     strategies,
     tag_pairs,
     taken,
 )
+from stowplan.placement.wire.capacity import launch_type, provider_strategy
 from stowplan.placement.wire.errors import CONFLICT, WireError, invalid
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.show import show_task
@@ -50,7 +50,7 @@ def run_task(host: Host, params: Params) -> Steps:
         started_by=_started_by(params),
         capacity_provider_strategy=provider_strategy(host, cluster, params),
         overrides=_overrides(cluster, params),
-        tags=tag_pairs(params.get("tags")),
+        tags=_tags(host, params),
         client_token=client_token(params, TOKEN_MOST),
     )
     (answer,) = yield [Ask(cluster, call)]
@@ -100,7 +100,7 @@ def start_task(host: Host, params: Params) -> Steps:
         memory=_size(given, "memory"),
         started_by=_started_by(params),
         overrides=_overrides(cluster, params),
-        tags=tag_pairs(params.get("tags")),
+        tags=_tags(host, params),
     )
     (answer,) = taken((yield [Ask(cluster, call)]))
     for each in answer.failures:
@@ -119,6 +119,19 @@ def _group(params: Params) -> str | None:
     if group is not None and group.startswith("service:"):
         raise invalid("Invalid group: group names that begin with service: are of services.")
     return group
+
+
+def _tags(host: Host, params: Params) -> tuple[tuple[str, str], ...]:
+    """The tags of new tasks: those of their definition where they are to be propagated."""
+    given = dict(tag_pairs(params.get("tags")))
+    source = params.get("propagateTags", "NONE")
+    if source == "SERVICE":
+        raise invalid("propagateTags: a task of no service has no tags of a service.")
+    if source == "TASK_DEFINITION":
+        name = host.account.name_of(params["taskDefinition"], "task-definition")
+        record = host.registry.state.definition(name)
+        given = (dict(record.tags) if record is not None else {}) | given
+    return tuple(given.items())
 
 
 def _started_by(params: Params) -> str:
@@ -203,6 +216,8 @@ def list_tasks(host: Host, params: Params) -> Document:
         service=None if service is None else host.account.name_of(service, "service"),
         started_by=params.get("startedBy"),
     )
+    if "launchType" in params:
+        found = [e for e in found if launch_type(e.capacity_provider) == params["launchType"]]
     shown, token = page([task.number for task in found], params, "ListTasks")
     answer: Document = {"taskArns": [cluster.ids.task(number) for number in shown]}
     return answer if token is None else answer | {"nextToken": token}

@@ -7,7 +7,7 @@ became of them. So one handler serves any loop, thread or test, and nothing here
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from stowplan.placement import messages as m
@@ -16,6 +16,7 @@ from stowplan.placement.describe import State
 from stowplan.placement.wire.arns import Account, Ids
 
 Document = dict[str, Any]
+SETTINGS = "settings"  # kind of what is kept of a cluster; of the account, in the registry
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Cluster:
         state: what is described; kept up to date by the rounds of the loop.
         submit: makes a call in the next round; see `placement.callers`.
         epoch_s: the time of the world's 0 ms, in seconds since 1970.
-        settings: what CreateCluster said that changes nothing here, to be described again.
+        asked: how many names were made here for what a call creates.
     """
 
     name: str
@@ -34,11 +35,16 @@ class Cluster:
     state: State
     submit: Callable[[m.Event, Answered], None]
     epoch_s: float
-    settings: Document = field(default_factory=dict)
+    asked: int = 0
 
     def seconds(self, at_ms: int) -> float:
         """A time of the world as AWS's JSON has it."""
         return self.epoch_s + at_ms / 1000
+
+    @property
+    def settings(self) -> Document:
+        """What calls said of the cluster that changes nothing here, to be described again."""
+        return self.state.kept.get(SETTINGS, {})
 
     @property
     def arn(self) -> str:
@@ -91,14 +97,13 @@ class Host(Protocol):
     account: Account
     # Holds no instances: the task definitions of the account, which every cluster knows as well.
     registry: Cluster
-    settings: dict[str, str]  # of the account, where they are not the default
 
     @property
     def clusters(self) -> Mapping[str, Cluster]:
         """By name."""
         ...
 
-    def create(self, name: str, settings: Document) -> Cluster:
+    def create(self, name: str) -> Cluster:
         """A new cluster of that name, empty and running, in place of an INACTIVE one."""
         ...
 

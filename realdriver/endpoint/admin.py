@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.units import parse_duration_ms
+from stowplan.placement.wire.errors import WireError
 from stowplan.realdriver.endpoint.host import LocalHost
 
 _Answering = Callable[[HttpRequest], Awaitable[JSONResponse]]
@@ -70,6 +71,8 @@ def routes(
                 if request.headers.get("content-type", "").split(";")[0] != "application/json":
                     return JSONResponse({"message": "the body must be application/json"}, 415)
                 return JSONResponse(what(host(), body))
+            except WireError as error:
+                return JSONResponse(error.document(), error.status)
             except (PlacementError, msgspec.DecodeError, ValueError) as error:
                 return JSONResponse({"message": str(error)}, 400)
 

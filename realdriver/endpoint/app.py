@@ -29,6 +29,7 @@ from stowplan.placement.wire.protocol import (
 from stowplan.placement.wire.world import Document
 from stowplan.realdriver.endpoint import admin, agent_sockets
 from stowplan.realdriver.endpoint.events import LISTENERS_MOST, Listeners
+from stowplan.realdriver.endpoint.network import check_network
 from stowplan.realdriver.endpoint.others import Others
 from stowplan.realdriver.endpoint.regions import Regions
 from stowplan.realdriver.endpoint.signatures import check_signature
@@ -111,7 +112,8 @@ class _Endpoint:
             return await self.post(request)
         assert self._others is not None, "the route is there only with others"
         try:
-            body = await asyncio.wait_for(_body(request, OTHERS_BODY_MOST), BODY_SECONDS)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _body(request, OTHERS_BODY_MOST)
             self.check(request, body)
         except WireError as error:
             return _response(error)
@@ -122,7 +124,8 @@ class _Endpoint:
     async def post(self, request: HttpRequest) -> Response:
         """A call of ECS's API."""
         try:
-            body = await asyncio.wait_for(_body(request), BODY_SECONDS)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _body(request)
             self.check(request, body)
             target = request.headers.get("x-amz-target", "")
             authorization = request.headers.get("authorization", "")
@@ -158,6 +161,8 @@ class _Endpoint:
         call = read_request(target, body)
         if call.operation == "DiscoverPollEndpoint":
             call.params[ORIGIN] = origin
+        if self._others is not None:
+            await check_network(self._others, call.params, authorization)
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[bytes] = loop.create_future()
 

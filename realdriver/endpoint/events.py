@@ -137,7 +137,8 @@ class Listeners:
             yield b": listening\n\n"
             while not waiting.full():
                 try:
-                    text = await asyncio.wait_for(waiting.get(), _STILL_THERE_S)
+                    async with asyncio.timeout(_STILL_THERE_S):
+                        text = await waiting.get()
                 except TimeoutError:
                     text = b": still there\n\n"
                 if text is None:

@@ -87,7 +87,7 @@ class LocalHost:
 
     Args:
         worlds: makes the world of a new cluster.
-        clock: by which all of them live.
+        clock: how fast their times pass, as it is now.
         now_s: the time of day.
         sinks: get the events of every round, once it is recorded; none may wait or raise.
     """
@@ -102,10 +102,11 @@ class LocalHost:
     ) -> None:
         self.account, self.now_s = account, now_s
         self.gate = Gate()
-        self.settings: dict[str, str] = {}
         self._worlds, self._clock, self._sinks = worlds, clock, sinks
         self._clusters: dict[str, Cluster] = {}
         self._paced: dict[str, Paced] = {}
+        # A world begins, or goes on after a restart, at a time of its own.
+        self._clocks: dict[str, Clock] = {}
         self._made: dict[str, World] = {}
         self._threads: list[threading.Thread] = []
         self.registry = self._begin("")
@@ -115,19 +116,21 @@ class LocalHost:
         """By name."""
         return self._clusters
 
-    def create(self, name: str, settings: Document) -> Cluster:
+    def create(self, name: str) -> Cluster:
         """See `placement.wire.world.Host`."""
         with self.gate:
             before = self._paced.get(name)
             if before is not None:
                 before.end()
             cluster = self._clusters[name] = self._begin(name, anew=before is not None)
-            cluster.settings.update(settings)
             return cluster
 
     def _begin(self, name: str, *, anew: bool = False) -> Cluster:
         world = self._made[name] = self._worlds(name, anew=anew)
-        paced = self._paced[name] = Paced(world.driver, world.clock or self._clock, self.gate)
+        clock = world.clock or self._clock.of_world(world.driver.now_ms())
+        if world.clock is None:
+            self._clocks[name] = clock
+        paced = self._paced[name] = Paced(world.driver, clock, self.gate)
         agents = world.agents
         tell: Callable[[m.Round], None] = lambda entry: None  # noqa: E731 - set below
 
@@ -298,13 +301,16 @@ class LocalHost:
     def advance(self, by_ms: int) -> None:
         """Let time pass at once."""
         with self.gate.visit():
-            self._clock.advance(by_ms, self._latest_ms())
+            for name, clock in self._clocks.items():
+                clock.advance(by_ms, self._made[name].driver.now_ms())
             self._wake()
 
     def set_factor(self, factor: float) -> None:
         """Simulated seconds a second, from now on; see `Clock`."""
         with self.gate.visit():
-            self._clock.set_factor(factor, self._latest_ms())
+            self._clock.set_factor(factor, 0)
+            for name, clock in self._clocks.items():
+                clock.set_factor(factor, self._made[name].driver.now_ms())
             self._wake()
 
     def times(self) -> dict[str, Any]:
@@ -313,9 +319,6 @@ class LocalHost:
             clusters = {name: each.state.now_ms / 1000 for name, each in self._clusters.items()}
             factor = self._clock.factor
             return {"factor": factor if math.isfinite(factor) else None, "clusters": clusters}
-
-    def _latest_ms(self) -> int:
-        return max((each.state.now_ms for each in self._clusters.values()), default=0)
 
     def _wake(self) -> None:
         for paced in self._paced.values():

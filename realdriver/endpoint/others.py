@@ -40,6 +40,17 @@ class Others:
         response.headers["content-length"] = str(len(answer.content))
         return response
 
+    async def ask(self, body: bytes, authorization: str) -> str:
+        """What a call of a query API, such as EC2's, is answered; "" where nobody answers."""
+        headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            "authorization": authorization,
+        }
+        try:
+            return (await self._client.post("/", headers=headers, content=body)).text
+        except httpx.HTTPError:
+            return ""
+
     async def reset(self) -> None:
         """Have the other endpoint forget everything, as moto's server can."""
         await self._client.post("/moto-api/reset")

@@ -56,6 +56,12 @@ class Clock:
         self._monotonic, self._factor = monotonic, factor
         self._at_ms, self._since = 0.0, monotonic()
 
+    def of_world(self, now_ms: int) -> Clock:
+        """A clock of the same factor for a world that is at `now_ms` now."""
+        made = Clock(self._factor, self._monotonic)
+        made._at_ms = now_ms
+        return made
+
     @property
     def factor(self) -> float:
         """Simulated seconds a second."""

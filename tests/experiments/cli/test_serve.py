@@ -28,6 +28,7 @@ from moto.server import ThreadedMotoServer
 from stowplan.experiments.cli.main import main
 from tests.house import ROOT
 
+INSIGHTS = [{"name": "containerInsights", "value": "enabled"}]
 CONTAINER = {"name": "app", "image": "nginx", "cpu": 256, "memory": 512}
 SPREAD = [{"type": "spread", "field": "attribute:ecs.availability-zone"}]
 
@@ -204,7 +205,7 @@ def test_what_is_wrong_is_said_in_the_words_of_ecs(ecs):
     refused("InvalidParameterException", ecs.stop_task, task="0" * 32)
     refused("ServiceNotFoundException", ecs.update_service, service="none", desiredCount=1)
     refused("ClusterContainsContainerInstancesException", ecs.delete_cluster, cluster="default")
-    refused("UnsupportedFeatureException", ecs.run_task, taskDefinition="web", launchType="FARGATE")
+    refused("InvalidParameterException", ecs.run_task, taskDefinition="web", launchType="FARGATE")
 
 
 def test_clusters_share_task_definitions_and_nothing_else(ecs):
@@ -288,6 +289,29 @@ def test_what_is_not_for_ecs_goes_to_the_others():
         assert s3.list_buckets()["Buckets"] == []
 
 
+def test_subnets_and_groups_are_looked_up_at_the_others():
+    with moto() as others, served("--testing", "--others", others) as url:
+        ecs, keys = client(url), {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        ec2 = boto3.client("ec2", endpoint_url=url, region_name="us-east-1", **keys)
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+        ecs.create_cluster()
+        ecs.register_task_definition(
+            family="web", networkMode="awsvpc", containerDefinitions=[CONTAINER]
+        )
+
+        def run(**given):
+            network = {"awsvpcConfiguration": given}
+            return ecs.run_task(taskDefinition="web", networkConfiguration=network)
+
+        assert run(subnets=[subnet])["failures"]
+        said = refused("InvalidParameterException", run, subnets=[subnet, "subnet-0"])
+        assert said.endswith("'subnet-0' does not exist (ErrorCode: InvalidSubnetID.NotFound)")
+        groups = {"subnets": [subnet], "securityGroups": ["sg-0"]}
+        said = refused("InvalidParameterException", run, **groups)
+        assert "The security group 'sg-0' does not exist" in said
+
+
 @contextmanager
 def moto():
     server = ThreadedMotoServer(port=0, verbose=False)
@@ -326,13 +350,17 @@ def test_killed_and_started_again_it_is_the_same_cluster(tmp_path):
             pass
         ecs.create_service(serviceName="s", taskDefinition="web", desiredCount=3)
         wait(ecs, "services_stable", services=["s"])
-        ecs.create_cluster(clusterName="other")
+        ecs.create_cluster(clusterName="other", settings=INSIGHTS)
+        ecs.put_account_setting(name="awsvpcTrunking", value="enabled")
         main(["launch", "c5.large", "2", "--cluster", "other", "--endpoint-url", url])
         before = described(ecs)
     with served(*state) as url:
         ecs = client(url)
         assert described(ecs) == before
         assert len(ecs.list_clusters()["clusterArns"]) == 2
+        assert ecs.list_account_settings()["settings"][0]["value"] == "enabled"
+        (other,) = ecs.describe_clusters(clusters=["other"], include=["SETTINGS"])["clusters"]
+        assert other["settings"] == INSIGHTS
         assert main(["serve", "--state", state[-1]]) == 2
         ecs.update_service(service="s", desiredCount=5)
         wait(ecs, "services_stable", services=["s"])
@@ -348,6 +376,28 @@ def described(ecs):
     assert len(tasks) == 3
     found = ecs.describe_tasks(tasks=tasks)["tasks"]
     return found, instances, services, ecs.list_task_definitions()["taskDefinitionArns"]
+
+
+def test_commands_sign_where_keys_are_given(tmp_path, monkeypatch, capsys):
+    (tmp_path / "keys").write_text("AKID secret\n")
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with served("--keys", str(tmp_path / "keys"), "--clock", "fast") as url:
+        there = ("--endpoint-url", url)
+        assert main(["clock", "show", *there]) == 2
+        assert "AWS_ACCESS_KEY_ID" in capsys.readouterr().err
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guess")
+        assert main(["clock", "show", *there]) == 2
+        assert "does not match" in capsys.readouterr().err
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        assert main(["launch", "m5.large", "2", *there]) == 0
+        assert len(capsys.readouterr().out.split()) == 2
+        for command in (["clock", "show"], ["status"], ["clock", "factor", "60"]):
+            assert main([*command, *there]) == 0
 
 
 def test_only_known_keys_may_call_where_keys_are_given(tmp_path):

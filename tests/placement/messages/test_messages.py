@@ -57,6 +57,7 @@ EVENTS = [
     m.DeleteCapacityProvider("cp"),
     m.TagResource("service", "web", TAGS),
     m.UntagResource("cluster", "", ("team",)),
+    m.Keep("settings", "a", {"value": "b"}),
     m.DeleteCluster(),
     m.StopTask((1, 2), "why"),
     m.CreateService(
@@ -123,7 +124,7 @@ COMMANDS = [
     ),
     m.StopTasks((1,), StopCode.USER_INITIATED, "why", 5),
     m.RunTaskFailed(1, 2, FAILURE, 3, "cp"),
-    m.TasksProvisioning(1, (3,), FAILURE, "web", "cp"),
+    m.TasksProvisioning(1, (3,), FAILURE, "web", "cp", (("CPU", 256),)),
     m.TasksStopped((3,), StopCode.TASK_FAILED_TO_START, "why"),
     m.ServiceEvent("web", "text", FAILURE),
     m.SetDesiredCapacity("cp", 3),

@@ -31,16 +31,15 @@ class Direct:
     """An account with the cluster `default`, whose calls are answered at once."""
 
     def __init__(self) -> None:
-        self.account, self.settings = Account(), {}
+        self.account = Account()
         self.clusters, self._run, self.heard = {}, {}, []
         self.now_ms = 0
         self.real = False  # whether instances are agents that register
         self.registry = self._make("")
-        self.create("default", {})
+        self.create("default")
 
-    def create(self, name, settings):
+    def create(self, name):
         cluster = self.clusters[name] = self._make(name)
-        cluster.settings.update(settings)
         return cluster
 
     def _make(self, name):

@@ -63,7 +63,7 @@ def test_a_request_is_read_as_the_model_says():
             "RunTask",
             {"taskDefinition": "a", "launchType": "MOON"},
             "InvalidParameterException",
-            "launchType: 'MOON' is not one of",
+            "launch type should be one of",
         ),
         ("FlyTask", {}, "UnknownOperationException", "FlyTask"),
     ],

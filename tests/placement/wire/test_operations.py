@@ -40,6 +40,7 @@ def test_all_operations_answer_as_the_model_says(ecs, monkeypatch):
     _around_clusters(ecs)
     _around_tasks(ecs)
     _around_services(ecs)
+    _around_task_sets(ecs)
     _around_agents(ecs)
     assert called == set(CARRIED_OUT)
 
@@ -119,6 +120,20 @@ def _around_tasks(ecs):
     ecs.call("DeregisterTaskDefinition", taskDefinition="old:1")
     ecs.call("DeleteTaskDefinitions", taskDefinitions=["old:1", "web:1", "none:1"])
     ecs.call("DescribeTaskDefinition", taskDefinition="old:1", include=["TAGS"])
+
+
+def _around_task_sets(ecs):
+    controller = {"type": "EXTERNAL"}
+    ecs.call("CreateService", serviceName="x", desiredCount=2, deploymentController=controller)
+    asked = {"cluster": "default", "service": "x"}
+    tags = [{"key": "a", "value": "b"}]
+    made = ecs.call("CreateTaskSet", **asked, taskDefinition="web", tags=tags)["taskSet"]
+    ecs.settle()
+    ecs.call("DescribeTaskSets", **asked, include=["TAGS"], taskSets=[made["id"], "none"])
+    primary = {"primaryTaskSet": made["taskSetArn"]}
+    ecs.call("UpdateServicePrimaryTaskSet", **asked, **primary)
+    ecs.call("UpdateTaskSet", **asked, taskSet=made["id"], scale={"value": 0, "unit": "PERCENT"})
+    ecs.call("DeleteTaskSet", **asked, taskSet=made["id"])
 
 
 def _around_services(ecs):

@@ -105,7 +105,7 @@ def test_what_makes_no_sense_is_refused(ecs):
     assert refused(ecs, "CreateCapacityProvider", name="awsome") == "InvalidParameterException"
     fargate = [{"capacityProvider": "FARGATE", "weight": 1}]
     asked = {"taskDefinition": "web", "capacityProviderStrategy": fargate}
-    assert refused(ecs, "RunTask", **asked) == "UnsupportedFeatureException"
+    assert refused(ecs, "RunTask", **asked) == "InvalidParameterException"
     asked["capacityProviderStrategy"] = [{"capacityProvider": "cp", "weight": 1}]
     assert refused(ecs, "RunTask", **asked) == "InvalidParameterException"
     unknown = {"clusterName": "new", "capacityProviders": ["nothing"]}

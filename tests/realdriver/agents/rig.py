@@ -52,7 +52,7 @@ class Plane:
             )
             with host.gate:
                 for name in dict.fromkeys(["default", *AgentWorlds(self.account, state).known()]):
-                    host.create(name, {})
+                    host.create(name)
             return host
 
         self.regions = Regions(make, "us-east-1")

@@ -1,5 +1,6 @@
 """A host of clusters: who waits gets in, and nobody waits for a loop that has ended."""
 
+import math
 import threading
 import time
 from dataclasses import replace
@@ -70,8 +71,8 @@ def asked(host, operation, **params):
 def test_a_cluster_whose_loop_broke_says_so_and_others_go_on(caplog):
     host = LocalHost(Account(), Breaking(), Clock(100.0), time.time)
     try:
-        host.create("broken", {})
-        host.create("whole", {})
+        host.create("broken")
+        host.create("whole")
         made = asked(host, "RegisterTaskDefinition", family="f", containerDefinitions=[CONTAINER])
         assert not isinstance(made, WireError), made
         for _ in range(2):  # the call that broke it, and one after it
@@ -91,7 +92,41 @@ def test_a_cluster_whose_loop_broke_says_so_and_others_go_on(caplog):
 def test_a_host_that_is_closed_has_no_thread_left(factor):
     before = threading.active_count()
     host = LocalHost(Account(), SimulatedWorlds(), Clock(factor), time.time)
-    host.create("one", {})
+    host.create("one")
     assert threading.active_count() == before + 2
     host.close()
     assert threading.active_count() == before
+
+
+def test_a_restored_world_goes_on_from_where_it_was(tmp_path):
+    def running(host):
+        (found,) = asked(host, "DescribeClusters", clusters=["one"])["clusters"]
+        return found["runningTasksCount"]
+
+    def wait(host, count):
+        end = time.monotonic() + 20
+        while running(host) < count:
+            assert time.monotonic() < end, "no task came to run"
+            time.sleep(0.02)
+
+    host = LocalHost(Account(), SimulatedWorlds(state=tmp_path), Clock(math.inf), time.time)
+    host.create("one")
+    asked(host, "RegisterTaskDefinition", family="f", containerDefinitions=[CONTAINER])
+    host.launch("one", "m5.large", 1, ("us-east-1a",))
+    asked(host, "CreateService", cluster="one", serviceName="s", desiredCount=1, taskDefinition="f")
+    wait(host, 1)
+    before = host.times()["clusters"]["one"]
+    host.close()
+    host = LocalHost(Account(), SimulatedWorlds(state=tmp_path), Clock(0.0), time.time)
+    try:
+        host.create("one")
+        host.create("two")
+        answer = asked(host, "RunTask", cluster="one", taskDefinition="f")
+        assert answer["tasks"][0]["createdAt"] < time.time() + before
+        host.advance(60_000)
+        wait(host, 2)
+        times = host.times()["clusters"]
+        assert before < times["one"] <= before + 61
+        assert times["two"] <= 60
+    finally:
+        host.close()
