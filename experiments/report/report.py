@@ -172,6 +172,8 @@ def _takes(time: Distribution) -> str:
         return f"one of {len(time.samples)} measured times"
     if time.distribution == "lognormal":
         return f"{duration((time.median or 0) / 1000)} (median)"
+    if time.distribution not in ("constant", "exponential"):
+        return f"times of a {time.distribution} distribution"
     mean = duration((time.mean or 0) / 1000)
     return mean if time.distribution == "constant" else f"{mean} (mean)"
 

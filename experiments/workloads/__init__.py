@@ -20,7 +20,7 @@ from stowplan.experiments.workloads.google import Google2011, Google2019
 from stowplan.experiments.workloads.openb import OpenbPods
 from stowplan.experiments.workloads.protocol import Job, Workload, WorkloadKind
 from stowplan.experiments.workloads.swf import Swf
-from stowplan.experiments.workloads.synthetic import Burst, Poisson
+from stowplan.experiments.workloads.synthetic import Burst, Poisson, Renewal
 from stowplan.experiments.workloads.table import TableOfJobs
 from stowplan.experiments.workloads.varying import Diurnal, Mmpp, Waves
 from stowplan.placement.registry import Registry
@@ -41,6 +41,7 @@ _SHIPPED: Mapping[str, WorkloadKind] = {
     "mmpp": Mmpp,
     "openb_pods": OpenbPods,
     "poisson": Poisson,
+    "renewal": Renewal,
     "swf": Swf,
     "table": TableOfJobs,
     "waves": Waves,

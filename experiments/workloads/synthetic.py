@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Annotated
 
-from numpy.random import Generator
+from numpy.random import Generator, default_rng
 from pydantic import Field
 
 from stowplan.experiments.workloads.protocol import Job
@@ -49,6 +49,35 @@ class Poisson:
         at = 0.0
         while (at := at + rng.exponential(gap_ms)) < self._until_ms:
             yield Job(round(at), self._options.count, draw(1)[0])
+
+
+class _RenewalOptions(Table):
+    """Jobs with gaps drawn from `gap`, of `count` tasks each, each running for `run`."""
+
+    gap: Distribution
+    run: Distribution
+    count: Positive = 1
+
+
+class Renewal:
+    """Jobs whose gaps are independent and of any distribution, until `until`."""
+
+    options = _RenewalOptions
+
+    def __init__(self, table: WorkloadTable) -> None:
+        if table.until is None:
+            raise ValueError("renewal needs until")
+        self._until_ms = table.until
+        self._options = _RenewalOptions(**table.options)
+        if not any(sampler(self._options.gap, default_rng(0))(1000)):
+            raise ValueError("renewal needs gaps above 0s")
+
+    def jobs(self, rng: Generator) -> Iterator[Job]:
+        """The jobs; gap and run time of each are drawn in turn."""
+        gap, run = sampler(self._options.gap, rng), sampler(self._options.run, rng)
+        at = 0
+        while (at := at + gap(1)[0]) < self._until_ms:
+            yield Job(at, self._options.count, run(1)[0])
 
 
 class _BurstOptions(Table):

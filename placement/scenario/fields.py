@@ -10,10 +10,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from stowplan.placement.constraints import CONSTRAINTS
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
+from stowplan.placement.scenario.draws import NEEDED, SCIPY, problem
 from stowplan.placement.scenario.plain import Count as Count
 from stowplan.placement.scenario.plain import Duration as Duration
 from stowplan.placement.scenario.plain import Positive as Positive
 from stowplan.placement.scenario.plain import Table as Table
+from stowplan.placement.scenario.words import unknown
 from stowplan.placement.units import AMOUNT_MAX, parse_duration_ms
 
 # `FILE.py:CLASS`, with or without `:FIELD`.
@@ -89,19 +91,33 @@ Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
+def _parse_distribution(value: object) -> str:
+    if isinstance(value, str) and (value in NEEDED or value.startswith(SCIPY)):
+        return value
+    raise ValueError(f"{unknown('distribution', str(value), NEEDED)}, or {SCIPY}NAME")
+
+
 class Distribution(Table):
     """A time drawn at random: `constant` and `exponential` by `mean`, `lognormal` by `median` and
-    `sigma` (of the logarithm), `empirical` from the `samples`."""
+    `sigma` (of the logarithm), `empirical` from `samples`, with `weights` if they are not alike.
 
-    distribution: Literal["constant", "exponential", "lognormal", "empirical"] = "constant"
+    `pareto` and `weibull` have `mean` and `shape`; `hyperexponential` is exponential with one of
+    `means`, chosen by `weights`. `scipy:NAME` is SciPy's with its own `parameters`, times `scale`.
+    """
+
+    distribution: Annotated[str, BeforeValidator(_parse_distribution)] = "constant"
     mean: Duration | None = None
     median: Duration | None = None
     sigma: Annotated[Number, Field(ge=0)] = 0.0
     samples: tuple[Duration, ...] = ()
+    shape: Annotated[Number, Field(gt=0)] | None = None
+    means: tuple[Duration, ...] = ()
+    weights: tuple[Annotated[Number, Field(ge=0)], ...] = ()
+    parameters: dict[str, Number] = {}
+    scale: Duration | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        needed = {"lognormal": "median", "empirical": "samples"}.get(self.distribution, "mean")
-        if getattr(self, needed) in (None, ()):
-            raise ValueError(f"a {self.distribution} distribution needs {needed}")
+        if wrong := problem(self):
+            raise ValueError(wrong)
         return self

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.random import Generator
 from pydantic import Field
 
+from stowplan.placement.scenario.draws import further
 from stowplan.placement.scenario.fields import Distribution, Duration, Number, Positive, Table
 from stowplan.placement.times import BOOT_MS, DEFAULT_TIMES, default_ms
 
+LONGEST_MS = 10**12  # a heavy tail's draw is cut there, after thirty years
 Sampler = Callable[[int], list[int]]
 
 _BOOT = Distribution.model_validate({"mean": f"{BOOT_MS}ms"})
@@ -66,7 +68,11 @@ def sampler(model: Distribution, rng: Generator) -> Sampler:
         return lambda n: np.rint(rng.lognormal(mu, sigma, n)).astype(np.int64).tolist()
     if model.distribution == "empirical":
         samples = np.array(model.samples, np.int64)
-        return lambda n: rng.choice(samples, n).tolist()
+        shares = np.array(model.weights) / sum(model.weights) if model.weights else None
+        return lambda n: rng.choice(samples, n, p=shares).tolist()
+    if model.distribution not in ("constant", "exponential"):
+        draws = further(model, rng)
+        return lambda n: np.rint(np.minimum(draws(n), LONGEST_MS)).astype(np.int64).tolist()
     if model.mean is None:
         raise ValueError(f"a {model.distribution} distribution needs a mean")
     mean = model.mean
