@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from stowplan.experiments.loading.extensions import add_entry_points
 from stowplan.experiments.record.capacity_record import MS_PER_HOUR
 from stowplan.experiments.record.costs import HOURS_PER_MONTH
+from stowplan.experiments.record.energy import kg_co2e, kwh
 from stowplan.experiments.record.money import (
     below_minimum,
     dollars_busy,
@@ -310,6 +311,10 @@ _SHIPPED: Mapping[str, Metric] = {
     "dollars_per_month": Metric(
         dollars_per(HOURS_PER_MONTH), "$", "less", "the same in 730 hours, a month of AWS's"
     ),
+    "kwh": Metric(kwh, "kWh", "less", "energy of all instances while they were up, estimated"),
+    "kg_co2e": Metric(
+        kg_co2e, "kg", "less", "greenhouse gas for it, as CO2, by the mean of the region's grid"
+    ),
     "dollars_idle_pct": Metric(
         dollars_idle,
         "%",
@@ -371,22 +376,6 @@ def load_metrics() -> None:
     Raises SpecError naming every one that does not load.
     """
     add_entry_points("metrics", METRICS, as_metric)
-
-
-WAIT_BINS_PER_DECADE = 20
-
-
-def histogram(times_ms: Sequence[int]) -> list[tuple[int, int]]:
-    """Times in bins of equal width on a log scale: (upper bound in ms, tasks), empty bins left out.
-
-    Twenty bins a decade keep a time to within 12 %; bin 0 holds times of up to 10 ms.
-    """
-    times = np.maximum(np.asarray(times_ms, dtype=np.float64), 10)
-    bins, tasks = np.unique(
-        np.ceil(np.log10(times / 10) * WAIT_BINS_PER_DECADE).astype(np.int64), return_counts=True
-    )
-    bounds = np.rint(10 * 10.0 ** (bins / WAIT_BINS_PER_DECADE)).astype(np.int64)
-    return list(zip(bounds.tolist(), tasks.tolist(), strict=True))
 
 
 def metrics_of(recorder: Recorder) -> dict[str, float | str | None]:

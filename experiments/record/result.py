@@ -11,8 +11,9 @@ from stowplan.experiments.record.availability import UpTime
 from stowplan.experiments.record.costs import CostRow, OwnerCost, costs_over_time
 from stowplan.experiments.record.daemon_log import Coverage
 from stowplan.experiments.record.deployment_log import DeploymentRecord
+from stowplan.experiments.record.histogram import histogram
 from stowplan.experiments.record.leftovers import Leftover
-from stowplan.experiments.record.metrics import histogram, metrics_of
+from stowplan.experiments.record.metrics import metrics_of
 from stowplan.experiments.record.money import owners_of
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.records import SAMPLE_FIELDS, InstanceRecord

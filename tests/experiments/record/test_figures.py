@@ -32,8 +32,8 @@ from tests.driving import (
     terminated,
 )
 
-# What needs an optimizer is no sum over a journal.
-NOT_BY_ITSELF = {"dollars_busy_least", "dollars_busy_gap_pct"}
+# What needs an optimizer is no sum over a journal; watts are of a table (see test_energy.py).
+NOT_BY_ITSELF = {"dollars_busy_least", "dollars_busy_gap_pct", "kwh", "kg_co2e"}
 RUNS = [
     ("small.toml", "none"),
     ("small.toml", "zone-loss"),

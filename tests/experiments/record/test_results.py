@@ -10,7 +10,8 @@ import pytest
 
 from stowplan.experiments.record.daemon_log import Coverage
 from stowplan.experiments.record.deployment_log import DeploymentRecord
-from stowplan.experiments.record.metrics import METRICS, histogram
+from stowplan.experiments.record.histogram import histogram
+from stowplan.experiments.record.metrics import METRICS
 from stowplan.experiments.record.results import (
     FORMAT,
     INSTANCE_COLUMNS,
