@@ -8,12 +8,12 @@ import stowplan as sp
 from stowplan.experiments.record.energy import MEAN_WATTS, PUE, grams_per_kwh, watts
 from stowplan.experiments.record.records import InstanceRecord
 
-SKYLAKE = (0.645, 4.115)  # watts of a vCPU of m5: the mean of Cascade Lake and Skylake
+SKYLAKE = (0.645, 4.115)  # watts of a vCPU of c5: the mean of Cascade Lake and Skylake
 
 
-def ran(zones, count=2, cpu=1024, kind="m5.large", **service):
+def ran(zones, count=2, cpu=2048, kind="c5.xlarge", **service):
     scenario = sp.scenario(
-        [{"instance_type": kind, "count": 2, "zones": zones}],
+        [{"name": "all", "instance_type": kind, "count": 2, "zones": zones}],
         duration="1h",
         models={"start": {"mean": "0s"}, "stop": {"mean": "0s"}},
         task_definitions={"web": sp.task_definition("web", cpu=cpu, memory=128)},
@@ -23,16 +23,16 @@ def ran(zones, count=2, cpu=1024, kind="m5.large", **service):
 
 
 def test_an_hour_by_hand():
-    # Two instances of 2 vCPUs; two tasks hold half of each for the whole hour.
+    # Two instances of 4 vCPUs; two tasks hold half of each for the whole hour.
     idle, full = SKYLAKE
-    expected = PUE * (4 * idle + 2 * (full - idle)) / 1000
+    expected = PUE * (8 * idle + 4 * (full - idle)) / 1000
     found = ran(["us-east-1a"])
     assert found["kwh"] == pytest.approx(expected, rel=2e-3)
     assert found["kg_co2e"] == pytest.approx(expected * 0.36513, rel=2e-3)
 
 
 def test_idle_instances_take_energy_too():
-    assert ran(["us-east-1a"], count=0)["kwh"] == pytest.approx(PUE * 4 * SKYLAKE[0] / 1000)
+    assert ran(["us-east-1a"], count=0)["kwh"] == pytest.approx(PUE * 8 * SKYLAKE[0] / 1000)
 
 
 def test_carbon_is_the_regions():
