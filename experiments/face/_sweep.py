@@ -24,7 +24,7 @@ from stowplan.experiments.studies.experiment.runner import Runner
 from stowplan.experiments.studies.experiment.spec import ExperimentTable, check_spec
 from stowplan.experiments.studies.experiment.statistics import Interval
 from stowplan.experiments.studies.experiment.store import Store
-from stowplan.experiments.studies.experiment.verdicts import Verdict, verdicts
+from stowplan.experiments.studies.experiment.verdicts import Verdict, verdicts, words
 from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
@@ -89,15 +89,22 @@ class Experiment:
         return write_report(self.found, Path(folder))[0]
 
     def __repr__(self) -> str:
-        texts = [each.text for each in verdicts(self.found)]
-        return "\n".join([f"<Experiment {summary(verdicts(self.found))}", *texts]) + ">"
+        of = verdicts(self.found)
+        lines = [f"<Experiment: {summary(of)}"]
+        for heading, items in words(self.found, of):
+            lines += [f"{heading}:"] if heading else []
+            lines += [each.text for each in items]
+        return "\n".join(lines) + ">"
 
     def _repr_html_(self) -> str:
         from html import escape
 
         of = verdicts(self.found)
-        items = "".join(f"<li>{escape(each.text)}</li>" for each in of)
-        return f"<p>{escape(summary(of))}</p><ul>{items}</ul>"
+        parts = [f"<p>{escape(summary(of))}</p>"]
+        for heading, items in words(self.found, of):
+            listed = "".join(f"<li>{escape(each.text)}</li>" for each in items)
+            parts.append(f"<p><b>{escape(heading)}</b></p><ul>{listed}</ul>")
+        return "".join(parts)
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:

@@ -135,8 +135,9 @@ def sentence(verdict: Verdict) -> str:
     if verdict.kind == SAME:
         return f"{verdict.label}: {name} is exactly that of {verdict.baseline} in {pairs}."
     if verdict.kind == OPEN:
-        seen = amount(comparison.visible, _unit(name))
-        if comparison.relative is not None:
+        unit = _unit(name)
+        seen = amount(comparison.visible, unit) + (" points" if unit == "%" else "")
+        if comparison.relative is not None and unit != "%":
             scale = _mean_of_baseline(comparison)
             seen = f"{digits(100 * comparison.visible / scale)} %" if scale else seen
         return (
