@@ -43,7 +43,7 @@ INNER_FLOORS = {
     ),
     "realdriver": (
         ("book", "journal", "backend"),
-        ("docker", "endpoint", "standing"),
+        ("aws", "docker", "endpoint", "standing"),
         ("agents", "clusters", "backends"),
     ),
     "experiments": (
