@@ -64,7 +64,7 @@ class Ec2Fleet:
         self.limits, self._book, self._say = limits, book, say
         self._pool = ThreadPoolExecutor(_WORKERS, "stowplan-aws")
         self._launcher = Launcher(
-            slots, table, place.machines, limits, notes, inbox, self._pool, say
+            slots, table, place.machines, place.run, limits, notes, inbox, self._pool, say
         )
         lease_s = table.lease / 1000 if limits.switch else None
         self._watch = Watch(
@@ -276,7 +276,7 @@ class Ec2Fleet:
             return
         due = [slot for slot in self._missing() if self._slots[slot].at_ms <= now_ms]
         if due:
-            self._launcher.launch(due, self._place.run)
+            self._launcher.launch(due)
 
     def _get_ready(self) -> None:
         """The run begins once the first instances have registered, or their time is over."""

@@ -86,8 +86,10 @@ class Drafts:
             )
         return self.zones()[zone]
 
-    def batch(self, kind: str, zone: str, slots: tuple[int, ...], token: str) -> Batch:
-        """The launch of some slots."""
+    def batch(
+        self, kind: str, zone: str, slots: tuple[int, ...], token: str, least: int = 1
+    ) -> Batch:
+        """The launch of some slots, `least` of them or none."""
         subnets, spec = self.subnets(zone), self._slots[slots[0]]
         about = spec.attributes.get(CPU_ARCHITECTURE, "x86_64"), bool(spec.resources.get(GPU))
         if about not in self._images:
@@ -98,7 +100,7 @@ class Drafts:
             until_s = lease_until(time.time(), lease_s, self._limits.ends_s)
         return Batch(
             *(token, slots, kind, zone, subnets[slots[0] % len(subnets)]),
-            *(self._images[about], self._table.market, until_s),
+            *(self._images[about], self._table.market, until_s, least),
         )
 
 
@@ -115,12 +117,14 @@ class Launcher:
         slots: Sequence[InstanceSpec],
         table: AwsTable,
         machines: Machines,
+        run: str,
         limits: Limits,
         notes: Notes,
         inbox: SimpleQueue[object],
         pool: ThreadPoolExecutor,
         say: Say,
     ) -> None:
+        self._run = run
         self._slots, self._table, self._machines = slots, table, machines
         self._limits, self._notes, self._inbox = limits, notes, inbox
         self._pool, self._say = pool, say
@@ -139,9 +143,9 @@ class Launcher:
         """Ask once more for what was asked for when the last process ended."""
         for batch in self.batches.values():
             if batch.ids is None:
-                self._pool.submit(self._run, batch)
+                self._pool.submit(self._ask, batch)
 
-    def launch(self, slots: Iterable[int], run: str) -> None:
+    def launch(self, slots: Iterable[int]) -> None:
         """Launch the slots that were not, each where there may be room."""
         taken = {slot for batch in self.batches.values() for slot in self.of(batch)}
         wanted: dict[tuple[str, str], list[int]] = {}
@@ -157,7 +161,7 @@ class Launcher:
                 wanted.setdefault(where, []).append(slot)
         for (kind, zone), all_of_them in wanted.items():
             for some in batches_of(all_of_them):
-                self._begin(kind, zone, some, run)
+                self._begin(kind, zone, some, len(some))
 
     def of(self, batch: Batch) -> tuple[int, ...]:
         """The slots that a batch has, or may have."""
@@ -175,17 +179,17 @@ class Launcher:
                     return name, zone
         return None
 
-    def _begin(self, kind: str, zone: str, slots: tuple[int, ...], run: str) -> None:
-        token = f"{run[:12]}-{len(self.batches)}"
-        batch = self._drafts.batch(kind, zone, slots, token)
+    def _begin(self, kind: str, zone: str, slots: tuple[int, ...], least: int) -> None:
+        token = f"{self._run[:12]}-{len(self.batches)}"
+        batch = self._drafts.batch(kind, zone, slots, token, least)
         self._keep(batch)
-        self._pool.submit(self._run, batch)
+        self._pool.submit(self._ask, batch)
 
     def _keep(self, batch: Batch) -> None:
         self.batches[batch.token] = batch
         self._notes.keep(f"{_BATCH}{batch.token}", msgspec.json.encode(batch))
 
-    def _run(self, batch: Batch) -> None:
+    def _ask(self, batch: Batch) -> None:
         """In a worker."""
         try:
             self._inbox.put(Launched(batch, self._machines.launch(batch)))
@@ -201,12 +205,14 @@ class Launcher:
         batch = msgspec.structs.replace(word.batch, ids=word.ids)
         self._keep(batch)
         self._take(batch)
+        if not batch.ids and batch.least > 1:  # not for all of them: then for some
+            self._begin(batch.instance_type, batch.zone, batch.slots, 1)
 
     def _take(self, batch: Batch) -> None:
         """Which instance is whose, and who has none yet, from an answer."""
         if batch.ids is not None:
             self.slot_of.update(zip(batch.ids, batch.slots, strict=False))
-            for slot in batch.slots[len(batch.ids) :]:
+            for slot in batch.slots[len(batch.ids) :] if batch.ids or batch.least == 1 else ():
                 self._failed.setdefault(slot, []).append((batch.instance_type, batch.zone))
 
     def see(self, found: Iterable[Ec2Instance], now_s: float) -> None:

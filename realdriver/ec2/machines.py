@@ -29,7 +29,8 @@ class Batch(msgspec.Struct, frozen=True):
     """A RunInstances call: `slots` of the fleet get the instances by their launch index.
 
     With all that the call says, so that the same call can be made again after a crash; `token` is
-    what EC2 knows it by. `ids` came of it; None: that is not known yet.
+    what EC2 knows it by. Fewer than `least` are not launched. `ids` came of it; None: that is not
+    known yet.
     """
 
     token: str
@@ -40,6 +41,7 @@ class Batch(msgspec.Struct, frozen=True):
     image: str
     market: str
     until_s: int | None
+    least: int
     ids: tuple[str, ...] | None = None
 
 
@@ -127,7 +129,7 @@ class Machines:
         asked: dict[str, Any] = {
             "ImageId": batch.image,
             "InstanceType": batch.instance_type,
-            "MinCount": 1,
+            "MinCount": batch.least,
             "MaxCount": len(batch.slots),
             "SubnetId": batch.subnet,
             "UserData": script,  # botocore encodes it

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import boto3
 from moto.server import ThreadedMotoServer
 
+from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 from stowplan.realdriver.agents.member import Identity, resources_of
 from stowplan.realdriver.agents.played import Behaviour, PlayedBody
@@ -26,8 +27,6 @@ from tests.realdriver.ec2.front import Front, user_data_of
 
 REGION = "us-east-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDADMIN", "AWS_SECRET_ACCESS_KEY": "admin-secret"}
-# What types register, as `experiments/data` has them.
-SIZES = {"m5.large": (2048, 7672), "c5.large": (2048, 3705), "m5.xlarge": (4096, 15601)}
 RESERVED = (22, 2375, 2376, 51678, 51679)
 BEHAVIOUR = Behaviour(start_s=0.02, stop_s=0.02)
 
@@ -158,7 +157,8 @@ class World:
         }
         able = {name: "" for name in AGENT_CAPABILITIES if "task-eni" not in name}
         said = {"ecs.os-type": "linux", "ecs.cpu-architecture": "x86_64", **able}
-        resources = resources_of(*SIZES[kind], RESERVED)
+        size = instance_types()[kind]
+        resources = resources_of(size.cpu, size.memory, RESERVED)
         who = Identity(
             machine.settings["ECS_CLUSTER"], document, resources, said, f"t-{next(self._token)}"
         )
