@@ -32,7 +32,7 @@ class Control:
     """
 
     def __init__(self, account: Account, name: str, cluster: str, run: str) -> None:
-        self.name, self.cluster, self._account = name, cluster, account
+        self.name, self.cluster, self.account = name, cluster, account
         self._run = run
         self._defining = threading.Lock()
         self._defined: dict[str, str] = {}  # name in the run -> ARN
@@ -54,9 +54,9 @@ class Control:
         if self.found() is not None:
             return
         if not make:
-            raise DriverError(f"no ECS cluster {self.name} in {self._account.region}: make it")
+            raise DriverError(f"no ECS cluster {self.name} in {self.account.region}: make it")
         marks = ecs_tags({**self.marks, tags.MADE: "yes"})
-        self._account.call("ecs", "CreateCluster", clusterName=self.name, tags=marks)
+        self.account.call("ecs", "CreateCluster", clusterName=self.name, tags=marks)
 
     def others(self) -> tuple[int, int]:
         """How many services and tasks in the cluster are not of this program: left alone."""
@@ -70,7 +70,7 @@ class Control:
 
     def found(self) -> dict[str, str] | None:
         """The tags of the ECS cluster; None: there is none of that name."""
-        answer = self._account.call(
+        answer = self.account.call(
             "ecs", "DescribeClusters", clusters=[self.name], include=["TAGS"]
         )
         there = [each for each in answer["clusters"] if each["status"] == "ACTIVE"]
@@ -85,7 +85,7 @@ class Control:
         end_s = time.monotonic() + within_s
         while True:
             try:
-                self._account.call("ecs", "DeleteCluster", cluster=self.name)
+                self.account.call("ecs", "DeleteCluster", cluster=self.name)
                 return
             except Refused:
                 if time.monotonic() > end_s:
@@ -154,7 +154,7 @@ class Control:
                 if name not in self._defined:
                     marks = ecs_tags({**self.marks, tags.DEFINITION: name})
                     asked = {**document, "family": family, "tags": marks}
-                    made = self._account.call("ecs", "RegisterTaskDefinition", **asked)
+                    made = self.account.call("ecs", "RegisterTaskDefinition", **asked)
                     self._defined[name] = made["taskDefinition"]["taskDefinitionArn"]
             return self._defined[name]
 
@@ -166,11 +166,11 @@ class Control:
 
     def definitions(self, family: str) -> Iterator[tuple[str, dict[str, str]]]:
         """(ARN, tags) of the definitions of a family that are ACTIVE."""
-        pages = self._account.pages(
+        pages = self.account.pages(
             "ecs", "ListTaskDefinitions", "taskDefinitionArns", familyPrefix=family
         )
         for arn in list(pages):
-            answer = self._account.call(
+            answer = self.account.call(
                 "ecs", "DescribeTaskDefinition", taskDefinition=arn, include=["TAGS"]
             )
             yield arn, read_tags(answer.get("tags"))
@@ -178,16 +178,16 @@ class Control:
     def undefine(self, arn: str) -> None:
         """Deregister a task definition; one that is INACTIVE is no error."""
         with suppress(NotFound, Refused):
-            self._account.call("ecs", "DeregisterTaskDefinition", taskDefinition=arn)
+            self.account.call("ecs", "DeregisterTaskDefinition", taskDefinition=arn)
 
     def families(self, prefix: str) -> Iterator[str]:
         """The families with ACTIVE definitions whose names begin so."""
-        yield from self._account.pages(
+        yield from self.account.pages(
             "ecs", "ListTaskDefinitionFamilies", "families", familyPrefix=prefix, status="ACTIVE"
         )
 
     def _call(self, action: str, *, once: bool = False, **given: Any) -> Any:
-        return self._account.call("ecs", action, once=once, cluster=self.name, **given)
+        return self.account.call("ecs", action, once=once, cluster=self.name, **given)
 
     def _pages(self, action: str, key: str, **given: Any) -> Iterator[Any]:
-        return self._account.pages("ecs", action, key, cluster=self.name, **given)
+        return self.account.pages("ecs", action, key, cluster=self.name, **given)

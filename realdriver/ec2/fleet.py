@@ -28,6 +28,7 @@ from stowplan.realdriver.ec2.config import AwsTable
 from stowplan.realdriver.ec2.control import Control, Document
 from stowplan.realdriver.ec2.launch import Launched, Launcher, Notes
 from stowplan.realdriver.ec2.machines import Machines
+from stowplan.realdriver.ec2.queue import InstanceEvent, Queue, TaskEvent
 from stowplan.realdriver.ec2.reports import registration, remaining
 from stowplan.realdriver.ec2.tasks import NotStarted, Started, TaskBoard
 from stowplan.realdriver.ec2.watch import Blind, Look, Say, Watch
@@ -79,6 +80,9 @@ class Ec2Fleet:
             *(place.control, book, place.run, inbox, self._pool),
             *(self._arn, self._document, table.settle / 1000),
         )
+        self._queue = None
+        if table.queue is not None:
+            self._queue = Queue(place.control.account, table.queue, place.control.name, inbox)
         self._arns: dict[int, str] = {}  # instance -> ARN
         self._draining: set[int] = set()
         self._connected: dict[int, bool] = {}
@@ -103,6 +107,8 @@ class Ec2Fleet:
         for task in self._book.tasks:
             self.stop((task,), 0)
         self._watch.start()
+        if self._queue is not None:
+            self._queue.start()
 
     @property
     def idle(self) -> bool:
@@ -154,6 +160,8 @@ class Ec2Fleet:
     def close(self) -> None:
         """Let go; what runs goes on, until the dead man's switch ends it."""
         self._watch.close()
+        if self._queue is not None:
+            self._queue.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -191,6 +199,11 @@ class Ec2Fleet:
                 if word.again or word.unsure:
                     self._say(word.why)
                 self.tasks.not_started(word)
+            case TaskEvent():
+                if self.ready:  # else the first look has it
+                    self.tasks.see(word.document)
+            case InstanceEvent():
+                self._watch.soon()
             case Exception():
                 raise word
         self._check_limits()
