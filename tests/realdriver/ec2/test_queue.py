@@ -68,11 +68,9 @@ def test_events_bring_news_and_do_no_harm(world):
         rig.go_on(1.5)
     finally:
         teller.close()
-    starts = [
-        t for e in rig.events(m.TasksChanged) if e.status is TaskStatus.RUNNING for t in e.tasks
-    ]
-    assert sorted(starts) == sorted(set(starts))
-    assert len(ends(rig)) == len(set(ends(rig))) == 2
+    starts, stops = told(rig, TaskStatus.RUNNING), told(rig, TaskStatus.STOPPED)
+    assert len(starts) == len(set(starts)) == 6
+    assert len(stops) == len(set(stops)) == 2
     assert len(teller.sent) >= 8
     rig.check()
     rig.down()

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import boto3
@@ -40,6 +41,7 @@ class Booted:
     settings: dict[str, str]
     member: object = None
     body: PlayedBody | None = None
+    kill: Callable | None = None
 
 
 @dataclass(eq=False)
@@ -47,6 +49,7 @@ class World:
     """See the module. `boots`: whether agents come up."""
 
     boots: bool = True
+    boot_with: Callable | None = None  # (machine, zone) -> what kills it; else agents are played
     behaviour: Behaviour = field(default_factory=lambda: BEHAVIOUR)
 
     def __post_init__(self):
@@ -76,7 +79,7 @@ class World:
             each.calls.clear()
         self.front.launches.clear()
         self.front.prices.clear()
-        self.boots, self.behaviour = True, BEHAVIOUR
+        self.boots, self.boot_with, self.behaviour = True, None, BEHAVIOUR
         iam = self.client("iam")
         role = "{}"
         iam.create_role(RoleName="ecsInstanceRole", AssumeRolePolicyDocument=role)
@@ -149,6 +152,9 @@ class World:
             return
         kind, subnet = form["InstanceType"], form["SubnetId"]
         zone = self._zone(subnet)
+        if self.boot_with is not None:
+            machine.kill = self.boot_with(machine, zone)
+            return
         document = {
             "instanceId": identity,
             "instanceType": kind,
@@ -175,6 +181,9 @@ class World:
         return self._zones[subnet]
 
     def _kill(self, machine):
+        if machine.kill is not None:
+            machine.kill()
+            machine.kill = None
         if machine.member is not None:
             machine.body.pull_the_plug()
             self.crew.kill(machine.member)
