@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stowplan.experiments.cli.ec2 import add_ec2_arguments, ec2_platform
+from stowplan.experiments.cli.ec2 import add_ec2_arguments, ec2_platform, ec2_table
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     loaded = load_scenario(arguments.scenario)
     say_notes(loaded)
-    chosen = _chosen(loaded, arguments.only)
+    groups = ec2_table(arguments).groups if arguments.driver == "ec2" else {}
+    chosen = _chosen(loaded, arguments.only, groups)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = ClusterFolder(state_folder(arguments.state) / name)
     platform = _platform(arguments, loaded.scenario, cluster)
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(_interrupted(order.down), file=sys.stderr)
         return 130
     if arguments.out is not None:
-        _write(arguments.out, loaded.scenario, result, journal, platform.files())
+        _write(arguments.out, loaded.scenario, result, journal, platform)
     print_table([result])
     print(f"journal: {journal}")
     return 0
@@ -166,7 +167,7 @@ def down_words(name: str, arguments: argparse.Namespace) -> str:
 
 
 def _write(
-    out: Path, scenario: Scenario, result: RunResult, journal: Path, more: Mapping[str, str]
+    out: Path, scenario: Scenario, result: RunResult, journal: Path, platform: Platform
 ) -> None:
     from stowplan.experiments.record.output import output_folder
     from stowplan.experiments.record.results import write_results
@@ -176,21 +177,23 @@ def _write(
     with output_folder(out) as folder:
         (folder / "journals").mkdir()
         copy_journal(journal, folder / "journals" / f"{result.run.id}.jsonl.gz")
-        for name, text in more.items():
+        for name, text in platform.files().items():
             (folder / name).write_text(text)
         write_results([result], folder)
-        write_report(scenario, [result], folder / "report.html")
+        write_report(scenario, [result], folder / "report.html", notes=platform.notes())
     print(f"report: {out / 'report.html'}")
 
 
-def _chosen(loaded: Loaded, text: str | None) -> Run:
-    """The run to play: the first that matches, has no faults, and needs nothing that engines lack.
+def _chosen(loaded: Loaded, text: str | None, groups: Collection[str]) -> Run:
+    """The run to play: the first that matches, has no faults, and needs nothing that is not there.
 
+    Args:
+        groups: the capacity providers that have a real Auto Scaling group.
     Raises:
-        SpecError: naming everything that cannot be played on engines.
+        SpecError: naming everything that cannot be played for real.
     """
     scenario, path = loaded.scenario, loaded.path
-    problems = [(f"{path}: {place}", what) for place, what in _only_simulated(scenario)]
+    problems = [(f"{path}: {place}", what) for place, what in _only_simulated(scenario, groups)]
     runs = list(scenario.runs())
     matching = [run for run in runs if text is None or text in run.id]
     sound = [run for run in matching if not scenario.faults[run.faults]]
@@ -206,11 +209,14 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
     return sound[0]
 
 
-def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
+def _only_simulated(scenario: Scenario, groups: Collection[str]) -> Iterator[tuple[str, str]]:
     """The parts of a scenario that no engine can play, each with its place."""
     for index, provider in enumerate(scenario.capacity_provider):
+        if provider.name in groups:
+            continue
         what = f"{provider.name!r} launches instances, which engines cannot do; name instances "
-        yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
+        what += "that are there under [[fleet]], or on EC2 its group by `groups` of --aws"
+        yield f"capacity_provider[{index}]", what
     for index, table in enumerate(scenario.running):
         what = f"what runs on {table.instance} is simulated; a run finds its own containers itself"
         yield f"running[{index}]", what

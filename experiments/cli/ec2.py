@@ -13,6 +13,7 @@ from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
     from stowplan.experiments.runs.ec2 import Ec2Platform
+    from stowplan.placement.scenario.capacity import CapacityProviderTable
     from stowplan.placement.scenario.scenario import Scenario
     from stowplan.realdriver.ec2.bill import Limits
     from stowplan.realdriver.ec2.config import AwsTable
@@ -64,19 +65,25 @@ def ec2_platform(
         taken_up: the run was begun before: it was agreed to then, and its journal has the limits.
     """
     from stowplan.experiments.runs import ec2
+    from stowplan.experiments.runs.real import say
     from stowplan.placement.scenario.scenario import instance_specs
     from stowplan.realdriver.aws.clients import Account
 
     table = ec2_table(arguments)
-    account = Account(table.access, _say)
+    account = Account(table.access, say)
     table = table.model_copy(update={"region": account.region})
     limits = _limits(arguments, table, scenario)
     if taken_up:
-        return ec2.Ec2Platform(table, limits(({}, "")), cluster)
+        return ec2.Ec2Platform(table, limits(({}, "")), cluster, account)
     specs = [] if table.existing else instance_specs(scenario)
-    found = limits(ec2.fleet_prices(account, table, specs))
+    kinds = [k for each in scenario.capacity_provider for k in each.instance_types]
+    found = limits(ec2.fleet_prices(account, table, specs, kinds))
     plan = ec2.plan(specs, table, found, account.region)
     print("\n".join(("what will be launched", *plan.lines)), file=sys.stderr)
+    for provider in scenario.capacity_provider:
+        group, most = table.groups[provider.name], provider.max_size
+        words = f"  and up to {most} instances by the Auto Scaling group {group}"
+        print(f"{words}: {_dearest(provider, table, found):g} $ an hour more", file=sys.stderr)
     _check_money(plan.usd_hour, found)
     machines = ec2.machines_of(account, table, cluster, "0" * 32)
     proven = ec2.check_rights(account, table, machines, specs, found)
@@ -85,11 +92,13 @@ def ec2_platform(
         return None
     if not arguments.yes and not _agreed():
         return None
-    return ec2.Ec2Platform(table, found, cluster)
+    return ec2.Ec2Platform(table, found, cluster, account)
 
 
-def _say(text: str) -> None:
-    print(f"stowplan: {text}", file=sys.stderr)
+def _dearest(provider: CapacityProviderTable, table: AwsTable, limits: Limits) -> float:
+    """Dollars an hour of a group as large as it may be, of its dearest type."""
+    prices = (limits.price(kind, table.market) for kind in provider.instance_types)
+    return provider.max_size * max(prices) / 1e6
 
 
 def _limits(

@@ -93,3 +93,7 @@ class DockerPlatform:
     def files(self) -> Mapping[str, str]:
         """None."""
         return {}
+
+    def notes(self) -> Sequence[str]:
+        """None."""
+        return ()

@@ -40,7 +40,7 @@ from stowplan.realdriver.ec2.launch import Drafts
 from stowplan.realdriver.ec2.machines import Machines
 from stowplan.realdriver.journal import DurableJournal
 
-_HOUR_MS = 3_600_000
+_NOT_IN_IT = "disks, public addresses, traffic, surplus CPU credits"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Ec2Platform:
     table: AwsTable
     limits: Limits
     cluster: str
+    account: Account
     name: str = "ec2"
     _drivers: list[Ec2Driver] = field(default_factory=list)  # the one that was made
 
@@ -92,7 +93,7 @@ class Ec2Platform:
 
     def check(self, cluster: str, run: str, down: str) -> None:
         """See `real.Platform`."""
-        others = Ec2Backend(self.table, say).leftovers(cluster, None, reachable_only=False)
+        others = Ec2Backend(self.table, self.account).leftovers(cluster, None, reachable_only=False)
         others = others.without(run)
         if others.count:
             what = f"another run's {others.summary} are in this account"
@@ -104,7 +105,7 @@ class Ec2Platform:
     ) -> Ec2Driver:
         """See `real.Platform`."""
         run = header.run["id"]
-        account = Account(self.table.access, say)
+        account = self.account
         control = Control(account, self.ecs_cluster, self.cluster, run)
         control.ensure(make=self.table.ecs_cluster is None)
         services, others = control.others()
@@ -129,11 +130,20 @@ class Ec2Platform:
         """See `real.Platform`; what is there is proven by describe calls."""
         say("the run is over: stopping and terminating everything")
         within_s = self.table.shutdown / 1000
-        said, took_s = remove_all(Ec2Backend(self.table, say), self.cluster, run, within_s)
+        said, took_s = remove_all(Ec2Backend(self.table, self.account), self.cluster, run, within_s)
         say(f"removed {said} within {took_s:.0f} s; describe calls find nothing more")
         for driver in self._drivers:
             driver.fleet.settle()
-            say(f"the bill: {driver.fleet.bill.words(time.time())} ({driver.fleet.limits.priced})")
+        for note in self.notes():
+            say(note)
+
+    def notes(self) -> Sequence[str]:
+        """What it has cost."""
+        return [
+            f"the bill: {each.fleet.bill.words(time.time())} ({each.fleet.limits.priced}); "
+            f"not in it: {_NOT_IN_IT}"
+            for each in self._drivers
+        ]
 
     def files(self) -> Mapping[str, str]:
         """The bill."""
@@ -147,7 +157,7 @@ def bill_text(fleet: Ec2Fleet) -> str:
     document = {
         "usd": round(fleet.bill.usd(now_s), 6),
         "prices": fleet.limits.priced,
-        "not_in_it": "disks, public addresses, traffic, surplus CPU credits",
+        "not_in_it": _NOT_IN_IT,
         "instances": [
             {
                 "id": line.id,
@@ -205,14 +215,16 @@ class Plan:
 
 
 def fleet_prices(
-    account: Account, table: AwsTable, specs: Sequence[InstanceSpec]
+    account: Account, table: AwsTable, specs: Sequence[InstanceSpec], more: Sequence[str] = ()
 ) -> tuple[dict[str, int], str]:
     """Millionths of a dollar an hour by "TYPE MARKET", and where they are from.
 
+    Args:
+        more: types that Auto Scaling groups launch.
     Raises:
         SpecError: nobody knows the price of a type.
     """
-    kinds = dict.fromkeys(spec.attributes[INSTANCE_TYPE] for spec in specs)
+    kinds = dict.fromkeys([*(spec.attributes[INSTANCE_TYPE] for spec in specs), *more])
     types = [*kinds, *(t for k in kinds for t in table.alternatives.get(k, ()) if t not in kinds)]
     try:
         found = prices.on_demand(account, types)

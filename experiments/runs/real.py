@@ -114,6 +114,10 @@ class Platform(Protocol):
         """Once it is removed: files to stand beside the report, by name."""
         ...
 
+    def notes(self) -> Sequence[str]:
+        """Likewise: sentences to stand in the report."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:

@@ -16,6 +16,7 @@ from stowplan.realdriver.backend import Leftovers, Seen
 from stowplan.realdriver.ec2 import tags
 from stowplan.realdriver.ec2.config import AWS, AwsTable
 from stowplan.realdriver.ec2.control import Control, Document
+from stowplan.realdriver.ec2.groups import SIZE, give_back, groups_of
 from stowplan.realdriver.ec2.machines import Ec2Instance, chunks, described
 
 _TASK, _REGISTERED, _INSTANCE, _DEFINITION, _CLUSTER = range(5)  # turns
@@ -42,11 +43,15 @@ class Made:
 
 
 class Ec2Backend:
-    """An account: see `realdriver.backend.Backend`."""
+    """An account: see `realdriver.backend.Backend`.
 
-    def __init__(self, table: AwsTable, say: Callable[[str], None] = lambda text: None) -> None:
+    Args:
+        account: where it is known already; to make one takes a second.
+    """
+
+    def __init__(self, table: AwsTable, account: Account | None = None) -> None:
         self._table = table
-        self._account = Account(table.access, say)
+        self._account = account or Account(table.access)
 
     @classmethod
     def of(cls, header: Header) -> Ec2Backend:
@@ -84,8 +89,14 @@ class Ec2Backend:
         machines = [each for each in described(self._account, wanted) if not each.gone]
         control = self._control(cluster, run)
         marks = control.found()
+        said = marks or {}
+        of = said.get(tags.RUN, "")
+        mine = bool(said.get(tags.MADE)) and said.get(tags.CLUSTER) == cluster
+        mine = mine and run in (None, of)
         if marks is not None:
-            yield from _registered(control, {each.id: each.run for each in machines}, run)
+            ours = {each.id: each.run for each in machines}
+            yield from _registered(control, ours, run, of if mine else None)
+        yield from self._groups(cluster, run)
         yield from _instances(self._account, machines)
         for name in control.families(tags.family(cluster, "")):
             for arn, about in control.definitions(name):
@@ -93,15 +104,29 @@ class Ec2Backend:
                     take = partial(control.undefine, arn)
                     words = arn.rsplit("/", 1)[-1]
                     yield Made("task definition", about.get(tags.RUN, ""), _DEFINITION, words, take)
-        if marks is not None and marks.get(tags.MADE) and marks.get(tags.CLUSTER) == cluster:
-            of = marks.get(tags.RUN, "")
-            if run in (None, of):
-                take = partial(control.delete, _CLUSTER_S)
-                yield Made("ECS cluster", of, _CLUSTER, control.name, take)
+        if mine:
+            take = partial(control.delete, _CLUSTER_S)
+            yield Made("ECS cluster", of, _CLUSTER, control.name, take)
+
+    def _groups(self, cluster: str, run: str | None) -> Iterator[Made]:
+        """Auto Scaling groups of others that a run has marked, to be given back as they were."""
+        for group in groups_of(self._account) if self._table.groups else ():
+            of = group.marks.get(tags.RUN, "")
+            if group.marks.get(tags.CLUSTER) == cluster and run in (None, of):
+                take = partial(give_back, self._account, group)
+                words = f"{group.name} (back to size {group.marks.get(SIZE, '0')})"
+                yield Made("Auto Scaling group", of, _INSTANCE, words, take)
 
 
-def _registered(control: Control, ours: Mapping[str, str], run: str | None) -> Iterator[Made]:
-    """Tasks of ours, and the registrations of our instances."""
+def _registered(
+    control: Control, ours: Mapping[str, str], run: str | None, made_by: str | None
+) -> Iterator[Made]:
+    """Tasks of ours, and the registrations of our instances.
+
+    Args:
+        made_by: the run that made the ECS cluster, if that goes, too: all that is registered there
+            goes with it, of Auto Scaling groups as well.
+    """
     for task in control.tasks(stopped=False):
         marks = tags.read_tags(task.get("tags"))
         of = marks.get(tags.RUN, "")
@@ -110,8 +135,9 @@ def _registered(control: Control, ours: Mapping[str, str], run: str | None) -> I
             take = partial(control.stop, arn, "stowplan down")
             yield Made("task", of, _TASK, arn.rsplit("/", 1)[-1], take)
     for each in control.instances():
-        if each.get("ec2InstanceId") in ours:
-            arn, of = each["containerInstanceArn"], ours[each["ec2InstanceId"]]
+        of_run = ours.get(each.get("ec2InstanceId", ""), made_by)
+        if of_run is not None:
+            arn, of = each["containerInstanceArn"], of_run
             take = partial(control.deregister, arn)
             words = arn.rsplit("/", 1)[-1]
             yield Made("container instance", of, _REGISTERED, words, take)

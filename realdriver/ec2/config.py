@@ -43,6 +43,7 @@ class AwsTable(Table):
         image: an AMI; default: the one that AWS recommends by SSM, of `image_family`.
         market: of all instances.
         alternatives: type -> types to launch where EC2 has none of it, in that order.
+        groups: capacity provider of the scenario -> the Auto Scaling group that it wraps.
         agent: more lines of /etc/ecs/ecs.config.
         queue: URL of an SQS queue with ECS's events; without one, everything is looked at.
         look_every: between two looks at everything. settle: how long what was done may take to
@@ -66,6 +67,7 @@ class AwsTable(Table):
     key_name: str | None = None
     market: Literal["on-demand", "spot"] = "on-demand"
     alternatives: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    groups: dict[str, str] = Field(default_factory=dict)
     agent: dict[str, str] = Field(default_factory=dict)
     queue: str | None = None
     own: OwnTable | None = None

@@ -46,6 +46,8 @@ class Ec2Driver(RealDriver):
         """Begin to carry out a command."""
         if isinstance(command, m.StartTasks):
             self.fleet.tasks.note(command)
+        elif isinstance(command, m.Order):
+            self.fleet.groups.order(command)
         super().execute(command)
 
     def restore(self, rounds: Iterable[m.Round]) -> None:
@@ -53,6 +55,8 @@ class Ec2Driver(RealDriver):
         rounds = list(rounds)
         super().restore(rounds)
         for entry in rounds:
+            for event in entry.accepted():
+                self.fleet.groups.restore(event)
             for command in entry.commands:
                 if isinstance(command, m.StartTasks):
                     self.fleet.tasks.note(command)

@@ -26,6 +26,7 @@ from stowplan.realdriver.book import Book
 from stowplan.realdriver.ec2.bill import Bill, Limits
 from stowplan.realdriver.ec2.config import AwsTable
 from stowplan.realdriver.ec2.control import Control, Document
+from stowplan.realdriver.ec2.groups import Groups
 from stowplan.realdriver.ec2.launch import Launched, Launcher, Notes
 from stowplan.realdriver.ec2.machines import Machines
 from stowplan.realdriver.ec2.queue import InstanceEvent, Queue, TaskEvent
@@ -67,10 +68,15 @@ class Ec2Fleet:
         self._launcher = Launcher(
             slots, table, place.machines, place.run, limits, notes, inbox, self._pool, say
         )
+        self.groups = Groups(
+            *(place.control.account, table.groups, place.control.marks, table.market),
+            *(limits.price, self._pool),
+        )
         lease_s = table.lease / 1000 if limits.switch else None
         self._watch = Watch(
             place.machines,
             place.control,
+            self.groups,
             inbox,
             table.look_every / 1000,
             lease_s,
@@ -104,6 +110,8 @@ class Ec2Fleet:
             if not entry.gone:
                 self._known[entry.name] = number
         self._launcher.resume()
+        if self._table.groups:
+            self.groups.begin()
         for task in self._book.tasks:
             self.stop((task,), 0)
         self._watch.start()
@@ -211,6 +219,7 @@ class Ec2Fleet:
     def _look(self, look: Look) -> None:
         now_s = time.time()
         self._launcher.see(look.machines, now_s)
+        self._events += self.groups.see(look.groups)
         gone = {each.id for each in look.machines if each.gone}
         instances = {
             each["ec2InstanceId"]: each
@@ -256,7 +265,8 @@ class Ec2Fleet:
                 continue
             number = self._known.get(identity)
             if number is None:
-                if self._table.existing or identity in self._launcher.slot_of:
+                ours = identity in self._launcher.slot_of or identity in self.groups.provider_of
+                if ours or self._table.existing:
                     self._waiting[identity] = document
                 continue
             self._arns[number] = document["containerInstanceArn"]
@@ -297,7 +307,7 @@ class Ec2Fleet:
             return
         self._launch(0)
         if self._table.existing:
-            self.ready = bool(self._waiting or self._known)
+            self.ready = bool(self._waiting or self._known or self._table.groups)
         else:
             first = [n for n, spec in enumerate(self._slots) if spec.at_ms <= 0]
             there = {self._launcher.slot_of.get(each) for each in (*self._waiting, *self._known)}
@@ -307,7 +317,8 @@ class Ec2Fleet:
         if not self.ready and late:
             self._late()
             self.ready = True
-        if self.ready and not self._waiting and not self._known and not self._book.instances:
+        some = self._waiting or self._known or self._book.instances or self._table.groups
+        if self.ready and not some:
             raise DriverError("there is no instance to run anything on")
 
     def _late(self) -> None:
@@ -341,6 +352,12 @@ class Ec2Fleet:
 
     def _registration(self, number: int, identity: str, document: Document) -> m.InstanceRegistered:
         slot = self._launcher.slot_of.get(identity)
+        provider = self.groups.provider_of.get(identity)
+        if provider is not None:
+            line = self._launcher.bill.lines.get(identity)
+            price = 0 if line is None else line.microusd_hour
+            event = registration(number, document, {}, price, "")
+            return replace(event, capacity_provider=provider)
         if slot is None:
             attributes = {a["name"]: a.get("value", "") for a in document["attributes"]}
             kind = attributes.get(INSTANCE_TYPE, "")

@@ -61,6 +61,11 @@ class Ec2Instance:
     until_s: int
 
     @property
+    def ours(self) -> bool:
+        """Whether a run launched it: not so one of an Auto Scaling group."""
+        return bool(self.run)
+
+    @property
     def gone(self) -> bool:
         """Whether nobody pays for it any more."""
         return self.state in GONE
@@ -193,9 +198,15 @@ class Machines:
         return tuple(str(each["InstanceId"]) for each in found)
 
     def instances(self, *, any_run: bool = False) -> list[Ec2Instance]:
-        """The instances of this run, or of any of the cluster; those that are gone for an hour."""
+        """The instances of this run, or of any of the cluster, and of its Auto Scaling groups.
+
+        Those that are gone stay in it for an hour.
+        """
         wanted = {tags.CLUSTER: self._cluster} | ({} if any_run else {tags.RUN: self._run})
-        return list(described(self._account, wanted))
+        found = list(described(self._account, wanted))
+        for group in self._table.groups.values():
+            found += described(self._account, {"aws:autoscaling:groupName": group})
+        return found
 
     def terminate(self, ids: Iterable[str]) -> None:
         """Terminate instances; one that EC2 knows no more is no error."""

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 from stowplan.placement.driver import DriverError
 from stowplan.realdriver.ec2.control import Control, Document
+from stowplan.realdriver.ec2.groups import Groups, GroupSeen
 from stowplan.realdriver.ec2.machines import Ec2Instance, Machines
 
 
@@ -25,6 +26,7 @@ class Look:
     machines: list[Ec2Instance]
     instances: list[Document]
     tasks: list[Document]
+    groups: list[GroupSeen] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Watch:
 
     machines: Machines
     control: Control
+    groups: Groups
     inbox: SimpleQueue[object]
     every_s: float
     lease_s: float | None
@@ -88,18 +91,20 @@ class Watch:
         begun_s = time.monotonic()
         machines = self.machines.instances()
         instances = self.control.instances()
-        return Look(begun_s, machines, instances, self.control.tasks(known=self.known))
+        tasks = self.control.tasks(known=self.known)
+        return Look(begun_s, machines, instances, tasks, self.groups.look())
 
     def move(self, there: list[Ec2Instance]) -> None:
         """Move the switch of what is there, where it is time."""
-        ids = frozenset(each.id for each in there)
-        if self.lease_s is None or not ids:
+        ids = frozenset(each.id for each in there if each.ours)
+        if self.lease_s is None:
             return
         now_s = time.time()
         if ids <= self._ids and now_s - self._moved_s < self.lease_s / 3:
             return
         until_s = lease_until(now_s, self.lease_s, self.latest_s)
         self.machines.move_switch(sorted(ids), until_s)
+        self.groups.move(until_s)
         self._moved_s, self._ids = now_s, ids
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -46,6 +47,17 @@ def slots(count=2, kind="m5.large", zones=("us-east-1a", "us-east-1b")):
     return [instance_spec(group, kind, types[kind], zones[n % len(zones)], n) for n in range(count)]
 
 
+@cache
+def _account(text: str) -> Account:
+    return Account(AwsTable.model_validate_json(text).access)
+
+
+def account_of(settings: AwsTable) -> Account:
+    """The account of these settings: its clients take seconds to make, so they are kept."""
+    kept = {"region", "endpoints", "own", "throttled_within", "credentials_within"}
+    return _account(settings.model_dump_json(include=kept))
+
+
 class Notes(dict):
     """What outlasts a crash, in memory."""
 
@@ -78,7 +90,7 @@ class Rig:
         self.rounds: list[m.Round] = list(before.rounds) if before else []
         self.notes = before.notes if before else Notes()
         self.said: list[str] = before.said if before else []
-        account = Account(self.settings.access, self.said.append)
+        account = self.account = account_of(self.settings)
         control = Control(account, ecs_cluster(self.cluster), self.cluster, self.run)
         control.ensure(make=True)
         machines = Machines(
@@ -169,5 +181,5 @@ class Rig:
     def down(self) -> str:
         """Let go, and remove everything."""
         self.driver.close()
-        said, _ = remove_all(Ec2Backend(self.settings), self.cluster, self.run, 30)
+        said, _ = remove_all(Ec2Backend(self.settings, self.account), self.cluster, self.run, 30)
         return said

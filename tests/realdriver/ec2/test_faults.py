@@ -61,6 +61,7 @@ def test_a_start_whose_answer_was_lost_is_found_by_a_look(world):
     ended(rig, world)
 
 
+@pytest.mark.long
 def test_a_start_that_was_lost_before_it_was_done_is_made_again(world):
     world.ecs.faults = once("StartTask", (500, "ServerException", "oops"))
     rig = Rig(world, SERVICE)
@@ -69,6 +70,7 @@ def test_a_start_that_was_lost_before_it_was_done_is_made_again(world):
     ended(rig, world)
 
 
+@pytest.mark.long
 def test_throttled_calls_come_through(world):
     slow = (400, "ThrottlingException", "Rate exceeded")
     world.ecs.faults = once("StartTask", slow, 2)
@@ -92,7 +94,12 @@ def test_capacity_is_asked_for_elsewhere(world):
     zones = {each["Placement"]["AvailabilityZone"] for each in world.instances()}
     assert zones == {"us-east-1a"}
     assert any("We have none" in line for line in rig.said)
-    rig.down()
+    ended(rig, world)
+
+
+@pytest.mark.long
+def test_another_type_is_asked_for(world):
+    none = (400, "InsufficientInstanceCapacity", "We have none")
     world.front.faults = lambda action, form: (
         none if action == "RunInstances" and form["InstanceType"] == "m5.large" else None
     )
@@ -104,6 +111,7 @@ def test_capacity_is_asked_for_elsewhere(world):
     ended(rig, world)
 
 
+@pytest.mark.long
 def test_no_room_anywhere_ends_it_in_one_sentence(world):
     none = (400, "InsufficientInstanceCapacity", "We have none")
     world.front.faults = lambda action, form: none if action == "RunInstances" else None
@@ -114,6 +122,7 @@ def test_no_room_anywhere_ends_it_in_one_sentence(world):
     rig.down()
 
 
+@pytest.mark.long
 def test_instances_whose_agents_do_not_come_are_terminated(world):
     world.boots = False
     rig = Rig(world, SERVICE, settings=table(world, register_within="2s"))
@@ -139,7 +148,7 @@ def test_an_instance_that_somebody_terminates_is_gone_and_its_tasks_go_elsewhere
     ended(rig, world)
 
 
-@pytest.mark.parametrize("points", [4, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("points", [2, pytest.param(50, marks=pytest.mark.long)])
 def test_killed_at_random_points_nothing_is_done_twice_or_left(world, points):
     rng = random.Random(points)
     arrivals = [registration("app", APP), service("app", 6)]
@@ -163,7 +172,7 @@ def test_killed_at_random_points_nothing_is_done_twice_or_left(world, points):
         ended(rig, world)
 
 
-@pytest.mark.parametrize("points", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("points", [1, pytest.param(20, marks=pytest.mark.long)])
 def test_at_max_usd_everything_goes_and_the_bill_is_within_it(world, points, monkeypatch):
     monkeypatch.setattr("stowplan.realdriver.ec2.bill._LEAST_S", 1)  # else it takes a minute
     rng = random.Random(points)

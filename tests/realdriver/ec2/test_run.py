@@ -17,6 +17,7 @@ def user(world, tmp_path):
     return User(tmp_path, world)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_goes_on_and_ends_with_nothing_left(user, world):
     user.lasts(12)
     first = user.run("--yes", wait=False)
@@ -39,26 +40,52 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_nothing_left(user, world):
     assert not ours  # their machines are gone
     assert tasks
     assert main(["verify", str(next((user.folder / "out" / "journals").iterdir()))]) == 0
+    assert "the bill: 0.0" in (user.folder / "out" / "report.html").read_text()
     bill = json.loads((user.folder / "out" / "bill.json").read_text())
     assert len(bill["instances"]) == 3
     assert bill["usd"] > 0
 
 
-def test_the_plan_is_said_and_asked_for(user, world):
-    asked = user.run()
-    assert asked.returncode == 2
-    assert "nobody is there to be asked" in asked.stderr
-    line = "3 x m5.large on-demand (us-east-1a 2, us-east-1b 1) at 0.096 $/h each"
-    assert line in asked.stderr, asked.stderr
-    assert "0.2880 $ an hour" in asked.stderr
-    assert "shipped table of 2026-07-20" in asked.stderr
-    dry = user.run("--dry-run", "--max-usd", "1")
-    assert dry.returncode == 0, dry.stderr
-    assert "may be launched" in dry.stdout
-    assert "at most 0.14 $" in dry.stderr
+def test_the_plan_is_said_and_asked_for(user, world, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(user.folder))
+    run = ["run", str(user.folder / "scenario.toml"), "--driver", "ec2"]
+    run += ["--aws", str(user.folder / "aws.toml")]
+    world.front.prices["m5.large"] = "0.1070000000"
+    assert main(run) == 2
+    asked = capsys.readouterr().err
+    assert "nobody is there to be asked" in asked
+    line = "3 x m5.large on-demand (us-east-1a 2, us-east-1b 1) at 0.107 $/h each"
+    assert line in asked
+    assert "(Pricing API, 20" in asked
+    world.front.prices.clear()
+    assert main([*run, "--dry-run", "--max-usd", "1"]) == 0
+    said = capsys.readouterr()
+    assert "may be launched" in said.out
+    assert "0.2880 $ an hour" in said.err
+    assert "shipped table of 2026-07-20" in said.err
+    assert "at most 0.14 $" in said.err
+    assert main([*run, "--yes", "--max-usd", "0.001"]) == 2
+    assert "launching and ending this fleet alone may cost" in capsys.readouterr().err
+    assert main([*run, "--yes", "--forever"]) == 2
+    assert "needs --max-hours or --max-usd" in capsys.readouterr().err
     assert world.instances() == []
 
 
+def test_without_a_right_nothing_is_launched_and_the_right_is_named(
+    user, world, capsys, monkeypatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(user.folder))
+    run = ["run", str(user.folder / "scenario.toml"), "--driver", "ec2", "--yes"]
+    run += ["--aws", str(user.folder / "aws.toml")]
+    for action in ("RunInstances", "CreateTags"):
+        denied = (403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
+        world.front.faults = lambda name, form, a=action, d=denied: d if name == a else None
+        assert main(run) != 0
+        assert f"no right to ec2:{action}" in capsys.readouterr().err
+        assert world.instances() == []
+
+
+@pytest.mark.long
 def test_down_ends_a_run_that_was_killed_also_without_its_journal(user, world):
     first = user.run("--yes", wait=False)
     until(lambda: user.running() >= 4, 60, user.log)

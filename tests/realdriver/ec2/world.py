@@ -19,6 +19,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from stowplan.experiments.loading.catalogue import instance_types
+from stowplan.placement.agentwire.driver import AgentsSettings
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 from stowplan.realdriver.agents.member import Identity, resources_of
 from stowplan.realdriver.agents.played import Behaviour, PlayedBody
@@ -29,6 +30,7 @@ from tests.realdriver.ec2.front import Front, user_data_of
 REGION = "us-east-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDADMIN", "AWS_SECRET_ACCESS_KEY": "admin-secret"}
 RESERVED = (22, 2375, 2376, 51678, 51679)
+PATIENT = AgentsSettings(beat_ms=5_000, patience_ms=60_000, resend_ms=5_000)  # machines are busy
 BEHAVIOUR = Behaviour(start_s=0.02, stop_s=0.02)
 
 
@@ -58,7 +60,7 @@ class World:
         self.moto.start()
         _, port = self.moto.get_host_and_port()
         self.moto_url = f"http://127.0.0.1:{port}"
-        self.plane = Plane()
+        self.plane = Plane(settings=PATIENT)
         self.front = Front(self.moto_url, self._hook)
         self.ecs = Front(self.plane.url)
         self.crew = Crew(self.plane.url)
@@ -150,13 +152,16 @@ class World:
             self.machines[identity] = machine
         if not self.boots:
             return
-        kind, subnet = form["InstanceType"], form["SubnetId"]
-        zone = self._zone(subnet)
+        zone = self._zone(form["SubnetId"])
         if self.boot_with is not None:
             machine.kill = self.boot_with(machine, zone)
             return
+        self.play(machine, form["InstanceType"], zone)
+
+    def play(self, machine, kind, zone):
+        """An agent is played on a machine, as its settings say."""
         document = {
-            "instanceId": identity,
+            "instanceId": machine.id,
             "instanceType": kind,
             "availabilityZone": zone,
             "region": REGION,
@@ -169,7 +174,7 @@ class World:
             machine.settings["ECS_CLUSTER"], document, resources, said, f"t-{next(self._token)}"
         )
         machine.body = PlayedBody(lambda message: self.behaviour)
-        machine.member = self.crew.join(machine.body, who)
+        machine.member = self.crew.join(machine.body, who, silence_s=60.0, telemetry_s=30.0)
 
     def _zone(self, subnet):
         if not hasattr(self, "_zones"):
