@@ -84,6 +84,9 @@ def ec2_platform(
         group, most = table.groups[provider.name], provider.max_size
         words = f"  and up to {most} instances by the Auto Scaling group {group}"
         print(f"{words}: {_dearest(provider, table, found):g} $ an hour more", file=sys.stderr)
+        if provider.managed_termination_protection and found.switch:
+            what = "what is protected from scale-in, a killed run leaves until `stowplan down`"
+            print(f"  note: {group}: {what}", file=sys.stderr)
     _check_money(plan.usd_hour, found)
     machines = ec2.machines_of(account, table, cluster, "0" * 32)
     proven = ec2.check_rights(account, table, machines, specs, found)

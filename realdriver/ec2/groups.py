@@ -37,6 +37,7 @@ class Member:
     instance_type: str
     zone: str
     state: str
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def groups_of(account: Account, names: Iterable[str] = ()) -> Iterator[GroupSeen
     for each in pages:
         members = tuple(
             Member(i["InstanceId"], i.get("InstanceType", ""), i["AvailabilityZone"],
-                   i["LifecycleState"])
+                   i["LifecycleState"], bool(i.get("ProtectedFromScaleIn")))
             for i in each.get("Instances", ())
         )  # fmt: skip
         name, marks = each["AutoScalingGroupName"], read_tags(each.get("Tags"))
@@ -250,6 +251,15 @@ def give_back(account: Account, group: GroupSeen) -> None:
             ScheduledActionName=ACTION,
         )
     size = int(group.marks.get(SIZE, "0"))
+    held = [each.id for each in group.members if each.protected]
+    for some in chunks(held if size < group.desired else [], 50):  # else they would stay
+        account.call(
+            "autoscaling",
+            "SetInstanceProtection",
+            AutoScalingGroupName=group.name,
+            InstanceIds=some,
+            ProtectedFromScaleIn=False,
+        )
     account.call(
         "autoscaling", "SetDesiredCapacity", AutoScalingGroupName=group.name, DesiredCapacity=size
     )
