@@ -91,8 +91,9 @@ class Rig:
         self.notes = before.notes if before else Notes()
         self.said: list[str] = before.said if before else []
         account = self.account = account_of(self.settings)
-        control = Control(account, ecs_cluster(self.cluster), self.cluster, self.run)
-        control.ensure(make=True)
+        name = self.settings.ecs_cluster or ecs_cluster(self.cluster)
+        control = self.control = Control(account, name, self.cluster, self.run)
+        control.ensure(make=self.settings.ecs_cluster is None)
         machines = Machines(
             account, self.settings, self.cluster, self.run, {"ECS_CLUSTER": control.name}
         )

@@ -147,6 +147,8 @@ class World:
 
     def _boot(self, identity, form):
         script = user_data_of(form)
+        if "ECS_CLUSTER" not in read_settings(script):
+            return  # of a test's own
         machine = Booted(identity, script, read_settings(script))
         with self._lock:
             self.machines[identity] = machine
