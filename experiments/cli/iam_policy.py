@@ -1,4 +1,4 @@
-"""`stowplan iam-policy`: the least IAM policy that a command needs, from the lists beside its calls."""
+"""`stowplan iam-policy`: the least IAM policy that a command needs, as listed beside its calls."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from stowplan.placement.errors import SpecError
 # Command -> the modules with the calls that it makes, each with its RIGHTS.
 CALLING = {
     "snapshot": ("stowplan.realdriver.aws.cluster_calls",),
+    "apply": ("stowplan.realdriver.aws.moves",),
+    "setup-ec2": ("stowplan.realdriver.aws.setup",),
 }
 
 

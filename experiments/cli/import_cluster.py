@@ -101,7 +101,7 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def write(draft: Draft, out: Path, folder: Path, duration: str) -> Loaded:
-    """Write the scenario and the folder of its definitions aside, check what was written, and only then put it in its place."""
+    """Write the scenario and the folder of its definitions aside; what is sound takes its place."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as scratch:
             aside = Path(scratch)

@@ -86,9 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     account = account_of(arguments)
     with output_folder(out) as folder:
         about = _read(account, arguments, folder / ANSWERS)
-        draft = import_cluster(
-            [folder / ANSWERS], arguments.cluster, arguments.with_environment
-        )
+        draft = import_cluster([folder / ANSWERS], arguments.cluster, arguments.with_environment)
         definitions = folder / f"{Path(SCENARIO).stem}-taskdefs"
         loaded = write(draft, folder / SCENARIO, definitions, arguments.duration)
         (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

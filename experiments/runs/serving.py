@@ -188,7 +188,6 @@ class SimulatedWorlds:
         callers = Callers(calls, stream(0, "client"), admits=driver.admits)
         return Scheduler(SchedulerConfig()), driver, callers
 
-
     def _definitions(self) -> list[Arrival]:
         """The scenario's calls about task definitions, which an account knows as its clusters do,
         by the same revisions."""

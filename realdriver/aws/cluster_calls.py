@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from stowplan.placement.driver import DriverError, NotFound
+from stowplan.placement.driver import NotFound
 from stowplan.realdriver.aws.clients import Account
 from stowplan.realdriver.aws.errors import NotAllowed, Refused, Unanswered
-from stowplan.realdriver.aws.pace import Pace, Stopped
+from stowplan.realdriver.aws.pace import Pace
 from stowplan.realdriver.aws.rights import ANY, ECS, OF_CLUSTER, Right
 
 RIGHTS = (
@@ -84,8 +84,8 @@ class ClusterCalls:
         self.passed_over: list[str] = []
         self.calls = 0
 
-    def read(self) -> None:
-        """Make the calls.
+    def read(self, *, whole: bool = True) -> None:
+        """Make the calls; with `whole` False only those about instances, services and tasks.
 
         Raises:
             NotAllowed: naming every right that is missing; nothing was left untried for it.
@@ -93,7 +93,7 @@ class ClusterCalls:
         """
         with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(len(_LISTS)) as listing:
             try:
-                self._read(pool, listing)
+                self._read(pool, listing, whole)
             except BaseException:  # Ctrl-C as well: whoever waits makes no more calls
                 for pace in self._paces.values():
                     pace.stop()
@@ -104,11 +104,11 @@ class ClusterCalls:
             names = ", ".join(self._missing)
             raise NotAllowed(
                 f"no right to {names}: add {'it' if len(self._missing) == 1 else 'them'} to the "
-                "policy of these credentials (`stowplan iam-policy snapshot` prints what is needed)",
+                "policy of these credentials (`stowplan iam-policy` prints what is needed)",
                 names,
             )
 
-    def _read(self, pool: ThreadPoolExecutor, listing: ThreadPoolExecutor) -> None:
+    def _read(self, pool: ThreadPoolExecutor, listing: ThreadPoolExecutor, whole: bool) -> None:
         (cluster,) = self._of("ecs", "DescribeClusters", clusters=[self._cluster]) or ({},)
         found = cluster.get("clusters", ())
         if cluster and (not found or found[0].get("status") == "INACTIVE"):
@@ -121,6 +121,8 @@ class ClusterCalls:
         described: dict[str, list[Answer]] = {}
         for kind, branch in branches.items():
             described[kind] = self._kept(kind, branch.result())
+        if not whole:
+            return
         self._groups(pool, found[0] if found else {}, described)
         ids = _texts(described["container-instances"], "containerInstances", "ec2InstanceId")
         ids = [each for each in ids if each.startswith("i-")]
@@ -152,7 +154,9 @@ class ClusterCalls:
     ) -> None:
         """Capacity providers, those of instances included, and their Auto Scaling groups."""
         names = list(cluster.get("capacityProviders", ()))
-        names += _texts(described["container-instances"], "containerInstances", "capacityProviderName")
+        names += _texts(
+            described["container-instances"], "containerInstances", "capacityProviderName"
+        )
         names = [each for each in dict.fromkeys(names) if each not in _FARGATE]
         key = "capacityProviders"
         found = self._each(

@@ -1,4 +1,4 @@
-"""A front of AWS for tests: ECS's calls go to one address, all others to another, or are refused."""
+"""A front of AWS for tests: ECS's calls go to one address, others to another, or are refused."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ DEFINITIONS = """
 [task_definitions.web]
 family = "web"
 executionRoleArn = "arn:aws:iam::123456789012:role/pull"
-containerDefinitions = [{ name = "app", image = "web", cpu = 512, memory = 1024, environment = [
-  { name = "PASSWORD", value = "hunter2" }], secrets = [{ name = "KEY", valueFrom = "/prod/key" }] }]
+containerDefinitions = [{ name = "app", image = "web", cpu = 512, memory = 1024,
+  environment = [{ name = "PASSWORD", value = "hunter2" }],
+  secrets = [{ name = "KEY", valueFrom = "/prod/key" }] }]
 
 [task_definitions.job]
 family = "job"
@@ -57,7 +58,9 @@ def placed(url: str, cluster: str = "default") -> Counter[tuple[str, str]]:
     for page in every:
         arns = page["containerInstanceArns"]
         found = ecs.describe_container_instances(cluster=cluster, containerInstances=arns)
-        names |= {i["containerInstanceArn"]: i["ec2InstanceId"] for i in found["containerInstances"]}
+        names |= {
+            i["containerInstanceArn"]: i["ec2InstanceId"] for i in found["containerInstances"]
+        }
     counts: Counter[tuple[str, str]] = Counter()
     for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster):
         if page["taskArns"]:

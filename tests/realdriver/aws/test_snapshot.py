@@ -27,7 +27,10 @@ instance_types = ["m5.large"]
 zones = ["us-east-1a"]
 max_size = 9
 desired_size = 1
-instances = [{ ec2_instance_id = "i-0000000000000aaaa", instance_type = "m5.large", zone = "us-east-1a" }]
+[[capacity_provider.instances]]
+ec2_instance_id = "i-0000000000000aaaa"
+instance_type = "m5.large"
+zone = "us-east-1a"
 """
 
 
@@ -59,7 +62,9 @@ def front(endpoint, moto, monkeypatch):
 
 
 def snapshot(url, out, *more):
-    return main(["snapshot", "--cluster", "default", "--out", str(out), "--endpoint-url", url, *more])
+    return main(
+        ["snapshot", "--cluster", "default", "--out", str(out), "--endpoint-url", url, *more]
+    )
 
 
 def test_a_cluster_becomes_the_scenario_that_it_was_made_of(front, moto, tmp_path, capsys):
@@ -93,7 +98,8 @@ def test_a_cluster_becomes_the_scenario_that_it_was_made_of(front, moto, tmp_pat
     assert Counter(front.actions)["DescribeTasks"] - 6 == 6
     everything = "".join(path.read_text() for path in out.rglob("*") if path.is_file())
     assert "PASSWORD" in everything
-    assert "hunter2" not in everything and "/prod/key" not in everything
+    assert "hunter2" not in everything
+    assert "/prod/key" not in everything
     # The answers are kept: `import` reads the same again.
     capsys.readouterr()
     again = tmp_path / "again.toml"
@@ -118,7 +124,8 @@ def test_every_right_that_is_missing_is_named_and_nothing_written(front, tmp_pat
     for right in ("ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeServices"):
         assert right in said
     assert "ec2:DescribeInstances" in said
-    assert "ecs:ListServices" not in said and "DescribeClusters" not in said
+    assert "ecs:ListServices" not in said
+    assert "DescribeClusters" not in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -157,7 +164,8 @@ def test_nothing_is_left_of_one_that_is_interrupted(front, tmp_path):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "nothing was written" in said and "Traceback" not in said
+    assert "nothing was written" in said
+    assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
 
 
