@@ -26,6 +26,7 @@ HOSTS = "STOWPLAN_AWS_HOSTS"
 _TRIES, _CONNECT_S, _READ_S = 6, 10, 60
 _AGAIN_S, _AGAIN_MOST_S = 1.0, 20.0
 _ASK_AGAIN_S = 5.0  # for credentials
+_REGIONS = {"pricing": "us-east-1"}  # services that are not in every region
 # The names of the token that asks for the next page, and of the one that an answer gives.
 _TOKENS = (("nextToken", "nextToken"), ("NextToken", "NextToken"), ("Marker", "Marker"))
 
@@ -96,7 +97,7 @@ class Account:
         with translated(service, "", self.region):
             made = self._session.client(
                 service,
-                region_name=self.region,
+                region_name=_REGIONS.get(service, self.region),
                 endpoint_url=self._access.endpoints.get(service),
                 config=config,
             )
