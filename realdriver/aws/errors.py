@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
 
 from stowplan.placement.driver import DriverError, InsufficientCapacity, NotFound, Throttled
 
@@ -95,6 +96,7 @@ _WAYS_OUT = {
     "InsufficientFreeAddressesInSubnet": "name another subnet, or a larger one",
     "Unsupported": "that zone does not offer the type: name other zones or types",
 }
+_PREFIXES = {"elbv2": "elasticloadbalancing"}  # what policies call a service, if not as boto3 does
 _NEEDS = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
 
 
@@ -126,7 +128,7 @@ def translated(service: str, action: str, region: str) -> Iterator[None]:
             f"no AWS credentials ({_line(error)}): `aws configure`, `aws sso login`, or set "
             "AWS_PROFILE or AWS_ACCESS_KEY_ID"
         ) from error
-    except sdk.BotoCoreError as error:
+    except (sdk.BotoCoreError, ResponseParserError) as error:
         raise Unanswered(f"{service} {action}: {_line(error)}") from error
 
 
@@ -139,7 +141,7 @@ def _answered(error: sdk.ClientError, service: str, action: str, region: str) ->
         return WouldSucceed(words)
     if code in _DENIED:
         named = _NEEDS.search(text)
-        right = named[1] if named else f"{service}:{action}"
+        right = named[1] if named else f"{_PREFIXES.get(service, service)}:{action}"
         return NotAllowed(
             f"no right to {right}: add it to the policy of these credentials "
             "(`stowplan iam-policy` prints what is needed)",
