@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
+import subprocess
+from contextlib import suppress
 
 import pytest
 
 from stowplan.experiments.cli.main import main
+from stowplan.realdriver.ec2 import tags
 from tests.realdriver.ec2.user import User
 from tests.realdriver.ec2.world import until
 
@@ -44,6 +48,32 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_nothing_left(user, world):
     bill = json.loads((user.folder / "out" / "bill.json").read_text())
     assert len(bill["instances"]) == 3
     assert bill["usd"] > 0
+
+
+@pytest.mark.long
+def test_killed_again_and_again_at_random_points_nothing_is_done_twice(user, world):
+    rng = random.Random(22)
+    user.lasts(15)
+    for _ in range(10):
+        running = user.run("--yes", wait=False)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(rng.uniform(2, 12))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        assert running.returncode == -signal.SIGKILL, user.log()  # it was not over before
+    launched = [identity for _, ids in world.front.launches for identity in ids]
+    assert len(launched) <= 3
+    numbers = [
+        tags.number_of(task)
+        for status in ("RUNNING", "STOPPED")
+        for task in world.tasks("stowplan-tiny", status)
+    ]
+    assert len(numbers) == len(set(numbers))
+    done = user.run("--yes")
+    assert done.returncode == 0, done.stderr
+    assert len(world.instances()) == 3
+    assert world.running() == []
+    assert all("Name" in str(each["Tags"]) for each in world.instances())
 
 
 def test_the_plan_is_said_and_asked_for(user, world, capsys, monkeypatch):

@@ -122,7 +122,9 @@ class World:
         """ECS's own list."""
         ecs = self.client("ecs")
         arns = ecs.list_tasks(cluster=cluster, desiredStatus=status)["taskArns"]
-        return ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
+        if not arns:
+            return []
+        return ecs.describe_tasks(cluster=cluster, tasks=arns, include=["TAGS"])["tasks"]
 
     def close(self):
         """The end of it."""
