@@ -12,7 +12,10 @@ from stowplan.placement.journal import Header
 from stowplan.realdriver.backend import Backend
 
 DRIVER = "driver"  # in a journal's header; one that lacks it is of Docker
-BACKENDS = {"docker": ("stowplan.realdriver.docker.backend", "DockerBackend")}
+BACKENDS = {
+    "docker": ("stowplan.realdriver.docker.backend", "DockerBackend"),
+    "ec2": ("stowplan.realdriver.ec2.backend", "Ec2Backend"),
+}
 
 
 def backend_of(header: Header) -> Backend:

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS snapshot (
     only INTEGER PRIMARY KEY CHECK (only = 1), rounds INTEGER NOT NULL, body BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS calls (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
 
@@ -119,6 +120,19 @@ class DurableJournal:
         """What was kept last; None: nothing, or not of these rounds."""
         kept = self._one("SELECT body FROM snapshot WHERE rounds <= ?", self._count)
         return None if kept is None else kept[0]
+
+    def keep(self, key: str, body: bytes) -> None:
+        """Keep what a driver must not forget of its world, beside the rounds, in place of what had
+        that key. When this returns it is on disk."""
+        self._write("REPLACE INTO notes VALUES (?, ?)", key, body)
+
+    def kept(self, prefix: str) -> dict[str, bytes]:
+        """What was kept whose keys begin so, by key."""
+        query = "SELECT key, body FROM notes WHERE substr(key, 1, ?) = ? ORDER BY key"
+        try:
+            return dict(self._db.execute(query, (len(prefix), prefix)).fetchall())
+        except sqlite3.Error as error:
+            raise DriverError(f"{self._file}: {error}") from error
 
     def _one(self, query: str, *values: Any) -> tuple[bytes] | None:
         try:

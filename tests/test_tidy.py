@@ -42,8 +42,9 @@ INNER_FLOORS = {
         ("optimal",),
     ),
     "realdriver": (
-        ("book", "journal", "backend"),
-        ("docker", "endpoint", "standing"),
+        ("aws", "book", "journal", "backend"),
+        ("endpoint", "real_time", "standing"),
+        ("docker", "ec2"),
         ("agents", "clusters", "backends"),
     ),
     "experiments": (

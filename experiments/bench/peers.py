@@ -68,6 +68,7 @@ def moto_rate(instances: int, tasks: int, now: Callable[[], float]) -> float | N
     """Tasks a second of moto's RunTask, in process; None where moto is not installed."""
     try:
         import boto3
+        from botocore.config import Config
         from moto import mock_aws
         from moto.ec2.utils import generate_instance_identity_document
     except ImportError:
@@ -77,6 +78,7 @@ def moto_rate(instances: int, tasks: int, now: Callable[[], float]) -> float | N
             "region_name": "us-east-1",
             "aws_access_key_id": "testing",
             "aws_secret_access_key": "testing",
+            "config": Config(ignore_configured_endpoint_urls=True),  # moto stands before AWS's own
         }
         ec2, ecs = boto3.resource("ec2", **where), boto3.client("ecs", **where)
         ecs.create_cluster(clusterName="bench")

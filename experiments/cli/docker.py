@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stowplan.experiments.cli.ec2 import add_ec2_arguments, ec2_platform, ec2_table
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
@@ -23,7 +24,7 @@ from stowplan.realdriver.docker.rights import RIGHTS
 
 if TYPE_CHECKING:
     from stowplan.experiments.record.result import RunResult
-    from stowplan.experiments.runs.docker import RunOrder
+    from stowplan.experiments.runs.real import Platform, RunOrder
     from stowplan.realdriver.docker.config import EnginesTable
 
 
@@ -38,6 +39,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", metavar="[HOST:]PORT", help="serve a live map of the cluster")
     add_allow_argument(parser)
     cluster_arguments(parser)
+    add_ec2_arguments(parser)
     parser.set_defaults(command=run)
 
 
@@ -58,25 +60,21 @@ def cluster_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """`stowplan run`: the scenario on real engines, then table and, if asked for, report."""
+    """`stowplan run`: the scenario for real, then table and, if asked for, report."""
     from stowplan.experiments.report.console import print_table
-    from stowplan.experiments.runs.docker import RunOrder, play
-    from stowplan.experiments.runs.permits import parse_allowed
+    from stowplan.experiments.runs.real import RunOrder, play
 
     loaded = load_scenario(arguments.scenario)
     say_notes(loaded)
-    chosen = _chosen(loaded, arguments.only)
+    groups = ec2_table(arguments).groups if arguments.driver == "ec2" else {}
+    chosen = _chosen(loaded, arguments.only, groups)
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = ClusterFolder(state_folder(arguments.state) / name)
-    engines, driver = load_engines(arguments.engines), arguments.driver
-    allowed = parse_allowed(arguments.allow)
-    order = RunOrder(
-        *(loaded, chosen, engines, cluster, arguments.forever),
-        driver=driver,
-        allowed=allowed,
-        down=down_words(name, arguments),
-    )
-    say_permits(order.scenario, engines, allowed)
+    platform = _platform(arguments, loaded.scenario, cluster)
+    if platform is None:
+        return 0 if arguments.dry_run else 1
+    down = down_words(name, arguments)
+    order = RunOrder(loaded, chosen, platform, cluster, arguments.forever, down=down)
     try:
         with _mapped(order, arguments.map) as watched:
             result, journal = play(watched)
@@ -84,10 +82,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(_interrupted(order.down), file=sys.stderr)
         return 130
     if arguments.out is not None:
-        _write(arguments.out, loaded.scenario, result, journal)
+        _write(arguments.out, loaded.scenario, result, journal, platform)
     print_table([result])
     print(f"journal: {journal}")
     return 0
+
+
+def _platform(
+    arguments: argparse.Namespace, scenario: Scenario, cluster: ClusterFolder
+) -> Platform | None:
+    """What it runs on; None: it was asked whether that is meant, and it is not."""
+    if arguments.driver == "ec2":
+        looked = cluster.look()
+        taken_up = looked is not None and looked[1].rounds > 0
+        return ec2_platform(arguments, cluster.name, scenario, taken_up=taken_up)
+    from stowplan.experiments.runs.docker import DockerPlatform
+    from stowplan.experiments.runs.permits import parse_allowed
+
+    engines, allowed = load_engines(arguments.engines), parse_allowed(arguments.allow)
+    say_permits(scenario, engines, allowed)
+    return DockerPlatform(engines, allowed)
 
 
 def say_permits(scenario: Scenario, engines: EnginesTable, allowed: Sequence[str]) -> None:
@@ -118,7 +132,7 @@ def _mapped(order: RunOrder, at: str | None) -> Iterator[RunOrder]:
         yield order
         return
     from stowplan.experiments.report.live_map import LiveMap, served
-    from stowplan.experiments.runs.docker import say
+    from stowplan.experiments.runs.real import say
 
     run = order.run
     live = LiveMap(" · ".join((order.cluster.name, run.strategy, run.layout, run.faults)))
@@ -144,34 +158,42 @@ def _interrupted(down: str) -> str:
 def down_words(name: str, arguments: argparse.Namespace) -> str:
     """The command that removes all that a cluster has, as it is to be typed here."""
     words = ["stowplan", "down", "--cluster", name]
-    for option in ("engines", "state"):
+    ec2 = getattr(arguments, "driver", "docker") == "ec2"
+    words += ["--driver", "ec2"] if ec2 else []
+    for option in ("aws", "region", "profile", "state") if ec2 else ("engines", "state"):
         if (value := getattr(arguments, option)) is not None:
             words += [f"--{option}", str(value)]
     return shlex.join([*words, "--yes"])
 
 
-def _write(out: Path, scenario: Scenario, result: RunResult, journal: Path) -> None:
+def _write(
+    out: Path, scenario: Scenario, result: RunResult, journal: Path, platform: Platform
+) -> None:
     from stowplan.experiments.record.output import output_folder
     from stowplan.experiments.record.results import write_results
     from stowplan.experiments.report.report import write_report
-    from stowplan.experiments.runs.docker import copy_journal
+    from stowplan.experiments.runs.real import copy_journal
 
     with output_folder(out) as folder:
         (folder / "journals").mkdir()
         copy_journal(journal, folder / "journals" / f"{result.run.id}.jsonl.gz")
+        for name, text in platform.files().items():
+            (folder / name).write_text(text)
         write_results([result], folder)
-        write_report(scenario, [result], folder / "report.html")
+        write_report(scenario, [result], folder / "report.html", notes=platform.notes())
     print(f"report: {out / 'report.html'}")
 
 
-def _chosen(loaded: Loaded, text: str | None) -> Run:
-    """The run to play: the first that matches, has no faults, and needs nothing that engines lack.
+def _chosen(loaded: Loaded, text: str | None, groups: Collection[str]) -> Run:
+    """The run to play: the first that matches, has no faults, and needs nothing that is not there.
 
+    Args:
+        groups: the capacity providers that have a real Auto Scaling group.
     Raises:
-        SpecError: naming everything that cannot be played on engines.
+        SpecError: naming everything that cannot be played for real.
     """
     scenario, path = loaded.scenario, loaded.path
-    problems = [(f"{path}: {place}", what) for place, what in _only_simulated(scenario)]
+    problems = [(f"{path}: {place}", what) for place, what in _only_simulated(scenario, groups)]
     runs = list(scenario.runs())
     matching = [run for run in runs if text is None or text in run.id]
     sound = [run for run in matching if not scenario.faults[run.faults]]
@@ -187,11 +209,14 @@ def _chosen(loaded: Loaded, text: str | None) -> Run:
     return sound[0]
 
 
-def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
+def _only_simulated(scenario: Scenario, groups: Collection[str]) -> Iterator[tuple[str, str]]:
     """The parts of a scenario that no engine can play, each with its place."""
     for index, provider in enumerate(scenario.capacity_provider):
+        if provider.name in groups:
+            continue
         what = f"{provider.name!r} launches instances, which engines cannot do; name instances "
-        yield f"capacity_provider[{index}]", what + "that are there under [[fleet]]"
+        what += "that are there under [[fleet]], or on EC2 its group by `groups` of --aws"
+        yield f"capacity_provider[{index}]", what
     for index, table in enumerate(scenario.running):
         what = f"what runs on {table.instance} is simulated; a run finds its own containers itself"
         yield f"running[{index}]", what

@@ -1,4 +1,4 @@
-"""`stowplan down`: removes all that a cluster has on its engines, also without its journal."""
+"""`stowplan down`: removes all that a cluster has on engines or EC2, also without its journal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from stowplan.experiments.cli.docker import cluster_arguments
+from stowplan.experiments.loading.aws_file import load_aws
 from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.placement.describe import State
 from stowplan.placement.driver import DriverError
 from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.journal import Header
 from stowplan.realdriver.backend import Backend, Leftovers
-from stowplan.realdriver.backends import backend_of
+from stowplan.realdriver.backends import BACKENDS, backend_of
 from stowplan.realdriver.clusters import ClusterFolder, find_cluster, state_folder
 
 
@@ -22,7 +23,20 @@ def add_down_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engines", type=Path, help="where to look, if no journal says so")
     parser.add_argument("--yes", action="store_true", help="do it; without, only say what it is")
     cluster_arguments(parser)
+    account_arguments(parser)
     parser.set_defaults(command=down)
+
+
+def account_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say which account is meant, where no journal does."""
+    parser.add_argument("--driver", choices=[*BACKENDS], default="docker", help="where to look")
+    parser.add_argument("--aws", type=Path, help="TOML file of --driver ec2")
+    parser.add_argument("--region", help="AWS's region; default: that of your AWS configuration")
+    parser.add_argument("--profile", help="of your AWS credentials")
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, str | None]:
+    return {"region": arguments.region, "profile": arguments.profile}
 
 
 def down(arguments: argparse.Namespace) -> int:
@@ -39,10 +53,18 @@ def down(arguments: argparse.Namespace) -> int:
             print(thing)
         if arguments.yes:
             found.remove()
+            _prove(backend, cluster.name)
         print(f"removed {found.summary}" if arguments.yes else f"would remove {found.summary}")
         return _settled(cluster, looked, found, remove=arguments.yes)
     finally:
         lock.close()
+
+
+def _prove(backend: Backend, name: str) -> None:
+    """See by another look that nothing is left. Raises DriverError where something is."""
+    left = backend.leftovers(name, None, reachable_only=True)
+    if left.count:
+        raise DriverError(f"still there after it was removed: {left.summary}")
 
 
 def _meant(arguments: argparse.Namespace) -> ClusterFolder:
@@ -65,8 +87,12 @@ def _looked(cluster: ClusterFolder) -> tuple[Header, State] | None:
 def _backend(arguments: argparse.Namespace, looked: tuple[Header, State] | None) -> Backend:
     from stowplan.realdriver.docker.backend import DockerBackend
 
-    if looked is not None and arguments.engines is None:
+    if looked is not None and (arguments.engines, arguments.aws) == (None, None):
         return backend_of(looked[0])
+    if arguments.driver == "ec2":
+        from stowplan.realdriver.ec2.backend import Ec2Backend
+
+        return Ec2Backend(load_aws(arguments.aws, **_given(arguments)))
     return DockerBackend(load_engines(arguments.engines))
 
 
@@ -78,15 +104,18 @@ def _check_known(arguments: argparse.Namespace, cluster: ClusterFolder, backend:
     """
     state = state_folder(arguments.state)
     where = "the engines of that file" if arguments.engines else "the local engine"
+    if arguments.driver == "ec2":
+        where = "EC2"
     print(f"no journal of {cluster.name} in {state}: looking on {where}", file=sys.stderr)
     found = backend.leftovers(cluster.name, None, reachable_only=True)
     if found.count:
         return
     known = sorted(path.parent.name for path in state.glob("*/journal.sqlite"))
     there = f"; clusters with a journal are {', '.join(known)}" if known else ""
-    more = "" if arguments.engines else "; --engines FILE looks on others"
+    more = "" if arguments.engines or arguments.driver == "ec2" else "; --engines FILE looks on "
+    more += "others, --driver ec2 in your AWS account" if more else ""
     silent = "".join(f"; does not answer: {why}" for why in found.silent)
-    what = f"no container of it on {where}{silent}{more}{there}"
+    what = f"nothing of it on {where}{silent}{more}{there}"
     raise SpecError([(f"--cluster {cluster.name}", what)])
 
 
@@ -99,7 +128,7 @@ def _settled(
 ) -> int:
     """Put the journal aside once nothing can be left on any engine; else say what may be left."""
     for why in found.silent:
-        print(f"does not answer; its containers stay: {why}", file=sys.stderr)
+        print(f"does not answer; what it has stays: {why}", file=sys.stderr)
     # A run that never had a round asked nothing of an engine.
     begun = looked is None or looked[1].rounds > 0
     if found.silent and begun:

@@ -55,12 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments, folder)
     paths = [_shipped(path) for path in arguments.path]
     draft = import_cluster(paths, arguments.cluster, arguments.with_environment)
-    if draft.definitions and not arguments.with_environment:
+    say(write(draft, out, folder, arguments.duration), draft, out, arguments.with_environment)
+    return 0
+
+
+def say(loaded: Loaded, draft: Draft, out: Path, with_environment: bool) -> None:
+    """What became of it: notes to stderr, and a line of what the scenario holds."""
+    if draft.definitions and not with_environment:
         what = "values of variables, secrets, labels and log options, names in ARNs and numbers of "
         draft.notes.add(
             what + "accounts are left out (--with-environment keeps them); commands stay"
         )
-    loaded = _write(draft, out, folder, arguments.duration)
     for note in draft.notes.said():
         print(f"note: {note}", file=sys.stderr)
     scenario = loaded.scenario
@@ -74,7 +79,6 @@ def run(arguments: argparse.Namespace) -> int:
         f"instances, {len(scenario.workload)} groups of standalone tasks elsewhere, "
         f"{len(scenario.task_definitions)} task definitions"
     )
-    return 0
 
 
 def _count(table: RunningTable) -> int:
@@ -96,8 +100,8 @@ def _check(arguments: argparse.Namespace, folder: Path) -> None:
         raise SpecError(problems)
 
 
-def _write(draft: Draft, out: Path, folder: Path, duration: str) -> Loaded:
-    """Write aside, check what was written, and only then put it in its place."""
+def write(draft: Draft, out: Path, folder: Path, duration: str) -> Loaded:
+    """Write the scenario and the folder of its definitions aside; what is sound takes its place."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as scratch:
             aside = Path(scratch)

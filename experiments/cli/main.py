@@ -56,6 +56,26 @@ COMMANDS = {
         "add_arguments",
         "make a scenario of what `aws ecs describe-*` says of a cluster",
     ),
+    "snapshot": (
+        "stowplan.experiments.cli.snapshot",
+        "add_arguments",
+        "read a real ECS cluster by describe calls, and make a scenario of it",
+    ),
+    "iam-policy": (
+        "stowplan.experiments.cli.iam_policy",
+        "add_arguments",
+        "the least IAM policy that a command needs",
+    ),
+    "apply": (
+        "stowplan.experiments.cli.apply",
+        "add_arguments",
+        "carry out the moves of a plan on a real ECS cluster",
+    ),
+    "setup-ec2": (
+        "stowplan.experiments.cli.setup_ec2",
+        "add_arguments",
+        "make what instances of a fresh account need, or remove it",
+    ),
     "types": (
         "stowplan.experiments.cli.instance_types",
         "add_arguments",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -23,6 +25,7 @@ from stowplan.placement.model import AVAILABILITY_ZONE, TaskKind
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.keys import check_keys
 from stowplan.placement.optimal.repack import (
+    Origin,
     RepackPlan,
     SpreadBy,
     free_instances,
@@ -33,6 +36,7 @@ from stowplan.placement.optimal.repack import (
 )
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.optimal.trial import try_draining
+from stowplan.placement.outlook import Running
 from stowplan.placement.packing.problem import Limits, ProgressCallback
 from stowplan.placement.scheduler.scheduler import Scheduler
 from stowplan.placement.strategies import STRATEGIES
@@ -104,7 +108,16 @@ def repack(
     if answer.plan is None:
         return answer
     trial = try_draining(scheduler.engine, running, answer.plan.freed, waiting)
-    return replace(answer, trial=trial)
+    plan = replace(answer.plan, origin=_origin(loaded, running, prices))
+    return replace(answer, plan=plan, trial=trial)
+
+
+def _origin(loaded: Loaded, running: Iterable[Running], prices: list[int]) -> Origin:
+    held: list[Counter[str]] = [Counter() for _ in prices]
+    for task in running:
+        if not task.daemon:
+            held[task.row][task.kind.group] += 1
+    return Origin(loaded.scenario.name, str(loaded.path.resolve()), tuple(held), tuple(prices))
 
 
 def spread_of(loaded: Loaded) -> SpreadBy:
@@ -172,6 +185,21 @@ def _(plan: RepackPlan) -> Any:
         "freed": [plan.names[row] for row in plan.freed],
         "used": plan.used,
         "used_at_least": plan.used_at_least,
+        **({} if plan.origin is None else _origin_json(plan, plan.origin)),
+    }
+
+
+def _origin_json(plan: RepackPlan, origin: Origin) -> dict[str, Any]:
+    """What `stowplan apply` holds a real cluster against."""
+    before = [row for row, held in enumerate(origin.held) if any(held.values())]
+    emptied = set(plan.emptied)
+    after = [row for row in range(len(plan.names)) if row not in emptied]
+    return {
+        "cluster": origin.cluster,
+        "scenario": origin.scenario,
+        "held": {plan.names[row]: dict(origin.held[row]) for row in before},
+        "emptied": [plan.names[row] for row in plan.emptied],
+        "usd_hour": {"before": origin.usd_hour(before), "after": origin.usd_hour(after)},
     }
 
 

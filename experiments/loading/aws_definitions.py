@@ -80,21 +80,44 @@ def document_of(definition: TaskDefinition, with_environment: bool) -> dict[str,
     return kept
 
 
-def _container(container: Mapping[str, Any]) -> dict[str, Any]:
+def without_values(answer: Any) -> Any:
+    """An answer of AWS without the values that `document_of` leaves out, wherever they stand, and
+    without those of tags; names, ARNs and numbers of accounts stay."""
+    if isinstance(answer, list | tuple):
+        return [without_values(each) for each in answer]
+    if not isinstance(answer, Mapping):
+        return answer
+    kept = {key: without_values(each) for key, each in answer.items()}
+    for key in ("tags", "Tags", "TagSet"):
+        if isinstance(kept.get(key), list):
+            kept[key] = [_tag(each) for each in kept[key]]
+    lists = all(isinstance(kept.get(key, []), list) for key in ("environment", "secrets"))
+    return _container(kept, arns=True) if lists else kept
+
+
+def _tag(tag: Any) -> Any:
+    """A tag by its key; AWS's own say which group an instance is of."""
+    if not isinstance(tag, Mapping) or str(tag.get("Key", tag.get("key"))).startswith("aws:"):
+        return tag
+    return {key: _LEFT_OUT if key in ("Value", "value") else each for key, each in tag.items()}
+
+
+def _container(container: Mapping[str, Any], arns: bool = False) -> dict[str, Any]:
+    """A container, or whatever has members of these names. `arns`: those of secrets are whole."""
     kept = dict(container)
     if "environment" in kept:
         kept["environment"] = [{**each, "value": ""} for each in kept["environment"]]
     if "secrets" in kept:
-        kept["secrets"] = [_secret(each) for each in kept["secrets"]]
+        kept["secrets"] = [_secret(each, arns) for each in kept["secrets"]]
     if "dockerLabels" in kept:
         kept["dockerLabels"] = dict.fromkeys(kept["dockerLabels"], _LEFT_OUT)
     for key in ("logConfiguration", "firelensConfiguration"):
         if key in kept:
-            kept[key] = _logging(kept[key])
+            kept[key] = _logging(kept[key], arns)
     return kept
 
 
-def _logging(configuration: Mapping[str, Any]) -> dict[str, Any]:
+def _logging(configuration: Mapping[str, Any], arns: bool) -> dict[str, Any]:
     kept = dict(configuration)
     if "options" in kept:
         kept["options"] = {
@@ -102,13 +125,15 @@ def _logging(configuration: Mapping[str, Any]) -> dict[str, Any]:
             for key, value in kept["options"].items()
         }
     if "secretOptions" in kept:
-        kept["secretOptions"] = [_secret(each) for each in kept["secretOptions"]]
+        kept["secretOptions"] = [_secret(each, arns) for each in kept["secretOptions"]]
     return kept
 
 
-def _secret(secret: Mapping[str, Any]) -> dict[str, Any]:
-    """A secret by its store alone: an ARN is shortened already, a parameter's name goes."""
+def _secret(secret: Mapping[str, Any], arns: bool) -> dict[str, Any]:
+    """A secret by its store alone: a parameter's name goes, and an ARN's where it still has one."""
     source = str(secret["valueFrom"])
+    if arns:
+        source = _plain(source)
     return {**secret, "valueFrom": source if source.startswith("arn:") else _LEFT_OUT}
 
 

@@ -66,13 +66,12 @@ def scenario_text(draft: Draft, folder: str, duration: str) -> str:
     document["task_definitions"] = _table(files)
     parts = {"fleet": draft.fleet, "capacity_provider": draft.providers}
     parts |= {"service": draft.services, "workload": draft.workloads, "running": draft.running}
+    # Row by row: an array of tables looks through all of its rows with each that it gets.
+    text = [tomlkit.dumps(document)]
     for key, rows in parts.items():
-        if rows:
-            document.add(tomlkit.nl())
-            document[key] = tomlkit.aot()
-            for row in rows:
-                document[key].append(_table(row.values, row.comments))
-    return tomlkit.dumps(document)
+        for row in rows:
+            text.append(f"\n[[{key}]]\n{tomlkit.dumps(_table(row.values, row.comments))}")
+    return "".join(text)
 
 
 def _table(values: Mapping[str, Any], comments: tuple[str, ...] = ()) -> Table:

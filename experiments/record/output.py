@@ -20,7 +20,12 @@ from pathlib import Path
 
 from stowplan.placement.errors import SpecError
 
-RESULTS = ("results.parquet", "answer.json", "refused.json")  # what tells a folder of ours
+RESULTS = (
+    "results.parquet",
+    "answer.json",
+    "refused.json",
+    "snapshot.json",
+)  # what tells a folder of ours
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -54,11 +54,18 @@ MAP_BYTES_MAX = 6_000_000
 ROWS_MOST = 200  # of a table about services; the rest is in the tables beside the report
 
 
-def write_report(scenario: Scenario, results: Group, path: Path, again: Group = ()) -> None:
+def write_report(
+    scenario: Scenario,
+    results: Group,
+    path: Path,
+    again: Group = (),
+    notes: Sequence[str] = (),
+) -> None:
     """Write the report of `results` to `path`, as HTML in UTF-8.
 
     Args:
         again: runs repeated with ties decided the other way; see `runs.ties`.
+        notes: sentences at its head, as what a real run has cost.
     """
     folder = TEMPLATES
     environment = jinja2.Environment(
@@ -70,7 +77,9 @@ def write_report(scenario: Scenario, results: Group, path: Path, again: Group = 
     )
     # Runs keep the order of the scenario, so that its first layout and faults are shown first.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    page = environment.get_template("report.html.j2").render(context(scenario, results, again))
+    page = environment.get_template("report.html.j2").render(
+        context(scenario, results, again) | {"notes": notes}
+    )
     path.write_text(page, encoding="utf-8")
 
 

@@ -18,6 +18,7 @@ from stowplan.experiments.loading.catalogue import instance_types
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.runs.simulate import world
 from stowplan.placement.callers.callers import Callers
+from stowplan.placement.callers.client import Arrival
 from stowplan.placement.chance import stream
 from stowplan.placement.describe import Reader
 from stowplan.placement.errors import PlacementError, SpecError
@@ -183,8 +184,17 @@ class SimulatedWorlds:
             assert isinstance(attended.driver, _Launching)
             return scheduler, attended.driver, attended.callers
         driver = _Launching((), until_ms=FOR_EVER_MS, seed=0)
-        callers = Callers((), stream(0, "client"), admits=driver.admits)
+        calls = self._definitions() if not name else ()
+        callers = Callers(calls, stream(0, "client"), admits=driver.admits)
         return Scheduler(SchedulerConfig()), driver, callers
+
+    def _definitions(self) -> list[Arrival]:
+        """The scenario's calls about task definitions, which an account knows as its clusters do,
+        by the same revisions."""
+        if self._loaded is None:
+            return []
+        documents = self._loaded.scenario.task_definitions.values()
+        return [Arrival(0, RegisterTaskDefinition(dict(each))) for each in documents]
 
 
 def known_clusters(state: Path | None) -> list[str]:

@@ -8,7 +8,7 @@ whatever its order. Tasks that `RepackState` does not move stay in every plan th
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +44,26 @@ FIRST_SHARE = 0.6  # of what is left of the budget, for the best that may be pos
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The cluster that a plan is for, as it was when the plan was made.
+
+    Args:
+        cluster, scenario: its name, and the file that describes it.
+        held: by row, how many tasks of each group run there; daemons apart.
+        prices: by row, microdollars an hour.
+    """
+
+    cluster: str
+    scenario: str
+    held: tuple[Mapping[str, int], ...]
+    prices: tuple[int, ...]
+
+    def usd_hour(self, rows: Iterable[int]) -> float:
+        """Dollars an hour of these rows."""
+        return sum(self.prices[row] for row in rows) / 1e6
+
+
+@dataclass(frozen=True)
 class RepackPlan:
     """Moves in order, and what they lead to.
 
@@ -53,6 +73,7 @@ class RepackPlan:
         used_at_least: no moves whatever lead to fewer instances (proven);
             None where that was not asked.
         names, zones: of all instances, by row.
+        origin: what it is a plan of; None: nobody said.
     """
 
     moves: tuple[Move, ...]
@@ -61,6 +82,18 @@ class RepackPlan:
     used_at_least: int | None
     names: tuple[str, ...]
     zones: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    @property
+    def emptied(self) -> tuple[int, ...]:
+        """Rows that are in use at the beginning or never, and hold nothing in the end."""
+        assert self.origin is not None
+        held = [Counter(each) for each in self.origin.held]
+        for move in self.moves:
+            held[move.target][move.kind.group] += 1
+            if move.source is not None:
+                held[move.source][move.kind.group] -= 1
+        return tuple(row for row, tasks in enumerate(held) if not tasks.total())
 
 
 def spread_field(kind: TaskKind) -> str | None:

@@ -125,8 +125,10 @@ class EngineFleet:
             engine.waiting = [order for order in engine.waiting if order.instance != number]
             self._events.append(m.InstancesGone((number,)))
 
+    over = ""  # nothing ends a run on engines but its scenario
+
     @property
-    def heard_all(self) -> bool:
+    def ready(self) -> bool:
         """Whether every engine has answered, or failed to, at least once."""
         return all(engine.heard for engine in self._engines)
 

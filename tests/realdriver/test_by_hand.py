@@ -119,7 +119,7 @@ def test_a_task_that_runs_goes_on_though_its_ended_init_container_was_pruned(sha
     rig.driver.close()
     by_hand(shared, "remove_container", rig, "0-init")
     rig = rig.again()
-    rig.until(lambda: rig.driver.fleet.heard_all).go_on(1.5)
+    rig.until(lambda: rig.driver.fleet.ready).go_on(1.5)
     assert rig.running() == [0]
     assert run_times(shared, rig) == {"0-main": started}
     rig.close()

@@ -109,5 +109,5 @@ def test_every_cure_works_as_it_is_printed(user):
         assert ours(user.engine, "tiny") == {}
     nobody = user.call("down", "--cluster", "nobody")
     assert nobody.returncode == 2
-    assert "no container of it on the local engine" in nobody.stderr
+    assert "nothing of it on the local engine" in nobody.stderr
     assert not (user.cluster.folder.parent / "nobody").exists()

@@ -41,6 +41,7 @@ def served(*arguments, killed=False):
         try:
             said = process.stdout.readline()
             while (address := re.search(r"https?://[\d.]+:\d+", said)) is None:
+                assert said, "it ended"
                 said = process.stdout.readline()
             yield address[0]
         finally:

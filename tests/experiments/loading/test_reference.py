@@ -31,6 +31,7 @@ from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.units import parse_duration_ms
 from stowplan.realdriver.docker.config import EnginesTable, EngineTable, RegistryTable, TlsTable
+from stowplan.realdriver.ec2.config import AwsTable, OwnTable
 
 PAGE = SCENARIOS / "REFERENCE.md"
 # What a value is parsed by says what it is: a duration is an int as well.
@@ -209,12 +210,14 @@ SECTIONS = {
     "[optimize]": scenario.OptimizeTable,
     "[[optimize.offer]]": scenario.Offer,
 }
-# Those of another file: the one of `--engines`.
+# Those of other files: the ones of `--engines` and `--aws`.
 ENGINES = {
     "The engines file": EnginesTable,
     "[[engine]]": EngineTable,
     "[engine.tls]": TlsTable,
     "[registry.HOST]": RegistryTable,
+    "The AWS file": AwsTable,
+    "[own]": OwnTable,
 }
 
 
