@@ -21,13 +21,18 @@ class RunTaskFailed(Message, frozen=True):
 
 
 class TasksProvisioning(Message, frozen=True):
-    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING)."""
+    """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING).
+
+    `deployment`, `task_definition`: of tasks of a service that are not of its PRIMARY deployment.
+    """
 
     request: int | None
     tasks: tuple[int, ...]
     failure: Failure
     service: str | None = None
     capacity_provider: str | None = None
+    deployment: str | None = None
+    task_definition: str | None = None
 
 
 class TasksStopped(Message, frozen=True):

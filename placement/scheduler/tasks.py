@@ -41,6 +41,10 @@ class Launch:
             return self
         return replace(self, kind=replace(self.kind, capacity_provider=capacity_provider))
 
+    def of_deployment(self, deployment: str) -> Launch:
+        """The same, for tasks of a deployment."""
+        return replace(self, deployment=deployment)
+
 
 class TaskTable:
     """All tasks ever created, by number, in columns; a stopped task stays, as a record.
