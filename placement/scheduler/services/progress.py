@@ -88,6 +88,7 @@ class Progress:
     def _fail(self, service: Service, why: str, back: Launch | None) -> None:
         back = None if back is service.launch else back
         fail(service, why, back, self._deploy, self._launches, self._events)
+        service.primary.ignored = set(self.in_alarm)  # a rollback is not ended by what began it
 
     def prune(self, service: Service) -> None:
         """Forget deployments that have no tasks, and that nothing goes back to."""
@@ -110,6 +111,7 @@ class Progress:
     def stop(self, service: Service, call: m.StopServiceDeployment) -> None:
         """End a deployment. Raises CallError where ECS would not."""
         stop_deployment(service, call, self._deploy, self._launches, self._events)
+        service.primary.ignored = set(self.in_alarm)
         self._touched.add(service.name)
 
     def go_on(self, service: Service, call: m.ContinueServiceDeployment) -> None:

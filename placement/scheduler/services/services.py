@@ -335,6 +335,7 @@ class Services:
             else:
                 self._short[name] = cluster.freed_version, cluster.version
             self._events.report(service, failure, now_ms)
+            self.progress.prune(service)
             self._wake(service, now_ms)
         # A service knows of the tasks that it stops itself.
         self._touched.clear()

@@ -20,6 +20,12 @@ ON = (m.CapacityProviderStrategyItem("cp", 1, 2),)
 BALANCER = m.LoadBalancer(grace_period_ms=9)
 BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_value=4)
 OVERRIDES = (m.ContainerOverride("c", ("ls", "-l"), (("A", "b"),), 5, 6, 4),)
+HOOK = m.LifecycleHook(("PRE_SCALE_UP",), "PAUSE", 5, True, 60_000, "CONTINUE", "arn:f")
+ROLLOUT = (
+    m.TrafficShift("LINEAR", 1, 2, 3, 4, 5, (HOOK,), True),
+    m.DeploymentAlarms(("errors",), True, 7),
+    m.EarlySuccess(50, "DEFERRED"),
+)
 TAGS = (("team", "blue"),)
 
 EVENTS = [
@@ -77,10 +83,12 @@ EVENTS = [
         BALANCER,
         "once",
         {"propagateTags": "SERVICE"},
+        *ROLLOUT,
     ),
     m.UpdateService(
         *("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
         {"propagateTags": "SERVICE"},
+        *ROLLOUT,
     ),
     m.UpdateTaskProtection((1,), False, 5),
     m.StopServiceDeployment("web", "ecs-svc/1", "ABORT"),

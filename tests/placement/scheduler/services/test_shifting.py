@@ -276,7 +276,7 @@ def test_a_further_deployment_sends_traffic_back_and_begins_anew():
     world = served(shift("CANARY", canary_permille=50))
     go(world, lambda c: any(t.production == 50 for t in of(m.DeploymentStage, c)), revise(world))
     commands = revise(world)
-    assert [t.production for t in of(m.DeploymentStage, commands)][0] == 0
+    assert next(t.production for t in of(m.DeploymentStage, commands)) == 0
     go(world, completed, commands)
     assert revisions(world) == {"app:3": 4}
     assert not world.violations()
@@ -299,7 +299,7 @@ def test_alarms_are_watched_when_all_else_is_done():
     commands = world.round(m.AlarmsChanged(("errors",)))
     texts = [e.text for e in of(m.ServiceEvent, commands)]
     assert any("deployment failed: alarm detected." in text for text in texts)
-    go(world, completed, commands)
+    assert completed(go(world, completed, commands)), "the alarm is there when the rollback begins"
     assert revisions(world) == {"app:1": 4}
     assert not world.violations()
 
