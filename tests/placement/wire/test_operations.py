@@ -202,11 +202,25 @@ def test_a_canary_is_described_as_it_goes_on(ecs):
         source = found["sourceServiceRevisions"][0]["requestedProductionTrafficWeight"]
         assert target + source == 100
         seen.append((found["lifecycleStage"], target))
-        ecs.now_ms += 30_000
-        ecs.turn()
+        ecs.step(30_000)
     assert found["status"] == "SUCCESSFUL"
     assert ("PRODUCTION_TRAFFIC_SHIFT", 12.5) in seen
     assert ("BAKE_TIME", 100.0) in seen
+
+
+@pytest.mark.parametrize(
+    ("params", "rebalancing"),
+    [
+        ({}, "ENABLED"),
+        ({"availabilityZoneRebalancing": "DISABLED"}, "DISABLED"),
+        ({"placementStrategy": [{"type": "binpack", "field": "cpu"}]}, "DISABLED"),
+        ({"deploymentConfiguration": {"maximumPercent": 100}}, "DISABLED"),
+    ],
+)
+def test_zones_are_rebalanced_by_default_where_ecs_would(ecs, params, rebalancing):
+    deploy(ecs, **params)
+    (service,) = ecs.call("DescribeServices", services=["s"])["services"]
+    assert service["availabilityZoneRebalancing"] == rebalancing
 
 
 def test_a_pause_is_rolled_back_by_a_call(ecs):
