@@ -1,4 +1,4 @@
-"""How deployments go on in the worlds of `stowplan soak`: strategies, hooks, alarms."""
+"""How deployments go on in the worlds of `stowplan soak`: strategies, hooks, alarms, set bounds."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def add_rollouts(rng: Generator, table: dict[str, Any], until_s: int, faults: st
     for service in table["service"]:
         if service.get("scheduling_strategy") == "DAEMON":
             continue
+        if "autoscaling" in service and rng.random() < 0.4:
+            service["autoscaling"]["scheduled"] = [
+                {"at": at_s, "min_capacity": int(rng.integers(0, 8)), "max_capacity": 20}
+                for at_s in sorted(rng.integers(0, until_s, size=2).tolist())
+            ]
         if rng.random() < 0.35:
             service.pop("circuit_breaker", None)
             service["deployment"] = _shift(rng)

@@ -14,7 +14,7 @@ from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
 from stowplan.placement.scenario import scenario
-from stowplan.placement.scenario.autoscaling import AutoscalingTable, LoadPoint
+from stowplan.placement.scenario.autoscaling import AutoscalingTable, LoadPoint, ScheduledTable
 from stowplan.placement.scenario.capacity import (
     CapacityProviderTable,
     GroupInstance,
@@ -206,6 +206,7 @@ SECTIONS = {
     "[service.alarms]": AlarmsTable,
     "[service.early_success]": EarlySuccessTable,
     "[service.autoscaling]": AutoscalingTable,
+    "[[service.autoscaling.scheduled]]": ScheduledTable,
     "[[service.autoscaling.load]]": LoadPoint,
     "[[running]]": RunningTable,
     "[[workload]]": scenario.WorkloadTable,
