@@ -144,6 +144,36 @@ DEFAULT_TIMES: dict[str, DefaultTime] = {
         "Elastic Load Balancing, deregistration_delay.timeout_seconds",
         "service.load_balancer.deregistration_delay",
     ),
+    # --- deployments ----------------------------------------------------------------------------
+    "linear bake": DefaultTime(
+        *("between two steps of a LINEAR deployment", 360_000, "ms", "documented"),
+        "CreateService, LinearConfiguration.stepBakeTimeInMinutes",
+        "service.deployment.step_bake_time",
+    ),
+    "canary bake": DefaultTime(
+        *("between the canary's share and the rest", 600_000, "ms", "documented"),
+        "CreateService, CanaryConfiguration.canaryBakeTimeInMinutes",
+        "service.deployment.canary_bake_time",
+    ),
+    "bake": DefaultTime(
+        *("for which both revisions run after all traffic has moved", 0, "ms", "assumed"),
+        "CreateService asks for bakeTimeInMinutes with BLUE_GREEN and names no default; ours",
+        "service.deployment.bake_time",
+    ),
+    "hook timeout": DefaultTime(
+        *("until a lifecycle hook has timed out", 86_400_000, "ms", "documented"),
+        "CreateService, DeploymentLifecycleHookTimeoutConfiguration.timeoutInMinutes",
+        "service.deployment.hook.timeout",
+    ),
+    "network shift": DefaultTime(
+        *("for which a shift by a Network Load Balancer takes longer", 600_000, "ms"),
+        *("documented", f"{_GUIDE}, Amazon ECS blue/green deployments: about 10 minutes"),
+    ),
+    "alarm bake": DefaultTime(
+        *("for which alarms are watched when a rolling deployment is done", 240_000, "ms"),
+        *("assumed", f"{_GUIDE} says under 5 minutes and no more; ours"),
+        "service.alarms.bake_time",
+    ),
     # --- what goes wrong ------------------------------------------------------------------------
     "detection": DefaultTime(
         *("from a loss or a cut to ECS's knowing of it", 60_000, "ms", "assumed"),

@@ -14,6 +14,7 @@ import simpy
 
 from stowplan.placement.messages import (
     AgentConnectionChanged,
+    AlarmsChanged,
     Event,
     InstancesGone,
     UpdateContainerInstancesState,
@@ -73,6 +74,7 @@ class Faults:
             "slow-disk": self._slow_disk,
             "insufficient-capacity": self._insufficient_capacity,
             "api-throttling": self._api_throttling,
+            "alarm": self._alarm,
         }
 
     def begin(self, faults: Iterable[Fault]) -> None:
@@ -176,6 +178,14 @@ class Faults:
     def _api_throttling(self, fault: Fault) -> Process:
         throttle = Throttle(fault.burst, fault.rate_per_s, fault.at)
         yield from self._while(fault, self._throttles, throttle)
+
+    def _alarm(self, fault: Fault) -> Process:
+        assert fault.alarm is not None
+        yield self._env.timeout(fault.at)
+        self._tell(AlarmsChanged((fault.alarm,)))
+        if fault.until is not None:
+            yield self._env.timeout(max(0, fault.until - self._env.now))
+            self._tell(AlarmsChanged((fault.alarm,), in_alarm=False))
 
     def _while(self, fault: Fault, held: list[Any], what: Any) -> Process:
         """Hold something from the fault's time until it is over, or for ever."""

@@ -15,6 +15,7 @@ from numpy.random import Generator
 from rich.console import Console
 
 from stowplan.experiments.cli.soak_calls import OUTSIDE, Outsider
+from stowplan.experiments.cli.soak_rollouts import add_rollouts
 from stowplan.experiments.cli.soak_state import differences
 from stowplan.experiments.loading.arguments import positive
 from stowplan.experiments.loading.catalogue import instance_types
@@ -82,6 +83,7 @@ def random_scenario(seed: int) -> Scenario:
     }
     _add_autoscaling(np.random.default_rng([seed, 0xA57]), table["service"])
     _add_balancers(np.random.default_rng([seed, 0xE1B]), table["service"])
+    add_rollouts(np.random.default_rng([seed, 0xB1E]), table, FAULTS_S, RUN.faults)
     return Scenario.model_validate(table)
 
 
@@ -258,7 +260,8 @@ def _workload(
 
 
 def _fault(rng: Generator, names: list[str], providers: list[str]) -> dict[str, Any]:
-    kind = _one(rng, get_args(Fault.model_fields["kind"].annotation))
+    kinds = get_args(Fault.model_fields["kind"].annotation)
+    kind = _one(rng, [each for each in kinds if each != "alarm"])  # that is drawn with its service
     at_s = int(rng.integers(FAULTS_S - 300))
     table: dict[str, Any] = {"kind": kind, "at": at_s, "detect": int(rng.integers(0, 90))}
     if kind == "start-failure":

@@ -58,6 +58,7 @@ class _Service:
     tasks: dict[int, _Task] = field(default_factory=dict)
     complaint: str = ""
     failure: str = ""  # why the last task that never ran ended
+    stage: str = ""  # in which a deployment is that shifts traffic
 
     @property
     def daemon(self) -> bool:
@@ -97,6 +98,7 @@ class DeploymentLog:
             m.InstancesGone: self._gone,
             m.TasksStopped: self._stopped,
             m.ServiceEvent: self._said,
+            m.DeploymentStage: self._came_to,
         }
 
     def finish(self) -> None:
@@ -136,7 +138,7 @@ class DeploymentLog:
             old.waits_for = self._waits(service)
             old.state, old.ended_ms = "SUPERSEDED", now_ms
         service.primary, service.definition = record, record.task_definition
-        service.complaint = service.failure = ""
+        service.complaint = service.failure = service.stage = ""
 
     # --- what is said ---------------------------------------------------------------------------
 
@@ -148,11 +150,25 @@ class DeploymentLog:
             record = self._by_id[said[1]]
             record.ended_ms = now_ms
             record.state = "FAILED" if said[2] == DEPLOYMENT_FAILED else "COMPLETED"
-            if record.state == "FAILED":
+            told = notice.text.partition(f"{DEPLOYMENT_FAILED}: ")[2].removesuffix(".")
+            if record.state == "FAILED" and told != "tasks failed to start":
+                record.waits_for = told
+            elif record.state == "FAILED":
                 why = f": {service.failure}" if service.failure else ""
                 record.waits_for = f"{_tasks(record.failed_tasks)} failed to start{why}"
         if back := _BACK.search(notice.text):
             self._roll_back(service, back[1], now_ms)
+
+    def _came_to(self, notice: m.DeploymentStage, now_ms: int) -> None:
+        self._services[notice.service].stage = notice.stage
+
+    def is_going(self, service: str) -> bool:
+        """Whether a deployment goes on that replaces another one."""
+        known = self._services.get(service)
+        if known is None or known.daemon or known.primary.state != "IN_PROGRESS":
+            return False
+        own = (each for each in self.records if each.service == service)
+        return any(each.state == "COMPLETED" for each in own)
 
     def _roll_back(self, service: _Service, name: str, now_ms: int) -> None:
         record = self._by_id.get(name)
@@ -190,7 +206,7 @@ class DeploymentLog:
         service = self._services[notice.service]
         service.complaint = notice.failure.reason
         for task in notice.tasks:
-            service.tasks[task] = _Task(service.primary.deployment, None)
+            service.tasks[task] = _Task(notice.deployment or service.primary.deployment, None)
             self._of[task] = notice.service
 
     def _stop(self, command: m.StopTasks, now_ms: int) -> None:
@@ -247,8 +263,10 @@ class DeploymentLog:
             said.append(f"capacity for {_tasks(queued)} PROVISIONING: {service.complaint}")
         if starting:
             said.append(f"{_tasks(starting)} to be RUNNING{_tries(service)}")
-        if old and not lacks:
+        if old and not lacks and service.stage in ("", "CLEAN_UP"):
             said.append(f"{_tasks(old)} of earlier deployments to stop")
+        if service.stage and not said:
+            said.append(f"the end of {service.stage}")
         return "; ".join(said)
 
     def _lack(self, service: _Service, lacks: int, old: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +14,7 @@ from stowplan.experiments.loading.extensions import add_entry_points
 from stowplan.experiments.record.capacity_record import MS_PER_HOUR
 from stowplan.experiments.record.costs import HOURS_PER_MONTH
 from stowplan.experiments.record.energy import kg_co2e, kwh
+from stowplan.experiments.record.metric import Metric as Metric
 from stowplan.experiments.record.money import (
     below_minimum,
     dollars_busy,
@@ -23,19 +23,10 @@ from stowplan.experiments.record.money import (
 )
 from stowplan.experiments.record.own_metric import metric_values
 from stowplan.experiments.record.recorder import Recorder
+from stowplan.experiments.record.rollout_metrics import OF_ROLLOUTS
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import CPU, MEMORY, StopCode
 from stowplan.placement.registry import Registry
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A named number of a run. `better`: which way is better, or '' where neither is."""
-
-    of: Callable[[Recorder], float | None]
-    unit: str
-    better: str
-    about: str
 
 
 def _mean(numerator: str, denominator: str) -> Callable[[Recorder], float | None]:
@@ -333,6 +324,7 @@ _SHIPPED: Mapping[str, Metric] = {
     "deployments_unfinished": Metric(
         _in_progress, "", "less", "deployments that are IN_PROGRESS at the end"
     ),
+    **OF_ROLLOUTS,
     "daemons_lacking": Metric(
         lambda r: r.daemons.lacking, "", "less", "tasks that DAEMONs lack at the end"
     ),

@@ -1,6 +1,6 @@
 """Follows a run through its journal alone and keeps what metrics and plots are made of.
 
-Fed with rounds, as they happen or from a file. It books every task from the command that places it
+It books every task from the command that places it
 to the report that it stopped: what an instance really holds, not what ECS already counts as free.
 """
 
@@ -26,6 +26,7 @@ from stowplan.experiments.record.records import (
     TaskRecord,
     Totals,
 )
+from stowplan.experiments.record.rollout_costs import RolloutCosts
 from stowplan.experiments.record.service_log import ServiceLog
 from stowplan.experiments.record.stops import Stops, is_success
 from stowplan.experiments.record.waits import ServiceWaits
@@ -85,10 +86,9 @@ class Recorder:
         self._waited: dict[int, int | str] = {}  # whose the tasks are that were PROVISIONING
         self.daemons = DaemonLog(self._launches)
         self.deployments = DeploymentLog(self._launches, self.daemons.due, self.daemons.configure)
-        self.amounts = Amounts()
+        self.rollout_costs, self.amounts = RolloutCosts(self.deployments), Amounts()
         self._next_sample = self._next_frame = 0
-        self._more = self._others(services=False)
-        self._has_services = False
+        self._more, self._has_services = self._others(services=False), False
         self._handlers: dict[type, Any] = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
             m.InstanceRegistered: self._registered,
@@ -108,7 +108,7 @@ class Recorder:
 
     def _others(self, *, services: bool) -> Others:
         # Deployments ask what a DAEMON is to have, so they come after the daemons.
-        logs = self.service_waits, self.daemons, self.deployments
+        logs = self.service_waits, self.daemons, self.deployments, self.rollout_costs
         return others(self.capacity, logs, services=services)
 
     def __call__(self, entry: m.Round) -> None:
@@ -135,6 +135,7 @@ class Recorder:
 
     def finish(self, now_ms: int) -> None:
         """Close the books at the end of the run."""
+        self.rollout_costs.advance(now_ms)
         self._advance(now_ms)
         self._sample_until(now_ms + 1)
         for instance in self.instances:

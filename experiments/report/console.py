@@ -15,6 +15,7 @@ from rich.text import Text
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.report.formats import (
     CAPACITY,
+    DEPLOYING,
     DEPLOYMENTS,
     LEAST,
     LOSS,
@@ -35,7 +36,7 @@ from stowplan.experiments.report.progress_lines import ProgressLines
 from stowplan.experiments.report.services import crash_loops, service_tables
 
 _REFUSED = Column("refusals", "refused", "refused", count)
-_REST = (_REFUSED, *LOSS, *DEPLOYMENTS)
+_REST = (_REFUSED, *LOSS, *DEPLOYMENTS, *DEPLOYING)
 # A table, or where it does not fit, in parts.
 _PARTS = (((*USE, *WAITING, *_REST),), (USE, (*WAITING, *_REST)), (USE, WAITING, _REST))
 _WIDTH = 100
@@ -99,6 +100,8 @@ def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
     idle = set() if any(result.metrics["lost"] for result in results) else set(LOSS)
     if not any(result.metrics["deployments_failed"] for result in results):
         idle |= set(DEPLOYMENTS)
+    if not any(result.metrics["deploying_min"] for result in results):
+        idle |= set(DEPLOYING)
     columns = [column for column in shown(columns, results) if column not in idle]
     for column in columns:
         table.add_column(column.short, justify="right", no_wrap=True)

@@ -159,6 +159,13 @@ LOSS = (
 
 
 DEPLOYMENTS = (Column("deployments_failed", "failed", "deployments failed", count),)
+DEPLOYING = (
+    Column("deploying_min", "deploy min", "deploying, min", tenths),
+    Column("deploying_extra_task_min", "extra task-min", "tasks too many, task-min", tenths),
+    Column("deploying_at_risk_task_min", "risk task-min", "at risk, task-min", tenths),
+    Column("deploying_extra_instances", "extra inst.", "instances too many", count),
+    Column("deploying_extra_dollars", "extra $", "deploying, extra $", dollars),
+)
 
 
 def shown(columns: Sequence[Column], results: Sequence[RunResult]) -> list[Column]:

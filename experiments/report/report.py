@@ -21,6 +21,7 @@ from stowplan.experiments.report.costs import RULE, cost_tables
 from stowplan.experiments.report.findings import findings
 from stowplan.experiments.report.formats import (
     CAPACITY,
+    DEPLOYING,
     DEPLOYMENTS,
     LEAST,
     LOSS,
@@ -203,6 +204,8 @@ def _words(fault: Any) -> str:
     if fault.kind == "api-throttling":
         rate = f" to {fault.rate_per_s} a second" if fault.rate_per_s else ""
         return f"API calls and launches are throttled{rate} from {at}{until}"
+    if fault.kind == "alarm":
+        return f"the alarm {fault.alarm} is in ALARM from {at}{until}"
     if fault.kind == "start-failure":
         return f"tasks of {fault.task_definition} fail to start from {at}{until}"
     if fault.kind == "registry-failure":
@@ -238,6 +241,11 @@ def _tables(scenario: Scenario, members: Group, index: Mapping[str, int]) -> dic
                 (*WAITING, *(LOSS if lost else ()), *(DEPLOYMENTS if failed else ())),
                 members,
                 index,
+            ),
+            *(
+                [_part("What deploying costs", DEPLOYING, members, index)]
+                if any(result.metrics["deploying_min"] for result in members)
+                else []
             ),
             *(
                 [_part("Capacity providers", CAPACITY, members, index)]

@@ -94,6 +94,9 @@ def _service_calls(scenario: Scenario, run: Run) -> Iterator[Arrival]:
                 table.availability_zone_rebalancing is not False,
                 strategy_of(table.capacity_provider_strategy),
                 _balancer(table),
+                shift=table.deployment.said() if table.deployment else None,
+                alarms=table.alarms.said() if table.alarms else None,
+                early_success=table.early_success.said() if table.early_success else None,
             ),
         )
         for step in table.scale:

@@ -42,6 +42,7 @@ from stowplan.placement.audit.service_rules import (
     protected_tasks_stay,
     services_keep_their_count,
 )
+from stowplan.placement.audit.shift_rules import ShiftsGoByTheirStages
 from stowplan.placement.messages import Round
 from stowplan.placement.model import CPU, MEMORY, TaskStatus
 
@@ -372,6 +373,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "healthy floor": lambda: keep_the_healthy_floor,
     "zone balance": lambda: balances_only_what_is_uneven,
     "protected tasks": lambda: protected_tasks_stay,
+    "traffic shifts": ShiftsGoByTheirStages,
     "load balancers": lambda: targets_drain_before_a_stop,
     "dead instances": lambda: the_dead_do_not_act,
     "room": RoomIsUsed,

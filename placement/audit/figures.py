@@ -15,6 +15,7 @@ from typing import Any
 from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated
 from stowplan.placement.audit.figures_costs import Costs
+from stowplan.placement.audit.figures_deploying import Deploying
 from stowplan.placement.audit.figures_ends import Ends
 from stowplan.placement.audit.figures_free import Frames
 from stowplan.placement.audit.figures_machines import HOUR_MS, Machines
@@ -75,6 +76,7 @@ class Figures:
         self._services = ServiceLives()
         self._vacancies = Vacancies()
         self._rollouts = Rollouts(self._documents, stated)
+        self._deploying = Deploying(self._rollouts)
         self._ends = Ends()
         self._owed: Counter[int | str] = Counter()
         self._died: dict[int, tuple[_Task, int]] = {}  # with when that was
@@ -88,12 +90,13 @@ class Figures:
     def __call__(self, entry: Round) -> None:
         """Take in one round."""
         self._frames.until(entry.now_ms)
+        self._deploying.until(entry.now_ms)
         self.now_ms, self._died = entry.now_ms, {}
         for message in (*entry.accepted(), *entry.commands):
             handler = _HANDLERS.get(type(message))
             if handler is not None:
                 handler(self, message)
-            for book in (self._services, self._vacancies, self._rollouts):
+            for book in (self._services, self._vacancies, self._rollouts, self._deploying):
                 book.take(message, entry.now_ms)
 
     # --- instances ------------------------------------------------------------------------------
@@ -263,6 +266,7 @@ class Figures:
         """Every figure by its name in the results, up to the last round; None: there is none."""
         now, counts = self.now_ms, self._counts
         self._frames.until(now + 1)
+        self._deploying.until(now)
         asked = counts["submitted"] + counts["asked again"]
         left = asked - counts["placed"] - counts["given up"] + self._services.lack()
         named = ("submitted", "refusals", "lost", "recovered", "launches")
@@ -281,6 +285,7 @@ class Figures:
             "services_back_s": self._back(self._lost_ms),
             "services_back_heard_s": self._back(self._heard_ms),
             "reservation_mean_pct": _mean(self._percents),
+            **self._deploying.row(),
             "deployments_unfinished": self._rollouts.unfinished(),
             "simulated_s": now / 1000,
         }

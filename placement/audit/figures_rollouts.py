@@ -50,7 +50,7 @@ class Rollouts:
             self._said(message)
         elif isinstance(message, m.StartTasks):
             name = message.service
-            if name is not None and self._is_daemon(name):
+            if name is not None and self.is_daemon(name):
                 for task, number in zip(message.tasks, message.instances, strict=True):
                     self._daemons[task] = name, number
         elif isinstance(message, m.TasksChanged):
@@ -114,13 +114,22 @@ class Rollouts:
             back = m.UpdateService(notice.service, task_definition=service.good)
             service.call = back.applied_to(service.call)
 
+    def going(self) -> list[str]:
+        """The services, no DAEMONs, with a deployment that is IN_PROGRESS."""
+        return [n for n, each in self._services.items() if each.going and not self.is_daemon(n)]
+
+    def call(self, service: str) -> m.CreateService:
+        """How a service is configured."""
+        return self._services[service].call
+
     def unfinished(self) -> int:
         """Deployments that are IN_PROGRESS."""
         return sum(service.going for service in self._services.values())
 
     # --- daemons --------------------------------------------------------------------------------
 
-    def _is_daemon(self, name: str) -> bool:
+    def is_daemon(self, name: str) -> bool:
+        """Whether a service is a DAEMON."""
         return self._services[name].call.scheduling_strategy == "DAEMON"
 
     def _end(self, tasks: tuple[int, ...]) -> None:
@@ -133,7 +142,7 @@ class Rollouts:
         constraint has code of its own, so nobody else can tell."""
         due, lacking = {}, 0
         for name, service in self._services.items():
-            if not self._is_daemon(name):
+            if not self.is_daemon(name):
                 continue
             needs = self._needs(service)
             if not all(rule.whole for rule in needs.constraints):

@@ -295,7 +295,8 @@ class History:
 
     def _provision(self, notice: m.TasksProvisioning) -> None:
         if notice.service is not None:
-            needs = self.services[notice.service].needs
+            facts = self.services[notice.service]
+            needs = self._service_needs(facts.call, notice.task_definition)
         else:
             assert notice.request is not None, "a TasksProvisioning for nobody"
             needs = self._latest[notice.request]

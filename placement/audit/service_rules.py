@@ -42,11 +42,11 @@ def keep_the_healthy_floor(history: History, seen: object) -> Iterator[str]:
         left = [history.tasks[task] for task in service.tasks if task not in tasks]
         up = [each for each in left if _is_up(history, each)]
         going = [history.tasks[task] for task in tasks if _is_up(history, history.tasks[task])]
-        drained = [each for each in going if _drains(history, each)]
+        drained = [each for each in going if drains(history, each)]
         # The reason names the deployment on whose behalf tasks stop; its own stop by scale-in.
         replaced = [each for each in going if f"{each.deployment})" not in seen.reason]
         if _any_but(replaced, drained):
-            healthy = sum(_is_proven(history, each) for each in up)
+            healthy = sum(is_proven(history, each) for each in up)
             if healthy < floor:
                 yield f"a deployment leaves service {name} {healthy} healthy tasks of {floor}"
         elif drained and len(up) < floor:
@@ -68,7 +68,7 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
     tasks = [history.tasks[task] for task in service.tasks]
     if total + len(seen.tasks) <= service.call.desired_count:
         return  # it fills up what is missing
-    if any(each.deployment != seen.deployment or _is_sick(history, each) for each in tasks):
+    if any(each.deployment != seen.deployment or is_sick(history, each) for each in tasks):
         return  # it replaces
     needs = history.needs_of_start(seen)
     counts = Counter(_zone(history, each.host) for each in tasks)
@@ -96,7 +96,10 @@ def services_keep_their_count(history: History, seen: object) -> Iterator[str]:
     if isinstance(seen, m.StartTasks) and seen.service is not None and not seen.found:
         service = history.services[seen.service]
         total = len(service.tasks) + len(service.draining) + len(seen.tasks)
-        if not service.daemon and total > service.ceiling:
+        alone = all(history.tasks[t].deployment == seen.deployment for t in service.tasks)
+        # Where traffic is shifted, each of two deployments has a count of its own.
+        counted = not service.daemon and (alone or not service.call.shifts)
+        if counted and total > service.ceiling:
             yield f"service {seen.service} has {total} tasks, at most {service.ceiling} allowed"
     if not isinstance(seen, Round):
         return
@@ -134,7 +137,7 @@ def protected_tasks_stay(history: History, seen: object) -> Iterator[str]:
             continue
         service = history.services.get(task.service or "")
         gone = service is None or service.daemon or task.service in history.endings.deleted
-        if not (gone or _drains(history, task) or _is_sick(history, task)):
+        if not (gone or drains(history, task) or is_sick(history, task)):
             yield f"service {task.service} stops task {number}, which is protected"
 
 
@@ -148,11 +151,12 @@ def _any_but(tasks: Iterable[TaskFacts], others: list[TaskFacts]) -> bool:
 
 
 def _is_up(history: History, task: TaskFacts) -> bool:
-    sick = _is_sick(history, task)
+    sick = is_sick(history, task)
     return task.ran_ms is not None and not sick
 
 
-def _is_proven(history: History, task: TaskFacts) -> bool:
+def is_proven(history: History, task: TaskFacts) -> bool:
+    """Whether a task counts as healthy."""
     service = history.services.get(task.service or "")
     balanced = service is not None and service.call.load_balancer is not None
     if balanced and judged(history, task) is not True:
@@ -162,11 +166,12 @@ def _is_proven(history: History, task: TaskFacts) -> bool:
     return task.ran_ms is not None and history.now_ms - task.ran_ms >= HEALTHY_AFTER_MS
 
 
-def _drains(history: History, task: TaskFacts) -> bool:
+def drains(history: History, task: TaskFacts) -> bool:
+    """Whether a task is on a draining instance."""
     host = None if task.host is None else history.hosts.get(task.host)
     return host is not None and host.status == "DRAINING"
 
 
-def _is_sick(history: History, task: TaskFacts) -> bool:
+def is_sick(history: History, task: TaskFacts) -> bool:
     """Whether its health check or its load balancer says so."""
     return task.healthy is False or judged(history, task) is False

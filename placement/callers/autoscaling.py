@@ -11,18 +11,23 @@ below 90 % of it for 15 minutes in a row, it shrinks in proportion, rounded up. 
 the cooldown of another counts what that one added. A scale-in waits for the cooldown of the last
 one, and while a deployment is going on; no task running is no data, and nothing happens. *Ours:*
 the metric is the load at the end of the minute over the tasks RUNNING then.
+
+Scheduled scaling (the same guide, "Scheduled scaling"): an action sets another minimum or maximum,
+or both, from its time on. A count outside of them is brought to the nearer one at once, whatever
+the cooldowns; target tracking goes on between them.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stowplan.placement import messages as m
 from stowplan.placement.model import TaskStatus
+from stowplan.placement.units import earliest
 
 PERIOD_MS = 60_000
 HIGH_DATAPOINTS, LOW_DATAPOINTS = 3, 15
@@ -52,6 +57,24 @@ class LoadCurve:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduledAction:
+    """At `at_ms`, and again each `every_ms`, other bounds hold from then on; None: as before."""
+
+    at_ms: int
+    every_ms: int | None = None
+    min_capacity: int | None = None
+    max_capacity: int | None = None
+
+    def next_ms(self, after_ms: int) -> int | None:
+        """When it is next carried out, after a time."""
+        if after_ms < self.at_ms:
+            return self.at_ms
+        if self.every_ms is None:
+            return None
+        return self.at_ms + ((after_ms - self.at_ms) // self.every_ms + 1) * self.every_ms
+
+
+@dataclass(frozen=True, slots=True)
 class TargetTracking:
     """A target tracking policy of one service: `target` is load per running task."""
 
@@ -62,13 +85,17 @@ class TargetTracking:
     scale_out_cooldown_ms: int = 300_000
     scale_in_cooldown_ms: int = 300_000
     disable_scale_in: bool = False
+    scheduled: tuple[ScheduledAction, ...] = ()
 
 
 @dataclass(slots=True)
 class _Service:
-    """What is known of a service: `base` is its count before the scale-outs of the cooldown."""
+    """What is known of a service: `base` is its count before the scale-outs of the cooldown,
+    `least` and `most` the bounds that hold now."""
 
     policy: TargetTracking
+    least: int
+    most: int
     desired: int | None = None
     running: int = 0
     deploying: bool = True
@@ -91,9 +118,14 @@ class Autoscaler:
     _services: dict[str, _Service] = field(init=False)
     _tasks: dict[int, tuple[str, bool]] = field(init=False, default_factory=dict)
     _next_ms: int = field(init=False, default=PERIOD_MS)
+    _scheduled_ms: int | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._services = {name: _Service(policy) for name, policy in self.policies.items()}
+        self._services = {
+            name: _Service(policy, policy.min_capacity, policy.max_capacity)
+            for name, policy in self.policies.items()
+        }
+        self._scheduled_ms = self._next_scheduled(-1)
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.CreateService: self._configured,
             m.UpdateService: self._configured,
@@ -115,11 +147,33 @@ class Autoscaler:
     @property
     def next_ms(self) -> int | None:
         """When it wants to be asked for calls; None: never."""
-        return self._next_ms if self._services else None
+        return earliest(self._next_ms, self._scheduled_ms) if self._services else None
+
+    def _next_scheduled(self, after_ms: int) -> int | None:
+        actions = [each for policy in self.policies.values() for each in policy.scheduled]
+        return earliest(*(each.next_ms(after_ms) for each in actions))
+
+    def _scheduled(self, at_ms: int) -> Iterator[m.Event]:
+        """The calls of the actions of a time: the later in a service's list hold."""
+        for name, service in self._services.items():
+            due = [e for e in service.policy.scheduled if e.next_ms(at_ms - 1) == at_ms]
+            for action in due:
+                least, most = action.min_capacity, action.max_capacity
+                service.least = service.least if least is None else least
+                service.most = service.most if most is None else most
+            desired = service.desired
+            if due and desired is not None:
+                wanted = min(max(desired, service.least), service.most)
+                if wanted != desired:
+                    service.desired = wanted  # what the metrics of the same moment ask goes on it
+                    yield m.UpdateService(name, wanted)
 
     def due(self, now_ms: int) -> list[m.Event]:
         """The calls to make now, after a look at the metrics of the minute that ended."""
         calls: list[m.Event] = []
+        while self._scheduled_ms is not None and self._scheduled_ms <= now_ms:
+            calls += self._scheduled(self._scheduled_ms)
+            self._scheduled_ms = self._next_scheduled(self._scheduled_ms)
         while self._services and self._next_ms <= now_ms:
             for name, service in self._services.items():
                 wanted = _decide(service, self._next_ms)
@@ -198,7 +252,7 @@ def _scale_out(service: _Service, ratio: float, now_ms: int) -> int | None:
     assert service.desired is not None
     if now_ms >= service.out_until_ms:
         service.base = service.desired
-    wanted = min(_proportional(service.base, ratio), service.policy.max_capacity)
+    wanted = min(_proportional(service.base, ratio), service.most)
     if wanted <= service.desired:
         return None
     service.out_until_ms = now_ms + service.policy.scale_out_cooldown_ms
@@ -211,7 +265,7 @@ def _scale_in(service: _Service, ratio: float, now_ms: int) -> int | None:
     blocked = service.policy.disable_scale_in or service.deploying
     if blocked or now_ms < service.in_until_ms:
         return None
-    wanted = max(_proportional(service.desired, ratio), service.policy.min_capacity)
+    wanted = max(_proportional(service.desired, ratio), service.least)
     if wanted >= service.desired:
         return None
     service.in_until_ms = now_ms + service.policy.scale_in_cooldown_ms

@@ -9,6 +9,7 @@ from typing import Any
 from stowplan.placement import messages as m
 from stowplan.placement.describe.reader_calls import CALL_HANDLERS
 from stowplan.placement.describe.reader_tasks import TaskReader
+from stowplan.placement.describe.rollouts import came_to
 from stowplan.placement.describe.state import ContainerInstance, State
 from stowplan.placement.model import ENI, GPU, InstanceStatus
 
@@ -130,6 +131,12 @@ class Reader(TaskReader):
         if provider is not None:
             provider.metric = notice
 
+    def _alarms(self, event: m.AlarmsChanged) -> None:
+        for name in event.names:
+            self.state.in_alarm.pop(name, None)
+            if event.in_alarm:
+                self.state.in_alarm[name] = None
+
     # --- what is gone -----------------------------------------------------------------------------
 
     def forget_later(self, table: dict[Any, Any], key: Any) -> None:
@@ -167,5 +174,7 @@ _HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     m.TasksStopped: Reader.found_stopped,
     m.RunTaskFailed: Reader.not_placed,
     m.ServiceEvent: Reader.told,
+    m.DeploymentStage: lambda reader, notice: came_to(reader.state, notice),
+    m.AlarmsChanged: Reader._alarms,
     m.CallRejected: lambda reader, notice: reader.say(f"call rejected: {notice.reason}"),
 }

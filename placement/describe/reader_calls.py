@@ -59,6 +59,7 @@ def _create_service(reader: TaskReader, call: m.CreateService) -> None:
     service.created = created if created.client_token else None
     service.deployments.append(_deployment(reader, call.task_definition))
     service.deployments[0].desired_count = call.desired_count
+    service.deployments[0].call = call
     reader.state.services[call.service] = service
 
 
@@ -72,11 +73,15 @@ def _update_service(reader: TaskReader, call: m.UpdateService) -> None:
     if renewed or call.force_new_deployment:
         for each in service.deployments:
             each.status = "ACTIVE"
-            if each.rollback is None:
-                finish(reader.state, each, "STOPPED")  # replaced before it was complete
+            # Replaced before it was complete, or before its rollback was.
+            outcome = "STOPPED" if each.rollback is None else "ROLLBACK_FAILED"
+            finish(reader.state, each, outcome)
+        for each in service.past:
+            if each.rollback is not None:
+                finish(reader.state, each, "ROLLBACK_FAILED")
         begun = _deployment(reader, service.call.task_definition)
         begun.sources = tuple(each.id for each in service.deployments)
-        begun.desired_count = service.call.desired_count
+        begun.desired_count, begun.call = service.call.desired_count, service.call
         service.deployments.insert(0, begun)
         reader.touch(service.name)
 

@@ -71,8 +71,9 @@ class TaskReader:
             if service is None:
                 continue
             first, *rest = service.deployments
-            service.deployments = [first, *(d for d in rest if d.running or d.pending)]
-            gone = [d for d in rest if not (d.running or d.pending)]
+            kept = [d for d in rest if d.running or d.pending or _comes_back(first, d)]
+            gone = [each for each in rest if each not in kept]
+            service.deployments = [first, *kept]
             service.past = [*gone, *service.past][:PAST_MOST]
             if service.status == "DRAINING" and not self._has_tasks(service):
                 service.status, service.gone_ms = "INACTIVE", self.state.now_ms
@@ -162,8 +163,8 @@ class TaskReader:
         if isinstance(of, m.StartTasks):
             name, group, cpu, memory = of.task_definition, of.group, of.cpu, of.memory
         elif service is not None:
-            name, group = service.deployments[0].task_definition, service_group(service.name)
-            cpu = memory = None
+            name = of.task_definition or service.deployments[0].task_definition
+            group, cpu, memory = service_group(service.name), None, None
         else:
             assert call is not None, "tasks of a request come in the round of its call"
             definition = state.definition(call.task_definition)
@@ -173,8 +174,8 @@ class TaskReader:
         task = Task(number, name, group, status, state.now_ms, request=of.request)
         task.cpu, task.memory, task.capacity_provider = cpu, memory, of.capacity_provider
         if service is not None:
-            task.service, task.deployment = service.name, service.deployments[0].id
-            task.started_by = service.deployments[0].id
+            task.service = service.name
+            task.deployment = task.started_by = of.deployment or service.deployments[0].id
             task.tags = self._propagated(service, name)
             service.tasks[number] = None
         elif call is not None:
@@ -369,3 +370,9 @@ class TaskReader:
         del service.events[EVENTS_MOST:]
         if told(self.state, service, notice.text):
             self._touched[service.name] = None
+
+
+def _comes_back(primary: Deployment, deployment: Deployment) -> bool:
+    """Whether a deployment without tasks is what the PRIMARY one goes back to, if it fails."""
+    going, stage = primary.rollout_state == "IN_PROGRESS", primary.stage
+    return going and stage is not None and stage.source == deployment.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from stowplan.placement import messages as m
 from stowplan.placement.describe.state import Deployment, Service, State
 
 
@@ -27,6 +28,14 @@ def told(state: State, service: Service, text: str) -> bool:
     return False
 
 
+def came_to(state: State, notice: m.DeploymentStage) -> None:
+    """A deployment tells how far it is."""
+    service = state.services.get(notice.service)
+    for each in service.deployments if service is not None else ():
+        if each.id == notice.deployment:
+            each.stage, each.updated_at_ms = notice, state.now_ms
+
+
 def finish(state: State, deployment: Deployment, outcome: str) -> None:
     """A deployment has come to its end, for good."""
     if not deployment.outcome:
@@ -35,11 +44,19 @@ def finish(state: State, deployment: Deployment, outcome: str) -> None:
 
 def _ended(state: State, service: Service, primary: Deployment, why: str) -> None:
     """The circuit breaker or a call has ended a deployment."""
-    breaker = service.call.circuit_breaker
+    breaker, alarms = service.call.circuit_breaker, service.call.alarms
     rolls_back = breaker is not None and breaker.rollback and service.completed is not None
     primary.rollout_reason = f"ECS deployment circuit breaker: {why}"
     if why.startswith("stopped by a call to "):
         rolls_back, primary.rollout_reason = "ROLLBACK" in why, f"ECS deployment {why}"
+    elif why.startswith("alarm detected") and alarms is not None:
+        rolls_back, primary.rollout_reason = alarms.rollback, f"ECS deployment alarms: {why}"
+        primary.alarmed = tuple(name for name in alarms.names if name in state.in_alarm)
+    elif primary.stage is not None:
+        rolls_back, primary.rollout_reason = True, f"ECS deployment failed: {why}"
+    for each in (*service.deployments, *service.past):
+        if each.rollback == primary.id:
+            finish(state, each, "ROLLBACK_FAILED")
     if not rolls_back:
         finish(state, primary, "STOPPED")
 
@@ -61,5 +78,6 @@ def _roll_back(state: State, service: Service, name: str) -> None:
         if each.rollout_state == "FAILED" and not each.outcome:
             each.rollback = name
     back.status, back.rollout_state, back.failed_tasks = "PRIMARY", "IN_PROGRESS", 0
+    back.stage = None
     service.deployments.insert(0, back)
     service.call = replace(service.call, task_definition=back.task_definition)

@@ -134,6 +134,9 @@ class Deployment(msgspec.Struct):
     rolls_back: bool = False
     sources: tuple[str, ...] = ()
     desired_count: int = 0  # of the service, when it began
+    stage: m.DeploymentStage | None = None  # the last that was told, if it shifts traffic
+    call: m.CreateService | None = None  # the service's configuration when it began
+    alarmed: tuple[str, ...] = ()  # the alarms that it failed on
 
 
 class ServiceLine(msgspec.Struct):
@@ -168,6 +171,19 @@ class Service(msgspec.Struct):
     def daemon(self) -> bool:
         """One task on each instance instead of a count."""
         return self.call.scheduling_strategy == "DAEMON"
+
+    def traffic(self, deployment: str) -> tuple[int, int]:
+        """The thousandths of production and of test traffic that a deployment's tasks get.
+
+        Nothing is shifted between two deployments: the latest has all production traffic. While a
+        rolling one goes on, no share is set: whichever tasks are healthy have it.
+        """
+        told = self.deployments[0].stage
+        if told is None or self.call.headless:
+            return (m.WHOLE if deployment == self.deployments[0].id else 0), 0
+        if deployment == told.deployment:
+            return told.production, told.test
+        return (m.WHOLE - told.production if deployment == told.source else 0), 0
 
 
 class TaskDefinitionRecord(msgspec.Struct):
@@ -231,6 +247,7 @@ class State(msgspec.Struct):
     task_definitions: dict[str, list[TaskDefinitionRecord]] = {}
     capacity_providers: dict[str, CapacityProvider] = {}
     default_capacity_provider_strategy: m.CapacityProviderStrategy = ()
+    in_alarm: dict[str, None] = {}  # CloudWatch alarms
     associated: tuple[str, ...] | None = None  # capacity providers that were put; None: all
     leaving: dict[str, None] = {}  # EC2 ids that their groups are getting rid of
     tags: dict[str, str] = {}

@@ -10,7 +10,7 @@ the order in which it creates them; both count from 0 without gaps, so columns a
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -36,8 +36,13 @@ from stowplan.placement.messages.notices import (
     TasksProvisioning,
     TasksStopped,
 )
+from stowplan.placement.messages.rollouts import (
+    AlarmsChanged,
+    ContinueServiceDeployment,
+    DeploymentStage,
+)
+from stowplan.placement.messages.service_calls import CreateService, UpdateService
 from stowplan.placement.messages.upkeep import (
-    CircuitBreaker,
     ContainerOverride,
     DeleteAttributes,
     DeleteCapacityProvider,
@@ -47,7 +52,6 @@ from stowplan.placement.messages.upkeep import (
     DeregisterContainerInstance,
     DeregisterTaskDefinition,
     Keep,
-    LoadBalancer,
     Pairs,
     PutAttributes,
     StopServiceDeployment,
@@ -122,61 +126,6 @@ class StopTask(Message, frozen=True):
 
     tasks: tuple[int, ...]
     reason: str = "Task stopped by user"
-
-
-class CreateService(Message, frozen=True):
-    """Keep `desired_count` tasks of a definition running, from now on.
-
-    A DAEMON runs one on every ACTIVE instance that meets its constraints; its count, percents and
-    capacity providers are not asked. `capacity_provider_strategy` is that of RunTask. `described`:
-    members of ECS's call that change nothing here and are described again.
-    """
-
-    service: str
-    task_definition: str
-    desired_count: int = 0
-    placement_constraints: tuple[PlacementConstraint, ...] = ()
-    placement_strategy: tuple[PlacementStrategy, ...] = ()
-    zones: tuple[str, ...] = ()
-    scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
-    circuit_breaker: CircuitBreaker | None = None
-    availability_zone_rebalancing: bool = False
-    capacity_provider_strategy: CapacityProviderStrategy | None = None
-    load_balancer: LoadBalancer | None = None
-    client_token: str = ""
-    described: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class UpdateService(Message, frozen=True):
-    """Change what is given of a service; fields are those of CreateService.
-
-    Another task definition begins a deployment, and so does `force_new_deployment`.
-    """
-
-    service: str
-    desired_count: int | None = None
-    task_definition: str | None = None
-    placement_constraints: tuple[PlacementConstraint, ...] | None = None
-    placement_strategy: tuple[PlacementStrategy, ...] | None = None
-    minimum_healthy_percent: int | None = None
-    maximum_percent: int | None = None
-    circuit_breaker: CircuitBreaker | None = None
-    availability_zone_rebalancing: bool | None = None
-    force_new_deployment: bool = False
-    capacity_provider_strategy: CapacityProviderStrategy | None = None
-    described: dict[str, Any] = msgspec.field(default_factory=dict)
-
-    def applied_to(self, service: CreateService) -> CreateService:
-        """The configuration that a service has after this call."""
-        given = {
-            name: value
-            for name in service.__struct_fields__
-            if (value := getattr(self, name, None)) is not None
-        }
-        given["described"] = service.described | self.described
-        return msgspec.structs.replace(service, **given)
 
 
 class UpdateContainerInstancesState(Message, frozen=True):
@@ -277,6 +226,7 @@ Event = (
     | UpdateContainerInstancesState
     | DeleteService
     | StopServiceDeployment
+    | ContinueServiceDeployment
     | DeregisterContainerInstance
     | DeregisterTaskDefinition
     | DeleteTaskDefinition
@@ -299,6 +249,7 @@ Event = (
     | InstancesTerminating
     | InstancesTerminated
     | CallThrottled
+    | AlarmsChanged
 )
 
 # The events that are calls of somebody; the others are facts, which the world reports.
@@ -308,7 +259,7 @@ CALLS = (
     *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
     *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
     *(PutAttributes, DeleteAttributes, TagResource, UntagResource, DeleteTaskDefinition),
-    *(StopServiceDeployment, Keep),
+    *(StopServiceDeployment, ContinueServiceDeployment, Keep),
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------
@@ -375,6 +326,7 @@ Notice = (
     | TasksProvisioning
     | TasksStopped
     | ServiceEvent
+    | DeploymentStage
     | CallRejected
     | CapacityProviderReservation
 )

@@ -24,7 +24,8 @@ class TasksProvisioning(Message, frozen=True):
     """These tasks of a request or service exist but wait for capacity (lastStatus PROVISIONING).
 
     `machines`: what each of them needs, (name, amount) pairs, where each is to get a machine of its
-    own; empty elsewhere.
+    own; empty elsewhere. `deployment`, `task_definition`: of tasks of a service that are not of its
+    PRIMARY deployment.
     """
 
     request: int | None
@@ -33,6 +34,8 @@ class TasksProvisioning(Message, frozen=True):
     service: str | None = None
     capacity_provider: str | None = None
     machines: tuple[tuple[str, int], ...] = ()
+    deployment: str | None = None
+    task_definition: str | None = None
 
 
 class TasksStopped(Message, frozen=True):

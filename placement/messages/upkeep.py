@@ -58,6 +58,7 @@ class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
     `health_check_interval_ms` later. It passes from `ready_after_ms` after RUNNING on (ours; None:
     never). A new target must pass `initial_threshold`, one that has failed `unhealthy_threshold`
     must pass `healthy_threshold`. For `grace_period_ms` after RUNNING ECS ignores bad verdicts.
+    `network`: it is a Network Load Balancer, which shifts traffic more slowly.
     `deregistration_delay_ms` lie between the end of a task's registration and its SIGTERM.
     """
 
@@ -69,6 +70,7 @@ class LoadBalancer(msgspec.Struct, frozen=True, omit_defaults=True):
     grace_period_ms: int = default_ms("grace period")
     deregistration_delay_ms: int = default_ms("deregistration delay")
     ready_after_ms: int | None = 0
+    network: bool = False
 
 
 class UpdateTaskProtection(Message, frozen=True):

@@ -187,6 +187,10 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
            PLANNED, "irrelevant", ROLLOUT),
     **_row("service.load_balancer service.load_balancer.* service.health_check_grace_period",
            ("repack",)),
+    **_row("service.deployment service.deployment.* service.alarms service.alarms.* "
+           "service.early_success service.early_success.*", PLANNED, "irrelevant", ROLLOUT),
+    **_row("service.deployment service.deployment.* service.alarms service.alarms.* "
+           "service.early_success service.early_success.*", ("repack",)),
     **_row("service.availability_zone_rebalancing", ("repack",)),
     **_row("service.availability_zone_rebalancing", BUY, "refused", REBALANCED,
            rebalanced_unless_even),

@@ -8,7 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stowplan.placement.callers.autoscaling import LoadCurve, TargetTracking
+from stowplan.placement.callers.autoscaling import (
+    LoadCurve,
+    ScheduledAction,
+    TargetTracking,
+)
 from stowplan.placement.scenario.fields import Count, Duration, Number, Positive, Table
 
 
@@ -17,6 +21,19 @@ class LoadPoint(Table):
 
     at: Duration
     value: Annotated[Number, Field(ge=0)]
+
+
+class ScheduledTable(Table):
+    """A scheduled action; see `callers.autoscaling.ScheduledAction`."""
+
+    at: Duration
+    every: Annotated[Duration, Field(gt=0)] | None = None
+    min_capacity: Count | None = None
+    max_capacity: Positive | None = None
+
+    def action(self) -> ScheduledAction:
+        """The same for the autoscaler."""
+        return ScheduledAction(self.at, self.every, self.min_capacity, self.max_capacity)
 
 
 class AutoscalingTable(Table):
@@ -34,6 +51,7 @@ class AutoscalingTable(Table):
     scale_out_cooldown: Duration = 300_000
     scale_in_cooldown: Duration = 300_000
     disable_scale_in: bool = False
+    scheduled: tuple[ScheduledTable, ...] = ()
 
     def policy(self) -> TargetTracking:
         """The same for the autoscaler."""
@@ -45,6 +63,7 @@ class AutoscalingTable(Table):
             self.scale_out_cooldown,
             self.scale_in_cooldown,
             self.disable_scale_in,
+            tuple(each.action() for each in self.scheduled),
         )
 
 
@@ -53,6 +72,12 @@ def autoscaling_problems(place: str, table: AutoscalingTable) -> Iterator[tuple[
     if table.min_capacity > table.max_capacity:
         what = f"is above max_capacity, {table.max_capacity}"
         yield f"{place}.min_capacity", f"{table.min_capacity} {what}"
+    for index, each in enumerate(table.scheduled):
+        if each.min_capacity is None and each.max_capacity is None:
+            yield f"{place}.scheduled[{index}]", "needs min_capacity, max_capacity or both"
+        elif (each.min_capacity or 0) > (each.max_capacity or 10**9):
+            what = f"{each.min_capacity} is above max_capacity, {each.max_capacity}"
+            yield f"{place}.scheduled[{index}].min_capacity", what
     times = [point.at for point in table.load]
     for index, (before, at) in enumerate(pairwise(times), 1):
         if at <= before:

@@ -46,6 +46,7 @@ _NEEDS_NO_INSTANCES = (
     "insufficient-capacity",
     "api-throttling",
     "scheduler-restart",
+    "alarm",
 )
 # Fields of a scenario that say what instances there are, and those whose names others use.
 _FLEET = frozenset({"fleet", "capacity_provider", "instance_types"})
@@ -297,6 +298,8 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Problem]:
     for name, faults in scenario.faults.items():
         for index, fault in enumerate(faults):
             place = f"faults.{name}[{index}]"
+            if fault.kind == "alarm" and fault.alarm is None:
+                yield f"{place}.alarm", "required for an alarm"
             if fault.kind == "zone-loss" and fault.zone is None:
                 yield f"{place}.zone", "a zone-loss needs the zone that is lost"
             elif fault.zone is not None and (what := fleet.lacks_zone(fault.zone)):

@@ -23,7 +23,8 @@ class Fault(Table):
     `insufficient-capacity`: EC2 has none of `instance_type` in `zone` (each: any, if not given) to
     launch. `api-throttling`: calls and launches are throttled to `rate_per_s` after `burst`, by
     default each to its own quota (ecs-semantics 7, 10.4). `scheduler-restart`: ECS's scheduler is
-    gone until `until`, then restarts from its journal. `capacity_provider` names the instances of
+    gone until `until`, then restarts from its journal. `alarm`: the CloudWatch alarm of that name
+    is in ALARM until `until`. `capacity_provider` names the instances of
     one.
     """
 
@@ -39,6 +40,7 @@ class Fault(Table):
         "insufficient-capacity",
         "api-throttling",
         "scheduler-restart",
+        "alarm",
     ]
     at: Duration
     zone: str | None = None
@@ -46,6 +48,7 @@ class Fault(Table):
     task_definition: str | None = None
     capacity_provider: str | None = None
     instance_type: str | None = None
+    alarm: str | None = None
     burst: Positive | None = None
     rate_per_s: Positive | None = None
     detect: Duration = default_ms("detection")

@@ -21,6 +21,7 @@ class LoadBalancerTable(Table):
         registration: from RUNNING to a registered target.
         initial_threshold_count: checks that a new target must pass: 1 with an Application Load
             Balancer; give a Network Load Balancer its healthy threshold.
+        network: it is a Network Load Balancer, which shifts traffic 10 minutes later.
         ready_after: from this long after RUNNING the checks pass; false: never.
     """
 
@@ -33,6 +34,7 @@ class LoadBalancerTable(Table):
     )
     deregistration_delay: Duration = default_ms("deregistration delay")
     ready_after: DurationOrFalse = 0
+    network: bool = False
 
     def said(self, grace_period_ms: int) -> m.LoadBalancer:
         """As CreateService has it."""
@@ -45,6 +47,7 @@ class LoadBalancerTable(Table):
             grace_period_ms,
             self.deregistration_delay,
             None if self.ready_after is False else self.ready_after,
+            self.network,
         )
 
     def problems(self) -> Iterator[tuple[str, str]]:

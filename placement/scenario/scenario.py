@@ -39,6 +39,11 @@ from stowplan.placement.scenario.fields import (
 from stowplan.placement.scenario.load_balancer import LoadBalancerTable
 from stowplan.placement.scenario.models import Models
 from stowplan.placement.scenario.plain import InstanceSpec as InstanceSpec
+from stowplan.placement.scenario.rollouts import (
+    AlarmsTable,
+    DeploymentTable,
+    EarlySuccessTable,
+)
 from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 from stowplan.placement.times import default_ms
@@ -135,6 +140,9 @@ class ServiceTable(Table):
     capacity_provider_strategy: CapacityStrategy | None = None
     load_balancer: LoadBalancerTable | None = None
     health_check_grace_period: Duration = default_ms("grace period")
+    deployment: DeploymentTable | None = None
+    alarms: AlarmsTable | None = None
+    early_success: EarlySuccessTable | None = None
 
 
 class WorkloadTable(Table):

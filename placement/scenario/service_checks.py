@@ -20,6 +20,8 @@ def service_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         elif service.health_check_grace_period:
             what = "is for a service with a load_balancer alone"
             yield f"{place}.health_check_grace_period", what
+        for key, what in rollout_problems(service):
+            yield f"{place}.{key}", what
         if service.availability_zone_rebalancing:
             for what in _not_rebalanced(service):
                 yield f"{place}.availability_zone_rebalancing", f"ECS refuses it {what}"
@@ -37,3 +39,18 @@ def _not_rebalanced(service: ServiceTable) -> Iterator[str]:
         yield "where the first strategy is not a spread over zones"
     if any(AVAILABILITY_ZONE in (each.expression or "") for each in service.constraints):
         yield f"with a constraint on {AVAILABILITY_ZONE}"
+
+
+def rollout_problems(service: ServiceTable) -> Iterator[tuple[str, str]]:
+    """(key, what) of what ECS would refuse in how deployments go on, or not heed."""
+    table, early = service.deployment, service.early_success
+    shifts = table is not None and table.strategy != "ROLLING"
+    for key, what in table.problems() if table is not None else ():
+        yield f"deployment.{key}", what
+    if shifts and service.scheduling_strategy == "DAEMON":
+        yield "deployment.strategy", "a DAEMON has ROLLING deployments alone"
+    for key in ("circuit_breaker", "alarms", "early_success"):
+        if shifts and getattr(service, key) is not None:
+            yield key, "is for ROLLING deployments alone"
+    if early is not None and early.healthy_percent < service.minimum_healthy_percent:
+        yield "early_success.healthy_percent", "must be minimum_healthy_percent at least"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from stowplan.placement import messages as m
 from stowplan.placement.cluster.cluster import Cluster, instance_strings
 from stowplan.placement.describe import ContainerInstance, Service, State, Task
 from stowplan.placement.engine.changes import Offer
@@ -126,6 +127,10 @@ class Described:
             return self._of_daemon(service, launch.kind)
         waiting = self._waiting(service=service.name)
         if waiting:
+            # Those of the latest deployment come first, whoever waits longest.
+            waiting.sort(key=lambda task: task.deployment != service.deployments[0].id)
+            first = msgspec.structs.replace(call, task_definition=waiting[0].task_definition)
+            launch = self.launches.of_service(first)
             kind = launch.on(waiting[0].capacity_provider).kind
         else:
             kind = launch.on(self._next_provider(service)).kind
@@ -224,7 +229,14 @@ def missing(state: State, service: Service) -> int:
             for instance in state.instances.values()
             for task in map(state.tasks.__getitem__, instance.tasks)
         )
-    most = call.desired_count * call.maximum_percent // 100
+    told = primary.stage
+    others = len(mine) > sum(task.deployment == primary.id for task in mine)
+    if told is not None and told.stage != "CLEAN_UP":
+        source = sum(t.deployment == told.source and not _must_go(state, t) for t in mine)
+        begun = m.STAGES.index(told.stage) >= m.STAGES.index("SCALE_UP")
+        lacks = max(0, call.desired_count - staying) if begun else 0
+        return lacks + max(0, call.desired_count - source)
+    most = call.desired_count * (200 if call.shifts and others else call.maximum_percent) // 100
     room = most - len(mine) - leaving
     return max(0, min(call.desired_count - staying, room))
 

@@ -88,8 +88,13 @@ def lack_of_service(scheduler: Scheduler, name: str) -> Lack:
     waiting = _waiting(scheduler, service)
     count = sum(number for _, number in waiting)
     if name in scheduler.short_services:
-        count += max(1, service.missing(scheduler.now_ms))
+        count += max(1, sum(more for _, more in service.lacking(scheduler.now_ms)))
     kind = waiting[0][0] if waiting else dealt(service, scheduler.tasks, 1)[0][0].kind
+    if len(service.deployments) > 1:
+        # Those of the latest deployment come first, whoever waits longest.
+        places, launch = scheduler.tasks.instance, scheduler.tasks.launch
+        queued = [t for t in (*service.primary.tasks, *service.tasks) if places[t] == NOWHERE]
+        kind = launch[queued[0]].kind if queued else kind
     return Lack(f"service {name}", kind, count, service.desired_count)
 
 

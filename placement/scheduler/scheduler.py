@@ -341,7 +341,8 @@ class Scheduler:
         tasks = [self.tasks.create(launch, TaskStatus.PROVISIONING) for _ in range(room)]
         self.waiting.add(launch.kind, tasks, self.now_ms)
         if tasks:
-            self._out.append(self.tasks.wait_notice(launch, tasks, failure))
+            of = self._services.other_deployment(launch)
+            self._out.append(self.tasks.wait_notice(launch, tasks, failure, of))
         return tasks
 
     def _start_waiting(self, placed: list[int]) -> None:
@@ -388,10 +389,10 @@ _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.TasksChanged: Scheduler._tasks_changed,
     m.TasksHealthChanged: Scheduler._tasks_judged,
     m.InstancesLaunched: lambda s, event: s.providers.launched(event, s.now_ms),
-    m.LaunchFailed: lambda s, event: None,  # the group tries again by itself
+    **dict.fromkeys((m.LaunchFailed, m.CallThrottled), lambda s, event: None),
     m.InstancesTerminating: lambda s, event: s.providers.terminating(event, s.now_ms),
     m.InstancesTerminated: lambda s, message: s.providers.terminated(message),
     m.UpdateCapacityProvider: lambda s, call: s.providers.update(call, s.now_ms),
     **dict.fromkeys(UPKEEP, lambda s, call: s._upkeep(call)),
-    m.CallThrottled: lambda s, event: None,  # it never came to be
+    m.AlarmsChanged: lambda s, event: s._services.progress.alarmed(event),
 }

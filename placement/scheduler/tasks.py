@@ -42,6 +42,10 @@ class Launch:
             return self
         return replace(self, kind=on_provider(self.kind, capacity_provider))
 
+    def of_deployment(self, deployment: str) -> Launch:
+        """The same, for tasks of a deployment."""
+        return replace(self, deployment=deployment)
+
 
 class TaskTable:
     """All tasks ever created, by number, in columns; a stopped task stays, as a record.
@@ -119,12 +123,19 @@ class TaskTable:
         )
 
     @staticmethod
-    def wait_notice(launch: Launch, tasks: Sequence[int], failure: Failure) -> TasksProvisioning:
-        """The notice that tasks of a launch wait for capacity."""
+    def wait_notice(
+        launch: Launch, tasks: Sequence[int], failure: Failure, deployment: Sequence[str | None]
+    ) -> TasksProvisioning:
+        """The notice that tasks of a launch wait for capacity.
+
+        Args:
+            deployment: and task definition, of a launch that is not of the PRIMARY one; else empty.
+        """
         kind = launch.kind
         machines = kind.resources if gives_machines(kind.capacity_provider) else ()
         whose = launch.service, kind.capacity_provider
-        return TasksProvisioning(launch.request, tuple(tasks), failure, *whose, machines)
+        of = launch.request, tuple(tasks), failure
+        return TasksProvisioning(*of, *whose, machines, *deployment)
 
     def devices(self, task: int) -> tuple[int, ...]:
         """The devices of its instance that a task was given."""

@@ -1,4 +1,4 @@
-"""Operations on service deployments and service revisions, as rolling deployments have them.
+"""Operations on service deployments and service revisions.
 
 Each deployment of a service makes a revision of it. One that the circuit breaker rolls back is the
 same service deployment still, whose rollback goes to an earlier revision.
@@ -15,11 +15,14 @@ from stowplan.placement.wire.arns import parse_arn
 from stowplan.placement.wire.calls import Params, cluster_of, missing, taken
 from stowplan.placement.wire.errors import CONFLICT, WireError, invalid
 from stowplan.placement.wire.pages import page
-from stowplan.placement.wire.services import active_service, launched_by, show_configuration
+from stowplan.placement.wire.rollouts import show_configuration
+from stowplan.placement.wire.services import active_service, launched_by
 from stowplan.placement.wire.show import without_none
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 MOST = 20
+# The API model has no such value of `lifecycleStage`, though hooks may name it.
+_UNNAMED = {"PRE_PRODUCTION_TRAFFIC_SHIFT": "POST_TEST_TRAFFIC_SHIFT"}
 _REVISION_DIGITS = 10**19
 
 
@@ -140,6 +143,20 @@ def stop_service_deployment(host: Host, params: Params) -> Steps:
     return {"serviceDeploymentArn": arn}
 
 
+def continue_service_deployment(host: Host, params: Params) -> Steps:
+    """ContinueServiceDeployment: goes on unless told to ROLLBACK."""
+    arn = params["serviceDeploymentArn"]
+    there = _found(host, arn, "service-deployment")
+    if there is None or there[2].rolls_back:
+        what = "The service deploy ARN that you specified doesn't exist."
+        raise WireError("ServiceDeploymentNotFoundException", what)
+    cluster, service, deployment = there
+    action = params.get("action", "CONTINUE")
+    call = m.ContinueServiceDeployment(service.name, deployment.id, params["hookId"], action)
+    taken((yield [Ask(cluster, call)]))
+    return {"serviceDeploymentArn": arn}
+
+
 # --- shown ---------------------------------------------------------------------------------------
 
 
@@ -161,12 +178,15 @@ def _brief(cluster: Cluster, service: Service, deployment: Deployment) -> Docume
 
 
 def _summary(cluster: Cluster, service: Service, deployment: Deployment) -> Document:
-    primary = deployment is service.deployments[0]
+    wanted = _is_kept(service, deployment)
+    production, test = service.traffic(deployment.id)
     return {
         "arn": revision_arn(cluster, service.name, deployment.id),
-        "requestedTaskCount": service.call.desired_count if primary else 0,
+        "requestedTaskCount": service.call.desired_count if wanted else 0,
         "runningTaskCount": deployment.running,
         "pendingTaskCount": deployment.pending,
+        "requestedTestTrafficWeight": test / 10,
+        "requestedProductionTrafficWeight": production / 10,
     }
 
 
@@ -183,12 +203,13 @@ def _shown(cluster: Cluster, service: Service, deployment: Deployment) -> Docume
         "updatedAt": cluster.seconds(deployment.updated_at_ms),
         "sourceServiceRevisions": [_summary(cluster, service, each) for each in sources],
         "targetServiceRevision": _summary(cluster, service, deployment),
-        "deploymentConfiguration": show_configuration(service.call),
+        "deploymentConfiguration": show_configuration(deployment.call or service.call),
         "deploymentCircuitBreaker": {
             "status": "DISABLED" if breaker is None else watched,
             "failureCount": deployment.failed_tasks,
         },
     }
+    document |= _alarms(service, deployment, status) | _stage(cluster, service, deployment, status)
     if deployment.rollback is not None:
         document["rollback"] = {
             "reason": deployment.rollout_reason,
@@ -198,6 +219,52 @@ def _shown(cluster: Cluster, service: Service, deployment: Deployment) -> Docume
     if status == "STOPPED" and deployment.finished_at_ms is not None:
         document["stoppedAt"] = cluster.seconds(deployment.finished_at_ms)
     return document
+
+
+def _is_kept(service: Service, deployment: Deployment) -> bool:
+    """Whether the service is to have its desired count of a deployment's tasks."""
+    told, primary = service.deployments[0].stage, service.deployments[0]
+    if deployment is primary:
+        return True
+    going = primary.rollout_state == "IN_PROGRESS" and told is not None
+    return going and told is not None and told.source == deployment.id and told.stage != "CLEAN_UP"
+
+
+def _alarms(service: Service, deployment: Deployment, status: str) -> Document:
+    alarms = (deployment.call or service.call).alarms
+    if alarms is None or not alarms.names:
+        return {}
+    watched = "MONITORING" if status == "IN_PROGRESS" else "MONITORING_COMPLETE"
+    shown: Document = {
+        "status": "TRIGGERED" if deployment.alarmed else watched,
+        "alarmNames": list(alarms.names),
+        "triggeredAlarmNames": list(deployment.alarmed),
+    }
+    return {"alarms": shown}
+
+
+def _stage(cluster: Cluster, service: Service, deployment: Deployment, status: str) -> Document:
+    """How far a deployment is that shifts traffic."""
+    told, shift = deployment.stage, (deployment.call or service.call).shift
+    if told is None or shift is None:
+        return {}
+    hooks = [
+        without_none(
+            {
+                "hookId": state.id,
+                "targetType": shift.hooks[state.index].target,
+                "targetArn": shift.hooks[state.index].arn or None,
+                "status": state.status,
+                "expiresAt": cluster.seconds(state.expires_at_ms),
+                "timeoutAction": shift.hooks[state.index].timeout_action,
+            }
+        )
+        for state in told.hooks
+    ]
+    shown: Document = {"lifecycleHookDetails": hooks}
+    if status == "IN_PROGRESS":
+        shown["lifecycleStage"] = _UNNAMED.get(told.stage, told.stage)
+    return shown
 
 
 def _revision(cluster: Cluster, service: Service, deployment: Deployment) -> Document:

@@ -27,6 +27,7 @@ from stowplan.placement.wire.world import Ask, Document, Host, Steps
 Handler = Callable[[Host, Mapping[str, Any]], Document | Steps]
 
 CARRIED_OUT: dict[str, Handler] = {
+    "ContinueServiceDeployment": deployments.continue_service_deployment,
     "CreateCapacityProvider": providers.create_capacity_provider,
     "CreateCluster": clusters.create_cluster,
     "CreateService": services.create_service,

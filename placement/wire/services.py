@@ -39,6 +39,11 @@ from stowplan.placement.wire.external import (
     update_external,
 )
 from stowplan.placement.wire.pages import page
+from stowplan.placement.wire.rollouts import (
+    rollout_fields,
+    show_configuration,
+    with_service_connect,
+)
 from stowplan.placement.wire.show import ZONE, shown_tags
 from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
@@ -56,7 +61,7 @@ _DAEMON = {"minimum_healthy_percent": 0, "maximum_percent": 100}  # of a DAEMON,
 
 
 def create_service(host: Host, params: Params) -> Steps:
-    """CreateService, with rolling deployments."""
+    """CreateService."""
     cluster = cluster_of(host, params)
     if _SERVICE.fullmatch(params["serviceName"]) is None:
         what = "It must be 1 to 255 letters, numbers, underscores and hyphens."
@@ -82,6 +87,7 @@ def create_service(host: Host, params: Params) -> Steps:
         load_balancer=_balancer(params),
         **((_DAEMON if daemon else {}) | _changes(params)),
     )
+    call = with_service_connect(call, params)
     if "availabilityZoneRebalancing" not in params and not daemon:
         call = replace(call, availability_zone_rebalancing=_balances_by_default(call))
     there = cluster.state.services.get(name)
@@ -116,9 +122,9 @@ def update_service(host: Host, params: Params) -> Steps:
         placement_strategy=strategies(params.get("placementStrategy")),
         force_new_deployment=params.get("forceNewDeployment", False),
         capacity_provider_strategy=given and provider_strategy(host, cluster, params),
-        **_changes(params),
+        **_changes(params, service.call),
     )
-    taken((yield [Ask(cluster, call)]))
+    taken((yield [Ask(cluster, with_service_connect(call, params))]))
     return {"service": show_service(cluster, service)}
 
 
@@ -229,12 +235,11 @@ def _balances_by_default(call: m.CreateService) -> bool:
     return by_zone and not tied and call.maximum_percent > 100
 
 
-def _changes(params: Params) -> dict[str, Any]:
+def _changes(params: Params, before: m.CreateService | None = None) -> dict[str, Any]:
     """Fields that CreateService and UpdateService share, where they are given."""
     found: dict[str, Any] = {}
     deployment = params.get("deploymentConfiguration", {})
-    if deployment.get("strategy", "ROLLING") != "ROLLING":
-        raise WireError("UnsupportedFeatureException", "deployment strategies: ROLLING alone")
+    found |= rollout_fields(deployment, before)
     if "minimumHealthyPercent" in deployment:
         found["minimum_healthy_percent"] = deployment["minimumHealthyPercent"]
     if "maximumPercent" in deployment:
@@ -303,20 +308,6 @@ def show_service(cluster: Cluster, service: Service, include: Any = ()) -> Docum
     if "TAGS" in include:
         document["tags"] = shown_tags(service.tags)
     return document
-
-
-def show_configuration(call: m.CreateService) -> Document:
-    """`deploymentConfiguration`."""
-    breaker = call.circuit_breaker
-    return {
-        "deploymentCircuitBreaker": {
-            "enable": breaker is not None,
-            "rollback": breaker is not None and breaker.rollback,
-        },
-        "maximumPercent": call.maximum_percent,
-        "minimumHealthyPercent": call.minimum_healthy_percent,
-        "strategy": "ROLLING",
-    }
 
 
 def _desired(service: Service) -> int:

@@ -11,10 +11,10 @@ import msgspec
 from stowplan.placement import messages as m
 from stowplan.placement.errors import CallError
 from stowplan.placement.scheduler.launches import Launches
+from stowplan.placement.scheduler.services.checks import breaker_threshold
 from stowplan.placement.scheduler.services.deployments import (
     Deployment,
     Service,
-    breaker_threshold,
 )
 from stowplan.placement.scheduler.services.events import DEPLOYMENT_FAILED, ServiceEvents
 from stowplan.placement.scheduler.tasks import Launch
@@ -28,15 +28,39 @@ def break_circuit(
 ) -> None:
     """Too many failures: the deployment has failed, and the last good one comes back."""
     breaker, failed = service.call.circuit_breaker, service.primary
-    if breaker is None or failed.rollout_state != "IN_PROGRESS":
+    if breaker is None or service.call.shifts or failed.rollout_state != "IN_PROGRESS":
         return
     if failed.failed_tasks < breaker_threshold(breaker, service.desired_count):
         return
-    failed.rollout_state = "FAILED"
-    said = f"(deployment {failed.id}) {DEPLOYMENT_FAILED}: tasks failed to start."
-    events.tell(service, said)
-    if breaker.rollback and service.completed is not None:
-        _roll_back(service, service.completed, deploy, launches, events)
+    back = service.completed if breaker.rollback else None
+    fail(service, "tasks failed to start", back, deploy, launches, events)
+
+
+def fail(
+    service: Service,
+    why: str,
+    back: Launch | None,
+    deploy: Callable[[Launch], Deployment],
+    launches: Launches,
+    events: ServiceEvents,
+) -> None:
+    """The PRIMARY deployment has failed; `back`: what is PRIMARY again, None: nothing."""
+    failed = service.primary
+    if service.rollout is not None and back is not None:
+        service.rollout.give_back()
+        events.progress(service.rollout)
+    failed.rollout_state, failed.bakes_until_ms = "FAILED", None
+    events.tell(service, f"(deployment {failed.id}) {DEPLOYMENT_FAILED}: {why}.")
+    if back is not None:
+        _roll_back(service, back, deploy, launches, events)
+
+
+def before(service: Service) -> Launch | None:
+    """What a rollback of the PRIMARY deployment goes to: what it replaces while it shifts traffic,
+    else what was last completed."""
+    rollout = service.rollout
+    source = rollout and next((d for d in service.deployments if d.id == rollout.source), None)
+    return source.launch if source else service.completed
 
 
 def stop_deployment(
@@ -51,7 +75,7 @@ def stop_deployment(
     Raises:
         CallError: it is not that which is IN_PROGRESS, or there is nothing to roll back to.
     """
-    stopped, back = service.primary, service.completed
+    stopped, back = service.primary, before(service)
     if stopped.id != call.deployment or stopped.rollout_state != "IN_PROGRESS":
         raise CallError("ConflictException", f"{call.deployment} is not IN_PROGRESS")
     if service.daemon or back is stopped.launch:
@@ -59,11 +83,8 @@ def stop_deployment(
     if call.stop_type == "ROLLBACK" and back is None:
         what = "there is no earlier service revision to roll back to"
         raise CallError("InvalidParameterException", what)
-    stopped.rollout_state = "FAILED"
-    said = f"(deployment {stopped.id}) {DEPLOYMENT_FAILED}: stopped by a call to {call.stop_type}."
-    events.tell(service, said)
-    if call.stop_type == "ROLLBACK" and back is not None:
-        _roll_back(service, back, deploy, launches, events)
+    back = back if call.stop_type == "ROLLBACK" else None
+    fail(service, f"stopped by a call to {call.stop_type}", back, deploy, launches, events)
 
 
 def _roll_back(
@@ -80,6 +101,7 @@ def _roll_back(
     else:
         service.deployments.remove(back)
     back.rollout_state, back.failed_tasks = "IN_PROGRESS", 0
+    back.rollout = back.bakes_until_ms = None
     service.deployments.insert(0, back)
     service.attempts = service.not_before_ms = 0
     service.call = msgspec.structs.replace(service.call, task_definition=completed.task_definition)

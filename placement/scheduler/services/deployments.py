@@ -7,16 +7,14 @@ service has.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stowplan.placement.errors import PlacementError
-from stowplan.placement.messages import CircuitBreaker, CreateService, UpdateTaskProtection
+from stowplan.placement.messages import CreateService, UpdateTaskProtection
+from stowplan.placement.scheduler.services.shifting import Rollout
 from stowplan.placement.scheduler.services.targets import TargetHealth
 from stowplan.placement.scheduler.tasks import Launch
 from stowplan.placement.times import default_ms
-from stowplan.placement.units import not_whole
 
 RolloutState = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
 Judge = Literal["check", "target"]
@@ -24,7 +22,6 @@ Judge = Literal["check", "target"]
 HEALTHY_AFTER_MS = default_ms("healthy after")
 # The gap after a failed attempt, doubled each time: the cap is AWS's, the steps are not published.
 THROTTLE_FIRST_MS, THROTTLE_MOST_MS = 10_000, 27 * 60_000
-PROTECTED_MOST_MINUTES = 2_880  # of UpdateTaskProtection
 IMPAIRED_ATTEMPTS = 3  # failed attempts in a row after which the service says so
 
 
@@ -33,6 +30,8 @@ class Deployment:
     """One generation of a service: its launch, and its living tasks, oldest first.
 
     `failed_tasks` counts as the circuit breaker does; `reached_running` once any task ran.
+    `rollout`: how far it is, if it shifts traffic; `bakes_until_ms`: when a rolling one that has
+    done all else is complete; `ignored`: alarms that were in ALARM when it began, and still are.
     """
 
     id: str
@@ -40,6 +39,9 @@ class Deployment:
     rollout_state: RolloutState = "IN_PROGRESS"
     failed_tasks: int = 0
     reached_running: bool = False
+    rollout: Rollout | None = None
+    bakes_until_ms: int | None = None
+    ignored: set[str] = field(default_factory=set)
     tasks: dict[int, None] = field(default_factory=dict)
     _launches: dict[tuple[Launch, str], Launch] = field(default_factory=dict)
 
@@ -116,19 +118,49 @@ class Service:
 
     @property
     def ceiling(self) -> int:
-        """Tasks that there may be at most while some replace others: maximumPercent."""
+        """Tasks that there may be at most while some replace others: maximumPercent; twice the
+        desired count where traffic is shifted."""
+        if self.call.shifts and len(self.deployments) > 1:
+            return 2 * self.desired_count
         return self.desired_count * self.call.maximum_percent // 100
 
-    def staying(self) -> list[int]:
-        """Tasks of the PRIMARY deployment that need no replacement, oldest first."""
+    @property
+    def rollout(self) -> Rollout | None:
+        """How far the PRIMARY deployment is, while it goes on and shifts traffic."""
+        return self.primary.rollout if self.primary.rollout_state == "IN_PROGRESS" else None
+
+    @property
+    def source(self) -> Deployment | None:
+        """The deployment whose tasks are all kept beside those of the PRIMARY one, until it is
+        cleaned up."""
+        rollout = self.rollout
+        if rollout is None or rollout.stage == "CLEAN_UP":
+            return None
+        return next((each for each in self.deployments if each.id == rollout.source), None)
+
+    def staying(self, deployment: Deployment | None = None) -> list[int]:
+        """Tasks of a deployment, by default the PRIMARY one, that need no replacement, oldest
+        first."""
         gone = self.draining.keys() | self.unhealthy.keys()
-        return [task for task in self.primary.tasks if task not in gone]
+        return [task for task in (deployment or self.primary).tasks if task not in gone]
 
     @property
     def staying_count(self) -> int:
-        """How many those are."""
+        """How many those are of the PRIMARY deployment."""
+        return self.stay_count(self.primary)
+
+    def stay_count(self, deployment: Deployment) -> int:
+        """How many tasks of a deployment need no replacement."""
         gone = self.draining.keys() | self.unhealthy.keys()
-        return len(self.primary.tasks) - sum(task in self.primary.tasks for task in gone)
+        return len(deployment.tasks) - sum(task in deployment.tasks for task in gone)
+
+    def healthy_count(self, deployment: Deployment) -> int:
+        """How many tasks of a deployment run and are proven."""
+        return sum(task in self.running and self.is_proven(task) for task in deployment.tasks)
+
+    def is_proven(self, task: int) -> bool:
+        """Whether a running task counts as healthy."""
+        return task not in self.unhealthy and task not in self.unproven
 
     @property
     def is_replacing(self) -> bool:
@@ -137,9 +169,9 @@ class Service:
 
     # --- what happens to tasks ------------------------------------------------------------------
 
-    def add(self, task: int) -> None:
-        """A task of the PRIMARY deployment was started."""
-        self.tasks[task] = self.primary.tasks[task] = None
+    def add(self, task: int, deployment: Deployment | None = None) -> None:
+        """A task was started; by default of the PRIMARY deployment."""
+        self.tasks[task] = (deployment or self.primary).tasks[task] = None
 
     def deployment_of(self, task: int) -> Deployment:
         """The deployment of a living task."""
@@ -218,6 +250,14 @@ class Service:
         if self.extra == task:
             self.extra = None
 
+    def protect(self, task: int, call: UpdateTaskProtection, now_ms: int) -> int | None:
+        """Protect a task, or end that; returns until when it is protected."""
+        self.protected.pop(task, None)
+        if not call.protection_enabled:
+            return None
+        self.protected[task] = now_ms + call.expires_in_minutes * 60_000
+        return self.protected[task]
+
     def unprotect(self, now_ms: int) -> None:
         """Forget protections that have expired."""
         for task in [t for t, until in self.protected.items() if until <= now_ms]:
@@ -238,45 +278,76 @@ class Service:
         """When to look at the service again although no event names it."""
         times = [self.not_before_ms] if self.not_before_ms > now_ms else []
         proves_ms = self.proves_ms()
+        shifts, early = self.rollout is not None, self.call.early_success is not None
         awaited = self.is_replacing or self.extra is not None or self.target is not None
-        return [*times, proves_ms] if proves_ms is not None and awaited else times
+        if proves_ms is not None and (awaited or shifts or early):
+            times.append(proves_ms)
+        if self.rollout is not None and (at_ms := self.rollout.wake_ms(now_ms)) is not None:
+            times.append(at_ms)
+        bakes_ms = self.primary.bakes_until_ms
+        return [*times, bakes_ms] if bakes_ms is not None and bakes_ms > now_ms else times
 
     # --- what to do -----------------------------------------------------------------------------
 
     def missing(self, now_ms: int) -> int:
-        """How many tasks to start now."""
+        """How many tasks of the PRIMARY deployment to start now."""
         if self.primary.rollout_state == "FAILED" or now_ms < self.not_before_ms:
             return 0
-        room = self.ceiling - len(self.tasks) - len(self.leaving)
-        return max(0, min(self.desired_count - self.staying_count, room))
+        lacks = self.desired_count - self.staying_count
+        rollout = self.rollout
+        if rollout is not None and self.source is not None:
+            return max(0, lacks) if rollout.is_scaled_up else 0
+        return max(0, min(lacks, self.ceiling - len(self.tasks) - len(self.leaving)))
+
+    def lacking(self, now_ms: int) -> list[tuple[Deployment, int]]:
+        """How many tasks of which deployments to start now: what is replaced while traffic is
+        shifted keeps its count, too, and has it first."""
+        lacks = [(self.primary, self.missing(now_ms))]
+        source = self.source
+        if source is not None and now_ms >= self.not_before_ms:
+            lacks.insert(0, (source, self.desired_count - self.stay_count(source)))
+        return [(each, count) for each, count in lacks if count > 0]
 
     def replaced(self) -> list[int]:
         """The tasks to stop now, because others took their place or may take it.
 
         A task that shall not stay and is not yet RUNNING stops at once. A running task needs a
         healthy one too many: proven healthy where a deployment replaces another, RUNNING where an
-        instance drains (ecs-semantics 4.6, 5.3).
+        instance drains (ecs-semantics 4.6, 5.3). While traffic is shifted, each of the two
+        deployments is held to that by itself, and what is sick makes room at once.
         """
         if not self.is_replacing:
             return []
+        source = self.source
+        if source is not None:
+            own = self._replaced(self.primary.tasks, [])
+            rest = [t for each in self.deployments if each is not self.primary for t in each.tasks]
+            old = [t for t in rest if t not in source.tasks and t not in self.protected]
+            return own + self._replaced(dict.fromkeys(rest), old)
         old = [t for each in self.deployments[:0:-1] for t in each.tasks if t not in self.protected]
         if self.primary.rollout_state == "FAILED":
             old = []  # without a rollback, running tasks are left alone
+        return self._replaced(self.tasks, old)
+
+    def _replaced(self, among: dict[int, None], old: list[int]) -> list[int]:
+        """Those of some tasks to stop; `old`: the healthy ones that shall not stay."""
         stop: list[int] = []
-        up = len(self.running) - len(self.unhealthy)
-        healthy = up - len(self.unproven)
-        candidates = dict.fromkeys([*self.unhealthy, *self.draining, *old])
+        pool = self.running if among is self.tasks else among.keys() & self.running.keys()
+        up = len(pool) - sum(task in pool for task in self.unhealthy)
+        healthy = up - sum(task in pool for task in self.unproven)
+        sick = [task for task in self.unhealthy if task in among]
+        candidates = dict.fromkeys([*sick, *(t for t in self.draining if t in among), *old])
         for task in sorted(candidates, key=lambda t: t in self.running):
-            if task not in self.running:
+            is_sick, drains = task in self.unhealthy, task in self.draining
+            if task not in self.running or (is_sick and self.source is not None):
                 stop.append(task)
                 continue
-            sick, drains = task in self.unhealthy, task in self.draining
-            proven = not sick and task not in self.unproven
-            level = up if drains and not sick else healthy
-            counts = 0 if sick else 1 if drains else int(proven)
+            proven = not is_sick and task not in self.unproven
+            level = up if drains and not is_sick else healthy
+            counts = 0 if is_sick else 1 if drains else int(proven)
             if level - counts >= self.floor:
                 stop.append(task)
-                up -= not sick
+                up -= not is_sick
                 healthy -= proven
         return stop
 
@@ -287,66 +358,5 @@ class Service:
             len(self.primary.tasks) == self.desired_count == len(self.running)
             and not self.is_replacing
             and not self.leaving
+            and self.source is None
         )
-
-
-def check_service(call: CreateService) -> None:
-    """Raises PlacementError where the configuration of a service makes no sense."""
-    if not_whole(call.desired_count):
-        raise PlacementError(f"desired count {call.desired_count}, at least 0 expected")
-    low, high = call.minimum_healthy_percent, call.maximum_percent
-    if call.scheduling_strategy == "DAEMON":
-        return
-    if not 0 <= low <= 100 <= high <= 200:
-        raise PlacementError(
-            f"minimumHealthyPercent {low} and maximumPercent {high}: expected 0 to 100, 100 to 200"
-        )
-
-
-def check_protection(call: UpdateTaskProtection, is_protectable: Callable[[int], bool]) -> None:
-    """Raises PlacementError where a task belongs to no service, or the time makes no sense."""
-    if not 1 <= call.expires_in_minutes <= PROTECTED_MOST_MINUTES:
-        raise PlacementError(f"expires in 1 to {PROTECTED_MOST_MINUTES} minutes expected")
-    wrong = [task for task in call.tasks if not is_protectable(task)]
-    if wrong:
-        raise PlacementError(f"TASK_NOT_VALID: tasks {wrong} are no living tasks of a service")
-
-
-def breaker_threshold(breaker: CircuitBreaker, desired_count: int) -> int:
-    """Failed tasks at which a deployment has failed (ecs-semantics 5.4)."""
-    if breaker.threshold_type == "COUNT":
-        return breaker.threshold_value
-    share = -(-breaker.threshold_value * desired_count // 100)
-    return share if breaker.threshold_type == "UNBOUNDED_PERCENT" else min(max(share, 3), 200)
-
-
-class Alarms:
-    """When services must be looked at again although no event names them."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, str]] = []
-        self._set: set[tuple[int, str]] = set()
-
-    def set(self, at_ms: int, service: str) -> None:
-        """Look at a service at this time; the same twice is once."""
-        if (at_ms, service) not in self._set:
-            self._set.add((at_ms, service))
-            heapq.heappush(self._heap, (at_ms, service))
-
-    def drop(self, service: str) -> None:
-        """A service is gone: nothing is to be looked at."""
-        self._heap = [entry for entry in self._heap if entry[1] != service]
-        heapq.heapify(self._heap)
-        self._set = set(self._heap)
-
-    @property
-    def next_ms(self) -> int | None:
-        """The earliest."""
-        return self._heap[0][0] if self._heap else None
-
-    def due(self, now_ms: int) -> Iterable[str]:
-        """The services whose time has come, each time taken off."""
-        while self._heap and self._heap[0][0] <= now_ms:
-            entry = heapq.heappop(self._heap)
-            self._set.remove(entry)
-            yield entry[1]

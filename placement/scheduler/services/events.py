@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 from stowplan.placement import messages as m
 from stowplan.placement.reasons import Failure
-from stowplan.placement.scheduler.services.deployments import IMPAIRED_ATTEMPTS, Service
+from stowplan.placement.scheduler.services.deployments import (
+    IMPAIRED_ATTEMPTS,
+    Deployment,
+    Service,
+)
+from stowplan.placement.scheduler.services.shifting import Rollout
+from stowplan.placement.scheduler.services.success import is_successful
 
 # Part of the event of a service whose circuit breaker has ended a deployment.
 DEPLOYMENT_FAILED = "deployment failed"
@@ -35,12 +41,13 @@ class ServiceEvents:
                 "deployment configuration.",
             )
         service.stuck = stuck
-        self.note_state(service)
+        self.note_state(service, now_ms)
 
-    def note_state(self, service: Service) -> None:
+    def note_state(self, service: Service, now_ms: int) -> None:
         """Take note of a service that is complete, or no longer."""
         complete = service.is_complete
-        if complete and service.primary.rollout_state == "IN_PROGRESS":
+        going = service.primary.rollout_state == "IN_PROGRESS"
+        if going and is_successful(service, complete=complete, now_ms=now_ms):
             service.primary.rollout_state = "COMPLETED"
             service.completed = service.launch
             self.tell(service, f"(deployment {service.primary.id}) deployment completed.")
@@ -56,14 +63,21 @@ class ServiceEvents:
             self.tell(service, text + "requirements.", failure)
         service.complaint = complaint
 
+    def progress(self, rollout: Rollout | None) -> None:
+        """Tell how far a deployment is that shifts traffic."""
+        if rollout is not None:
+            for notice in rollout.notices:
+                self._say(notice)
+            rollout.notices.clear()
+
     def tell(self, service: Service, text: str, failure: Failure | None = None) -> None:
         """Add a line to the service's events."""
         self._say(m.ServiceEvent(service.name, f"(service {service.name}) {text}", failure))
 
 
-def scaling(service: Service) -> str:
-    """Why the service scheduler stops a task."""
-    return f"Scaling activity initiated by (deployment {service.primary.id})"
+def scaling(service: Service, deployment: Deployment | None = None) -> str:
+    """Why the service scheduler stops a task; by default on behalf of the PRIMARY deployment."""
+    return f"Scaling activity initiated by (deployment {(deployment or service.primary).id})"
 
 
 def rebalancing(service: Service) -> str:

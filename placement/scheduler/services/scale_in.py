@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from stowplan.placement.engine.engine import Engine
-from stowplan.placement.scheduler.services.deployments import Service
+from stowplan.placement.scheduler.services.deployments import Deployment, Service
 from stowplan.placement.scheduler.tasks import NOWHERE, TaskTable
 
 
-def surplus(service: Service, engine: Engine, tasks: TaskTable) -> list[int]:
+def surplus(
+    service: Service, engine: Engine, tasks: TaskTable, of: Deployment | None = None
+) -> list[int]:
     """The tasks that scale-in stops: by the strategy in reverse, after those that have no place.
+
+    They are those `of` a deployment, by default the PRIMARY one.
 
     Protected tasks stay, so there may be fewer of these than tasks too many. A task that a
     rebalancing added counts once it is healthy. Then one task too many runs, and spread in reverse
@@ -16,19 +20,19 @@ def surplus(service: Service, engine: Engine, tasks: TaskTable) -> list[int]:
     """
     extra = service.extra
     waits = extra is not None and (extra not in service.running or extra in service.unproven)
-    too_many = service.staying_count - service.desired_count - waits
+    too_many = service.stay_count(of or service.primary) - service.desired_count - waits
     if too_many <= 0:
         return []
     if extra is not None and not waits:
         service.extra = None
     cluster = engine.cluster
-    staying = [task for task in service.staying() if task not in service.protected]
+    staying = [task for task in service.staying(of) if task not in service.protected]
     stopped = [task for task in reversed(staying) if tasks.instance[task] == NOWHERE][:too_many]
     placed = [task for task in staying if tasks.instance[task] != NOWHERE]
     released = []
     for _ in range(min(too_many - len(stopped), len(placed))):
         rows = [tasks.instance[task] for task in placed]
-        task = placed.pop(engine.scale_in(service.launch.kind, rows))
+        task = placed.pop(engine.scale_in((of or service.primary).launch.kind, rows))
         # The next choice must see this task gone.
         cluster.release(tasks.launch[task].kind, tasks.instance[task], tasks.devices(task))
         released.append(task)

@@ -14,33 +14,31 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stowplan.placement import messages as m
-from stowplan.placement.engine.engine import Engine, Filled, joined
+from stowplan.placement.engine.engine import Engine, joined
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskKind, TaskStatus
 from stowplan.placement.reasons import Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.launches import Launches
-from stowplan.placement.scheduler.services.breaker import break_circuit, stop_deployment
+from stowplan.placement.scheduler.services.alarms import Alarms
+from stowplan.placement.scheduler.services.checks import check_protection, check_service
 from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
 from stowplan.placement.scheduler.services.dealing import dealt
 from stowplan.placement.scheduler.services.deleting import LeavingServices, check_deletion
-from stowplan.placement.scheduler.services.deployments import (
-    Alarms,
-    Deployment,
-    Service,
-    check_protection,
-    check_service,
-)
+from stowplan.placement.scheduler.services.deployments import Deployment, Service
 from stowplan.placement.scheduler.services.drains import Drains
 from stowplan.placement.scheduler.services.events import (
     ServiceEvents,
     rebalancing,
     scaling,
 )
+from stowplan.placement.scheduler.services.filling import Filling, lacks
 from stowplan.placement.scheduler.services.found import FoundTasks
+from stowplan.placement.scheduler.services.progress import Progress
 from stowplan.placement.scheduler.services.rebalancing import is_eligible, place_for_balance
 from stowplan.placement.scheduler.services.scale_in import beyond_ceiling, surplus
+from stowplan.placement.scheduler.services.success import triggered
 from stowplan.placement.scheduler.services.targets import target_health
 from stowplan.placement.scheduler.tasks import Launch, TaskTable
 
@@ -53,8 +51,7 @@ if TYPE_CHECKING:
 class Services:
     """All REPLICA and DAEMON services of a cluster, by name, and what is to be done about them.
 
-    `over_quota`: those with tasks that the quota does not let wait; `drains`: tasks whose targets
-    drain. Args:
+    `drains`: tasks whose targets drain; `progress`: what becomes of deployments. Args:
         providers: the capacity providers of the cluster.
         start, stop: how to start tasks that were placed, and to stop living ones.
         wait: how to let tasks wait for capacity; returns those that the quota admits.
@@ -75,9 +72,10 @@ class Services:
         self.by_name: dict[str, Service] = {}
         self._engine, self._tasks, self._launches = engine, tasks, launches
         self._providers = providers
-        self._start, self._stop, self._wait = start, stop, wait
+        self._stop = stop
         self._events = ServiceEvents(say)
-        self.over_quota: dict[str, None] = {}
+        self._filling = Filling(engine, tasks, providers, start, wait)
+        self.over_quota = self._filling.over_quota
         self._order: dict[str, int] = {}
         self.leaving = LeavingServices(tasks.status)
         self._touched: set[str] = set()
@@ -90,6 +88,9 @@ class Services:
         self._status_version = -1
         self._rebalanced: dict[str, None] = {}
         self.found = FoundTasks(self.by_name, engine, start)
+        self.progress = Progress(
+            *(self.by_name, launches, self._events, self._deploy, self._touched)
+        )
         self.drains = Drains(self.by_name, tasks, self._events, self._touched)
 
     # --- calls ----------------------------------------------------------------------------------
@@ -134,11 +135,12 @@ class Services:
         if not service.daemon:
             service.desired_count = wanted.desired_count
         if renewed or call.force_new_deployment:
-            service.deployments.insert(0, self._deploy(launch))
+            self.progress.begin(service, launch, self._engine.cluster.now_ms)
         else:
             completed = service.completed is service.launch
             service.primary.launch = replace(launch, deployment=service.primary.id)
             service.completed = service.launch if completed else service.completed
+        self.progress.renew(service)
         service.attempts = service.not_before_ms = 0
         service.steady = service.stuck = False
         self._configured(service)
@@ -158,9 +160,11 @@ class Services:
 
     def stop_deployment(self, call: m.StopServiceDeployment) -> None:
         """End a deployment. Raises CallError where ECS would not."""
-        service = self._known(call.service)
-        stop_deployment(service, call, self._deploy, self._launches, self._events)
-        self._touched.add(service.name)
+        self.progress.stop(self._known(call.service), call)
+
+    def continue_deployment(self, call: m.ContinueServiceDeployment) -> None:
+        """End a PAUSE of a deployment. Raises CallError where none awaits it."""
+        self.progress.go_on(self._known(call.service), call)
 
     def _known(self, name: str) -> Service:
         service = self.by_name.get(name)
@@ -191,12 +195,9 @@ class Services:
     def protect(self, call: m.UpdateTaskProtection, now_ms: int) -> None:
         """Protect tasks, or end it. Raises PlacementError where a task belongs to no service."""
         check_protection(call, lambda t: 0 <= t < len(self._tasks) and self._of(t) is not None)
-        until_ms = now_ms + call.expires_in_minutes * 60_000
         for task in call.tasks:
             service = self.by_name[self._tasks.launch[task].service or ""]
-            service.protected.pop(task, None)
-            if call.protection_enabled:
-                service.protected[task] = until_ms
+            if (until_ms := service.protect(task, call, now_ms)) is not None:
                 self._alarms.set(until_ms, service.name)
             self._touched.add(service.name)
 
@@ -272,6 +273,13 @@ class Services:
         service = self.by_name.get(name or "")
         return service if service is not None and task in service.tasks else None
 
+    def other_deployment(self, launch: Launch) -> tuple[str | None, ...]:
+        """Deployment and task definition of a launch that is not of the PRIMARY one; else ()."""
+        service = self.by_name.get(launch.service or "")
+        if service is None or launch.deployment == service.primary.id:
+            return ()
+        return launch.deployment, launch.task_definition
+
     def daemon_groups(self) -> list[str]:
         """The groups of the daemons' tasks."""
         return [self.by_name[name].launch.kind.group for name in self._daemons]
@@ -299,9 +307,10 @@ class Services:
             plan = plan_daemon(service, self._tasks, self._engine)
             self._stop(plan.stop, StopCode.SERVICE_SCHEDULER_INITIATED, scaling(service))
             filled = joined([self._engine.place_on(service.launch.kind, r) for r in plan.start])
-            self._events.complain(service, self._add(service, service.launch, filled))
+            failure = self._filling.add(service, service.launch, filled)
+            self._events.complain(service, failure)
             service.desired_count = plan.eligible
-            self._events.note_state(service)
+            self._events.note_state(service, cluster.now_ms)
             waits |= filled.failure is not None or bool(service.draining)
         watch.planned(cluster, waits=waits)
 
@@ -326,6 +335,8 @@ class Services:
             else:
                 self._short[name] = cluster.freed_version, cluster.version
             self._events.report(service, failure, now_ms)
+            self.progress.prune(service)
+            self._wake(service, now_ms)
         # A service knows of the tasks that it stops itself.
         self._touched.clear()
 
@@ -340,59 +351,48 @@ class Services:
     def _settle(self, service: Service, now_ms: int) -> Failure | None:
         service.prove(now_ms)
         service.unprotect(now_ms)
-        break_circuit(service, self._deploy, self._launches, self._events)
-        code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
-        reason = rebalancing(service) if balances else scaling(service)
-        self._stop(surplus(service, self._engine, self._tasks), code, reason)
-        self._stop(service.replaced(), code, scaling(service))
-        self._stop(beyond_ceiling(service, self._tasks), code, scaling(service))
-        service.deployments[1:] = [each for each in service.deployments[1:] if each.tasks]
+        self.progress.check(service, now_ms)
+        self._stop_too_many(service, now_ms)
+        self.progress.prune(service)
         failure = None
-        wanted = service.missing(now_ms)
-        if wanted:
-            failure = self._fill(service, wanted)
-        elif service.is_complete and service.extra is None:
-            self._events.note_state(service)  # it is steady before it is balanced
+        lacking = service.lacking(now_ms)
+        for deployment, wanted in lacking:
+            failure = self._filling.fill(service, wanted, deployment) or failure
+        if not lacking and service.is_complete and service.extra is None:
+            self._events.note_state(service, now_ms)  # it is steady before it is balanced
             launch = dealt(service, self._tasks, 1)[0][0]
             placed = place_for_balance(service, launch.kind, self._engine, self._tasks)
             if placed is not None:
-                self._add(service, launch, placed)
+                self._filling.add(service, launch, placed)
                 service.extra = next(reversed(service.tasks))
-        for at_ms in service.wakes(now_ms):
-            self._alarms.set(at_ms, service.name)
         return failure
 
-    def _fill(self, service: Service, wanted: int) -> Failure | None:
-        """Start what fits; the rest waits where a provider may make room. Why any is left over."""
-        left_over = None
-        for launch, count in dealt(service, self._tasks, wanted):
-            filled = self._engine.fill(launch.kind, count)
-            failure = self._add(service, launch, filled)
-            provider = launch.kind.capacity_provider
-            if failure is not None and provider is not None and self._providers.lets_wait(provider):
-                left = count - len(filled.rows)
-                queued = self._wait(launch, left, failure)
-                for task in queued:
-                    service.add(task)
-                if len(queued) == left:
-                    continue
-                self.over_quota[service.name] = None
-            left_over = failure or left_over
-        return left_over
+    def _stop_too_many(self, service: Service, now_ms: int) -> None:
+        code, balances = StopCode.SERVICE_SCHEDULER_INITIATED, service.extra is not None
+        reason = rebalancing(service) if balances else scaling(service)
+        self._stop(surplus(service, self._engine, self._tasks), code, reason)
+        source, rollout = service.source, service.rollout
+        if source is not None:
+            too_many = surplus(service, self._engine, self._tasks, source)
+            self._stop(too_many, code, scaling(service, source))
+        self._stop(service.replaced(), code, scaling(service))
+        self._stop(beyond_ceiling(service, self._tasks), code, scaling(service))
+        if rollout is not None:
+            stage = rollout.stage
+            self.progress.advance(service, now_ms)  # by what was stopped
+            if rollout.stage != stage:
+                self._alarms.set(now_ms, service.name)
 
-    def _add(self, service: Service, launch: Launch, filled: Filled) -> Failure | None:
-        for task in self._start(launch, filled):
-            service.add(task)
-        return filled.failure
+    def _wake(self, service: Service, now_ms: int) -> None:
+        """See to it that the service is looked at when its time has come."""
+        for at_ms in service.wakes(now_ms):
+            self._alarms.set(at_ms, service.name)
+        if triggered(service, self.progress.in_alarm):
+            self._alarms.set(now_ms, service.name)
 
     def lacks(self, now_ms: int) -> list[tuple[TaskKind, int]]:
         """What services that are no daemons lack, a kind and how many."""
-        return [
-            (launch.kind, count)
-            for service in self.by_name.values()
-            if not service.daemon and (missing := service.missing(now_ms))
-            for launch, count in dealt(service, self._tasks, missing)
-        ]
+        return lacks(self.by_name.values(), self._tasks, now_ms)
 
     @property
     def short(self) -> frozenset[str]:

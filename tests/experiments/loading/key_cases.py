@@ -302,6 +302,9 @@ IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "service.maximum_percent": ({}, {"service.0.maximum_percent": 150}),
     "service.circuit_breaker": ({}, {"service.0.circuit_breaker": {"rollback": True}}),
     "service.load_balancer": ({}, {"service.0.load_balancer": {"registration": "9s"}}),
+    "service.deployment": ({}, {"service.0.deployment": {"strategy": "CANARY"}}),
+    "service.alarms": ({}, {"service.0.alarms": {"names": ["errors"]}}),
+    "service.early_success": ({}, {"service.0.early_success": {"healthy_percent": 100}}),
     "service.health_check_grace_period": (
         {"service.0.load_balancer": {}},
         {"service.0.load_balancer": {}, "service.0.health_check_grace_period": "9s"}),

@@ -57,7 +57,13 @@ WRONG = [
     ("no fleet", ("fleet",), None, "fleet", "no instances"),
     ("an empty fleet", ("fleet",), [], "fleet", "no instances"),
     ("no strategies", ("strategies",), {}, "strategies", "needs at least 1"),
-    ("unknown field", (*WEB, "q"), "red", "service[0].q", "unknown field; known: at, autoscaling,"),
+    (
+        "unknown field",
+        (*WEB, "q"),
+        "red",
+        "service[0].q",
+        "unknown field; known: alarms, at,",
+    ),
     (
         "unknown option",
         BATCH,

@@ -14,7 +14,7 @@ from stowplan.experiments.files.paths import SCENARIOS
 from stowplan.experiments.workloads import WORKLOADS
 from stowplan.placement.model import PlacementConstraint, PlacementStrategy
 from stowplan.placement.scenario import scenario
-from stowplan.placement.scenario.autoscaling import AutoscalingTable, LoadPoint
+from stowplan.placement.scenario.autoscaling import AutoscalingTable, LoadPoint, ScheduledTable
 from stowplan.placement.scenario.capacity import (
     CapacityProviderTable,
     GroupInstance,
@@ -26,6 +26,12 @@ from stowplan.placement.scenario.fields import Distribution, Table
 from stowplan.placement.scenario.load_balancer import LoadBalancerTable
 from stowplan.placement.scenario.mixed import MixedInstancesTable, Range, RequirementsTable
 from stowplan.placement.scenario.models import Models
+from stowplan.placement.scenario.rollouts import (
+    AlarmsTable,
+    DeploymentTable,
+    EarlySuccessTable,
+    HookTable,
+)
 from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.strategies import STRATEGIES
@@ -196,7 +202,12 @@ SECTIONS = {
     "[[service.deploy]]": scenario.DeployStep,
     "[service.circuit_breaker]": scenario.CircuitBreakerTable,
     "[service.load_balancer]": LoadBalancerTable,
+    "[service.deployment]": DeploymentTable,
+    "[[service.deployment.hook]]": HookTable,
+    "[service.alarms]": AlarmsTable,
+    "[service.early_success]": EarlySuccessTable,
     "[service.autoscaling]": AutoscalingTable,
+    "[[service.autoscaling.scheduled]]": ScheduledTable,
     "[[service.autoscaling.load]]": LoadPoint,
     "[[running]]": RunningTable,
     "[[workload]]": scenario.WorkloadTable,

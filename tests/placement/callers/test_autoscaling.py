@@ -7,7 +7,12 @@ from itertools import pairwise
 import pytest
 
 from stowplan.placement import messages as m
-from stowplan.placement.callers.autoscaling import Autoscaler, LoadCurve, TargetTracking
+from stowplan.placement.callers.autoscaling import (
+    Autoscaler,
+    LoadCurve,
+    ScheduledAction,
+    TargetTracking,
+)
 from stowplan.placement.model import StopCode
 from tests.driving import running, stopped
 
@@ -178,3 +183,37 @@ def test_a_curve_is_straight_between_its_points_and_level_outside(now, load):
 )
 def test_a_curve_that_repeats_leads_back_to_its_beginning(now, load):
     assert LoadCurve(((0, 0.0), (60, 60.0)), 100).at(now) == load
+
+
+def scheduled(minute, **fields):
+    return ScheduledAction(minute * MINUTE, **fields)
+
+
+def test_a_scheduled_action_brings_the_count_between_its_bounds_at_once():
+    actions = (scheduled(5, min_capacity=8), scheduled(7, max_capacity=6, min_capacity=2))
+    world = World(40, scheduled=actions, disable_scale_in=True)
+    assert world.until(30) == [(5, 8), (7, 6)]
+
+
+def test_a_scheduled_action_at_a_time_between_minutes_is_carried_out_then():
+    action = ScheduledAction(90_500, min_capacity=8)
+    world = World(40, scheduled=(action,))
+    assert world.scaler.next_ms == MINUTE
+    world.until(1)
+    assert world.scaler.next_ms == 90_500
+    assert not world.scaler.due(90_499)
+    [call] = world.scaler.due(90_500)
+    assert call.desired_count == 8
+
+
+def test_a_scheduled_action_comes_again():
+    hour = 60 * MINUTE
+    morning = scheduled(10, every_ms=hour, min_capacity=6, max_capacity=100)
+    evening = scheduled(40, every_ms=hour, min_capacity=1, max_capacity=3)
+    world = World(30, scheduled=(morning, evening), disable_scale_in=True)
+    assert world.until(129) == [(10, 6), (40, 3), (70, 6), (100, 3)]
+
+
+def test_target_tracking_goes_on_between_scheduled_bounds():
+    world = World(10, scheduled=(scheduled(2, min_capacity=3),))
+    assert world.until(40) == [(15, 3)], "a load for one task, but three are the least"

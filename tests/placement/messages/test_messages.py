@@ -20,6 +20,12 @@ ON = (m.CapacityProviderStrategyItem("cp", 1, 2),)
 BALANCER = m.LoadBalancer(grace_period_ms=9)
 BREAKER = m.CircuitBreaker(rollback=True, threshold_type="COUNT", threshold_value=4)
 OVERRIDES = (m.ContainerOverride("c", ("ls", "-l"), (("A", "b"),), 5, 6, 4),)
+HOOK = m.LifecycleHook(("PRE_SCALE_UP",), "PAUSE", 5, True, 60_000, "CONTINUE", "arn:f")
+ROLLOUT = (
+    m.TrafficShift("LINEAR", 1, 2, 3, 4, 5, (HOOK,), True),
+    m.DeploymentAlarms(("errors",), True, 7),
+    m.EarlySuccess(50, "DEFERRED"),
+)
 TAGS = (("team", "blue"),)
 
 EVENTS = [
@@ -47,6 +53,8 @@ EVENTS = [
         *(2, "app", (0, 3), "g", 256, 512, ("a",), "me", OVERRIDES, TAGS),
         resources=(("FPGA", 1),),
     ),
+    m.ContinueServiceDeployment("web", "ecs-svc/2", "PRE_SCALE_UP-0", "ROLLBACK"),
+    m.AlarmsChanged(("errors",), False),
     m.DeleteService("web", True),
     m.DeregisterContainerInstance(3, True),
     m.DeregisterTaskDefinition("app:1"),
@@ -76,10 +84,12 @@ EVENTS = [
         BALANCER,
         "once",
         {"propagateTags": "SERVICE"},
+        *ROLLOUT,
     ),
     m.UpdateService(
         *("web", 0, "app:2", CONSTRAINTS, STRATEGIES, 50, 150, BREAKER, True, True, ON),
         {"propagateTags": "SERVICE"},
+        *ROLLOUT,
     ),
     m.UpdateTaskProtection((1,), False, 5),
     m.StopServiceDeployment("web", "ecs-svc/1", "ABORT"),
@@ -124,9 +134,15 @@ COMMANDS = [
     ),
     m.StopTasks((1,), StopCode.USER_INITIATED, "why", 5),
     m.RunTaskFailed(1, 2, FAILURE, 3, "cp"),
-    m.TasksProvisioning(1, (3,), FAILURE, "web", "cp", (("CPU", 256),)),
+    m.TasksProvisioning(
+        *(1, (3,), FAILURE, "web", "cp", (("CPU", 256),), "ecs-svc/1", "app:1"),
+    ),
     m.TasksStopped((3,), StopCode.TASK_FAILED_TO_START, "why"),
     m.ServiceEvent("web", "text", FAILURE),
+    m.DeploymentStage(
+        *("web", "ecs-svc/2", "ecs-svc/1", "PRE_SCALE_UP", 50, 1000),
+        (m.HookState("PRE_SCALE_UP-0", 0, "AWAITING_ACTION", 9),),
+    ),
     m.SetDesiredCapacity("cp", 3),
     m.SetInstanceProtection("cp", ("i-0",), True),
     m.CompleteTermination(("i-0",)),

@@ -115,18 +115,21 @@ class Direct:
 
     def settle(self, name="default"):
         """Agents report: what was to start is RUNNING, what was to stop STOPPED; time passes."""
-        while True:
-            self.now_ms += 60_000
-            tasks = self.clusters[name].state.tasks.values()
-            left = [t for t in tasks if t.last_status is not TaskStatus.STOPPED]
-            starts = [t.number for t in left if t.last_status is TaskStatus.PENDING]
-            stops = [t.number for t in left if t.desired_status is TaskStatus.STOPPED]
-            facts = [
-                *([TasksChanged(TaskStatus.RUNNING, tuple(starts))] if starts else []),
-                *([TasksChanged(TaskStatus.STOPPED, tuple(stops))] if stops else []),
-            ]
-            if not self.turn(name, *facts) and not facts:
-                return
+        while self.step(60_000, name):
+            pass
+
+    def step(self, ms, name="default"):
+        """So much time passes, then agents report; returns whether anything came of it."""
+        self.now_ms += ms
+        tasks = self.clusters[name].state.tasks.values()
+        left = [t for t in tasks if t.last_status is not TaskStatus.STOPPED]
+        starts = [t.number for t in left if t.last_status is TaskStatus.PENDING]
+        stops = [t.number for t in left if t.desired_status is TaskStatus.STOPPED]
+        facts = [
+            *([TasksChanged(TaskStatus.RUNNING, tuple(starts))] if starts else []),
+            *([TasksChanged(TaskStatus.STOPPED, tuple(stops))] if stops else []),
+        ]
+        return bool(self.turn(name, *facts) or facts)
 
 
 class _Agents:

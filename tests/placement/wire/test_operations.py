@@ -157,6 +157,112 @@ def _around_services(ecs):
     (found, *_) = ecs.call("ListServiceDeployments", service="s")["serviceDeployments"]
     ecs.call("StopServiceDeployment", serviceDeploymentArn=found["serviceDeploymentArn"])
     ecs.call("DeleteService", service="s", force=True)
+    arn, hook = paused(ecs, "p")
+    ecs.call("ContinueServiceDeployment", serviceDeploymentArn=arn, hookId=hook)
+
+
+PAUSE = {"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"]}
+CANARY = {
+    "strategy": "CANARY",
+    "bakeTimeInMinutes": 5,
+    "canaryConfiguration": {"canaryPercent": 12.5, "canaryBakeTimeInMinutes": 20},
+    "lifecycleHooks": [PAUSE],
+}
+
+
+def described(ecs, service):
+    (new, *_) = ecs.call("ListServiceDeployments", service=service)["serviceDeployments"]
+    arns = [new["serviceDeploymentArn"]]
+    return ecs.call("DescribeServiceDeployments", serviceDeploymentArns=arns)["serviceDeployments"][
+        0
+    ]
+
+
+def paused(ecs, name, **configuration):
+    """A service whose second deployment has come to a PAUSE: its ARN, and that of the hook."""
+    canary = CANARY | configuration
+    new = {"serviceName": name, "taskDefinition": "web", "desiredCount": 1}
+    ecs.call("CreateService", **new, deploymentConfiguration=canary)
+    ecs.settle()
+    ecs.call("UpdateService", service=name, forceNewDeployment=True)
+    found = described(ecs, name)
+    assert found["lifecycleStage"] == "PRE_SCALE_UP"
+    (hook,) = found["lifecycleHookDetails"]
+    assert (hook["status"], hook["timeoutAction"]) == ("AWAITING_ACTION", "ROLLBACK")
+    return found["serviceDeploymentArn"], hook["hookId"]
+
+
+def test_a_canary_is_described_as_it_goes_on(ecs):
+    balancers = [{"targetGroupArn": "arn:x", "containerName": "app", "containerPort": 80}]
+    deploy(ecs, loadBalancers=balancers, deploymentConfiguration=CANARY)
+    (service,) = ecs.call("DescribeServices", services=["s"])["services"]
+    shown = service["deploymentConfiguration"]
+    assert shown["canaryConfiguration"] == CANARY["canaryConfiguration"]
+    timeout = {"timeoutInMinutes": 1440, "action": "ROLLBACK"}
+    assert shown["lifecycleHooks"] == [PAUSE | {"timeoutConfiguration": timeout}]
+    ecs.call("UpdateService", service="s", forceNewDeployment=True)
+    found = described(ecs, "s")
+    hook = found["lifecycleHookDetails"][0]["hookId"]
+    arn = {"serviceDeploymentArn": found["serviceDeploymentArn"]}
+    assert refused(ecs, "ContinueServiceDeployment", **arn, hookId="x") == (
+        "InvalidParameterException"
+    )
+    ecs.call("ContinueServiceDeployment", **arn, hookId=hook)
+    seen = []
+    for _ in range(200):
+        found = described(ecs, "s")
+        if found["status"] != "IN_PROGRESS":
+            break
+        target = found["targetServiceRevision"]["requestedProductionTrafficWeight"]
+        source = found["sourceServiceRevisions"][0]["requestedProductionTrafficWeight"]
+        assert target + source == 100
+        seen.append((found["lifecycleStage"], target))
+        ecs.step(30_000)
+    assert found["status"] == "SUCCESSFUL"
+    assert ("PRODUCTION_TRAFFIC_SHIFT", 12.5) in seen
+    assert ("BAKE_TIME", 100.0) in seen
+
+
+@pytest.mark.parametrize(
+    ("params", "rebalancing"),
+    [
+        ({}, "ENABLED"),
+        ({"availabilityZoneRebalancing": "DISABLED"}, "DISABLED"),
+        ({"placementStrategy": [{"type": "binpack", "field": "cpu"}]}, "DISABLED"),
+        ({"deploymentConfiguration": {"maximumPercent": 100}}, "DISABLED"),
+    ],
+)
+def test_zones_are_rebalanced_by_default_where_ecs_would(ecs, params, rebalancing):
+    deploy(ecs, **params)
+    (service,) = ecs.call("DescribeServices", services=["s"])["services"]
+    assert service["availabilityZoneRebalancing"] == rebalancing
+
+
+def test_a_pause_is_rolled_back_by_a_call(ecs):
+    arn, hook = paused(ecs, "s")
+    ecs.call("ContinueServiceDeployment", serviceDeploymentArn=arn, hookId=hook, action="ROLLBACK")
+    ecs.settle()
+    assert statuses(ecs)[0] == "ROLLBACK_SUCCESSFUL"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"linearConfiguration": {"stepPercent": 2.9}, "strategy": "LINEAR"},
+        {"canaryConfiguration": {"canaryPercent": 5.05}},
+        {"canaryConfiguration": {"canaryBakeTimeInMinutes": 1441}},
+        {"bakeTimeInMinutes": 1441},
+        {"lifecycleHooks": [{"lifecycleStages": ["PRE_SCALE_UP"]}]},
+        {"lifecycleHooks": [PAUSE | {"lifecycleStages": ["TEST_TRAFFIC_SHIFT"]}]},
+        {"lifecycleHooks": [PAUSE] * 11},
+        {"earlySuccessCriteria": {"enable": True, "healthyPercent": 50}},
+    ],
+)
+def test_what_a_deployment_cannot_be_is_refused(ecs, wrong):
+    new = {"serviceName": "s", "taskDefinition": "web", "desiredCount": 1}
+    configuration = CANARY | wrong
+    error = refused(ecs, "CreateService", **new, deploymentConfiguration=configuration)
+    assert error == "InvalidParameterException"
 
 
 def test_no_operation_is_both_carried_out_and_refused():

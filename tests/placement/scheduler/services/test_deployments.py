@@ -8,10 +8,10 @@ import pytest
 
 from stowplan.placement import messages as m
 from stowplan.placement.model import StopCode, TaskStatus
+from stowplan.placement.scheduler.services.checks import breaker_threshold
 from stowplan.placement.scheduler.services.deployments import (
     HEALTHY_AFTER_MS,
     THROTTLE_MOST_MS,
-    breaker_threshold,
 )
 from tests.driving import BINPACK, Driven, definition, draining, gone, instance, of, running
 
