@@ -32,7 +32,7 @@ class _Live:
 
     cluster: Cluster
     remaining: IntArray  # the cluster's own, and the tasks on each: looked at in every step
-    tasks: IntArray
+    tasks: NDArray[np.int32]
     index: list[int]  # (m,) the kind of each task
     arrive_s: list[float]
     stay_s: list[float]
@@ -93,8 +93,14 @@ class Episode:
         seen = np.ascontiguousarray(observed(cluster, None).T)
         mask = np.zeros(cluster.size, np.bool_)
         self._live = _Live(
-            *(cluster, cluster.remaining, cluster.running_tasks_count),
-            *(index.tolist(), arrive.tolist(), stay.tolist(), seen, mask),
+            cluster,
+            cluster.remaining,
+            cluster.running_tasks_count,
+            index.tolist(),
+            arrive.tolist(),
+            stay.tolist(),
+            seen,
+            mask,
         )
         self._seek(self._live)
         self._live.cost = 0.0

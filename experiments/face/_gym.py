@@ -112,7 +112,7 @@ def _classes() -> dict[str, Any]:
     def strategy(policy: Policy) -> PolicyStrategy:
         return PolicyStrategy(policy)
 
-    members = {
+    members: dict[str, Any] = {
         "__init__": begin,
         "__doc__": Episode.__doc__,
         "metadata": {"render_modes": []},

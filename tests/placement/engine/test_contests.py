@@ -96,8 +96,8 @@ def hold(cluster, registry, kinds, index):
 def test_batches_that_want_devices_equal_the_reference(chain):
     rng = np.random.default_rng(7)
     kinds = gpu_kinds(rng, chain)
-    cluster = gpu_cluster(rng, 60)
-    decision, chosen = hold(cluster, known(kinds), kinds, rng.integers(0, len(kinds), 700))
+    cluster = gpu_cluster(rng, 50)
+    decision, chosen = hold(cluster, known(kinds), kinds, rng.integers(0, len(kinds), 450))
     assert decision.failures, "the world is meant to fill up"
     assert len(chosen) > 5
 
@@ -109,10 +109,10 @@ def test_several_links_and_no_device_equal_the_reference(chain):
         make_kind(cpu, memory, strategies=chain, expected_ms=expected)
         for cpu, memory, expected in rng.integers(1, (9, 9, 1 << 16), (8, 3)).tolist()
     )
-    cluster = gpu_cluster(rng, 300)
+    cluster = gpu_cluster(rng, 100)
     engine = Engine(cluster, rng, kernels=True)
-    assert engine._runner.contends(kinds, 3000)
-    hold(cluster, STRATEGIES, kinds, rng.integers(0, len(kinds), 3000))
+    assert engine._runner.contends(kinds, 900)
+    hold(cluster, STRATEGIES, kinds, rng.integers(0, len(kinds), 900))
 
 
 def test_what_no_tournament_can_take_goes_the_old_way(monkeypatch):
