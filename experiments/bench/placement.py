@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from stowplan.experiments.bench.churn import churn_rows
+from stowplan.experiments.bench.heuristics import heuristic_rows
 from stowplan.experiments.bench.peers import moto_rate, numpy_scan, object_loop
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
 from stowplan.experiments.bench.warm import warm
@@ -253,7 +254,15 @@ def departing_rows(sizes: Sizes) -> Iterator[Row]:
     return churn_rows(sizes.scale, min(3, sizes.repeats), sizes.clock)
 
 
-CASES = (binpack_rows, chain_rows, single_rows, departing_rows, c2m_rows, memory_rows, moto_rows)
+def literature_rows(sizes: Sizes) -> Iterator[Row]:
+    """Heuristics of the literature, those of GPUs among them."""
+    return heuristic_rows(sizes.scale, min(3, sizes.repeats), sizes.clock)
+
+
+CASES = (
+    *(binpack_rows, chain_rows, single_rows, departing_rows, literature_rows),
+    *(c2m_rows, memory_rows, moto_rows),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -271,7 +280,7 @@ def command(arguments: argparse.Namespace) -> int:
     sizes = Sizes(arguments.scale, arguments.repeats, not arguments.no_peers, clock)
     # What is compiled on first use is not part of any figure, and neither is loading it.
     warm()
-    for rows in (binpack_rows, chain_rows, single_rows, departing_rows):
+    for rows in (binpack_rows, chain_rows, single_rows, departing_rows, literature_rows):
         list(rows(Sizes(0.004, 1, False, clock)))
     found = report((row for rows in CASES for row in rows(sizes)), clock, arguments.json)
     return int(sizes.scale >= 1 and not all(row.ok for row in found))

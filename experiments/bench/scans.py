@@ -36,6 +36,7 @@ class Scan:
         self.last = -1
         self.on = np.zeros((kinds, cluster.size), np.int64)
         self.zone, zones = cluster.column(ZONE)
+        self.in_first = self.zone == zones.index("zone-0")
         self.in_zone = np.zeros((kinds, len(zones)), np.int64)
 
     def rows(self, cpu: int, memory: int) -> Array:
@@ -73,6 +74,17 @@ class Scan:
     def binpack(self, kind: int, cpu: int, memory: int) -> int:
         """Least memory left."""
         rows = self.rows(cpu, memory)
+        return int(rows[self.memory[rows].argmin()]) if len(rows) else -1
+
+    def binpack_distinct(self, kind: int, cpu: int, memory: int) -> int:
+        """Least memory left, where no task of the group is."""
+        rows = self.rows(cpu, memory)
+        rows = rows[self.on[kind, rows] == 0]
+        return int(rows[self.memory[rows].argmin()]) if len(rows) else -1
+
+    def binpack_member(self, kind: int, cpu: int, memory: int) -> int:
+        """Least memory left, in the first zone."""
+        rows = np.flatnonzero((self.cpu >= cpu) & (self.memory >= memory) & self.in_first)
         return int(rows[self.memory[rows].argmin()]) if len(rows) else -1
 
     def _slack(self, rows: Array, cpu: int, memory: int) -> tuple[Array, Array]:
@@ -146,4 +158,9 @@ SCANS: dict[tuple[str, ...], tuple[Choice, bool]] = {
     ("norm_greedy",): (Scan.norm_greedy, False),
     (f"spread:{ZONE}", "spread:instanceId"): (Scan.spread, True),
     (f"spread:{ZONE}", "binpack:memory"): (Scan.spread_binpack, True),
+}
+# The same with a constraint.
+CONSTRAINED: dict[str, tuple[Choice, bool]] = {
+    "distinctInstance": (Scan.binpack_distinct, True),
+    f"memberOf:{ZONE} == zone-0": (Scan.binpack_member, False),
 }

@@ -33,7 +33,7 @@ def warm() -> None:
     rows = engine.place([small] * 10).instances.tolist()
     for each in ([rows[0]], rows[1:]):
         engine.release(small, each)
-    engine.place([kind(1, "nilas")])
+    engine.place([kind(1, "nilas")] * 300)
 
 
 def main() -> int:

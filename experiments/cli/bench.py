@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from stowplan.experiments.bench import docker as bench_docker
+from stowplan.experiments.bench import gym as bench_gym
 from stowplan.experiments.bench import optimal as bench_optimal
 from stowplan.experiments.bench import placement as bench_placement
 from stowplan.experiments.bench import sim as bench_sim
@@ -25,3 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sim = suites.add_parser("sim", help="how fast and how large simulations are")
     bench_sim.add_arguments(sim)
     sim.set_defaults(command=bench_sim.command)
+    gym = suites.add_parser("gym", help="steps per second of `sp.gym`")
+    bench_gym.add_arguments(gym)
+    gym.set_defaults(command=bench_gym.command)

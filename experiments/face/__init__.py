@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stowplan._catalogue import metrics, strategies, types, workloads
     from stowplan._cluster import Cluster, cluster
+    from stowplan._gym import gym
     from stowplan._journal import Replay, Verification, replay, verify
     from stowplan._optimum import Optimum, Packing, optimize, pack
     from stowplan._place import Placement, place
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from stowplan.experiments.workloads.protocol import Job
     from stowplan.placement.constraints import Constraint
     from stowplan.placement.errors import PlacementError, SpecError
+    from stowplan.placement.strategies.row_score import RowScore
 
 # The module of each name.
 _HOMES = {
@@ -53,11 +55,13 @@ _HOMES = {
     "Result": "stowplan._results",
     "Results": "stowplan._results",
     "Scenario": "stowplan._scenario",
+    "RowScore": "stowplan.placement.strategies.row_score",
     "SpecError": "stowplan.placement.errors",
     "Tasks": "stowplan._tasks",
     "Verification": "stowplan._journal",
     "cluster": "stowplan._cluster",
     "constraint": "stowplan._register",
+    "gym": "stowplan._gym",
     "load": "stowplan._scenario",
     "load_experiment": "stowplan._sweep",
     "metric": "stowplan._register",
@@ -98,12 +102,14 @@ __all__ = [
     "Replay",
     "Result",
     "Results",
+    "RowScore",
     "Scenario",
     "SpecError",
     "Tasks",
     "Verification",
     "cluster",
     "constraint",
+    "gym",
     "load",
     "load_experiment",
     "metric",

@@ -283,15 +283,21 @@ def _lacking(
     return list(dict.fromkeys(problems))
 
 
+def state_of(cluster: Cluster) -> State:
+    """The instances, registered and empty."""
+    state = State()
+    for row, spec in enumerate(cluster.specs):
+        strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
+        state.register(row, spec.resources, strings, reserved_ports=_RESERVED)
+    return state
+
+
 def _placed(
     tasks: Tasks, cluster: Cluster, given: Named, registry: Mapping[str, Any], seed: int
 ) -> _Placed:
     kinds = tuple(_with_chain(kind, given) for kind in tasks.batch.kinds)
     batch = TaskBatch(kinds, tasks.batch.index)
-    state = State()
-    for row, spec in enumerate(cluster.specs):
-        strings = instance_strings(spec.name, spec.attributes, spec.capacity_provider)
-        state.register(row, spec.resources, strings, reserved_ports=_RESERVED)
+    state = state_of(cluster)
     decision = Engine(state, stream(seed, "placement"), registry).place(batch)
     return _Placed(given.name, batch, decision, state)
 

@@ -34,6 +34,7 @@ from stowplan.placement.strategies.protocol import (
     StrategyFactory,
     make_strategy,
 )
+from stowplan.placement.strategies.row_score import RowScore
 
 Problems = list[tuple[str, str]]
 # Top-level packages of versions before 0.2.
@@ -236,8 +237,24 @@ class _Reads:
         return found
 
 
+class _Scores:
+    """What a strategy has that is a score of one instance, which kernels may call."""
+
+    _inner: RowScore
+
+    @property
+    def row_score(self) -> RowScore:
+        """The strategy itself: nothing of it can go wrong in machine code that would be told."""
+        return self._inner
+
+
 # The engine asks a strategy what it is, so the one around it must be the same.
-_ALSO: dict[Any, type] = {DeviceChooser: _Chooses, Planner: _Plans, ReadsField: _Reads}
+_ALSO: dict[Any, type] = {
+    DeviceChooser: _Chooses,
+    Planner: _Plans,
+    ReadsField: _Reads,
+    RowScore: _Scores,
+}
 
 
 @cache

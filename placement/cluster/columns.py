@@ -214,7 +214,8 @@ class ClusterColumns:
         tables = self._remaining, self._tasks, *self.group_tables, *ports
         largest = np.maximum(self.largest, 1).astype(np.float64)
         more = self._registered, largest, self._expected_exit_ms, np.array([self.last_reserved])
-        return *tables, self._changed_at, self._log, slots, *more
+        now = np.array([self.now_ms])
+        return *tables, self._changed_at, self._log, slots, *more, now
 
     def track(self, subject: str) -> int:
         """The number of a string column in `State.codes` and `State.totals`, from now on kept."""
@@ -248,6 +249,10 @@ class ClusterColumns:
         """The fields of `kernels.layout.Freed`."""
         first = self._remaining, self._host_ports.used, self._tasks, self._expected_exit_ms
         return *first, *self.group_tables, self._changed_at, self._log
+
+    def device_columns(self) -> tuple[IntArray, IntArray]:
+        """`device_left` and `device_capacity`, longer than `size`; the first to book in."""
+        return self._device_left, self._device_capacity
 
     def kept(self) -> tuple[GroupCounts, HostPorts]:
         """Whose arrays may be replaced by others: see `GroupCounts.replaced`, `HostPorts.used`."""

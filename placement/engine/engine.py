@@ -247,6 +247,8 @@ class Engine(Eligibility):
     def _place_batch(self, batch: TaskBatch) -> Decision:
         """Stretches of tasks that a kernel can place go to it at once, others one by one."""
         batch = batch.in_order_of_use()
+        if self._kernels and self._runner.contends(batch.kinds, len(batch)):
+            return self._runner.contend(batch.kinds, batch.index)
         takes = np.array([self._compiled(kind) for kind in batch.kinds], np.bool_)
         if takes.all():
             return Decision(*self._runner.place(batch.kinds, batch.index), {})

@@ -79,9 +79,10 @@ class Fgd:
 
     def _arguments(self, task: TaskKind, cluster: Cluster) -> tuple[Any, ...]:
         cpu = int(cluster.demand(task)[cluster.resources.index(CPU)])
-        return (cpu, task.devices, task.device_milli, *self._columns(cluster))
+        return (cpu, task.devices, task.device_milli, *self.columns(cluster))
 
-    def _columns(self, cluster: Cluster) -> tuple[Any, ...]:
+    def columns(self, cluster: Cluster) -> tuple[Any, ...]:
+        """What is expected, in columns."""
         if self.tasks is None:
             return self._expected(typical(shares(cluster.booked), cluster))
         version = cluster.attributes_version

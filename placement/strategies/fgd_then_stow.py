@@ -38,7 +38,8 @@ class FgdThenStow:
         """Raises ValueError: fgd_then_stow takes no field."""
         if field:
             raise ValueError("fgd_then_stow takes no field")
-        self._fgd, self._stow = Fgd(tasks=tasks), StowGpu(tasks=tasks)
+        self.tasks = tasks
+        self.first, self.then = Fgd(tasks=tasks), StowGpu(tasks=tasks)
 
     def keys(
         self, task: TaskKind, cluster: Cluster, candidates: IntArray, rng: Generator
@@ -46,7 +47,7 @@ class FgdThenStow:
         """Minus the score of the strategy whose turn it is; whole instances last after FGD's."""
         turn = self._turn(cluster)
         keys = turn.keys(task, cluster, candidates, rng).astype(float)
-        if turn is self._fgd:
+        if turn is self.first:
             return keys
         capacity = cluster.device_capacity
         devices = (capacity > 0).sum(axis=1)
@@ -64,4 +65,4 @@ class FgdThenStow:
 
     def _turn(self, cluster: Cluster) -> Fgd:
         total, left = int(cluster.device_capacity.sum()), int(np.sum(cluster.device_left))
-        return self._stow if 10 * (total - left) >= FULL_TENTHS * total else self._fgd
+        return self.then if 10 * (total - left) >= FULL_TENTHS * total else self.first

@@ -43,14 +43,15 @@ class GpuClustering:
         if not task.devices:
             return np.zeros(len(candidates), np.int64)
         own = cluster.group_count(task.group)[candidates]
-        other = self._counted(cluster)[candidates] - own
+        other = self.counted(cluster)[candidates] - own
         left = cluster.device_left[candidates].sum(axis=1)
         base = 25 * (self.device_milli_most - left) // self.device_milli_most
         kind = np.where(own > 0, np.where(other > 0, 50, 75), np.where(other > 0, 0, 25))
         keys: IntArray = -(base + kind)
         return keys
 
-    def _counted(self, cluster: Cluster) -> IntArray:
+    def counted(self, cluster: Cluster) -> IntArray:
+        """(size,) tasks of the classes that count on each instance."""
         if self.groups is None:
             return cluster.running_tasks_count.astype(np.int64)
         total = np.zeros(cluster.size, np.int64)

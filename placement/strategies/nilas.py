@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from stowplan.placement.model import TaskKind
 
 SHORTEST_MS = 1_000  # to keep an instance on for less than this is as good as not to
+# Time up to the first is 0, up to the next 1, and so on: the logarithm, without rounding.
+BOUNDS_MS = SHORTEST_MS << np.arange(53, dtype=np.int64)
 
 
 class Nilas:
@@ -38,5 +40,5 @@ class Nilas:
         between two tasks without an end, none is added."""
         exits = np.maximum(cluster.expected_exit_ms[candidates], cluster.now_ms)
         added = np.maximum(task.exit_ms(cluster.now_ms) - exits, 0)
-        keys: IntArray = np.ceil(np.log2(np.maximum(added / SHORTEST_MS, 1))).astype(np.int64)
+        keys: IntArray = np.searchsorted(BOUNDS_MS, added)
         return keys

@@ -73,6 +73,7 @@ def make_kind(
     devices: int = 0,
     device_milli: int = 0,
     resources: Mapping[str, int] | None = None,
+    expected_ms: int | None = None,
 ) -> TaskKind:
     """A kind of task. Strategies are `type` or `type:field`, constraints `type:expression`."""
     wanted = {CPU: cpu, MEMORY: memory, PORTS: len(tcp) + len(udp), **(resources or {})}
@@ -88,6 +89,7 @@ def make_kind(
         capacity_provider,
         devices,
         device_milli,
+        expected_ms,
     )
 
 

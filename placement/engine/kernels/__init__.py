@@ -1,11 +1,11 @@
 """The engine's decisions in machine code: `packed` → `layout` → `fit` → `order` → `scored`
-→ `choose` → `batch`.
+→ `choose` → `batch`, and → `gpus` → `contest`.
 
-Those and `explain` are compiled. `plan` and `forms` make their arrays from kinds and clusters,
-`failures` turns their counts into Failures, and the engine calls `runner`. The
-numpy code of `engine.py`, the strategies and the constraints is the reference:
-tests/placement/engine/test_kernels.py holds the kernels to it in every choice, Failure, state and
-draw. Nothing here is imported before the first decision.
+Those and `explain` are compiled. `plan`, `forms` and `contests` make their arrays from kinds and
+clusters, `failures` turns their counts into Failures, and the engine calls `runner`. The numpy code
+of `engine.py`, the strategies and the constraints is the reference:
+tests/placement/engine/test_kernels.py and test_contests.py hold the kernels to it in every choice,
+Failure, state and draw. Nothing here is imported before the first decision.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-COMPILED = ("packed", "layout", "fit", "order", "scored", "explain", "choose", "batch")
+COMPILED = (
+    "packed",
+    "layout",
+    "fit",
+    "order",
+    "scored",
+    "explain",
+    "choose",
+    "batch",
+    "gpus",
+    "contest",
+)
 
 
 LAST = "batch.next_row*.nbi"  # in the cache, once single tasks were placed by kernels

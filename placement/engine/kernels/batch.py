@@ -128,7 +128,7 @@ def next_row(
     version: int,
     freed: int,
     last: int,
-    exit_ms: int,
+    now_ms: int,
 ) -> int:
     """Place one task with an index that knows of nothing after version `since`; the row, -1 where
     none fits, or -2 where the log does not reach as far back.
@@ -136,13 +136,13 @@ def next_row(
     Args:
         world: of all groups but Why and Freed.
         version, freed, last: the cluster's `version`, `freed_version` and `last_reserved` now.
-        exit_ms: when the task is expected to end.
+        now_ms: the time of the round.
     """
     if version - since > LOG_ROWS:
         return -2
     kinds, state, parts = kinds_of(world), state_of(world), parts_of(world)
     blocks, fresh = blocks_of(world), fresh_of(world)
-    state.version[0], state.last[0] = version, last
+    state.version[0], state.last[0], state.now[0] = version, last, now_ms
     for past in range(since + 1, version + 1):
         move(state, parts, blocks, state.log[past % LOG_ROWS], False)
     if fresh.freed[kind] != freed:
@@ -154,7 +154,6 @@ def next_row(
     row = choose_row(kinds, state, parts, blocks, rng, kind)
     if row >= 0:
         book(kinds, state, kind, row)
-        state.expected_exit_ms[row] = max(state.expected_exit_ms[row], exit_ms)
         move(state, parts, blocks, row, True)
     return row
 

@@ -3,17 +3,18 @@
 # mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
-from math import inf
+from math import frexp, inf
 
 from numpy.random import Generator
 
-from stowplan.placement.engine.kernels.fit import fits
+from stowplan.placement.engine.kernels.fit import exit_of, fits
 from stowplan.placement.engine.kernels.layout import (
     BINPACK,
     DRAWN,
     FEWEST,
     FOLLOWING,
     NEXT,
+    NILAS,
     ON_INSTANCE,
     RANDOM,
     SCAN,
@@ -36,6 +37,7 @@ from stowplan.placement.engine.kernels.scored import (
     operation_of,
     score,
 )
+from stowplan.placement.strategies.nilas import SHORTEST_MS
 
 
 @routine
@@ -276,7 +278,17 @@ def key_of(kinds: Kinds, state: State, kind: int, link: int, row: int) -> float:
         return float(state.totals[argument, slot, state.codes[argument, row]])
     if operation == NEXT:
         return float(steps_to(state, row))
+    if operation == NILAS:
+        return kept_on(kinds, state, kind, row)
     return score(kinds, state, operation, argument, kind, row)
+
+
+@kernel
+def kept_on(kinds: Kinds, state: State, kind: int, row: int) -> float:
+    """The key of `nilas`."""
+    exits = max(state.expected_exit_ms[row], state.now[0])
+    steps = (max(exit_of(kinds, state, kind) - exits, 1) - 1) // SHORTEST_MS
+    return float(frexp(float(steps))[1])  # of a whole number: how many bits it has
 
 
 @routine

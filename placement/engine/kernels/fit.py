@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stowplan.placement.cluster.cluster import LOG_ROWS
 from stowplan.placement.engine.kernels.layout import UNLIMITED, Array, Kinds, State, kernel
+from stowplan.placement.model import NEVER
 
 
 @kernel
@@ -48,6 +49,13 @@ def ports_taken(kinds: Kinds, state: State, kind: int, row: int) -> bool:
 
 
 @kernel
+def exit_of(kinds: Kinds, state: State, kind: int) -> int:
+    """`TaskKind.exit_ms`, now."""
+    lasts = kinds.lasts[kind]
+    return NEVER if lasts < 0 else state.now[0] + lasts
+
+
+@kernel
 def book(kinds: Kinds, state: State, kind: int, row: int) -> None:
     """The same effect as `Cluster.reserve`, but for its totals."""
     group = kinds.group[kind]
@@ -63,5 +71,6 @@ def book(kinds: Kinds, state: State, kind: int, row: int) -> None:
     if kinds.wants_ports[kind]:
         for word in range(kinds.ports.shape[1]):
             state.ports[row, word] |= kinds.ports[kind, word]
+    state.expected_exit_ms[row] = max(state.expected_exit_ms[row], exit_of(kinds, state, kind))
     for attribute in range(state.codes.shape[0]):
         state.totals[attribute, state.slots[group], state.codes[attribute, row]] += 1

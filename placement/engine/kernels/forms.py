@@ -26,6 +26,7 @@ from stowplan.placement.engine.kernels.layout import (
     MOST_ALIGNED,
     MOST_SUM,
     NEXT,
+    NILAS,
     NORM,
     NOT_HELD,
     ON_INSTANCE,
@@ -75,9 +76,9 @@ def form_of(links: Array, wanted: tuple[int, ...] = ()) -> Form | None:
     prefix, rest = tuple(links[:spreads, 1].tolist()), links[spreads:]
     if not len(rest):
         return Form(prefix, LOWEST)
-    if len(rest) > 1:
-        return None
     operation, column = rest[0].tolist()
+    if len(rest) > 1 or operation == NILAS:
+        return None
     if operation == BINPACK:
         return Form(prefix, column)
     sums = operation in (BEST, WORST, NORM, DOT)

@@ -19,11 +19,14 @@ from stowplan.placement.engine.kernels.packed import Kept, reader
 # Links of a chain, as (operation, argument): a column, an attribute of the plan, or nothing.
 BINPACK, SPREAD, ON_INSTANCE, RANDOM = 0, 1, 2, 3
 # Those of heuristics; the argument of a score is one column, or ALL that the kind asks for.
-NEXT, BEST, WORST, NORM, DOT = 4, 5, 6, 7, 8
+NEXT, BEST, WORST, NORM, DOT, NILAS = 4, 5, 6, 7, 8, 9
+# Those of divisible devices, and a score in a user's own code: see `contest`.
+OWN, PACKING, CLUSTERING, ALIGNED, LEFT, FGD, STOW, FGD_STOW = 10, 11, 12, 13, 14, 15, 16, 17
 ALL = -1
 # How a form chooses within its parts: by a resource column (0 and up), or one of these.
 FEWEST, LOWEST, DRAWN, FOLLOWING = -1, -2, -3, -4
 LEAST_SUM, MOST_SUM, LEAST_NORM, MOST_ALIGNED = -5, -6, -7, -8
+LEAF = 8  # instances below a last node of a tournament
 SCAN = -1  # the form of a kind that looks at every instance for every decision
 TRIES = 64  # of `random`; the same number as in strategies/random.py, which see
 BLOCK = 64  # instances in a block of an ordered part
@@ -46,6 +49,7 @@ Int2 = Annotated[Any, Kept("int64", 2)]
 Int3 = Annotated[Any, Kept("int64", 3)]
 Real1 = Annotated[Any, Kept("float64", 1)]
 Real2 = Annotated[Any, Kept("float64", 2)]
+Real3 = Annotated[Any, Kept("float64", 3)]
 Small1 = Annotated[Any, Kept("int32", 1)]
 Small2 = Annotated[Any, Kept("int32", 2)]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -95,6 +99,7 @@ class Kinds(NamedTuple):
     group: Int1  # (K,) int64: index of its group among the G of the batch
     links: Int3  # (K, L, 2) int64: its chain, the first `length` of them
     length: Int1  # (K,) int64
+    lasts: Int1  # (K,) int64: how long a task is expected to run in ms, -1: until it is stopped
 
 
 class State(NamedTuple):
@@ -114,6 +119,7 @@ class State(NamedTuple):
     largest: Real1  # (R,) float64: the most that an instance has registered that is not gone, or 1
     expected_exit_ms: Int1  # (n or more,) int64
     last: Int1  # (1,) int64: the instance that got the latest task, -1 before any
+    now: Int1  # (1,) int64: `now_ms`
     allowed: Flag2  # (M, n) bool: active, connected, nothing over-committed, and allowed by
     # what depends on attributes alone
     version: Int1  # (1,) int64
@@ -181,6 +187,52 @@ class Blocks(NamedTuple):
     free_count: Int1  # (1,) int64
 
 
+class Contest(NamedTuple):
+    """A tournament of the instances for each kind: see `contest`."""
+
+    tree: Small2  # (K, 2 m) int32: the instance that leads below a node, -1 none; 1 is the root
+    # and the last m are blocks of LEAF instances
+    lead: Real2  # (K, 2 m) float64: its key by the first link, infinite for none
+    keys: Real3  # (K, L, m * LEAF) float64: of all instances; the first infinite: it does not fit
+    synced: Int1  # (K,) int64: `version` for which the tree of a kind holds, -1 none
+
+
+class Gpus(NamedTuple):
+    """Divisible devices, and what strategies of them know. T kinds are typical."""
+
+    devices: Int1  # (K,) int64: how many a task wants
+    milli: Int1  # (K,) int64: thousandths of each
+    chooser: Int1  # (K,) int64: the operation that says which, or -1: the fullest that fit
+    left: Int2  # (n or more, D) int64
+    capacity: Int2  # the same shape
+    counted: Int1  # (n,) int64: tasks that CLUSTERING counts
+    counts: Flag1  # (K,) bool: whether it counts those of a kind
+    cpu: Int1  # (1,) int64: the column of CPU
+    most: Int1  # (4,) int64: CPU, thousandths of scores, those of CLUSTERING, devices
+    sums: Int1  # (2,) int64: thousandths in use, and of all devices
+    turn: Int1  # (1,) int64: 1 once FGD_STOW places as STOW does
+    share: Real1  # (T,) float64; these of FGD, as in `fragmentation.Typical`
+    need: Int1  # (T,) int64
+    level: Int1  # (T,) int64: which of the M different shares of a device
+    many: Int1  # (T,) int64
+    allowed: Flag2  # (T, n) bool
+    levels: Int1  # (M,) int64
+    weight: Int1  # (S,) int64; these of STOW, as in `stow_gpu.Expected`
+    stow_need: Int1  # (S,) int64
+    stow_milli: Int1  # (S,) int64
+    stow_many: Int1  # (S,) int64
+    stow_allowed: Flag2  # (S, n) bool
+    per_gpu: Int1  # (1,) int64
+    before: Real1  # (n,) float64: fragments of an instance as it is
+    before_at: Int1  # (n,) int64: `changed_at` for which that holds
+    fitting: Int1  # (M,) int64: room to count in
+    small: Int1  # (M,) int64: room to count in
+    after: Int1  # (D,) int64: room for what would be left
+    given: Int1  # (D,) int64: room for what is taken, 1 each
+    label: Int1  # (n,) int64: equal where instances have equal devices and may run the same
+    seen: Int1  # (SEEN,) int64: room for instances that stand for those that are as they are
+
+
 class Why(NamedTuple):
     """What keeps each of the S kinds that have failed so far off every instance.
 
@@ -211,3 +263,4 @@ kinds_of, state_of, parts_of, blocks_of = (
     reader(Blocks),
 )
 why_of, fresh_of, freed_of = reader(Why), reader(Fresh), reader(Freed)
+contest_of, gpus_of = reader(Contest), reader(Gpus)

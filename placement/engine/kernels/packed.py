@@ -75,7 +75,7 @@ class World:
         self.groups[of] = group  # as long as the world is there, the arrays are
 
 
-ORDER = ("Kinds", "State", "Parts", "Blocks", "Why", "Fresh", "Freed")
+ORDER = ("Kinds", "State", "Parts", "Blocks", "Why", "Fresh", "Freed", "Contest", "Gpus")
 _python_worlds: dict[int, dict[type, Any]] = {}  # without machine code an address is just a key
 _known: dict[type, dict[str, Kept]] = {}
 

@@ -20,6 +20,7 @@ from stowplan.placement.engine.kernels.layout import (
     BINPACK,
     DOT,
     NEXT,
+    NILAS,
     NORM,
     ON_INSTANCE,
     RANDOM,
@@ -35,6 +36,7 @@ from stowplan.placement.strategies.binpack import Binpack
 from stowplan.placement.strategies.dot_product import DotProduct
 from stowplan.placement.strategies.first_fit import FirstFit
 from stowplan.placement.strategies.next_fit import NextFit
+from stowplan.placement.strategies.nilas import Nilas
 from stowplan.placement.strategies.norm_greedy import NormGreedy
 from stowplan.placement.strategies.protocol import Strategy
 from stowplan.placement.strategies.random import Random
@@ -44,6 +46,16 @@ from stowplan.placement.strategies.worst_fit import WorstFit
 Link = tuple[int, str]  # the operation, and the resource or attribute that it reads
 FIRST = -1  # the operation that is none: of instances that tie the first is taken anyway
 SUMMED_MOST = 6  # resources of which numpy adds shares one by one; of more it adds eight at a time
+
+
+_OPERATIONS: dict[type, int] = {
+    Random: RANDOM,
+    FirstFit: FIRST,
+    NextFit: NEXT,
+    NormGreedy: NORM,
+    DotProduct: DOT,
+    Nilas: NILAS,
+}
 
 
 class KindPlan(NamedTuple):
@@ -69,7 +81,7 @@ def chain_links(engine: Eligibility, kind: TaskKind) -> tuple[Link, ...] | None:
         return None
     links: list[Link] = []
     for strategy in engine.chain(kind):
-        link = _link(strategy)
+        link = link_of(strategy)
         if link is None:
             return None
         if link[0] in (BEST, WORST, NORM, DOT) and len(kind.resources) > SUMMED_MOST:
@@ -84,7 +96,7 @@ def chain_links(engine: Eligibility, kind: TaskKind) -> tuple[Link, ...] | None:
     return tuple(kept)
 
 
-def _link(strategy: Strategy) -> Link | None:
+def link_of(strategy: Strategy) -> Link | None:
     """What stands for a strategy of ours in a kernel; None: nothing does."""
     of = type(strategy)
     if isinstance(strategy, BestFit) and of in (BestFit, WorstFit):
@@ -96,8 +108,7 @@ def _link(strategy: Strategy) -> Link | None:
         return BINPACK, strategy.resource
     if isinstance(strategy, Spread) and of is Spread:
         return (SPREAD, strategy.attribute) if strategy.attribute else (ON_INSTANCE, "")
-    operations = {Random: RANDOM, FirstFit: FIRST, NextFit: NEXT, NormGreedy: NORM, DotProduct: DOT}
-    return (operations[of], "") if of in operations else None
+    return (_OPERATIONS[of], "") if of in _OPERATIONS else None
 
 
 def make_plan(
@@ -123,6 +134,7 @@ def make_plan(
         group=np.array([place[kind.group] for kind in kinds], np.int64),
         links=links,
         length=length,
+        lasts=np.array([-1 if k.expected_ms is None else k.expected_ms for k in kinds], np.int64),
     )
     return KindPlan(
         arrays,

@@ -11,9 +11,18 @@ from numpy.random import Generator
 from stowplan.placement.cluster.arrays import Memo
 from stowplan.placement.cluster.cluster import IntArray
 from stowplan.placement.constraints import devices_free
-from stowplan.placement.engine.batch import UNPLACED
+from stowplan.placement.engine.batch import UNPLACED, Decision
 from stowplan.placement.engine.eligibility import Eligibility
 from stowplan.placement.engine.kernels.batch import candidate_rows, choose, free, place
+from stowplan.placement.engine.kernels.contest import contend
+from stowplan.placement.engine.kernels.contests import (
+    alike,
+    compiled_score,
+    contest_links,
+    make_contest,
+    make_gpus,
+    pays,
+)
 from stowplan.placement.engine.kernels.failures import Explainer
 from stowplan.placement.engine.kernels.forms import make_forms, no_forms
 from stowplan.placement.engine.kernels.layout import SHIFT, Array, Freed, State, machine_code
@@ -44,6 +53,7 @@ class Runner:
     def __init__(self, engine: Eligibility, rng: Generator) -> None:
         self._engine, self._rng = engine, rng
         self._links: Memo[TaskKind, tuple[Link, ...] | None] = Memo()
+        self._contests: Memo[TaskKind, tuple[Link, ...] | None] = Memo()
         self._plans: dict[tuple[TaskKind, ...], tuple[object, KindPlan]] = {}
         self.standing: Standing | None = None
         self._asked: dict[TaskKind, None] = {}  # since the standing index was made, of late last
@@ -93,6 +103,38 @@ class Runner:
             explainer.make_room(index[done])
         cluster.booked_in_place(kinds, index, rows)
         return rows, failures
+
+    def contends(self, kinds: tuple[TaskKind, ...], tasks: int) -> bool:
+        """Whether a batch of so many tasks of these kinds goes to `contend`."""
+        for kind in kinds:
+            if kind not in self._contests:
+                self._contests[kind] = contest_links(self._engine, kind)
+        chains = [self._contests[kind] for kind in kinds]
+        return pays(kinds, chains, tasks, self._engine.cluster.size) and alike(self._engine, kinds)
+
+    def contend(self, kinds: tuple[TaskKind, ...], index: Array) -> Decision:
+        """`place` by tournaments, for kinds of which `contends` says so."""
+        cluster, engine = self._engine.cluster, self._engine
+        plan = self._plan(kinds)
+        state, gpus = self._state(plan), make_gpus(engine, kinds)
+        contest, own = make_contest(plan, cluster.size), compiled_score(engine, kinds)
+        world = World(plan.kinds, state, contest, gpus)
+        rows = np.full(len(index), UNPLACED, np.int64)
+        asks = any(kind.devices for kind in kinds)
+        given = np.zeros((len(index) if asks else 0, gpus.left.shape[1]), np.int8)
+        failures: dict[int, Failure] = {}
+        done = 0
+        while True:
+            done = int(contend(world.address, own, index, rows, given, done))
+            if done == len(index):
+                break
+            failures[done] = engine.failure(kinds[index[done]], int(state.version[0]))
+            done += 1
+        cluster.booked_in_place(kinds, index, rows)
+        devices: dict[int, tuple[int, ...]] = {}
+        for position, device in zip(*map(np.ndarray.tolist, np.nonzero(given)), strict=True):
+            devices[position] = (*devices.get(position, ()), device)
+        return Decision(rows, failures, devices)
 
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
@@ -215,7 +257,7 @@ class Runner:
         if known is None or known[0] != holds:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            chains = [self._links.get(kind) or () for kind in kinds]
+            chains = [self._links.get(kind) or self._contests.get(kind) or () for kind in kinds]
             plan = make_plan(self._engine, kinds, chains)
             known = self._plans[kinds] = holds, plan
         return known[1]

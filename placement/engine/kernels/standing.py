@@ -19,7 +19,7 @@ from stowplan.placement.engine.kernels.forms import make_forms
 from stowplan.placement.engine.kernels.layout import RANDOM, Fresh, State, machine_code
 from stowplan.placement.engine.kernels.packed import World
 from stowplan.placement.engine.kernels.plan import KindPlan
-from stowplan.placement.model import NEVER, TaskKind
+from stowplan.placement.model import TaskKind
 from stowplan.placement.reasons import Failure
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class Ready(NamedTuple):
     slot: int
     rng: Generator | None
     code: Callable[..., int]
-    expected_ms: int | None
 
 
 class Standing:
@@ -85,7 +84,7 @@ class Standing:
         return {
             kind: Ready(
                 *(number, slots[of[number]], rng if draws[number] else None),
-                *(codes[draws[number]], kind.expected_ms),
+                codes[draws[number]],
             )
             for number, kind in kinds
         }
@@ -103,10 +102,10 @@ class Standing:
             self._counts.replaced != self._replaced and not self._sees()
         ):
             return UNKNOWN
-        number, slot, rng, code, expected_ms = ready
-        exit_ms = NEVER if expected_ms is None else cluster.now_ms + expected_ms
+        number, slot, rng, code = ready
         version, freed, last = cluster.version, cluster.freed_version, cluster.last_reserved
-        row = code(self._address, rng, number, self._version, version, freed, last, exit_ms)
+        now_ms = cluster.now_ms
+        row = code(self._address, rng, number, self._version, version, freed, last, now_ms)
         if row >= 0:
             # Without machine code it is a number of numpy's, which no message takes.
             row = int(row)

@@ -28,7 +28,7 @@ LINKS = (
     *("random", "binpack:cpu", "binpack:memory", "binpack:DISK", "binpack:no.such"),
     *("spread:instanceId", f"spread:{ZONE}", "spread:attribute:rack", "spread:attribute:no.such"),
     *("first_fit", "next_fit", "best_fit", "best_fit:cpu", "best_fit:no.such", "worst_fit"),
-    *("worst_fit:memory", "norm_greedy", "dot_product"),
+    *("worst_fit:memory", "norm_greedy", "dot_product", "nilas"),
 )
 CONSTRAINTS = (
     *("distinctInstance", "maxPerInstance:2", "memberOf:attribute:rack in [r0, r1]"),
@@ -120,6 +120,7 @@ kinds = st.builds(
     zones=st.sampled_from([(), (), ("a", "b")]),
     capacity_provider=st.sampled_from([None, None, "spot"]),
     resources=st.sampled_from([{}, {}, {"DISK": 1}, {"FPGA": 1}]),
+    expected_ms=st.sampled_from([None, 500, 3_000, 60_000]),
 )
 with_devices = st.builds(
     make_kind, few, devices=st.just(1), device_milli=st.just(400), strategies=st.just(("random",))
@@ -197,6 +198,7 @@ CHAINS = (
     *(("dot_product",), ("worst_fit:cpu",), (f"spread:{ZONE}", "best_fit")),
     *((f"spread:{ZONE}", "dot_product"), (f"spread:{ZONE}", "next_fit"), ("best_fit", "random")),
     *(("norm_greedy", "spread:instanceId"), (f"spread:{ZONE}", "norm_greedy", "first_fit")),
+    *(("nilas",), ("nilas", "best_fit"), (f"spread:{ZONE}", "nilas", "random")),
 )
 
 
@@ -231,6 +233,7 @@ def large_kinds(rng, chains, count=12):
             tcp=(80,) if rng.random() < 0.15 else (),
             zones=("a", "b") if rng.random() < 0.2 else (),
             resources={"GPU": 1} if rng.random() < 0.2 else {},
+            expected_ms=int(rng.integers(1 << 20)) if rng.random() < 0.8 else None,
         )
         for number in range(count)
     )
@@ -347,7 +350,7 @@ def test_what_has_no_kernel_form_is_told_apart():
     assert not taken(make_kind(1, constraints=CONSTRAINTS[4:5]))
     assert not taken(make_kind(1, devices=1, device_milli=1000))
     assert not taken(make_kind(1, strategies=("first_fit", "random")))  # which draws all the same
-    assert not taken(make_kind(1, strategies=("nilas",)))
+    assert not taken(make_kind(1, strategies=("fgd",)))
 
 
 def test_a_task_batch_names_only_kinds_that_it_has():

@@ -1,0 +1,1 @@
+../../../experiments/face/_gym.py
