@@ -8,6 +8,15 @@ _INSTANCES = ECS + "container-instance/{cluster}/*"
 _TASKS = ECS + "task/{cluster}/*"
 _OURS = {"StringLike": {"aws:ResourceTag/stowplan:cluster": "{cluster}"}}
 
+_GROUPS = "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*"
+# Of Auto Scaling groups, where capacity providers have real ones.
+_OF_GROUPS = (
+    Right("autoscaling:DescribeAutoScalingGroups"),
+    Right("autoscaling:DeleteScheduledAction", _GROUPS),
+    Right("autoscaling:SetDesiredCapacity", _GROUPS),
+    Right("autoscaling:SetInstanceProtection", _GROUPS),
+    Right("autoscaling:DeleteTags", _GROUPS),
+)
 # Of `stowplan down`, which ends what a run has, and of a run that ends it itself.
 DOWN = (
     Right("ec2:DescribeInstances"),
@@ -25,6 +34,7 @@ DOWN = (
     Right("ecs:ListTaskDefinitions"),
     Right("ecs:DescribeTaskDefinition"),
     Right("ecs:DeregisterTaskDefinition"),
+    *_OF_GROUPS,
 )
 RUN = (
     *DOWN,
@@ -36,6 +46,10 @@ RUN = (
     Right("pricing:GetProducts"),
     Right("sqs:ReceiveMessage", "arn:{partition}:sqs:{region}:{account}:*"),
     Right("sqs:DeleteMessage", "arn:{partition}:sqs:{region}:{account}:*"),
+    Right("autoscaling:CreateOrUpdateTags", _GROUPS),
+    Right("autoscaling:PutScheduledUpdateGroupAction", _GROUPS),
+    Right("autoscaling:DescribeLifecycleHooks"),
+    Right("autoscaling:CompleteLifecycleAction", _GROUPS),
     Right("ecs:CreateCluster"),
     Right("ecs:RegisterTaskDefinition"),
     Right("ecs:StartTask", ECS + "task-definition/*", OF_CLUSTER),
