@@ -3,11 +3,14 @@
 import json
 import re
 import shlex
+import time
 
 import stowplan as sp
 from stowplan._register import GIVEN, REGISTRIES
 from stowplan.experiments.cli.main import _parser, main
+from tests.experiments.cli.test_serve import served
 from tests.house import ROOT
+from tests.realdriver.aws.served import KEYS, placed
 
 
 def blocks(name: str, kind: str) -> list[str]:
@@ -112,3 +115,26 @@ def test_every_command_of_the_guide_to_agents_is_one():
     assert [words[0] for words in ours] == ["serve", "agent", "serve"]
     for words in ours:
         assert _parser(words).parse_args(words).command
+
+
+def test_what_if_on_a_cluster_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "what-if.md").read_text(encoding="utf-8")
+    (practice,) = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (tmp_path / "practice.toml").write_text(practice)
+    commands = re.findall(r"^stowplan .*$", "".join(re.findall(
+        r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)), re.MULTILINE)  # fmt: skip
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with served("practice.toml", "--clock", "60") as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        while sum(placed(url).values()) < 13:
+            time.sleep(0.1)
+        for command in commands:
+            assert main(shlex.split(command)[1:]) == 0, command
+        said = capsys.readouterr().out
+        in_use = {instance for instance, _ in placed(url)}
+    assert len(commands) == 8
+    plan = json.loads((tmp_path / "out" / "plan" / "answer.json").read_text())["plan"]
+    assert len(in_use) == plan["used"] < 9
+    assert f"done: {len(plan['moves'])} tasks moved" in said

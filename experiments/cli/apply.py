@@ -118,9 +118,9 @@ class _Carrying:
         there: Held = self._unmoved(seen, made.values())
         planned: Held = plan.held
         if draining:  # services' tasks are on their way; how many there are still counts
-            ours = {g for held in planned.values() for g in held if not g.startswith("service:")}
-            there = {name: _only(held, ours) for name, held in there.items()}
-            planned = {name: _only(held, ours) for name, held in planned.items()}
+            alone = {g for held in planned.values() for g in held if not g.startswith("service:")}
+            there = {name: _only(held, alone) for name, held in there.items()}
+            planned = {name: _only(held, alone) for name, held in planned.items()}
             now, then = totals(seen.held()), totals(plan.held)
             problems += [
                 f"{group}: {now[group]} tasks, planned {then[group]}"
@@ -128,6 +128,13 @@ class _Carrying:
                 if group.startswith("service:") and now[group] < then[group]
             ]
         problems += differences(there, planned, {*there, *planned})
+        ours = {(step.source, step.group) for _, step in plan.standalone}
+        problems += [
+            f"{task.group} on {task.instance} has a network interface of its own, whose security "
+            "groups ECS does not tell: it cannot be started elsewhere"
+            for task in seen.tasks
+            if task.interface and (task.instance, task.group) in ours
+        ]
         others = [n for n in plan.held if n not in plan.emptied and seen.status.get(n) != "ACTIVE"]
         problems += [f"{name}: {seen.status[name]}" for name in others if name in seen.status]
         if problems:

@@ -80,7 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
             result, journal = play(watched)
     except KeyboardInterrupt:
         print(_interrupted(order.down), file=sys.stderr)
+        if arguments.driver == "ec2":
+            print(f"stowplan: until then it costs; {_lease(arguments)}", file=sys.stderr)
         return 130
+    finally:
+        platform.close()
     if arguments.out is not None:
         _write(arguments.out, loaded.scenario, result, journal, platform)
     print_table([result])
@@ -153,6 +157,14 @@ def _interrupted(down: str) -> str:
         "stowplan: interrupted; the tasks go on. The same command takes them up again,\n"
         f"stowplan: `{down}` removes them"
     )
+
+
+def _lease(arguments: argparse.Namespace) -> str:
+    """What becomes of instances whose run was left."""
+    if arguments.no_switch:
+        return "its instances have no dead man's switch"
+    minutes = ec2_table(arguments).lease / 60_000
+    return f"its instances end by themselves {minutes:g} min after the run has moved them on last"
 
 
 def down_words(name: str, arguments: argparse.Namespace) -> str:

@@ -6,20 +6,28 @@ import argparse
 import importlib
 import json
 import re
+from collections.abc import Sequence
 
 from stowplan.placement.errors import SpecError
 
-# Command -> the modules with the calls that it makes, each with its RIGHTS.
+# Command -> where the rights for the calls that it makes are: module and name.
 CALLING = {
-    "snapshot": ("stowplan.realdriver.aws.cluster_calls",),
-    "apply": ("stowplan.realdriver.aws.moves",),
-    "setup-ec2": ("stowplan.realdriver.aws.setup",),
+    "snapshot": ("stowplan.realdriver.aws.cluster_calls", "RIGHTS"),
+    "apply": ("stowplan.realdriver.aws.moves", "RIGHTS"),
+    "setup-ec2": ("stowplan.realdriver.aws.setup", "RIGHTS"),
+    "run": ("stowplan.realdriver.ec2.rights", "RUN"),
+    "down": ("stowplan.realdriver.ec2.rights", "DOWN"),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan iam-policy`."""
-    parser.add_argument("of", metavar="COMMAND", choices=CALLING, help=", ".join(CALLING))
+    parser.add_argument(
+        "of",
+        metavar="COMMAND",
+        choices=CALLING,
+        help="snapshot, apply, setup-ec2, or of --driver ec2: run, down",
+    )
     parser.add_argument("--cluster", default="*", help="for this cluster alone; default: any")
     parser.add_argument("--region", default="*", help="in this region alone; default: any")
     parser.add_argument("--account", default="*", help="twelve digits; default: any")
@@ -33,9 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not re.fullmatch(r"\d{12}|\*", arguments.account):
         raise SpecError([("--account", f"{arguments.account}: expected twelve digits")])
-    rights: list[Right] = []
-    for module in CALLING[arguments.of]:
-        rights += importlib.import_module(module).RIGHTS
+    module, name = CALLING[arguments.of]
+    rights: Sequence[Right] = getattr(importlib.import_module(module), name)
     names = {key: getattr(arguments, key) for key in ("partition", "region", "account", "cluster")}
     print(json.dumps(policy(rights, names), indent=2))
     return 0

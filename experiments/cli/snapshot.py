@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -112,11 +113,11 @@ def _read(account: Account, arguments: argparse.Namespace, answers: Path) -> dic
             json.dump(kept, files[kind], default=_plain)
             files[kind].write("\n")
 
-        elsewhere = arguments.endpoint_url is not None
-        calls = ClusterCalls(account, arguments.cluster, keep, elsewhere=elsewhere)
+        elsewhere = arguments.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+        calls = ClusterCalls(account, arguments.cluster, keep, elsewhere=bool(elsewhere))
         calls.read()
     for service in dict.fromkeys(calls.passed_over):
-        what = f"note: {arguments.endpoint_url} has no {_LACKING[service]}"
+        what = f"note: {elsewhere} has no {_LACKING[service]}"
         print(what, file=sys.stderr)
     return {
         "cluster": arguments.cluster,

@@ -97,3 +97,6 @@ class DockerPlatform:
     def notes(self) -> Sequence[str]:
         """None."""
         return ()
+
+    def close(self) -> None:
+        """Nothing is held."""

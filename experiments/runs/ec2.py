@@ -137,6 +137,10 @@ class Ec2Platform:
         for note in self.notes():
             say(note)
 
+    def close(self) -> None:
+        """Calls that wait for credentials or for their turn give up."""
+        self.account.close()
+
     def notes(self) -> Sequence[str]:
         """What it has cost."""
         return [

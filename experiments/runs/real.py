@@ -118,6 +118,10 @@ class Platform(Protocol):
         """Likewise: sentences to stand in the report."""
         ...
 
+    def close(self) -> None:
+        """Let go of it: nothing waits for it any more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:

@@ -70,6 +70,12 @@ class Task:
         return self.arn.rpartition("/")[2]
 
     @property
+    def interface(self) -> bool:
+        """Whether it has a network interface of its own: ECS does not tell its security groups."""
+        kinds = [each.get("type") for each in self.body.get("attachments", ())]
+        return "ElasticNetworkInterface" in kinds or "eni" in kinds
+
+    @property
     def made_by(self) -> tuple[str, int, str]:
         """(plan, step, how the id of the task that it replaces begins); ("", -1, "") of others."""
         found = _STARTED_BY.fullmatch(self.started_by)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from stowplan.placement import messages as m
+from stowplan.placement.driver import DriverError
 from stowplan.placement.scenario.plain import InstanceSpec
 from stowplan.realdriver.ec2.bill import Limits
 from stowplan.realdriver.ec2.config import AwsTable
@@ -41,6 +42,15 @@ class Ec2Driver(RealDriver):
     ) -> None:
         super().__init__(until_ms, run_ms)
         self.fleet = Ec2Fleet(slots, table, place, limits, notes, self.book, self._inbox, say)
+
+    def wait(self, deadline_ms: int | None) -> list[m.Event] | None:
+        """See `RealDriver`. A run that cannot begin leaves nothing that costs."""
+        try:
+            return super().wait(deadline_ms)
+        except DriverError:
+            if not self.fleet.ready:
+                self.fleet.abandon()
+            raise
 
     def execute(self, command: m.Command) -> None:
         """Begin to carry out a command."""

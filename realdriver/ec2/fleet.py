@@ -177,6 +177,18 @@ class Ec2Fleet:
         """What it has cost."""
         return self._launcher.bill
 
+    def abandon(self) -> None:
+        """The run cannot begin: what was launched for it is terminated, once every launch that
+        goes on has been answered."""
+        self._watch.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        with suppress(DriverError):  # else the switch ends them
+            found = self._place.machines.instances()
+            ids = [each.id for each in found if each.ours and not each.gone]
+            self._place.machines.terminate(ids)
+            if ids:
+                self._say(f"terminated what had been launched: {', '.join(ids)}")
+
     def settle(self) -> None:
         """Look once more at what was launched, when all of it is gone: the bill is final."""
         self._launcher.see(self._place.machines.instances(), time.time())

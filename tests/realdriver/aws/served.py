@@ -13,9 +13,9 @@ DEFINITIONS = """
 [task_definitions.web]
 family = "web"
 executionRoleArn = "arn:aws:iam::123456789012:role/pull"
-containerDefinitions = [{ name = "app", image = "web", cpu = 512, memory = 1024,
-  environment = [{ name = "PASSWORD", value = "hunter2" }],
-  secrets = [{ name = "KEY", valueFrom = "/prod/key" }] }]
+containerDefinitions = [{ name = "app", image = "web", cpu = 512, memory = 1024, environment = [
+  { name = "PASSWORD", value = "hunter2" }], secrets = [
+  { name = "KEY", valueFrom = "/prod/key" }] }]
 
 [task_definitions.job]
 family = "job"

@@ -122,6 +122,25 @@ def test_no_room_anywhere_ends_it_in_one_sentence(world):
     rig.down()
 
 
+def test_a_run_that_cannot_begin_leaves_nothing_that_costs(world):
+    full = (400, "VcpuLimitExceeded", "You have requested more vCPU capacity than your limit")
+    seen = []
+
+    def faults(action, form):
+        if action != "RunInstances":
+            return None
+        seen.append(form["ClientToken"])
+        return full if len(set(seen)) > 1 else None
+
+    world.front.faults = faults
+    rig = Rig(world, SERVICE)
+    with pytest.raises(DriverError, match="Service Quotas"):
+        rig.go_on(20)
+    assert len(launched(world)) == 1
+    assert world.running() == []
+    rig.down()
+
+
 @pytest.mark.long
 def test_instances_whose_agents_do_not_come_are_terminated(world):
     world.boots = False

@@ -48,9 +48,11 @@ def test_the_three_orders_reach_a_group_and_it_is_given_back(world):
         machine = Booted(each.ec2_instance_id, "", {"ECS_CLUSTER": f"stowplan-{rig.cluster}"})
         world.machines[machine.id] = machine
         world.play(machine, each.instance_type, each.zone)
-    rig.until(
-        lambda: sum(bool(e.capacity_provider) for e in rig.events(m.InstanceRegistered)) == 2
-    )
+
+    def of_group():
+        return [e for e in rig.events(m.InstanceRegistered) if e.capacity_provider]
+
+    rig.until(lambda: len(of_group()) == 2)
     ids = [each.ec2_instance_id for each in launched.instances]
     rig.driver.execute(m.SetInstanceProtection("cp", (ids[0],), True))
     until(lambda: [i["ProtectedFromScaleIn"] for i in group()["Instances"]].count(True) == 1)
