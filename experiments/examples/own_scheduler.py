@@ -9,7 +9,7 @@ ecs = boto3.client("ecs")
 
 def room() -> dict[str, dict[str, int]]:
     """What is left on each instance that takes tasks, by ARN."""
-    found = {}
+    found: dict[str, dict[str, int]] = {}
     for page in ecs.get_paginator("list_container_instances").paginate(status="ACTIVE"):
         arns = page["containerInstanceArns"]
         known = ecs.describe_container_instances(containerInstances=arns) if arns else {}
