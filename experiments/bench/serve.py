@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
@@ -96,6 +97,8 @@ def started(words: list[str], says: str) -> Iterator[Server]:
             for line in process.stdout:
                 found = re.search(says, line)
                 if found is not None:
+                    # What it says of each request would fill the pipe, and stop it.
+                    Thread(target=process.stdout.read, daemon=True).start()
                     yield Server(int(found[1]), process.pid)
                     return
             raise PlacementError(f"{' '.join(words)} does not start")
