@@ -143,6 +143,10 @@ class SimDriver:
             at_ms = self.now_ms() + self._boot_ms(1)[0]
             self._env.process(self._boot(at_ms, [spec]))
 
+    def lose_zone(self, zone: str) -> None:
+        """A zone is lost now, as by a fault of that kind."""
+        self._faults.begin([Fault(kind="zone-loss", at=0, zone=zone)])
+
     def join(self, spec: InstanceSpec) -> InstanceRegistered:
         """A machine is there, and its agent registers now: the event, which is the caller's to
         report."""

@@ -25,7 +25,10 @@ def output_of(code: str) -> str:
 
 def test_the_python_examples_run_and_print_what_they_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    placing, own = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    placing, own, scheduler = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    # It is run, against an endpoint, by test_serve.py.
+    assert scheduler == (ROOT / "experiments/examples/own_scheduler.py").read_text()
+    assert len([line for line in scheduler.splitlines() if line.strip()]) <= 40
 
     assert len(placing.strip().splitlines()) <= 12  # ten lines, and their two imports
     placed = output_of(placing)

@@ -8,6 +8,7 @@ from stowplan.experiments.bench import docker as bench_docker
 from stowplan.experiments.bench import gym as bench_gym
 from stowplan.experiments.bench import optimal as bench_optimal
 from stowplan.experiments.bench import placement as bench_placement
+from stowplan.experiments.bench import serve as bench_serve
 from stowplan.experiments.bench import sim as bench_sim
 
 
@@ -23,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     real = suites.add_parser("docker", help="containers per second on real engines")
     bench_docker.add_arguments(real)
     real.set_defaults(command=bench_docker.command)
+    serve = suites.add_parser("serve", help="requests per second at `stowplan serve`")
+    bench_serve.add_arguments(serve)
+    serve.set_defaults(command=bench_serve.command)
     sim = suites.add_parser("sim", help="how fast and how large simulations are")
     bench_sim.add_arguments(sim)
     sim.set_defaults(command=bench_sim.command)

@@ -18,6 +18,7 @@ from stowplan.experiments.cli.certificate import MADE, certificate
 from stowplan.placement.errors import SpecError
 
 if TYPE_CHECKING:
+    from stowplan.experiments.report.served import Watched
     from stowplan.realdriver.endpoint.app import Settings
     from stowplan.realdriver.endpoint.events import FileSink, PostSink, Sink
     from stowplan.realdriver.endpoint.host import LocalHost
@@ -121,10 +122,12 @@ def serve(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
 
+        from stowplan.experiments.cli.served_routes import routes
         from stowplan.realdriver.endpoint.app import make_app
     except ImportError as error:
         needs = f"`stowplan serve` needs {error.name}: pip install 'stowplan[serve]'"
         raise SpecError([("serve", needs)]) from None
+    from stowplan.experiments.report.served import Pages
     from stowplan.placement.agentwire.frames import FRAME_MOST
     from stowplan.realdriver.endpoint.regions import Regions
     from stowplan.realdriver.journal import ClusterLock
@@ -135,9 +138,12 @@ def serve(arguments: argparse.Namespace) -> int:
     sinks = [*_sinks(arguments.events), settings.listeners]
     lock = None if arguments.state is None else ClusterLock(arguments.state / ".lock")
     tls = _tls(arguments)
-    regions = Regions(_hosts(arguments, sinks), arguments.region, every=arguments.testing)
+    watched: dict[int, Watched] = {}
+    regions = Regions(_hosts(arguments, sinks, watched), arguments.region, every=arguments.testing)
+    pages = Pages(lambda: regions.of(""), watched)
+    front = arguments.others is None
     config = uvicorn.Config(
-        make_app(regions, settings),
+        make_app(regions, settings, lambda guarded: routes(pages, guarded, front=front)),
         **_SERVER,
         **tls,
         ws_ping_interval=None,  # agents have heartbeats of their own
@@ -182,9 +188,12 @@ def _sinks(named: list[str]) -> list[FileSink | PostSink]:
     return made
 
 
-def _hosts(arguments: argparse.Namespace, sinks: Sequence[Sink]) -> Callable[[str], LocalHost]:
+def _hosts(
+    arguments: argparse.Namespace, sinks: Sequence[Sink], watched: dict[int, Watched]
+) -> Callable[[str], LocalHost]:
     """Makes the host of a region, with the clusters that there are."""
     from stowplan.experiments.loading.load import load_scenario
+    from stowplan.experiments.report.served import Watched
     from stowplan.experiments.runs.serving import DEFAULT_CLUSTER, SimulatedWorlds
     from stowplan.experiments.runs.serving_agents import AgentWorlds
     from stowplan.placement.wire.arns import Account
@@ -200,7 +209,9 @@ def _hosts(arguments: argparse.Namespace, sinks: Sequence[Sink]) -> Callable[[st
             worlds = AgentWorlds(account, arguments.state)
         else:
             worlds = SimulatedWorlds(loaded, arguments.state)
-        host = LocalHost(account, worlds, Clock(arguments.clock), time.time, sinks)
+        watching = Watched(worlds)
+        host = LocalHost(account, watching, Clock(arguments.clock), time.time, sinks)
+        watched[id(host)] = watching
         first = () if arguments.testing else (DEFAULT_CLUSTER,)
         with host.gate:
             for name in dict.fromkeys([*first, *worlds.known()]):

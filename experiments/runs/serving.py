@@ -40,12 +40,13 @@ REGISTRY = ".registry"  # the folder of the registry, which no cluster can be ca
 
 class _Launch(NamedTuple):
     """Instances that came by a call: after so many rounds, at a time in ms; `joins`: one that
-    registered itself."""
+    registered itself. `lost`: a zone that was lost instead."""
 
     rounds: int
     at_ms: int
     specs: list[InstanceSpec]
     joins: bool
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ class Kept:
             return
         for line in self.launches.read_text().splitlines(keepends=True):
             if line.endswith("\n"):
-                rounds, at_ms, specs, *joins = json.loads(line)
+                rounds, at_ms, specs, joins, *lost = [*json.loads(line), False][:5]
                 made = [InstanceSpec(**_tuples(spec)) for spec in specs]
-                yield _Launch(rounds, at_ms, made, joins == [True])
+                yield _Launch(rounds, at_ms, made, joins, lost[0] or "" if lost else "")
 
     def retire(self) -> None:
         """Put the cluster aside, whose name is free again."""
@@ -115,19 +116,25 @@ def _tuples(spec: dict[str, Any]) -> dict[str, Any]:
 class _Launching(SimDriver):
     """A simulated world whose launches by call are written down before they are made."""
 
-    kept: Callable[[int, list[InstanceSpec], bool], None] | None = None
+    kept: Callable[[int, list[InstanceSpec], bool, str], None] | None = None
 
     def launch(self, specs: list[InstanceSpec]) -> None:
         """See `SimDriver`."""
         if self.kept is not None:
-            self.kept(self.now_ms(), specs, False)
+            self.kept(self.now_ms(), specs, False, "")
         super().launch(specs)
 
     def join(self, spec: InstanceSpec) -> InstanceRegistered:
         """See `SimDriver`."""
         if self.kept is not None:
-            self.kept(self.now_ms(), [spec], True)
+            self.kept(self.now_ms(), [spec], True, "")
         return super().join(spec)
+
+    def lose_zone(self, zone: str) -> None:
+        """See `SimDriver`."""
+        if self.kept is not None:
+            self.kept(self.now_ms(), [], False, zone)
+        super().lose_zone(zone)
 
 
 class SimulatedWorlds:
@@ -222,10 +229,10 @@ class Writing:
             self._journal = DurableJournal(self._kept.journal)
         self._journal(entry)
 
-    def launched(self, at_ms: int, specs: list[InstanceSpec], joins: bool) -> None:
-        """Append a launch."""
+    def launched(self, at_ms: int, specs: list[InstanceSpec], joins: bool, lost: str) -> None:
+        """Append a launch, or the loss of a zone."""
         plain = [_plain(spec) for spec in specs]
-        line = json.dumps([self._reader.state.rounds, at_ms, plain, joins])
+        line = json.dumps([self._reader.state.rounds, at_ms, plain, joins, lost])
         with self._kept.launches.open("a") as stream:
             stream.write(line + "\n")
 
@@ -249,7 +256,9 @@ def _restore(
         while waiting and waiting[0].rounds == number:
             launch = waiting.pop(0)
             driver.wait(launch.at_ms)
-            if launch.joins:
+            if launch.lost:
+                driver.lose_zone(launch.lost)
+            elif launch.joins:
                 driver.join(launch.specs[0])
             else:
                 driver.launch(launch.specs)

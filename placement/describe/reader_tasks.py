@@ -36,6 +36,7 @@ from stowplan.placement.taskdef.parse import (
 PAST_MOST = 100  # deployments of a service; ECS keeps those of 90 days
 EVENTS_MOST = 100  # of a service, as ECS keeps them
 SAID_MOST = 20
+NEEDS_MOST = 10_000  # of them are remembered
 _ORDER = {status: position for position, status in enumerate(TaskStatus)}
 _STOPPED, _RUNNING = TaskStatus.STOPPED, TaskStatus.RUNNING
 
@@ -49,6 +50,7 @@ class TaskReader:
         self.left_alone: list[int] = []  # tasks of instances that are gone, in this round
         self._touched: dict[str, None] = {}  # services of this round whose deployments may be over
         self._parsed: dict[str, TaskDefinition] = {}
+        self._needed: dict[object, tuple[dict[str, int], tuple[int, ...], tuple[int, ...]]] = {}
 
     def begin(self, entry: m.Round) -> None:
         """A new round."""
@@ -184,10 +186,8 @@ class TaskReader:
                 use.tasks.append(number)
             task.overrides = call.overrides
         resources = () if call is None else call.resources
-        override = TaskOverride(cpu, memory, resources, task.overrides)
-        task.amounts = task_resources(self._definition(name), override)
-        task.amounts.pop(PORTS, None)
-        task.tcp, task.udp = host_ports(self._definition(name))
+        amounts, task.tcp, task.udp = self._needs(name, cpu, memory, resources, task.overrides)
+        task.amounts = amounts.copy()
         state.tasks[number] = task
         state.tasks_ever = max(state.tasks_ever, number + 1)
         return task
@@ -199,6 +199,27 @@ class TaskReader:
             return dict(service.tags)
         record = self.state.definition(definition) if source == "TASK_DEFINITION" else None
         return {} if record is None else dict(record.tags)
+
+    def _needs(
+        self,
+        name: str,
+        cpu: int | None,
+        memory: int | None,
+        resources: tuple[tuple[str, int], ...],
+        overrides: tuple[m.ContainerOverride, ...],
+    ) -> tuple[dict[str, int], tuple[int, ...], tuple[int, ...]]:
+        """Amounts and host ports of a task of that definition with those overrides."""
+        key = name, cpu, memory, resources, overrides
+        found = self._needed.get(key)
+        if found is None:
+            definition = self._definition(name)
+            override = TaskOverride(cpu, memory, resources, overrides)
+            amounts = task_resources(definition, override)
+            amounts.pop(PORTS, None)
+            if len(self._needed) >= NEEDS_MOST:
+                self._needed.clear()
+            found = self._needed[key] = amounts, *host_ports(definition)
+        return found
 
     def _definition(self, name: str) -> TaskDefinition:
         found = self._parsed.get(name)

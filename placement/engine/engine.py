@@ -151,7 +151,9 @@ class Engine(Eligibility):
         """
         if gives_machines(kind.capacity_provider):
             return Filled([], [], Failure(EMPTY_CAPACITY_PROVIDER))
-        if count >= KERNEL_TASKS_MIN and self._pays(count) and self._compiled(kind):
+        many = count >= KERNEL_TASKS_MIN and self._pays(count) and self._compiled(kind)
+        # Up to so many are found sooner one by one, where an index stands for their kind.
+        if many and not (count <= FEW_TASKS and self._runner.stands_for((kind,), count)):
             rows, failed = self._runner.place((kind,), np.zeros(count, np.int32), stop=True)
             placed_rows = rows[: min(failed, default=count)].tolist()
             return Filled(placed_rows, [()] * len(placed_rows), next(iter(failed.values()), None))

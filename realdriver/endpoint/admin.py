@@ -53,6 +53,18 @@ class Clock(msgspec.Struct, forbid_unknown_fields=True):
     factor: float | Literal["fast", "step"] | None = None
 
 
+class Loss(msgspec.Struct, forbid_unknown_fields=True):
+    """A zone whose instances die."""
+
+    zone: str
+    cluster: str = "default"
+
+
+def is_json(request: HttpRequest) -> bool:
+    """Whether the content type is JSON's."""
+    return request.headers.get("content-type", "").split(";")[0] == "application/json"
+
+
 def routes(
     host: Callable[[], LocalHost], guarded: Callable[[HttpRequest, bytes], None]
 ) -> list[Route]:
@@ -68,7 +80,7 @@ def routes(
             body = await request.body()
             try:
                 guarded(request, body)
-                if request.headers.get("content-type", "").split(";")[0] != "application/json":
+                if not is_json(request):
                     return JSONResponse({"message": "the body must be application/json"}, 415)
                 return JSONResponse(what(host(), body))
             except WireError as error:
@@ -82,6 +94,7 @@ def routes(
         Route("/_stowplan/instances", answering(_launch), methods=["POST"]),
         Route("/_stowplan/state", answering(_state), methods=["POST"]),
         Route("/_stowplan/clock", answering(_clock), methods=["POST"]),
+        Route("/_stowplan/lose-zone", answering(_lose_zone), methods=["POST"]),
         Route("/_stowplan/use", answering(_use), methods=["POST"]),
     ]
 
@@ -92,6 +105,12 @@ def _launch(host: LocalHost, body: bytes) -> dict[str, Any]:
         raise PlacementError(f"count: 1 to {COUNT_MOST}, in one zone at least")
     names = host.launch(asked.cluster, asked.instance_type, asked.count, asked.zones)
     return {"ec2InstanceIds": names}
+
+
+def _lose_zone(host: LocalHost, body: bytes) -> dict[str, Any]:
+    asked = msgspec.json.decode(body, type=Loss)
+    host.lose_zone(asked.cluster, asked.zone)
+    return {}
 
 
 def _state(host: LocalHost, body: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -61,12 +61,22 @@ class Settings:
     agents: Collection[str] = ()
 
 
-def make_app(regions: Regions, settings: Settings | None = None) -> Starlette:
-    """The application in front of the hosts of an account."""
+Pages = Callable[[Callable[[HttpRequest, bytes], None]], Sequence[BaseRoute]]
+
+
+def make_app(
+    regions: Regions, settings: Settings | None = None, pages: Pages = lambda guarded: ()
+) -> Starlette:
+    """The application in front of the hosts of an account.
+
+    Args:
+        pages: routes for people, made with what raises where a request may not be made.
+    """
     settings = settings or Settings()
     endpoint = _Endpoint(regions, settings)
     routes: list[BaseRoute] = [*admin.routes(lambda: regions.of(""), endpoint.check)]
     routes.append(Route("/_stowplan/events", endpoint.events, methods=["GET"]))
+    routes += pages(endpoint.check)
     routes += agent_sockets.routes(regions, settings.keys)
     if settings.testing:
         routes.append(Route("/moto-api/reset", endpoint.reset, methods=["POST"]))

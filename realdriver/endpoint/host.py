@@ -249,16 +249,32 @@ class LocalHost:
             PlacementError: no such cluster or type, or a cluster whose machines are not simulated.
         """
         with self.gate.visit():
-            found = self._clusters.get(cluster)
-            if found is None or found.state.status != "ACTIVE":
-                raise PlacementError(f"no cluster is called {cluster!r}")
-            world = self._made[cluster]
-            if world.specs is None:
-                raise PlacementError(f"the machines of {cluster!r} are not simulated")
-            specs = world.specs(instance_type, count, zones)
-            driver = cast(Stepped, world.driver)
+            driver, makes = self._simulated(cluster)
+            specs = makes(instance_type, count, zones)
             self._paced[cluster].do(lambda: driver.launch(specs))
             return [spec.name for spec in specs]
+
+    def lose_zone(self, cluster: str, zone: str) -> None:
+        """All instances of a zone die; ECS learns of it some time later.
+
+        Raises:
+            PlacementError: no such cluster, or one whose machines are not simulated.
+        """
+        with self.gate.visit():
+            driver, _ = self._simulated(cluster)
+            self._paced[cluster].do(lambda: driver.lose_zone(zone))
+
+    def _simulated(
+        self, cluster: str
+    ) -> tuple[Stepped, Callable[[str, int, Sequence[str]], list[InstanceSpec]]]:
+        """The world of a cluster, and what makes its machines."""
+        found = self._clusters.get(cluster)
+        if found is None or found.state.status != "ACTIVE":
+            raise PlacementError(f"no cluster is called {cluster!r}")
+        world = self._made[cluster]
+        if world.specs is None:
+            raise PlacementError(f"the machines of {cluster!r} are not simulated")
+        return cast(Stepped, world.driver), world.specs
 
     def snapshot(self, cluster: str) -> bytes:
         """The described state of a cluster; see `placement.describe`.
@@ -316,9 +332,15 @@ class LocalHost:
     def times(self) -> dict[str, Any]:
         """The factor, null where it is infinite, and the time of each cluster in seconds."""
         with self.gate.visit():
-            clusters = {name: each.state.now_ms / 1000 for name, each in self._clusters.items()}
+            clusters = {name: self._now_ms(name) / 1000 for name in self._clusters}
             factor = self._clock.factor
             return {"factor": factor if math.isfinite(factor) else None, "clusters": clusters}
+
+    def _now_ms(self, name: str) -> int:
+        """What the clock of a cluster says; its world may have nothing to do before."""
+        at_ms, clock = self._clusters[name].state.now_ms, self._clocks.get(name)
+        now_ms = math.inf if clock is None else clock.now_ms()
+        return max(at_ms, int(now_ms)) if math.isfinite(now_ms) else at_ms
 
     def _wake(self) -> None:
         for paced in self._paced.values():

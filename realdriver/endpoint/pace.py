@@ -36,6 +36,10 @@ class Stepped(Timed, Protocol):
         """Launch instances now: each boots, then registers."""
         ...
 
+    def lose_zone(self, zone: str) -> None:
+        """All instances of a zone die now; nothing can be launched there any more."""
+        ...
+
     def join(self, spec: InstanceSpec) -> InstanceRegistered:
         """A machine is there, and its agent registers: the event, which the caller reports."""
         ...
