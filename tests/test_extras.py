@@ -26,6 +26,7 @@ BROUGHT = {
 ROOMS = {
     "realdriver/agents": "serve",
     "realdriver/endpoint": "serve",
+    "experiments/cli/served_routes.py": "serve",
     "experiments/studies/experiment/on_dask.py": "dask",
 }
 
