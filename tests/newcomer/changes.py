@@ -526,12 +526,6 @@ def describe_gateway(host: Host, params: Params) -> Document:
             '["TAGS", "SETTINGS", "CONFIGURATIONS"])}\n',
         ),
         Edit(
-            "placement/wire/clusters.py",
-            "from stowplan.placement.wire.errors import WireError, invalid\n",
-            "from stowplan.placement.wire.errors import invalid\n",
-            instead=True,
-        ),
-        Edit(
             "placement/wire/front.py",
             '    "DescribeGateway": clusters.describe_gateway,\n',
             '    "DescribeContainerInstances": instances.describe_container_instances,\n',
