@@ -210,6 +210,7 @@ class Ec2Fleet:
                 self._say(f"not seen: {word.why}")
             case Launched():
                 self._launcher.launched(word)
+                self._begun_s = time.monotonic()
                 self._launch(now_ms)
                 self._watch.soon()
             case Started():
@@ -326,11 +327,13 @@ class Ec2Fleet:
             awaited = [n for n in first if n not in there and n not in self._launcher.abandoned]
             self.ready = not awaited or bool(self._book.instances)  # or it was ready before
         late = time.monotonic() - self._begun_s > self._table.register_within / 1000
+        late = late and not self._launcher.under_way
         if not self.ready and late:
             self._late()
             self.ready = True
         some = self._waiting or self._known or self._book.instances or self._table.groups
         if self.ready and not some:
+            self.ready = False
             raise DriverError("there is no instance to run anything on")
 
     def _late(self) -> None:
