@@ -118,7 +118,8 @@ def test_several_links_and_no_device_equal_the_reference(chain):
 def test_what_no_tournament_can_take_goes_the_old_way(monkeypatch):
     rng = np.random.default_rng(9)
     cluster, index = gpu_cluster(rng, 40), rng.integers(0, 6, 120)
-    for chain in (("fgd",), ("spread:instanceId", "next_fit"), ("random", "gpu_packing")):
+    zone = "spread:attribute:ecs.availability-zone"
+    for chain in (("fgd",), (zone, "gpu_packing")):
         kinds = gpu_kinds(rng, chain, 6)
         engine = Engine(cluster, rng, kernels=True)
         assert not engine._runner.contends(kinds, 120)
