@@ -36,7 +36,7 @@ from stowplan.experiments.report.progress_lines import ProgressLines
 from stowplan.experiments.report.services import crash_loops, service_tables
 
 _REFUSED = Column("refusals", "refused", "refused", count)
-_REST = (_REFUSED, *LOSS, *DEPLOYMENTS, *DEPLOYING)
+_REST = (_REFUSED, *LOSS, *DEPLOYMENTS)
 # A table, or where it does not fit, in parts.
 _PARTS = (((*USE, *WAITING, *_REST),), (USE, (*WAITING, *_REST)), (USE, WAITING, _REST))
 _WIDTH = 100
@@ -90,6 +90,8 @@ def _tables(results: Sequence[RunResult], console: Console) -> list[Table]:
         options = console.options.update(width=10 * _WIDTH)
         if all(console.measure(t, options=options).maximum <= console.width for t in tables):
             break
+    if any(result.metrics["deploying_min"] for result in results):
+        tables = [*tables, _table(results, DEPLOYING)]
     return [*tables, _table(results, CAPACITY)] if has_capacity(results) else tables
 
 
@@ -100,8 +102,6 @@ def _table(results: Sequence[RunResult], columns: Sequence[Column]) -> Table:
     idle = set() if any(result.metrics["lost"] for result in results) else set(LOSS)
     if not any(result.metrics["deployments_failed"] for result in results):
         idle |= set(DEPLOYMENTS)
-    if not any(result.metrics["deploying_min"] for result in results):
-        idle |= set(DEPLOYING)
     columns = [column for column in shown(columns, results) if column not in idle]
     for column in columns:
         table.add_column(column.short, justify="right", no_wrap=True)

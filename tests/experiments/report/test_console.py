@@ -31,7 +31,9 @@ def test_every_layout_and_faults_has_a_table_with_every_strategy():
     for layout in ("shared", "separate"):
         for faults in ("none", "zone-loss"):
             assert f"{layout} · faults: {faults}" in text
-    assert sum(line.startswith(("spread ", "binpack ")) for line in text.splitlines()) == 8
+    assert sum(line.startswith(("spread ", "binpack ")) for line in text.splitlines()) == 16, (
+        "one of the fleet, one of what deploying costs"
+    )
 
 
 def test_numbers_are_those_of_the_run_under_their_headings():
@@ -69,7 +71,7 @@ def test_an_interrupted_run_says_so_and_is_never_the_best():
 
 
 def test_a_hundred_columns_are_enough():
-    large = {"refusals": 1_276_898.0, "waiting": 15_180.0, "dollars": 1082.77}
+    large = {"deploying_min": 0.0, "refusals": 1_276_898.0, "waiting": 15_180.0, "dollars": 1082.77}
     runs = [result("spread-zone-binpack", faults="zone-loss", **large)]
     lines = shown(runs).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 100
@@ -81,7 +83,8 @@ def test_a_hundred_columns_are_enough():
 
 
 def test_a_narrow_terminal_gets_two_tables_and_every_number():
-    text = shown([result("spread-zone-binpack", faults="zone-loss", refusals=276_898.0)], width=80)
+    large = {"deploying_min": 0.0, "refusals": 276_898.0}
+    text = shown([result("spread-zone-binpack", faults="zone-loss", **large)], width=80)
     assert sum(line.startswith("spread-zone-binpack ") for line in text.splitlines()) == 2
     assert "276,898" in text
     assert "…" not in text
