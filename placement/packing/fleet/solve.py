@@ -174,6 +174,8 @@ def _improve(
 ) -> None:
     """All ways in turn, until none has anything left to do."""
     search.use(solution.duals, relaxation.promise(solution))
+    known = relaxation.known()
+    search.know(known, state.market.prices[known.types] - known.covers @ solution.duals)
     dive(state, relaxation, search)
     search.cycle()
     if state.finished():
