@@ -36,7 +36,9 @@ class Attended:
             heard = driver.wait(limit_ms)
             if heard is None:
                 return None
-            now_ms, due_ms = driver.now_ms(), callers.next_ms
+            now_ms = driver.now_ms()
+            if due_ms is None or due_ms > now_ms:
+                due_ms = callers.next_ms  # one from outside may have called while we waited
             if due_ms is not None and due_ms <= now_ms:
                 heard = self._called(now_ms) + heard
             if heard:

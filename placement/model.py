@@ -146,6 +146,7 @@ class ContainerDefinition:
     start_timeout: int | None = None
     stop_timeout: int | None = None
     restart_policy: RestartPolicy | None = None
+    volumes_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,9 @@ class TaskKind:
     def exit_ms(self, now_ms: int) -> int:
         """When a task that starts now is expected to end; `NEVER` for one without an end."""
         return NEVER if self.expected_ms is None else now_ms + self.expected_ms
+
+    def __deepcopy__(self, memo: object) -> TaskKind:
+        return self  # nothing in it changes
 
     def __reduce__(self) -> tuple[type[TaskKind], tuple[Any, ...]]:
         # Strings hash differently in every process, so a copy or a pickle is hashed anew.

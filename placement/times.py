@@ -89,6 +89,16 @@ DEFAULT_TIMES: dict[str, DefaultTime] = {
         f"{_DOCKER}: median of pulls from a registry on the same machine",
         "pulls.ms_per_mib",
     ),
+    "agent poll": DefaultTime(
+        *("from one look to the next at containers that wait for others", 5000, "ms", "measured"),
+        f"{_AGENT}: a container that depends on another's SUCCESS",
+        "agent",
+    ),
+    "pull retries": DefaultTime(
+        *("for which a pull that fails is tried again", 28_000, "ms", "measured"),
+        f"{_AGENT}: an image that is missing",
+        "agent",
+    ),
     # --- health ---------------------------------------------------------------------------------
     "healthy after": DefaultTime(
         *("RUNNING for so long is healthy, without any check", 40_000, "ms", "documented"),

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from stowplan.placement.driver import DriverError
+
 _AT_ONCE = 8
 
 
@@ -63,11 +65,27 @@ class Leftovers:
         return Leftovers(others, self.silent)
 
     def remove(self) -> None:
-        """Remove it all, turn by turn."""
+        """Remove it all, turn by turn; what cannot be removed keeps nothing else.
+
+        Raises:
+            DriverError: what stays, and why.
+        """
+        stays: list[str] = []
         for now in sorted({thing.turn for thing in self.things}):
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 those = [thing for thing in self.things if thing.turn == now]
-                list(pool.map(lambda thing: thing.remove(), those))
+                stays += filter(None, pool.map(_removed, those))
+        if stays:
+            raise DriverError(f"not removed: {'; '.join(stays)}")
+
+
+def _removed(thing: Thing) -> str:
+    """Remove it; "", or why it stays."""
+    try:
+        thing.remove()
+    except DriverError as error:
+        return f"{thing}: {error}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

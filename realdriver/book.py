@@ -19,6 +19,7 @@ class TaskEntry:
     """A task that was to be started and was not reported STOPPED yet.
 
     `stop`: why it is to be stopped, once its target has drained until `drains_until_ms`.
+    `running_ms`: since when it is RUNNING, in the run's time.
     """
 
     number: int
@@ -30,6 +31,7 @@ class TaskEntry:
     overrides: tuple[m.ContainerOverride, ...] = ()
     stop: tuple[StopCode, str] | None = None
     drains_until_ms: int = 0
+    running_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -50,9 +52,12 @@ class Book:
     definitions: Launches = field(default_factory=Launches)
     # Every task that was ever ordered: the same order again starts nothing, also after its end.
     _ordered: set[int] = field(default_factory=set)
+    # Tasks that were reported STOPPED, and until when what they wrote is kept, once that is asked.
+    _ended: set[int] = field(default_factory=set)
+    _kept_until_ms: dict[int, int] = field(default_factory=dict)
 
-    def event(self, event: m.Event) -> None:
-        """Take in an event that the scheduler accepted."""
+    def event(self, event: m.Event, now_ms: int = 0) -> None:
+        """Take in an event that the scheduler accepted, at this time of the run."""
         if isinstance(event, m.RegisterTaskDefinition):
             try:
                 self.definitions.register(event.document)
@@ -69,9 +74,16 @@ class Book:
                 self.instances[number].gone = True
             for task in self.on(event.instances):
                 del self.tasks[task.number]
-        elif isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
-            for number in event.tasks:
-                self.tasks.pop(number, None)
+        elif isinstance(event, m.TasksChanged):
+            self._changed(event, now_ms)
+
+    def _changed(self, event: m.TasksChanged, now_ms: int) -> None:
+        for number in event.tasks:
+            if event.status is TaskStatus.STOPPED:
+                if self.tasks.pop(number, None) is not None:
+                    self._ended.add(number)
+            elif event.status is TaskStatus.RUNNING and number in self.tasks:
+                self.tasks[number].running_ms = now_ms
 
     def command(self, command: m.Command) -> None:
         """Take in a command of the scheduler."""
@@ -93,6 +105,17 @@ class Book:
                 if task in self.tasks and self.tasks[task].stop is None:
                     self.tasks[task].stop = (command.stop_code, command.reason)
                     self.tasks[task].drains_until_ms = command.not_before_ms or 0
+
+    def keeps(self, task: int, now_ms: int, wait_ms: int) -> bool:
+        """Whether what there is of a task stays: it lives, or ended and its logs may be read yet.
+
+        Who drove the run when it ended knew when that was. After a crash its time begins anew.
+        """
+        if task in self.tasks:
+            return True
+        if task not in self._ended or not wait_ms:
+            return False
+        return now_ms < self._kept_until_ms.setdefault(task, now_ms + wait_ms)
 
     def on(self, instances: tuple[int, ...]) -> list[TaskEntry]:
         """The live tasks of some instances, in the order in which they were started."""

@@ -14,6 +14,7 @@ from stowplan.realdriver.journal import ClusterLock, DurableJournal
 from stowplan.realdriver.standing import read_state
 
 ID, SCENARIO = "id", "digest"
+PLAYED_BY = "played by"  # in a header, as JSON: instance -> what plays it, for people
 
 
 def state_folder(given: Path | None) -> Path:
@@ -64,6 +65,12 @@ class ClusterFolder:
             return None if header is None else (header, read_state(journal).state)
         finally:
             journal.close()
+
+    def discard(self) -> Path:
+        """Put a journal aside that cannot be read; returns its new path."""
+        target = self.journal.with_suffix(".unreadable")
+        self.journal.rename(target)
+        return target
 
     def retire(self) -> Path:
         """Put the journal of a run that is over aside; returns its new path."""

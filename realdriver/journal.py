@@ -8,8 +8,10 @@ dies.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ class DurableJournal:
         self._encoder = msgspec.json.Encoder()
         try:
             if writing:
-                file.parent.mkdir(parents=True, exist_ok=True)
+                private_file(file)
             mode = "rwc" if writing else "rw"
             self._db = sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", 10, uri=True)
             self._db.isolation_level = None
@@ -148,6 +150,26 @@ class DurableJournal:
             raise DriverError(f"{self._file}: {error}") from error
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder that nobody else may look into, and those above it that are missing.
+
+    What tasks are given, passwords among it, stands in journals in plain words.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_file(file: Path) -> None:
+    """See that a file is there that nobody else may read; SQLite's files beside it follow it."""
+    private_folder(file.parent)
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    for each in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError, PermissionError):  # another's: it is theirs to guard
+            each.chmod(0o600)
+
+
 class Busy(PlacementError):
     """Another run holds the cluster."""
 
@@ -157,7 +179,9 @@ class ClusterLock:
 
     def __init__(self, file: Path) -> None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(file.parent)
+            with suppress(PermissionError):
+                file.parent.chmod(0o700)
             self._stream = file.open("ab")
         except OSError as error:
             raise DriverError(f"{file}: {error.strerror}") from error

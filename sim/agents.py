@@ -53,7 +53,9 @@ class Agents:
     def employ(self, instance: int, held: Iterable[tuple[int, Share]]) -> None:
         """Have an agent on an instance whose tasks hold this much; all of it fits."""
         spec = self._fleet.specs[instance]
-        config = AgentConfig(spec.image_pull_behavior, cleanup_wait_ms=None)
+        config = AgentConfig(
+            spec.image_pull_behavior, cleanup_wait_ms=None, kind=self._containers.models.agent
+        )
         agent = self.by_instance[instance] = Agent(spec.resources, config)
         for task, share in held:
             fits = agent.hold(task, share)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from stowplan.placement.messages import StartTasks
@@ -18,8 +17,7 @@ class Part(NamedTuple):
     checked_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class Batch(NamedTuple):
     """What the tasks that one command starts at `at_ms` have in common: whether agents play them,
     how long each runs (None: until it is stopped), its first verdict, and why it fails to start."""
 

@@ -14,7 +14,7 @@ from functools import partial
 from numpy.random import Generator
 
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.settings import DEFAULTS
+from stowplan.placement.agent.settings import DEFAULTS, AgentKind
 from stowplan.placement.chance import stream
 from stowplan.placement.model import ContainerDefinition, TaskDefinition
 from stowplan.placement.scenario.containers import ContainerBehaviour, ImageTable, PullTable
@@ -30,11 +30,12 @@ Key = tuple[int, str]
 @dataclass(frozen=True, slots=True)
 class ContainerModels:
     """What a scenario says of containers: behaviour by task definition (`family:revision`) and
-    container, images by name, and how pulls go."""
+    container, images by name, how pulls go, and whose waits the agents have."""
 
     behaviour: Mapping[str, Mapping[str, ContainerBehaviour]] = field(default_factory=dict)
     images: Mapping[str, ImageTable] = field(default_factory=dict)
     pulls: PullTable = field(default_factory=PullTable)
+    agent: AgentKind = "amazon-ecs-agent"
 
     def plays(self, definition: TaskDefinition) -> bool:
         """Whether tasks of this definition are more than a start and an end."""

@@ -1,9 +1,8 @@
 """The simulated world behind the Driver protocol, on SimPy.
 
-SimPy carries what is few: instances that boot, faults, and an alarm for the next change in the life
-of a task. The lives themselves are in `sim.lives`. `wait` steps SimPy to
-the next instant with events and returns all events of that instant at once, so that what happens
-together is decided together.
+SimPy carries what is few: instances that boot, faults, agents. The lives of tasks are beside it,
+in `sim.lives`. `wait` goes from one to the next until an instant has events, and returns all of
+that instant at once, so that what happens together is decided together.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
-
-import simpy
 
 from stowplan.placement.chance import stream
 from stowplan.placement.errors import PlacementError
@@ -33,6 +30,7 @@ from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.models import Models, sampler
 from stowplan.placement.scenario.scenario import InstanceSpec, InstanceTypeTable
 from stowplan.sim.auto_scaling import AutoScaling
+from stowplan.sim.clock import Clock
 from stowplan.sim.containers import ContainerModels, runtime_of
 from stowplan.sim.faults import Faults
 from stowplan.sim.fleet import InstanceColumns
@@ -70,7 +68,7 @@ class SimDriver:
         capacity_providers: Iterable[CapacityProviderTable] = (),
         instance_types: Mapping[str, InstanceTypeTable] = MappingProxyType({}),
     ) -> None:
-        self._env = simpy.Environment()
+        self._env = Clock()
         self._until_ms = until_ms
         self._events: list[Event] = []
         self._boot_ms = sampler(models.boot, stream(seed, "boot"))
@@ -104,18 +102,26 @@ class SimDriver:
 
     def wait(self, deadline_ms: int | None) -> list[Event] | None:
         """The events of the next instant that has any; [] at the deadline; None at the end."""
-        env = self._env
+        env, lives = self._env, self._lives
         limit = self._until_ms if deadline_ms is None else min(deadline_ms, self._until_ms)
-        while (at := env.peek()) <= limit:
-            if self._events and at > env.now:
+        while True:
+            at_ms, life_ms = env.peek(), lives.next_ms
+            is_life = False
+            if life_ms is not None and life_ms < at_ms:
+                at_ms, is_life = life_ms, True
+            if at_ms > limit or (self._events and at_ms > env.now):
                 break
-            env.step()
+            if is_life:
+                env.advance(int(at_ms))
+                lives.turn()
+            else:
+                env.step()
         if self._events:
             events, self._events = self._events, []
             return events
         if deadline_ms is not None and deadline_ms <= self._until_ms:
             if deadline_ms > env.now:
-                env.run(until=deadline_ms)
+                env.advance(deadline_ms)
             return []
         return None
 
@@ -124,7 +130,8 @@ class SimDriver:
         """When something happens next; None: never, unless something is asked for."""
         if self._events:
             return self.now_ms()
-        at = self._env.peek()
+        at, life_ms = self._env.peek(), self._lives.next_ms
+        at = at if life_ms is None else min(at, life_ms)
         return None if at > self._until_ms else int(at)
 
     def launch(self, specs: list[InstanceSpec]) -> None:

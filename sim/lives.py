@@ -83,7 +83,6 @@ class Lives:
         self._held: dict[int, list[tuple[int, int | None]]] = {}
         self._since: dict[int, int] = {}
         self._lives = Timetable(tick_ms)
-        self._lives_alarm = Alarm(env, self._turn)
         self._agents_alarm = Alarm(env, self._agents_turn)
         self._drains = Drains(env, self._drained)
         self._machines_alarm = Alarm(env, self._machines_turn)
@@ -199,8 +198,12 @@ class Lives:
         self._set_own_alarms()
         self._agents_alarm.set(self._agents.next_ms)
 
+    @property
+    def next_ms(self) -> int | None:
+        """When the next start or end of a task that no agent plays is due: call `turn` then."""
+        return self._lives.next_ms
+
     def _set_own_alarms(self) -> None:
-        self._lives_alarm.set(self._lives.next_ms)
         if self._machines is not None:
             self._machines_alarm.set(self._machines.next_ms)
 
@@ -265,15 +268,14 @@ class Lives:
             held = [(task, batches[task]) for task in sorted(there)]
             self._agents.employ(instance, ((t, self._share(b.command)) for t, b in held if b))
 
-    def _turn(self) -> int | None:
-        """Report every task whose start or end has come by now; returns when the next one does."""
-        now = int(self._env.now)
-        while (at_ms := self._lives.next_ms) is not None and at_ms <= now:
-            self._take_turns(self._lives.pop(now), now)
+    def turn(self) -> None:
+        """Report every task whose start or end has come by now."""
+        now, lives = int(self._env.now), self._lives
+        while due := lives.pop(now):
+            self._take_turns(due, now)
         self._report()
         if self._machines is not None:
             self._machines_alarm.set(self._machines.next_ms)
-        return at_ms
 
     def _take_turns(self, due: list[int], now: int) -> None:
         batches, stopping, since = self._batch, self._stopping, self._since
@@ -341,7 +343,6 @@ class Lives:
     def _machines_turn(self) -> int | None:
         assert self._machines is not None
         self._machines.turn(int(self._env.now))
-        self._lives_alarm.set(self._lives.next_ms)
         self._agents_alarm.set(self._agents.next_ms)
         return self._machines.next_ms
 

@@ -23,7 +23,7 @@ BROUGHT = {
     "llvmlite": "numba",
 }
 # Rooms that an extra is for. Who imports one of them from elsewhere says what is missing.
-ROOMS = {"realdriver/endpoint": "serve"}
+ROOMS = {"realdriver/agents": "serve", "realdriver/endpoint": "serve"}
 
 
 def named(requirement: str) -> str:

@@ -36,7 +36,7 @@ INNER_FLOORS = {
         ("taskdef", "cluster", "callers", "driver"),
         ("agent", "constraints", "audit", "describe"),
         ("strategies", "wire"),
-        ("engine",),
+        ("engine", "agentwire"),
         ("scheduler",),
         ("journal", "loop", "scenario", "testing"),
         ("optimal",),
@@ -44,7 +44,7 @@ INNER_FLOORS = {
     "realdriver": (
         ("book", "journal", "backend"),
         ("docker", "endpoint", "standing"),
-        ("clusters", "backends"),
+        ("agents", "clusters", "backends"),
     ),
     "experiments": (
         ("files", "examples"),

@@ -6,7 +6,7 @@ import shlex
 
 import stowplan as sp
 from stowplan._register import GIVEN, REGISTRIES
-from stowplan.experiments.cli.main import main
+from stowplan.experiments.cli.main import _parser, main
 from tests.house import ROOT
 
 
@@ -87,3 +87,11 @@ def test_every_name_of_the_face_is_used_by_a_guide_or_a_notebook():
     used = set(re.findall(r"\bsp\.(\w+)", "\n".join(code)))
     assert set(sp.__all__) - used == set()
     assert {n for n in used if not n.startswith("_")} <= set(sp.__all__)
+
+
+def test_every_command_of_the_guide_to_agents_is_one():
+    lines = "".join(blocks("agents", "sh")).splitlines()
+    ours = [shlex.split(line)[1:] for line in lines if line.startswith("stowplan ")]
+    assert [words[0] for words in ours] == ["serve", "agent", "serve"]
+    for words in ours:
+        assert _parser(words).parse_args(words).command

@@ -19,18 +19,22 @@ import numpy as np
 
 from stowplan.experiments.bench import vpsolver as bench_vpsolver
 from stowplan.experiments.bench.commands import command_rows
+from stowplan.experiments.bench.hours import KINDS as HOURS
+from stowplan.experiments.bench.hours import hours_rows
 from stowplan.experiments.bench.packing_recipes import (
     KINDS,
     nearly_full,
     one_dimensional,
     petersen_core,
 )
+from stowplan.experiments.bench.placements import placement_rows
 from stowplan.experiments.bench.plans import fleet_rows, market_rows, repack_rows
 from stowplan.experiments.bench.rows import Clock, Row, at_least, at_most, report
 from stowplan.experiments.files.paths import DATA
 from stowplan.experiments.loading.arguments import amount
 from stowplan.experiments.loading.packing_file import read_problem
 from stowplan.placement.errors import SpecError
+from stowplan.placement.optimal.over_time import least_over_time
 from stowplan.placement.packing.colgen import generate
 from stowplan.placement.packing.list_dive import dive_in_list
 from stowplan.placement.packing.master import Master
@@ -97,6 +101,8 @@ PLANS: dict[str, Callable[[Clock, float], Iterator[Row | str]]] = {
     "fleets": fleet_rows,
     "markets": market_rows,
     "repack": repack_rows,
+    "placement": placement_rows,
+    "hours": hours_rows,
 }
 COMMAND = "command"  # the whole command on small files
 ALL = [*SETS, *PLANS, COMMAND]
@@ -284,6 +290,8 @@ def compile_kernels() -> None:
     core = petersen_core(np.random.default_rng(0), 1000)  # proven by its full bins
     solve_packing(one_dimensional(core, 1000), Limits(work=100))
     _dive_once(group_equal(nearly_full(np.random.default_rng(3), 12)).problem)
+    make, sizes = HOURS["wide sizes"]
+    least_over_time(make(np.random.default_rng(0), sizes[0]), Limits(work=100))
 
 
 def _dive_once(problem: PackingProblem) -> None:

@@ -156,7 +156,7 @@ def calibration(
         "callers": callers,
         "servers_shared": shared,
     }
-    content = {"format": FORMAT, **about, "models": models}
+    content = {"format": FORMAT, **about, "agent": "docker", "models": models}
     if pulled:
         content["pulls"] = fit_pulls(pulled)
     fits = [_described(level, works, servers, shared) for level in levels]

@@ -23,7 +23,7 @@ from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, Action
 from stowplan.realdriver.docker.config import EnginesTable
 from stowplan.realdriver.docker.connection import Connection
 from stowplan.realdriver.docker.leftovers import leftovers
-from stowplan.realdriver.docker.translate import Placed
+from stowplan.realdriver.docker.placed import Placed
 from stowplan.realdriver.docker.workers import CALLERS
 
 # Runs until it is told to stop, and then obeys: PID 1 ignores what it has no handler for.
@@ -89,7 +89,7 @@ class Bench:
         self._count += 1
         task = Placed(
             *(self.cluster, self.cluster, self._count, f"e{engine}", self._definition),
-            cpus=self.connections[engine].cpus,
+            cpus=self.connections[engine].facts.cpus,
         )
         return engine, task
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import urllib.error
-import urllib.request
 from typing import Any
 
+from stowplan.experiments.cli.endpoint import endpoint_argument, post
 from stowplan.placement.errors import PlacementError
-
-PATIENCE_S = 60.0
 
 
 def add_clock_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan clock`."""
     parser.add_argument("what", choices=("advance", "factor", "show"), help="what to do with it")
     parser.add_argument("value", nargs="?", help="10m to advance; 60, fast or step as a factor")
-    _endpoint_argument(parser)
+    endpoint_argument(parser)
     parser.set_defaults(command=clock)
 
 
@@ -28,14 +23,8 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("count", type=int, nargs="?", default=1, help="how many (1)")
     parser.add_argument("--zones", help="comma-separated; default: us-east-1a, b and c in turn")
     parser.add_argument("--cluster", default="default", help="its name (default)")
-    _endpoint_argument(parser)
+    endpoint_argument(parser)
     parser.set_defaults(command=launch)
-
-
-def _endpoint_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--endpoint-url", help="of `stowplan serve`; default: AWS_ENDPOINT_URL, else port 8014 here"
-    )
 
 
 def clock(arguments: argparse.Namespace) -> int:
@@ -48,7 +37,7 @@ def clock(arguments: argparse.Namespace) -> int:
     elif arguments.what == "factor":
         named = arguments.value in ("fast", "step")
         asked["factor"] = arguments.value if named else _number(arguments.value)
-    answer = _post(arguments, "clock", asked)
+    answer = post(arguments, "clock", asked)
     factor = "fast" if answer["factor"] is None else f"factor {answer['factor']:g}"
     for name, seconds in answer["clusters"].items():
         print(f"{name}: {seconds:,.3f} s ({factor})")
@@ -71,27 +60,5 @@ def launch(arguments: argparse.Namespace) -> int:
     }
     if arguments.zones:
         asked["zones"] = arguments.zones.split(",")
-    print("\n".join(_post(arguments, "instances", asked)["ec2InstanceIds"]))
+    print("\n".join(post(arguments, "instances", asked)["ec2InstanceIds"]))
     return 0
-
-
-def _post(arguments: argparse.Namespace, path: str, asked: dict[str, Any]) -> Any:
-    base = arguments.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:8014")
-    if not base.startswith(("http://", "https://")):
-        raise PlacementError(f"--endpoint-url {base}: not the address of an endpoint")
-    request = urllib.request.Request(
-        f"{base.rstrip('/')}/_stowplan/{path}",
-        json.dumps(asked).encode(),
-        {"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        try:
-            said = json.load(error)["message"]
-        except (ValueError, KeyError):
-            said = f"HTTP {error.code}: no `stowplan serve` answers there"
-        raise PlacementError(said) from None
-    except OSError as error:
-        raise PlacementError(f"{base}: no answer ({error}); is `stowplan serve` running?") from None

@@ -61,15 +61,6 @@ def add_launch_instances_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=launch_instances)
 
 
-def add_create_service_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stowplan create-service`."""
-    _file_argument(parser)
-    parser.add_argument("task_definition", help="a family that was registered")
-    parser.add_argument("--count", type=int, required=True, help="desired count")
-    parser.add_argument("--name", help="the service's name (default: the family)")
-    parser.set_defaults(command=create_service)
-
-
 def create_cluster(arguments: argparse.Namespace) -> int:
     """Write a cluster file with nothing in it yet."""
     path: Path = arguments.file
@@ -89,7 +80,7 @@ def register_task_definition(arguments: argparse.Namespace) -> int:
     def add(document: TOMLDocument) -> None:
         document.setdefault("task_definitions", tomlkit.table())[definition.family] = name
 
-    _edit(arguments.file, add)
+    edit(arguments.file, add)
     print(f"{arguments.file}: task definition {definition.family!r} registered")
     for note in found.notes:
         print(f"{file}: {note}")
@@ -118,35 +109,8 @@ def launch_instances(arguments: argparse.Namespace) -> int:
         group["zones"] = zones
         fleet.append(group)
 
-    _edit(arguments.file, add)
+    edit(arguments.file, add)
     print(f"{arguments.file}: {arguments.count} {arguments.type} over {len(zones)} zones")
-    return 0
-
-
-def create_service(arguments: argparse.Namespace) -> int:
-    """Add a service."""
-    name = arguments.name or arguments.task_definition
-
-    def add(document: TOMLDocument) -> None:
-        problems = []
-        if arguments.task_definition not in document.get("task_definitions", {}):
-            known = ", ".join(document.get("task_definitions", {})) or "none"
-            what = f"unknown task definition {arguments.task_definition!r}; registered: {known}"
-            problems.append((str(arguments.file), what))
-        if any(service["name"] == name for service in document.get("service", [])):
-            problems.append((str(arguments.file), f"service {name!r} exists already"))
-        if arguments.count < 0:
-            problems.append(("--count", f"at least 0, found {arguments.count}"))
-        if problems:
-            raise SpecError(problems)
-        service = tomlkit.table()
-        service["name"] = name
-        service["task_definition"] = arguments.task_definition
-        service["desired_count"] = arguments.count
-        document.setdefault("service", tomlkit.aot()).append(service)
-
-    _edit(arguments.file, add)
-    print(f"{arguments.file}: service {name!r} keeps {arguments.count} tasks running")
     return 0
 
 
@@ -154,7 +118,8 @@ def _file_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="the cluster file (TOML)")
 
 
-def _edit(path: Path, change: Callable[[TOMLDocument], None]) -> None:
+def edit(path: Path, change: Callable[[TOMLDocument], None]) -> None:
+    """Change a cluster file in one move. Raises SpecError where it cannot be read or written."""
     try:
         document = tomlkit.parse(read_text(path))
     except OSError as error:

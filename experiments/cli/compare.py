@@ -12,9 +12,11 @@ import jinja2
 import numpy as np
 
 from stowplan.experiments.files.paths import TEMPLATES
+from stowplan.experiments.record.result import AGENT
 from stowplan.experiments.record.task_lives import History, Key, Life, read_history
 from stowplan.experiments.report.charts import Axis, Chart, Line, drawn, nice_axis, svg, waits_axis
 from stowplan.placement.errors import SpecError
+from stowplan.placement.journal import Header
 
 PREDICTED, MEASURED = 0, 1
 # Number (which sets the colour), name and history of each.
@@ -144,7 +146,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Print the errors, draw the page, and hold them to `--within`."""
     header, predicted = read_history(arguments.predicted)
-    _, measured = read_history(arguments.measured)
+    real, measured = read_history(arguments.measured)
+    _same_agent(arguments, header, real)
     if not predicted.instances & measured.instances:
         what = "no instance of that name in the other; engines play a scenario's fleet if their "
         what += "file gives them neither cpu nor memory"
@@ -167,6 +170,18 @@ def command(arguments: argparse.Namespace) -> int:
     missed = found.missed(arguments.within)
     print(f"within {arguments.within:g} %: " + (f"no, by {', '.join(missed)}" if missed else "yes"))
     return 1 if missed else 0
+
+
+def _same_agent(arguments: argparse.Namespace, *headers: Header) -> None:
+    """Refuse runs whose agents wait differently: an error would be of the agents, not of the model.
+
+    A journal that does not say so was made when there was but one way.
+    """
+    one, other = (header.run.get(AGENT) for header in headers)
+    if one is not None and other is not None and one != other:
+        what = f"its agents are of the kind {other!r}, those of {arguments.predicted} of {one!r}; "
+        what += f"simulate with `agent = {other!r}`, as a calibration file sets it"
+        raise SpecError([(str(arguments.measured), what.replace("'", '"'))])
 
 
 def _write(out: Path, title: str, found: Comparison, predicted: History, measured: History) -> None:

@@ -1,10 +1,11 @@
-"""`stowplan run`, `down`, `status` and `logs`: scenarios on real Docker engines."""
+"""`stowplan run`: a scenario on real engines."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,15 @@ from stowplan.experiments.loading.engines_file import load_engines
 from stowplan.experiments.loading.load import Loaded, load_scenario
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.scenario import Run, Scenario
-from stowplan.realdriver.backends import BACKENDS, backend_of
-from stowplan.realdriver.clusters import ClusterFolder, find_cluster, state_folder
+from stowplan.realdriver.backends import BACKENDS
+from stowplan.realdriver.clusters import ClusterFolder, state_folder
 from stowplan.realdriver.docker.names import cluster_name
+from stowplan.realdriver.docker.rights import RIGHTS
 
 if TYPE_CHECKING:
     from stowplan.experiments.record.result import RunResult
     from stowplan.experiments.runs.docker import RunOrder
-    from stowplan.realdriver.backend import Backend, Leftovers
+    from stowplan.realdriver.docker.config import EnginesTable
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,19 +36,23 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for report and results")
     parser.add_argument("--forever", action="store_true", help="until Ctrl-C, not for its duration")
     parser.add_argument("--map", metavar="[HOST:]PORT", help="serve a live map of the cluster")
-    _cluster_arguments(parser)
+    add_allow_argument(parser)
+    cluster_arguments(parser)
     parser.set_defaults(command=run)
 
 
-def add_down_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `stowplan down`."""
-    parser.add_argument("--engines", type=Path, help="where to look, if no journal says so")
-    parser.add_argument("--yes", action="store_true", help="do it; without, only say what it is")
-    _cluster_arguments(parser)
-    parser.set_defaults(command=down)
+def add_allow_argument(parser: argparse.ArgumentParser) -> None:
+    """Says which rights on the machine are meant."""
+    parser.add_argument(
+        "--allow",
+        metavar="A,B",
+        default="",
+        help=f"rights on the machine that tasks are meant to have: {', '.join(RIGHTS)}",
+    )
 
 
-def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
+def cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say which cluster is meant."""
     parser.add_argument("--cluster", help="its name; default: the scenario's, or the only one")
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
 
@@ -55,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     """`stowplan run`: the scenario on real engines, then table and, if asked for, report."""
     from stowplan.experiments.report.console import print_table
     from stowplan.experiments.runs.docker import RunOrder, play
+    from stowplan.experiments.runs.permits import parse_allowed
 
     loaded = load_scenario(arguments.scenario)
     say_notes(loaded)
@@ -62,18 +69,46 @@ def run(arguments: argparse.Namespace) -> int:
     name = cluster_name(arguments.cluster or loaded.scenario.name)
     cluster = ClusterFolder(state_folder(arguments.state) / name)
     engines, driver = load_engines(arguments.engines), arguments.driver
-    order = RunOrder(loaded, chosen, engines, cluster, arguments.forever, driver=driver)
+    allowed = parse_allowed(arguments.allow)
+    order = RunOrder(
+        *(loaded, chosen, engines, cluster, arguments.forever),
+        driver=driver,
+        allowed=allowed,
+        down=down_words(name, arguments),
+    )
+    say_permits(order.scenario, engines, allowed)
     try:
         with _mapped(order, arguments.map) as watched:
             result, journal = play(watched)
     except KeyboardInterrupt:
-        print(_interrupted(name), file=sys.stderr)
+        print(_interrupted(order.down), file=sys.stderr)
         return 130
     if arguments.out is not None:
         _write(arguments.out, loaded.scenario, result, journal)
     print_table([result])
     print(f"journal: {journal}")
     return 0
+
+
+def say_permits(scenario: Scenario, engines: EnginesTable, allowed: Sequence[str]) -> None:
+    """Say what tasks ask of the machine, and which ports its network sees.
+
+    Raises:
+        SpecError: a password or a secret is not set, or a shared engine does not allow a right.
+    """
+    from stowplan.experiments.runs import permits
+    from stowplan.placement.scenario.scenario import instance_specs
+    from stowplan.realdriver.docker.config import machines
+
+    documents = scenario.task_definitions
+    permits.check_variables(documents.values(), engines)
+    for asked in permits.check_permits(documents.values(), engines, allowed):
+        print(f"note: {asked}; `--allow {asked.right}` says that it is meant", file=sys.stderr)
+    fleet = machines(engines, instance_specs(scenario))
+    if seen := permits.published_everywhere(documents, fleet):
+        what = "published on every address of its machine, for all who reach that"
+        cure = "`addresses` of an engine says where instead"
+        print(f"note: ports of {', '.join(seen)} are {what}; {cure}", file=sys.stderr)
 
 
 @contextmanager
@@ -88,15 +123,31 @@ def _mapped(order: RunOrder, at: str | None) -> Iterator[RunOrder]:
     run = order.run
     live = LiveMap(" · ".join((order.cluster.name, run.strategy, run.layout, run.faults)))
     with served(live, at) as url:
-        say(f"a map of the cluster is at {url} until the run ends")
+        say(f"{url} shows names, instances, tasks and reasons until the run ends, {_to(at)}")
         yield replace(order, watch=live)
 
 
-def _interrupted(name: str) -> str:
+def _to(at: str) -> str:
+    """Whom a map is shown to."""
+    from stowplan.experiments.report.live_map import address, is_own
+
+    return "to this machine" if is_own(address(at)[0]) else "to all who reach that, without asking"
+
+
+def _interrupted(down: str) -> str:
     return (
         "stowplan: interrupted; the tasks go on. The same command takes them up again,\n"
-        f"stowplan: `stowplan down --cluster {name} --yes` removes them"
+        f"stowplan: `{down}` removes them"
     )
+
+
+def down_words(name: str, arguments: argparse.Namespace) -> str:
+    """The command that removes all that a cluster has, as it is to be typed here."""
+    words = ["stowplan", "down", "--cluster", name]
+    for option in ("engines", "state"):
+        if (value := getattr(arguments, option)) is not None:
+            words += [f"--{option}", str(value)]
+    return shlex.join([*words, "--yes"])
 
 
 def _write(out: Path, scenario: Scenario, result: RunResult, journal: Path) -> None:
@@ -148,53 +199,3 @@ def _only_simulated(scenario: Scenario) -> Iterator[tuple[str, str]]:
         if service.autoscaling is not None:
             what = f"the load of {service.name!r} is simulated; on engines it is not measured"
             yield f"service[{index}].autoscaling", what
-
-
-def down(arguments: argparse.Namespace) -> int:
-    """`stowplan down`: removes what a cluster has on its engines, or lists it."""
-    from stowplan.realdriver.docker.backend import DockerBackend
-
-    state = state_folder(arguments.state)
-    if arguments.engines is not None and arguments.cluster is not None:
-        cluster = ClusterFolder(state / arguments.cluster)
-        backend: Backend = DockerBackend(load_engines(arguments.engines))
-    else:
-        cluster = find_cluster(state, arguments.cluster)
-        looked = cluster.look()
-        backend = (
-            DockerBackend(load_engines(arguments.engines))
-            if looked is None
-            else backend_of(looked[0])
-        )
-    lock = cluster.lock()
-    try:
-        found = backend.leftovers(cluster.name, None, reachable_only=True)
-        for thing in found.things:
-            print(thing)
-        if arguments.yes:
-            found.remove()
-        print(f"removed {found.summary}" if arguments.yes else f"would remove {found.summary}")
-        return _settled(cluster, found, remove=arguments.yes)
-    finally:
-        lock.close()
-
-
-def _settled(cluster: ClusterFolder, found: Leftovers, *, remove: bool) -> int:
-    """Put the journal aside once nothing can be left on any engine; else say what may be left."""
-    for why in found.silent:
-        print(f"does not answer; its containers stay: {why}", file=sys.stderr)
-    looked = cluster.look()
-    # A run that never had a round asked nothing of an engine.
-    begun = looked[1].rounds > 0 if looked else not cluster.journal.exists()
-    if found.silent and begun:
-        given_up = f"`--cluster {cluster.name} --engines FILE`, with a file that lacks the engine"
-        print(
-            f"the same command removes the rest later; to leave it there: {given_up}",
-            file=sys.stderr,
-        )
-        return 1
-    if not remove:
-        print("--yes does it")
-    elif cluster.journal.exists():
-        print(f"journal: {cluster.retire()}")
-    return 0

@@ -7,12 +7,14 @@ to go on, and nothing changes.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stowplan.placement.describe import ContainerInstance, State
+from stowplan.experiments.cli.endpoint import described_there, state_argument
+from stowplan.placement.describe import ContainerInstance, State, Task
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, replay
 from stowplan.placement.messages import Round
@@ -25,20 +27,22 @@ from stowplan.placement.model import (
 )
 from stowplan.realdriver.backend import Seen
 from stowplan.realdriver.backends import backend_of
-from stowplan.realdriver.clusters import ID, ClusterFolder, find_cluster, state_folder
+from stowplan.realdriver.clusters import ID, PLAYED_BY, ClusterFolder, find_cluster, state_folder
 from stowplan.realdriver.journal import Busy
 
 if TYPE_CHECKING:  # a look need not wait for what it does not use
+    from rich.console import Console
     from rich.table import Table
 
     from stowplan.placement.scheduler.scheduler import Scheduler
 
-_REASONS = 8
+_REASONS, _ENDED = 8, 10
 
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan status`."""
     cluster_arguments(parser)
+    state_argument(parser)
     parser.set_defaults(command=status)
 
 
@@ -86,6 +90,8 @@ def status(arguments: argparse.Namespace) -> int:
     """`stowplan status`: instances and how full they are, services, tasks, the last reasons."""
     from rich.console import Console
 
+    if (served := described_there(arguments)) is not None:
+        return _served(served, arguments)
     cluster = find_cluster(state_folder(arguments.state), arguments.cluster)
     looked = cluster.look()
     if looked is None:
@@ -95,21 +101,52 @@ def status(arguments: argparse.Namespace) -> int:
     driven = (
         "goes on" if is_driven(cluster) else "is broken off; the same `stowplan run` takes it up"
     )
-    at = f"{state.now_ms / 1000:.0f} s"
-    console.print(f"cluster {cluster.name}: {header.run['scenario']}, {at} in; the run {driven}")
-    console.print(_instances(state))
-    if state.list_services():
-        console.print(_services(state))
+    at = f"{state.now_ms / 1000:.0f} s in, by its own time that stops while nobody drives it"
+    what = f"cluster {cluster.name}: {header.run['scenario']}, {at}; the run {driven}"
+    console.print(what, markup=False, highlight=False)
     # Containers are shown by task: without tasks there is nothing to ask engines for.
     nothing = Seen({}, ())
     seen = backend_of(header).look(cluster.name, header.run[ID]) if state.tasks else nothing
-    console.print(_tasks(state, seen.by_task))
+    _show(console, state, json.loads(header.run.get(PLAYED_BY, "{}")), seen.by_task)
     for name in seen.silent:
-        console.print(f"engine {name} does not answer: what runs there is not shown")
+        what = f"engine {name} does not answer: what runs there is not shown"
+        console.print(what, markup=False)
+    _say(console, state)
+    return 0
+
+
+def _served(state: State, arguments: argparse.Namespace) -> int:
+    """A cluster of an endpoint."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    name, at = arguments.cluster or "default", f"{state.now_ms / 1000:.0f} s"
+    what = f"cluster {name} at {arguments.endpoint_url}, {at} in, {state.status}"
+    console.print(what, markup=False, highlight=False)
+    _show(console, state, {}, {})
+    _say(console, state)
+    return 0
+
+
+def _show(
+    console: Console,
+    state: State,
+    played_by: Mapping[str, str],
+    containers: Mapping[int, list[str]],
+) -> None:
+    console.print(_instances(state, played_by))
+    if state.list_services():
+        console.print(_services(state))
+    console.print(_tasks(state, containers))
+    ended = [each for each in state.tasks.values() if each.last_status is TaskStatus.STOPPED]
+    if ended:
+        console.print(_ended(state, ended, containers))
+
+
+def _say(console: Console, state: State) -> None:
     for each in state.said[-_REASONS:]:
         line = f"{each.at_ms / 1000:8.1f} s  {each.text}"
         console.print(line, style="dim", highlight=False, markup=False)
-    return 0
 
 
 def is_driven(cluster: ClusterFolder) -> bool:
@@ -130,14 +167,22 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _instances(state: State) -> Table:
-    table = _table("instance", "status", "zone", "CPU", "memory", "tasks")
+def _add(table: Table, *cells: str) -> None:
+    """A row as plain text: names may hold brackets, which are no markup."""
+    from rich.text import Text
+
+    table.add_row(*map(Text, cells))
+
+
+def _instances(state: State, played_by: Mapping[str, str]) -> Table:
+    table = _table("instance", "status", "engine", "zone", "CPU", "memory", "tasks")
     for each in state.instances.values():
         total, left = each.registered, each.remaining
         fill = [f"{total.get(n, 0) - left.get(n, 0)}/{total.get(n, 0)}" for n in (CPU, MEMORY)]
         zone = each.attributes.get(AVAILABILITY_ZONE, "")
         tasks = str(each.running + each.pending)
-        table.add_row(each.ec2_instance_id, _status_of(each), zone, *fill, tasks)
+        name = each.ec2_instance_id
+        _add(table, name, _status_of(each), played_by.get(name, ""), zone, *fill, tasks)
     return table
 
 
@@ -158,22 +203,43 @@ def _services(state: State) -> Table:
     for service in state.list_services():
         words = (f"{each.task_definition} {each.rollout_state}" for each in service.deployments)
         wanted = "each" if service.daemon else str(service.call.desired_count)
-        table.add_row(service.name, wanted, str(service.running), ", ".join(words))
+        _add(table, service.name, wanted, str(service.running), ", ".join(words))
     return table
 
 
 def _tasks(state: State, containers: Mapping[int, list[str]]) -> Table:
-    table = _table("task", "group", "status", "instance", "containers")
+    table = _table("task", "group", "status", "for", "instance", "containers")
     for task in state.tasks.values():
-        there = containers.get(task.number, ())
-        if task.last_status is TaskStatus.STOPPED and not there:
+        if task.last_status is TaskStatus.STOPPED:
             continue
-        row = -1 if task.instance is None else task.instance
-        instance = state.instances.get(row)
-        place = "" if instance is None else instance.ec2_instance_id
-        what = "; ".join(there)
-        table.add_row(str(task.number), task.group, str(task.last_status), place, what)
+        status, what = str(task.last_status), "; ".join(containers.get(task.number, ()))
+        if task.desired_status is TaskStatus.STOPPED:
+            status += ", to stop"
+        elif task.waits_for is not None:
+            what = task.waits_for.reason
+        since = task.stopping_at_ms or task.started_at_ms or task.created_at_ms
+        lasts = f"{(state.now_ms - since) / 1000:.0f} s"
+        _add(table, str(task.number), task.group, status, lasts, _place(state, task), what)
     return table
+
+
+def _ended(state: State, ended: Sequence[Task], containers: Mapping[int, list[str]]) -> Table:
+    """The tasks that ended last, whose logs may still be had."""
+    table = _table("ended", "group", "ago", "instance", "exit code", "why", "logs")
+    for task in sorted(ended, key=lambda each: each.stopped_at_ms or 0)[: -_ENDED - 1 : -1]:
+        ago = f"{(state.now_ms - (task.stopped_at_ms or 0)) / 1000:.0f} s"
+        code = "" if task.exit_code is None else str(task.exit_code)
+        logs_there = "yes" if containers.get(task.number) else ""
+        name, why = str(task.number), task.stopped_reason
+        _add(table, name, task.group, ago, _place(state, task), code, why, logs_there)
+    if len(ended) > _ENDED:
+        _add(table, "...", f"{len(ended) - _ENDED} more", "", "", "", "", "")
+    return table
+
+
+def _place(state: State, task: Task) -> str:
+    instance = None if task.instance is None else state.instances.get(task.instance)
+    return "" if instance is None else instance.ec2_instance_id
 
 
 # --- logs -----------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stowplan.experiments.cli.endpoint import described_there, state_argument
 from stowplan.experiments.loading.arguments import positive
 from stowplan.placement.errors import PlacementError, SpecError
 from stowplan.placement.units import parse_duration_ms
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
     from stowplan.experiments.runs.moments import Moment
     from stowplan.placement.cluster.cluster import Cluster
     from stowplan.placement.engine.changes import Offer
+    from stowplan.placement.engine.engine import Filled
     from stowplan.placement.engine.explain import Explanation
     from stowplan.placement.journal import Header
     from stowplan.placement.messages import Round
-    from stowplan.placement.model import TaskKind
-    from stowplan.placement.scheduler.lacking import Lack
-    from stowplan.placement.scheduler.scheduler import Scheduler
-
-    Answer = tuple[Lack, Explanation, Cluster, int]  # the last: of which time, in ms
+    from stowplan.placement.model import PlacementConstraint, PlacementStrategy, TaskKind
+    from stowplan.placement.scheduler.described import Described
 
 _COLUMNS = 110  # columns of a terminal that is none
 
@@ -65,8 +64,9 @@ def add_try_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _state_arguments(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("--journal", type=Path, help="the state out of this journal (.jsonl.gz)")
+    parser.add_argument("--journal", type=Path, help="the state out of this journal")
     parser.add_argument("--cluster", help="the state of this cluster on real engines")
+    state_argument(parser)
     parser.add_argument("--state", type=Path, help="folder of journals (~/.local/state/stowplan)")
     parser.add_argument("--at", type=_time, metavar="15m", help=f"the state then ({default})")
     parser.add_argument(
@@ -92,48 +92,15 @@ def explain(arguments: argparse.Namespace) -> int:
     """`stowplan explain`: what keeps a task off every instance, and what would place it."""
     from stowplan.experiments.report.explain import explanation_json, sentences
 
-    lack, found, cluster, at_ms = _described(arguments) or _replayed(arguments)
-    if arguments.json:
-        print(json.dumps(explanation_json(cluster, lack, found, at_ms)))
-        return 0
-    _print(cluster, sentences(cluster, lack, found, at_ms), found)
-    return 0
-
-
-def _described(arguments: argparse.Namespace) -> Answer | None:
-    """The answer from the state that a run keeps, as it is now; None: that does not say it."""
-    if arguments.cluster is None or arguments.at is not None or len(arguments.names) > 1:
-        return None
-    from stowplan.experiments.loading.load import load_strategies
-    from stowplan.experiments.record.refused import all_offers
-    from stowplan.placement.scheduler.described import Described
-    from stowplan.placement.strategies import STRATEGIES
-    from stowplan.realdriver.clusters import find_cluster, state_folder
-
-    _only_one(arguments)
-    looked = find_cluster(state_folder(arguments.state), arguments.cluster).look()
-    if looked is None:
-        return None
-    header, state = looked
-    own = load_strategies(header.strategies, arguments.strategies)
-    described = Described(state, {**STRATEGIES, **own})
-    lack = described.lack(arguments.names[0])
-    if lack is None:
-        return None
-    offers = all_offers(described.cluster, described.offers(), lack.kind)
-    return lack, described.explain(lack.kind, offers), described.cluster, state.now_ms
-
-
-def _replayed(arguments: argparse.Namespace) -> Answer:
-    from stowplan.placement.engine.explain import explain_kind
-    from stowplan.placement.scheduler.lacking import residents
-
     moment = _moment(arguments)
-    lack, scheduler = moment.lack, moment.scheduler
+    lack, described = moment.lack, moment.described
     assert lack is not None
-    there, offers = partial(residents, scheduler), _offers(scheduler, lack.kind)
-    found = explain_kind(scheduler.engine, lack.kind, there, offers)
-    return lack, found, scheduler.cluster, moment.at_ms
+    found = described.explain(lack.kind, _offers(described, lack.kind))
+    if arguments.json:
+        print(json.dumps(explanation_json(described.cluster, lack, found, moment.at_ms)))
+        return 0
+    _print(described.cluster, sentences(described.cluster, lack, found, moment.at_ms), found)
+    return 0
 
 
 def _moment(arguments: argparse.Namespace) -> Moment:
@@ -147,7 +114,37 @@ def _moment(arguments: argparse.Namespace) -> Moment:
         return _simulated(arguments, Path(scenario[0]), name)
     if arguments.only is not None:
         raise SpecError([("--only", "is for a scenario; a journal is of one run")])
-    return moment_of(_journal(arguments), arguments.strategies, name, arguments.at)
+    return _now(arguments, name) or moment_of(
+        _journal(arguments), arguments.strategies, name, arguments.at
+    )
+
+
+def _now(arguments: argparse.Namespace, name: str | None) -> Moment | None:
+    """What the state says that a run or an endpoint keeps, as it is now; None: the rounds must be
+    read for it."""
+    if arguments.endpoint_url is not None:
+        return _served(arguments, name)
+    if arguments.cluster is None or arguments.at is not None or arguments.journal is not None:
+        return None
+    from stowplan.experiments.runs.moments import moment_now
+    from stowplan.realdriver.clusters import find_cluster, state_folder
+
+    looked = find_cluster(state_folder(arguments.state), arguments.cluster).look()
+    return None if looked is None else moment_now(*looked, arguments.strategies, name)
+
+
+def _served(arguments: argparse.Namespace, name: str | None) -> Moment:
+    if arguments.journal is not None or arguments.at is not None:
+        what = "shows a cluster as it is now: no --journal, no --at"
+        raise SpecError([("--endpoint-url", what)])
+    from stowplan.experiments.runs.moments import moment_in
+
+    state = described_there(arguments)
+    assert state is not None, "an endpoint is given"
+    moment = moment_in(state, name)
+    if moment is None:
+        raise SpecError([(str(name), "no service, task or family there")])
+    return moment
 
 
 def _simulated(arguments: argparse.Namespace, path: Path, name: str) -> Moment:
@@ -199,11 +196,10 @@ def _journal(arguments: argparse.Namespace) -> Callable[[], Any]:
     return opened
 
 
-def _offers(scheduler: Scheduler, kind: TaskKind) -> list[Offer]:
+def _offers(described: Described, kind: TaskKind) -> list[Offer]:
     from stowplan.experiments.record.refused import all_offers
-    from stowplan.placement.scheduler.lacking import offers_of
 
-    return all_offers(scheduler.cluster, offers_of(scheduler), kind)
+    return all_offers(described.cluster, described.offers(), kind)
 
 
 def _print(cluster: Cluster, lines: list[str], found: Explanation) -> None:
@@ -226,17 +222,38 @@ def try_out(arguments: argparse.Namespace) -> int:
     """`stowplan try`: where tasks of a definition would go now, or why they would not."""
     from stowplan.experiments.report.explain import explanation_json, placed_words, sentences
     from stowplan.experiments.runs.moments import moment_of
+    from stowplan.placement.scheduler.lacking import Lack
+
+    moment = _now(arguments, None) or moment_of(
+        _journal(arguments), arguments.strategies, None, arguments.at
+    )
+    described = moment.described
+    name, kind = _kind_of(arguments, described)
+    filled, found = _tried(described, kind, arguments.count)
+    lack = Lack(name, kind, arguments.count - len(filled.rows), arguments.count)
+    cluster = described.cluster
+    if arguments.json:
+        said = explanation_json(cluster, lack, found, moment.at_ms)
+        said["placed"] = [cluster.strings_of(r)["ec2InstanceId"] for r in filled.rows]
+        print(json.dumps(said))
+        return 0
+    lines = sentences(cluster, lack, found, moment.at_ms)
+    if filled.rows:
+        many = f"{len(filled.rows)} of {arguments.count} tasks of {name}"
+        went = f"{many if arguments.count > 1 else f'a task of {name}'} would be placed: "
+        lines.insert(0, went + placed_words(cluster, filled.rows))
+    _print(cluster, lines, found)
+    return 0
+
+
+def _tried(described: Described, kind: TaskKind, count: int) -> tuple[Filled, Explanation]:
+    """So many tasks placed on a copy of the cluster, and what there is to say of one more there."""
     from stowplan.placement.engine.explain import explain_kind
     from stowplan.placement.engine.obstacles import Resident
-    from stowplan.placement.scheduler.lacking import Lack, residents
 
-    moment = moment_of(_journal(arguments), arguments.strategies, None, arguments.at)
-    scheduler = moment.scheduler
-    name, kind = _kind_of(arguments, scheduler)
-    cluster = scheduler.cluster.copy()
-    engine = scheduler.engine.on(cluster)
-    filled = engine.fill(kind, arguments.count)
-    first = len(scheduler.tasks)
+    engine = described.engine.on(described.cluster.copy())
+    filled = engine.fill(kind, count)
+    first = described.state.tasks_ever
 
     def there(row: int) -> Sequence[Resident]:
         tried = [
@@ -244,47 +261,70 @@ def try_out(arguments: argparse.Namespace) -> int:
             for at, (on, devices) in enumerate(zip(filled.rows, filled.devices, strict=True))
             if on == row
         ]
-        return [*residents(scheduler, row), *tried]
+        return [*described.residents(row), *tried]
 
-    offers = _offers(scheduler, kind)
-    found = explain_kind(engine, kind, there, offers, seek_changes=filled.failure is not None)
-    left = arguments.count - len(filled.rows)
-    lack = Lack(name, kind, left, arguments.count)
-    if arguments.json:
-        said = explanation_json(scheduler.cluster, lack, found, moment.at_ms)
-        said["placed"] = [scheduler.cluster.strings_of(r)["ec2InstanceId"] for r in filled.rows]
-        print(json.dumps(said))
-        return 0
-    lines = sentences(scheduler.cluster, lack, found, moment.at_ms)
-    if filled.rows:
-        many = f"{len(filled.rows)} of {arguments.count} tasks of {name}"
-        went = f"{many if arguments.count > 1 else f'a task of {name}'} would be placed: "
-        lines.insert(0, went + placed_words(scheduler.cluster, filled.rows))
-    _print(scheduler.cluster, lines, found)
-    return 0
+    offers, seek = _offers(described, kind), filled.failure is not None
+    return filled, explain_kind(engine, kind, there, offers, seek_changes=seek)
 
 
-def _kind_of(arguments: argparse.Namespace, scheduler: Scheduler) -> tuple[str, TaskKind]:
-    """The name of the definition, and the kind of a task that RunTask would start of it."""
+def _kind_of(arguments: argparse.Namespace, described: Described) -> tuple[str, TaskKind]:
+    """The name of the definition, and the kind of a task that RunTask would start of it.
+
+    Raises:
+        SpecError: names everything that is wrong with the arguments.
+    """
     from stowplan.experiments.loading.definition_file import read_definition_file
     from stowplan.placement.messages import RunTask
-    from stowplan.placement.scenario.fields import parse_constraint, parse_strategy
 
-    read = read_definition_file(arguments.definition)
-    for note in read.notes:
-        print(f"note: {note}", file=sys.stderr)
-    definition = scheduler.launches.register(read.definition.document)
+    problems: list[tuple[str, str]] = []
+    document: Mapping[str, Any] | None = None
+    try:
+        read = read_definition_file(arguments.definition)
+        document = read.definition.document
+        for note in read.notes:
+            print(f"note: {note}", file=sys.stderr)
+    except SpecError as error:
+        problems += error.problems
+    strategy, constraints = _rules(arguments, described, problems)
+    if problems or document is None:
+        raise SpecError(problems)
+    definition = described.launches.register(document)
     call = RunTask(
         0,
         definition.name,
         arguments.count,
-        placement_constraints=tuple(map(parse_constraint, arguments.constraint)),
-        placement_strategy=tuple(map(parse_strategy, (arguments.strategy or "random").split(","))),
+        placement_constraints=constraints,
+        placement_strategy=strategy,
         zones=tuple(arguments.zones.split(",")) if arguments.zones else (),
     )
     try:
-        kind = scheduler.launches.of_run_task(call).kind
-        scheduler.engine.check_call(kind)
+        kind = described.launches.of_run_task(call).kind
+        described.engine.check_call(kind)
     except PlacementError as error:
         raise SpecError([(str(arguments.definition), str(error))]) from error
     return definition.name, kind
+
+
+def _rules(
+    arguments: argparse.Namespace, described: Described, problems: list[tuple[str, str]]
+) -> tuple[tuple[PlacementStrategy, ...], tuple[PlacementConstraint, ...]]:
+    """The chain and the constraints that are asked for; each that makes no sense is a problem."""
+    from stowplan.placement.model import TaskKind
+    from stowplan.placement.scenario.fields import parse_constraint, parse_strategy
+
+    chain, constraints = [], []
+    for text in (arguments.strategy or "random").split(","):
+        try:
+            link = parse_strategy(text)
+            described.engine.check_call(TaskKind((), "", strategies=(link,)))
+            chain.append(link)
+        except (PlacementError, ValueError) as error:
+            problems.append((f"--strategy {text}", str(error)))
+    for text in arguments.constraint:
+        try:
+            constraint = parse_constraint(text)
+            described.engine.check_call(TaskKind((), "", constraints=(constraint,)))
+            constraints.append(constraint)
+        except (PlacementError, ValueError) as error:
+            problems.append((f"--constraint {text}", str(error)))
+    return tuple(chain), tuple(constraints)

@@ -37,9 +37,19 @@ COMMANDS = {
         "add instances to the cluster file",
     ),
     "create-service": (
-        "stowplan.experiments.cli.clusterfile",
+        "stowplan.experiments.cli.task_calls",
         "add_create_service_arguments",
-        "keep a number of copies of a task running",
+        "keep a number of copies of a task running, by a cluster file or while a run lasts",
+    ),
+    "delete-service": (
+        "stowplan.experiments.cli.task_calls",
+        "add_delete_service_arguments",
+        "end a service, in a cluster file or while a run lasts",
+    ),
+    "run-task": (
+        "stowplan.experiments.cli.task_calls",
+        "add_run_task_arguments",
+        "start tasks once, by a cluster file or while a run lasts",
     ),
     "import": (
         "stowplan.experiments.cli.import_cluster",
@@ -107,14 +117,19 @@ COMMANDS = {
         "another count or task definition for a service while it runs",
     ),
     "down": (
-        "stowplan.experiments.cli.docker",
+        "stowplan.experiments.cli.docker_down",
         "add_down_arguments",
         "remove all that a cluster has on its engines",
     ),
     "serve": (
         "stowplan.experiments.cli.serve",
         "add_arguments",
-        "speak ECS's API in front of simulated clusters",
+        "speak ECS's API in front of simulated clusters, or of agents that join",
+    ),
+    "agent": (
+        "stowplan.experiments.cli.agent",
+        "add_arguments",
+        "join this machine's Docker engine to a cluster, as ECS's agent does",
     ),
     "clock": (
         "stowplan.experiments.cli.clock",
@@ -191,7 +206,7 @@ PLACING = (
     *("bench", "optimize", "regret", "openb", "explain", "try", "soak", "verify", "serve"),
 )
 # Those that run until they are told to end, and take that up by themselves.
-ON_ENGINES = ("run", "status", "logs", "down", "serve")
+ON_ENGINES = ("run", "status", "logs", "down", "serve", "agent")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,12 +9,8 @@ from typing import Any, get_args
 
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
-from stowplan.experiments.cli.packing_file import (
-    jobs_command,
-    limits_of,
-    packing_arguments,
-    packing_command,
-)
+from stowplan.experiments.cli.packing_file import packing_arguments
+from stowplan.experiments.cli.packing_solved import jobs_command, limits_of, packing_command
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.placement.errors import SpecError

@@ -1,33 +1,25 @@
-"""`stowplan optimize --bpp`: the fewest bins for a packing file, without what scenarios need."""
+"""`stowplan optimize --bpp`: the arguments, and the answer for a small problem.
+
+What is imported here is light: no numpy, no solver. A problem that is not small, or that takes more
+than is here, goes on to `packing_solved`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from stowplan.experiments.cli.interrupt import Interruptible
+from stowplan.experiments.cli.packing_words import PROVEN, bins_line
+from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.arguments import amount, whole
-from stowplan.experiments.loading.packing_file import read_problem
-from stowplan.placement.errors import SpecError
-from stowplan.placement.optimal.answer import Answer
-from stowplan.placement.packing import lazy
-from stowplan.placement.packing.problem import (
-    Limits,
-    PackingInputError,
-    PackingProblem,
-    PackingResult,
-)
-from stowplan.placement.packing.solve import solve_packing
+from stowplan.placement.packing import quick
+from stowplan.placement.packing.plain import PackingInputError, Plain, plain_bpp, plain_vbp
 
-_NAMED_MOST = 20  # items that are larger than a bin
+QUICK_S = 1.0  # limits in time from which on half a second for the quick way does no harm
 _VALUED = ("--bpp", "--time-limit", "--work", "--seed", "--out")
 
 
@@ -86,133 +78,70 @@ def packing_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Solve and print; Ctrl-C prints the best found so far with its bound."""
-    lazy.before_loading(_say_when_compiling)
+    """Solve and print; see `packing_solved.solve_command`."""
+    plain = None if _is_limited(arguments) else _read(arguments.bpp)
+    if plain is not None and _told_at_once(plain, arguments.json):
+        return 0
+    from stowplan.experiments.cli.packing_solved import solve_command
+
+    return solve_command(arguments)
+
+
+def _is_limited(arguments: argparse.Namespace) -> bool:
+    """Whether the user wants files, or limits that the quick way knows nothing of."""
+    return arguments.out is not None or arguments.work is not None or arguments.time_limit < QUICK_S
+
+
+def _read(path: Path) -> Plain | None:
+    """The problem, or None where something is wrong: that is said by who solves it with arrays."""
     try:
-        return packing_command(arguments)
-    except PackingInputError as error:
-        raise SpecError([(str(arguments.bpp), str(error))]) from error
+        text = read_text(path)
+        return plain_vbp(text) if path.suffix.lower() == ".vbp" else plain_bpp(text)
+    except (OSError, UnicodeError, PackingInputError):
+        return None
 
 
-def _say_when_compiling() -> None:
-    from stowplan.experiments.runs.compiling import say_when_compiling
+def _told_at_once(plain: Plain, as_json: bool) -> bool:
+    """Print the answer for a small problem; False where there is none yet."""
+    started = time.perf_counter()
+    grouped = quick.grouped(plain)
+    if grouped is None:
+        return False
+    known, log = quick.settle(grouped.small), list[list[Any]]()
+    for step in range(2):
+        incumbent = None if known.bins is None else len(known.bins)
+        log.append([round(time.perf_counter() - started, 3), known.bound, incumbent])
+        if known.settled:
+            break
+        if step:
+            return False
+        from stowplan.placement.packing.quick_exact import finish
 
-    say_when_compiling()
-
-
-def _progress() -> AbstractContextManager[Any]:
-    """A line with what is known so far, where there is somebody to see it."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from stowplan.experiments.report.optimize import LiveProgress
-
-    return LiveProgress("bins")
-
-
-def limits_of(arguments: argparse.Namespace, clock: Callable[[], float]) -> Limits:
-    """The limits that the command line gives."""
-    return Limits(arguments.time_limit, arguments.work, seed=arguments.seed, clock=clock)
-
-
-def packing_command(arguments: argparse.Namespace) -> int:
-    """Solve the file and print; raises PackingInputError where it makes no sense."""
-    problem = read_problem(arguments.bpp)
-    with _progress() as progress, Interruptible() as interruptible:
-        result = solve_packing(problem, limits_of(arguments, interruptible.clock), progress)
-    text = packing_summary(problem, result)
-    if arguments.out is not None:
-        from stowplan.experiments.report.optimize import write_files
-
-        told = "\n".join([text, *packing_lines(result)]) + "\n"
-        write_files(arguments.out, answer(result), told, as_answer(result))
-    print(json.dumps(answer(result)) if arguments.json else text)
-    return 0
+        known = finish(grouped.small, known)
+    assert known.bins is not None
+    packing = grouped.spread(known.bins)
+    quick.check(plain, packing)
+    seconds, bins = time.perf_counter() - started, len(known.bins)
+    if as_json:
+        print(json.dumps(_answer(packing, bins, seconds, log)))
+    else:
+        print(bins_line("optimal", bins, bins, PROVEN, f"{seconds:.3f} s"))
+    return True
 
 
-def jobs_command(arguments: argparse.Namespace) -> int:
-    """Solve the jobs of a `--tbpp` file and print."""
-    from rich.console import Console
-
-    from stowplan.experiments.loading.packing_file import read_over_time
-    from stowplan.experiments.report.optimize import (
-        LiveProgress,
-        answer_json,
-        plan_table,
-        summary,
-        write_files,
-    )
-    from stowplan.placement.optimal.over_time import least_over_time
-
-    problem = read_over_time(arguments.tbpp)
-    with LiveProgress("hours") as progress, Interruptible() as interruptible:
-        limits = limits_of(arguments, interruptible.clock)
-        found = replace(least_over_time(problem, limits, progress), unit="server time")
-    text = summary(found)
-    if arguments.out is not None:
-        write_files(arguments.out, answer_json(found), text + "\n", found)
-    print(json.dumps(answer_json(found)) if arguments.json else text)
-    if found.plan is not None and not arguments.json:
-        Console().print(plan_table(found.plan, _NAMED_MOST))
-    return 0
-
-
-def packing_summary(problem: PackingProblem, result: PackingResult) -> str:
-    """A line: bins, bound and gap; if infeasible, a line for each item that fits no bin."""
-    if result.status == "infeasible":
-        lines = ["infeasible: items that are larger than a bin (numbered from 0)"]
-        for item in result.unplaceable[:_NAMED_MOST]:
-            over = np.flatnonzero(problem.demand[item] > problem.capacity)
-            sizes = [f"{problem.demand[item, d]} of {problem.capacity[d]}" for d in over]
-            lines.append(f"  item {item}: {', '.join(sizes)}")
-        more = len(result.unplaceable) - _NAMED_MOST
-        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
-    seconds = f"{result.seconds:.3f} s" + (", interrupted" if result.interrupted else "")
-    if result.bins is None:
-        return f"no packing found in time; at least {result.lower_bound} bins, {seconds}"
-    proven = "proven least" if result.status == "optimal" else f"gap {result.gap:.3%}"
-    unit = "bin" if result.bins == 1 else "bins"
-    return (
-        f"{result.status}: {result.bins} {unit}, at least {result.lower_bound} needed ({proven}), "
-        f"{seconds}"
-    )
-
-
-def packing_lines(result: PackingResult) -> list[str]:
-    """The packing, a line for each kind of bin: `3 x: item 0, 2 of item 5`."""
-    lines = []
-    for bins in result.packing:
-        amounts = [(item, int(bins.contents[item])) for item in np.flatnonzero(bins.contents)]
-        names = [f"item {item}" if n == 1 else f"{n} of item {item}" for item, n in amounts]
-        lines.append(f"{bins.copies} x: {', '.join(names)}")
-    return lines
-
-
-def answer(result: PackingResult) -> dict[str, Any]:
-    """The result as JSON, with the keys of every other goal; `plan` has the packing.
-
-    `packing` is a list of {"copies", "items"}, items by kind with counts. Kinds are numbered from 0
-    in the order of the problem. It, `unplaceable` and `bins` stand beside the plan as well.
-    """
-    from stowplan.experiments.report.optimize import answer_json
-
-    packing = [
-        {
-            "copies": bins.copies,
-            "items": {str(kind): int(n) for kind, n in enumerate(bins.contents) if n},
-        }
-        for bins in result.packing
+def _answer(
+    packing: Sequence[tuple[int, dict[int, int]]], bins: int, seconds: float, log: list[list[Any]]
+) -> dict[str, Any]:
+    """As `packing_solved.answer`, which says what it means."""
+    kinds = [{str(kind): n for kind, n in sorted(held.items())} for _, held in packing]
+    told = [
+        {"copies": copies, "items": items}
+        for (copies, _), items in zip(packing, kinds, strict=True)
     ]
-    unplaceable = list(result.unplaceable)
-    own = {"packing": packing, "unplaceable": unplaceable}
-    found = answer_json(as_answer(result))
-    found["plan"] = own if result.bins is not None else None
-    return {**found, "bins": result.bins, **own}
-
-
-def as_answer(result: PackingResult) -> Answer[Any]:
-    """The result in the shape of every goal's answer, without its plan."""
-    return Answer(
-        "bins", "bins", result.status, result.bins, result.lower_bound, None,
-        tuple(f"item {item} fits no bin" for item in result.unplaceable),
-        result.seconds, result.interrupted, result.log,
-    )  # fmt: skip
+    own: dict[str, Any] = {"packing": told, "unplaceable": []}
+    head: dict[str, Any] = {"goal": "bins", "status": "optimal", "unit": "bins", "objective": bins}
+    head |= {"lower_bound": bins, "gap": 0.0, "seconds": round(seconds, 3), "interrupted": False}
+    return {
+        **head, "reasons": [], "plan": own, "notes": [], "trial": None, "log": log,
+        "bins": bins, **own,
+    }  # fmt: skip

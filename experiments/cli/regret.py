@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from stowplan.experiments.record.journals import open_journal
+from stowplan.experiments.record.journals import SUFFIXES, journal_stem, open_journal
 from stowplan.experiments.record.recorder import Recorder
 from stowplan.experiments.record.result import RunResult
 from stowplan.experiments.record.usage import Usage
@@ -212,7 +212,7 @@ def read_run(path: Path) -> BusyRun:
             peak, now_ms = max(peak, recorder.totals.busy), entry.now_ms
     recorder.finish(now_ms)
     return BusyRun(
-        path.name.removesuffix(".jsonl.gz"),
+        journal_stem(path),
         header.run.get("layout", ""),
         usage.problem(now_ms),
         sum(i.price_microusd_hour * i.busy_ms for i in recorder.instances),
@@ -244,9 +244,12 @@ def _journals(paths: Sequence[Path]) -> list[Path]:
     problems = []
     for path in paths:
         folder = path / "journals" if (path / "journals").is_dir() else path
-        journals = sorted(folder.glob("*.jsonl.gz")) if folder.is_dir() else [path]
+        journals = [path]
+        if folder.is_dir():
+            journals = sorted(each for suffix in SUFFIXES for each in folder.glob(f"*{suffix}"))
         if not journals or not path.exists():
-            problems.append((str(path), "holds no journal (*.jsonl.gz)"))
+            kinds = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+            problems.append((str(path), f"holds no journal ({kinds})"))
         found += journals
     if problems:
         raise SpecError(problems)

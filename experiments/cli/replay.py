@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from stowplan.experiments.loading.load import load_strategies
-from stowplan.experiments.record.journals import open_journal
+from stowplan.experiments.record.journals import journal_stem, open_journal
 from stowplan.experiments.record.refused import Refusal, Refused, tells_of_none
 from stowplan.experiments.report.refused import cells
 from stowplan.experiments.report.replay_frames import Frames
@@ -26,7 +26,7 @@ TITLE = ("scenario", "strategy", "layout", "faults")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan replay`."""
-    parser.add_argument("journal", type=Path, help="a journal (.jsonl.gz)")
+    parser.add_argument("journal", type=Path, help="a journal, .jsonl.gz or a real run's .sqlite")
     parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: beside the journal")
     parser.add_argument(
         "--strategies",
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Write the page of a journal and say where it is."""
     journal = arguments.journal
-    out = arguments.out or journal.with_name(journal.name.removesuffix(".jsonl.gz") + ".html")
+    out = arguments.out or journal.with_name(journal_stem(journal) + ".html")
     page = replay_page(journal, folder=arguments.strategies)
     try:
         out.write_text(page, encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from numpy.random import Generator
 
 from stowplan.placement import messages as m
@@ -123,6 +124,10 @@ class Outsider:
 
     def _update_service(self) -> m.Event:
         name = self._some(list(self.reader.state.services))
+        service = self.reader.state.services.get(name)
+        if service is not None and self._rng.random() < 0.15:
+            stopped = m.StopServiceDeployment(name, service.deployments[0].id)
+            return stopped if self._rng.random() < 0.7 else replace(stopped, stop_type="ABORT")
         if self._rng.random() < 0.5:
             return m.UpdateService(name, int(self._rng.integers(0, 9)))
         return m.UpdateService(name, task_definition=self._definition())

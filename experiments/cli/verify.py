@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `stowplan verify`."""
-    parser.add_argument("journal", type=Path, nargs="+", help="journals (.jsonl.gz)")
+    parser.add_argument("journal", type=Path, nargs="+", help=".jsonl.gz, or a real run's .sqlite")
     parser.add_argument(
         "--strategies",
         type=Path,

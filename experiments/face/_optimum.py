@@ -14,7 +14,7 @@ import pandas as pd
 from stowplan._scenario import Scenario
 from stowplan._values import Problems, check, is_missing, whole
 from stowplan.experiments.cli.optimize import answer_scenario
-from stowplan.experiments.cli.packing_file import packing_lines, packing_summary
+from stowplan.experiments.cli.packing_solved import packing_lines, packing_summary
 from stowplan.experiments.cli.repack import repack
 from stowplan.experiments.report.optimize import plan_json, summary
 from stowplan.experiments.runs.compiling import say_when_compiling

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from pydantic import ValidationError
 
 from stowplan.experiments.files.text import read_text
 from stowplan.experiments.loading.shape_problems import shape_problems
+from stowplan.placement.agent.settings import AgentKind
 from stowplan.placement.errors import SpecError
 from stowplan.placement.scenario.containers import PullTable
 from stowplan.placement.scenario.models import Models
@@ -18,7 +19,9 @@ FORMAT = 1
 
 
 def read_calibration(path: Path) -> dict[str, Any]:
-    """`models` and `pulls` of a calibration file, each as a scenario has it.
+    """`models`, `pulls` and `agent` of a calibration file, each as a scenario has it.
+
+    `agent`: what was measured is the Docker driver's own, also in files that do not say so.
 
     Raises:
         SpecError: naming every problem with its place.
@@ -33,6 +36,9 @@ def read_calibration(path: Path) -> dict[str, Any]:
         what = f"not a calibration of format {FORMAT}; `stowplan calibrate` writes them"
         raise SpecError([(str(path), what)])
     problems = []
+    agent = content.get("agent", "docker")
+    if agent not in get_args(AgentKind):
+        problems.append((f"{path}: agent", f"expected one of {', '.join(get_args(AgentKind))}"))
     for name, kind in (("models", Models), ("pulls", PullTable)):
         try:
             kind.model_validate(content.get(name, {}))
@@ -41,4 +47,8 @@ def read_calibration(path: Path) -> dict[str, Any]:
             problems += [(f"{path}: {name}.{at}", what) for at, what in found]
     if problems:
         raise SpecError(problems)
-    return {"models": content.get("models", {}), "pulls": content.get("pulls", {})}
+    return {
+        "models": content.get("models", {}),
+        "pulls": content.get("pulls", {}),
+        "agent": agent,
+    }

@@ -54,12 +54,39 @@ def _beside(path: Path, engine: EngineTable) -> EngineTable:
 
 
 def _local() -> EngineTable:
-    url = os.environ.get("DOCKER_HOST") or DEFAULT_URL
+    url = os.environ.get("DOCKER_HOST")
+    if not url:
+        return _of_context()
     if not url.startswith(SCHEMES):
         raise SpecError([("DOCKER_HOST", f"expected one of {', '.join(SCHEMES)}, found {url!r}")])
     if not os.environ.get("DOCKER_TLS_VERIFY") or not url.startswith("tcp://"):
         return EngineTable(url=url)
     folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+    return EngineTable(url=url, tls=_tls(folder))
+
+
+def _tls(folder: Path) -> TlsTable:
     names = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
-    tls = TlsTable(**{name: str(folder / file) for name, file in names.items()})
-    return EngineTable(url=url, tls=tls)
+    return TlsTable(**{name: str(folder / file) for name, file in names.items()})
+
+
+def _of_context() -> EngineTable:
+    """The engine of the `docker` command's context; its own default where none is chosen."""
+    from docker.context import ContextAPI
+    from docker.context.config import get_current_context_name, get_tls_dir
+
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    if name == "default":
+        return EngineTable(url=DEFAULT_URL)
+    try:
+        found = ContextAPI.get_context(name)
+    except Exception as error:  # the SDK raises the bare class where its file makes no sense
+        raise SpecError([(f"docker context {name}", str(error))]) from error
+    if found is None:
+        raise SpecError([(f"docker context {name}", "there is none; `docker context ls` lists")])
+    url = found.Host
+    if not url.startswith(SCHEMES):
+        what = f"expected one of {', '.join(SCHEMES)}, found {url!r}"
+        raise SpecError([(f"docker context {name}", what)])
+    keys = Path(get_tls_dir(name, "docker"))
+    return EngineTable(url=url, tls=_tls(keys) if (keys / "cert.pem").is_file() else None)

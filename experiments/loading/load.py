@@ -251,6 +251,7 @@ def _calibrate(document: dict[str, Any], path: Path, problems: Problems) -> None
     except SpecError as error:
         problems += error.problems
         return
+    document.setdefault("agent", found.pop("agent"))
     for name, table in found.items():
         own = document.setdefault(name, {})
         if isinstance(own, dict):

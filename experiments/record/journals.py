@@ -1,17 +1,21 @@
-"""Journals of runs as files: gzip JSON lines."""
+"""Journals of runs as files: gzip JSON lines of a simulation, SQLite of a run on real engines."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
 from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header, read_journal
 from stowplan.placement.messages import Round
+from stowplan.realdriver.journal import DurableJournal
+
+SUFFIXES = (".jsonl.gz", ".sqlite")
+_SQLITE = b"SQLite format 3\0"  # how such a file begins, whatever its name
 
 
 @contextmanager
@@ -20,10 +24,18 @@ def open_journal(
 ) -> Iterator[tuple[Header, Iterator[Round]]]:
     """A journal's header and its rounds, read one by one; SpecError where it cannot be read.
 
+    That of a real run may be read while the run goes on; rounds that come later are not seen.
     `name` is what errors call a journal that is a stream.
     """
     name = name or str(journal)
     try:
+        if isinstance(journal, Path) and _is_durable(journal):
+            with closing(DurableJournal(journal, writing=False)) as durable:
+                header = durable.header()
+                if header is None:
+                    raise SpecError([(name, "its run has not begun yet")])
+                yield header, durable.rounds()
+            return
         with gzip.open(journal) as stream:
             yield read_journal(stream, name)
     except FileNotFoundError as error:
@@ -35,7 +47,20 @@ def open_journal(
         raise SpecError([(name, what)]) from error
 
 
+def _is_durable(journal: Path) -> bool:
+    with journal.open("rb") as stream:
+        return stream.read(len(_SQLITE)) == _SQLITE
+
+
+def journal_stem(journal: Path) -> str:
+    """The name of a journal's file without what says how it is written."""
+    name = journal.name
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
 def read_journal_file(journal: Path) -> tuple[Header, list[Round]]:
-    """Header and all rounds of a journal (.jsonl.gz). Raises as `open_journal` does."""
+    """Header and all rounds of a journal. Raises as `open_journal` does."""
     with open_journal(journal) as (header, rounds):
         return header, list(rounds)

@@ -7,17 +7,16 @@ to the report that it stopped: what an instance really holds, not what ECS alrea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from stowplan.experiments.record.capacity_record import CapacityRecord
 from stowplan.experiments.record.costs import Held
 from stowplan.experiments.record.daemon_log import DaemonLog
 from stowplan.experiments.record.demands import Demands
 from stowplan.experiments.record.deployment_log import DeploymentLog
+from stowplan.experiments.record.followers import OF_TASKS_ALONE, Others, others
 from stowplan.experiments.record.leftovers import Demand, Leftover, leftovers
 from stowplan.experiments.record.records import (
     TOTALS_FIELDS,
@@ -31,15 +30,9 @@ from stowplan.experiments.record.service_log import ServiceLog
 from stowplan.experiments.record.stops import Stops, is_success
 from stowplan.experiments.record.waits import ServiceWaits
 from stowplan.placement import messages as m
+from stowplan.placement.callers.callers import LOST
 from stowplan.placement.callers.client import RESUBMIT, RETRY
-from stowplan.placement.model import (
-    AVAILABILITY_ZONE,
-    CPU,
-    INSTANCE_TYPE,
-    MEMORY,
-    StopCode,
-    TaskStatus,
-)
+from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.scheduler.launches import Launches
 
 
@@ -94,11 +87,8 @@ class Recorder:
         self.deployments = DeploymentLog(self._launches, self.daemons.due, self.daemons.configure)
         self.amounts = Amounts()
         self._next_sample = self._next_frame = 0
-        # Deployments ask what a DAEMON is to have, so they come after the daemons.
-        self._more: dict[type, list[Callable[[Any, int], None]]] = {}
-        for log in (self.capacity, self.service_waits, self.daemons, self.deployments):
-            for kind, handler in log.handlers.items():
-                self._more.setdefault(kind, []).append(handler)
+        self._more = self._others(services=False)
+        self._has_services = False
         self._handlers: dict[type, Any] = {
             m.RegisterTaskDefinition: lambda e: self._launches.register(e.document),
             m.InstanceRegistered: self._registered,
@@ -116,18 +106,30 @@ class Recorder:
             m.ServiceEvent: self._service_event,
         }
 
+    def _others(self, *, services: bool) -> Others:
+        # Deployments ask what a DAEMON is to have, so they come after the daemons.
+        logs = self.service_waits, self.daemons, self.deployments
+        return others(self.capacity, logs, services=services)
+
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
-        self._advance(entry.now_ms)
-        accepted, more = entry.accepted(), self._more
-        self.services_log(entry, accepted)
-        for message in (*accepted, *entry.commands):
-            kind = type(message)
-            handler = self._handlers.get(kind)
-            if handler is not None:
-                handler(message)
-            for each in more.get(kind, ()):
-                each(message, self.now_ms)
+        now_ms = entry.now_ms
+        self._advance(now_ms)
+        accepted, handlers = entry.accepted(), self._handlers
+        if not self._has_services and any(type(e) is m.CreateService for e in accepted):
+            self._has_services, self._more = True, self._others(services=True)
+        if self._has_services or not OF_TASKS_ALONE.issuperset(map(type, accepted)):
+            self.services_log(entry, accepted)
+        more = self._more
+        for messages in (accepted, entry.commands):
+            for message in messages:
+                kind = type(message)
+                handler = handlers.get(kind)
+                if handler is not None:
+                    handler(message)
+                if kind in more:
+                    for each in more[kind]:
+                        each(message, now_ms)
         if self._died:
             self._died = {}
 
@@ -175,14 +177,10 @@ class Recorder:
     def _frame(self) -> tuple[bytes, list[Leftover]]:
         """The fill of every instance now, and what is left free."""
         there = [n for n, instance in enumerate(self.instances) if instance.until_ms is None]
-        fills = np.full(len(self.instances), 255, dtype=np.uint8)
+        fills, tables = self.amounts.fills(there, len(self.instances))
         if not there:
-            return fills.tobytes(), []
-        names, offered, held = self.amounts.tables(there)
-        of = np.maximum(offered[:, :2], 1)
-        shares = np.where(offered[:, :2] > 0, held[:, :2] / of, 0).max(axis=1)
-        fills[there] = np.minimum(100, np.rint(100 * shares))
-        return fills.tobytes(), leftovers(0, names, offered, held, self._kinds)
+            return fills, []
+        return fills, leftovers(0, *tables, self._kinds)
 
     # --- instances ------------------------------------------------------------------------------
 
@@ -191,15 +189,7 @@ class Recorder:
             self._registered_again(self.instances[event.instance])
             return
         assert event.instance == len(self.instances), "instances are numbered as they register"
-        record = InstanceRecord(
-            event.ec2_instance_id,
-            event.attributes.get(AVAILABILITY_ZONE, ""),
-            event.attributes.get(INSTANCE_TYPE, ""),
-            event.resources[CPU],
-            event.resources[MEMORY],
-            event.price_microusd_hour,
-            self.now_ms,
-        )
+        record = InstanceRecord.of(event, self.now_ms)
         self.instances.append(record)
         self.amounts.add(event.resources)
         self._present(record, 1)
@@ -280,6 +270,9 @@ class Recorder:
         self.totals.pending += len(command.tasks)
         owner = self.owners[key]
         owner.placed += len(command.tasks)
+        if self._waited:
+            for task in command.tasks:
+                self._waited.pop(task, None)
         for task, number in zip(command.tasks, command.instances, strict=True):
             self._tasks[task] = TaskRecord(key, number, kind, self.now_ms)
             self._on.setdefault(number, set()).add(task)
@@ -306,11 +299,16 @@ class Recorder:
             done = event.stop_code is StopCode.ESSENTIAL_CONTAINER_EXITED
             done = done and is_success(event.exit_code, event.reason)
             for task in event.tasks:
-                if task in known:
-                    self.totals.finished += done and known[task].running
-                    owner = self.owners[known[task].owner]
-                    self.stops.add(owner, event, self.now_ms, known[task])
+                record = known.get(task)
+                if record is not None:
+                    self.totals.finished += done and record.running
+                    owner = self.owners[record.owner]
+                    self.stops.add(owner, event, self.now_ms, record)
                     self._remove(task)
+                    if event.stop_code in LOST:
+                        owner.comes_again = True
+                    elif owner.is_over:
+                        del self.owners[record.owner]
 
     def _running(self, task: TaskRecord) -> None:
         task.running = True
@@ -336,11 +334,12 @@ class Recorder:
         record = self.instances[gone.instance]
         owner = self.owners[gone.owner]
         self.held.add(gone, owner, self.now_ms)
-        record.end_busy(self.now_ms)
-        was_busy = record.busy
+        if record.tasks > record.daemons:
+            record.busy_ms += self.now_ms - record.busy_since_ms
+            record.busy_since_ms = self.now_ms
+            self.totals.busy -= record.tasks == record.daemons + 1 and not owner.daemon
         record.tasks -= 1
         record.daemons -= owner.daemon
-        self.totals.busy -= was_busy and not record.busy
         for name, amount in gone.kind:
             self.amounts.held[name][gone.instance] -= amount
         self.totals.cpu_used -= gone.kind[0][1]

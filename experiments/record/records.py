@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stowplan.experiments.record.leftovers import Demand, IntArray
-from stowplan.placement.model import CPU, MEMORY, PORTS
+from stowplan.placement.messages import InstanceRegistered
+from stowplan.placement.model import AVAILABILITY_ZONE, CPU, INSTANCE_TYPE, MEMORY, PORTS
+
+Tables = tuple[list[str], IntArray, IntArray]  # names of dimensions, (rows, dimensions) of two
 
 
 @dataclass(slots=True)
@@ -33,6 +36,19 @@ class InstanceRecord:
     ever_used: bool = False
     busy_ms: int = 0
     busy_since_ms: int = 0
+
+    @classmethod
+    def of(cls, event: InstanceRegistered, now_ms: int) -> InstanceRecord:
+        """One that registers now."""
+        return cls(
+            event.ec2_instance_id,
+            event.attributes.get(AVAILABILITY_ZONE, ""),
+            event.attributes.get(INSTANCE_TYPE, ""),
+            event.resources[CPU],
+            event.resources[MEMORY],
+            event.price_microusd_hour,
+            now_ms,
+        )
 
     @property
     def busy(self) -> bool:
@@ -64,7 +80,18 @@ class Amounts:
                 self.offered[name][self._size] = resources.get(name, 0)
         self._size += 1
 
-    def tables(self, rows: Sequence[int]) -> tuple[list[str], IntArray, IntArray]:
+    def fills(self, there: Sequence[int], size: int) -> tuple[bytes, Tables]:
+        """How full each of `size` instances is, in percent, 255 for one that is not `there`; and
+        the `tables` of those that are."""
+        fills = np.full(size, 255, dtype=np.uint8)
+        tables = _, offered, held = self.tables(there)
+        if there:
+            of = np.maximum(offered[:, :2], 1)
+            shares = np.where(offered[:, :2] > 0, held[:, :2] / of, 0).max(axis=1)
+            fills[there] = np.minimum(100, np.rint(100 * shares))
+        return fills.tobytes(), tables
+
+    def tables(self, rows: Sequence[int]) -> Tables:
         """Names of dimensions that one of `rows` has, and (rows, dimensions) offered and held."""
         offered, held = (
             np.array(list(table.values()), dtype=np.int64)[:, rows]
@@ -82,6 +109,7 @@ class OwnerRecord:
     """A request or a service: what it asked for and what became of it.
 
     `placed` of its tasks have an instance, running or not. A `daemon` wants no number of tasks.
+    `comes_again`: a task was reported as lost, so that it may be submitted anew.
     """
 
     name: str
@@ -93,6 +121,13 @@ class OwnerRecord:
     owed: int = 0
     placed: int = 0
     daemon: bool = False
+    comes_again: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can come of it: a request of which all have run and ended."""
+        over = not self.placed and not self.owed and self.started >= self.wanted
+        return over and not (self.is_service or self.comes_again)
 
 
 @dataclass(slots=True)

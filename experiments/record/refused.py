@@ -8,9 +8,10 @@ end. So a run pays for a copy for each of them, and for explanations only once i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, overload
 
 from stowplan.experiments.loading.catalogue import catalogue_offers
 from stowplan.placement import messages as m
@@ -72,6 +73,46 @@ class Refusal:
         return bool(self.lacks) or sum(self.reasons.values()) > self.queued
 
 
+class Refusals(Sequence[Refusal]):
+    """What found no room, explained once somebody reads it; a pickle of it is a list.
+
+    Args:
+        make: explains; called at most once.
+    """
+
+    def __init__(self, make: Callable[[], list[Refusal]]) -> None:
+        self._make: Callable[[], list[Refusal]] | None = make
+        self._made: list[Refusal] = []
+
+    def _read(self) -> list[Refusal]:
+        if self._make is not None:
+            self._made, self._make = self._make(), None
+        return self._made
+
+    @overload
+    def __getitem__(self, index: int) -> Refusal: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Refusal]: ...
+
+    def __getitem__(self, index: int | slice) -> Refusal | list[Refusal]:
+        return self._read()[index]
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return self._read() == (other._read() if isinstance(other, Refusals) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (self._read(),)
+
+
 @dataclass(slots=True)
 class _First:
     kind: TaskKind
@@ -87,13 +128,12 @@ class Refused:
     reasons: dict[tuple[str, bool], Counter[str]] = field(default_factory=dict)
     _first: dict[tuple[str, bool], _First] = field(default_factory=dict)
     _queued: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    _owners: dict[int, str] = field(default_factory=dict)  # of requests that were refused before
 
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
         for said in entry.commands:
-            if isinstance(said, _Said) and said.failure is not None:
-                self._take(entry, said)
+            if type(said) in _SAID and said.failure is not None:  # type: ignore[union-attr]
+                self._take(entry, said)  # type: ignore[arg-type]
 
     def _take(self, entry: m.Round, said: _Said) -> None:
         assert said.failure is not None
@@ -101,8 +141,6 @@ class Refused:
         service = None if isinstance(said, m.RunTaskFailed) else said.service
         if service is None and not isinstance(said, m.ServiceEvent):
             call = _call(entry, said.request)
-            if call is not None:
-                self._owners[call.request] = call.started_by.removesuffix(RETRY)
         if isinstance(said, m.RunTaskFailed):
             count = said.count
         elif isinstance(said, m.TasksProvisioning):
@@ -112,7 +150,7 @@ class Refused:
             key = service, True
         else:
             assert not isinstance(said, m.ServiceEvent)
-            name = self._owners.get(-1 if said.request is None else said.request, "")
+            name = "" if call is None else call.started_by.removesuffix(RETRY)
             key = name.removesuffix(RESUBMIT), False
         self.reasons.setdefault(key, Counter())[said.failure.reason] += count
         self._queued[key] += queued
@@ -183,8 +221,10 @@ def _nobody(_: int) -> Sequence[Resident]:
 
 
 def _call(entry: m.Round, request: int | None) -> m.RunTask | None:
-    calls = (event for event in entry.events if isinstance(event, m.RunTask))
-    return next((call for call in calls if call.request == request), None)
+    for event in entry.events:
+        if type(event) is m.RunTask and event.request == request:
+            return event
+    return None
 
 
 def _told(refusal: Refusal, cluster: Cluster, found: Explanation) -> Refusal:

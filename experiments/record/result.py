@@ -62,7 +62,7 @@ class RunResult:
     crash_loops: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     costs: list[CostRow] = field(default_factory=list)
     owner_costs: list[OwnerCost] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    refused: Sequence[Refusal] = field(default_factory=list)
 
     sample_fields = ("ms", *SAMPLE_FIELDS)
 
@@ -108,6 +108,9 @@ def scheduler_config(scenario: Scenario) -> SchedulerConfig:
     )
 
 
+AGENT = "agent"  # in a journal's header: whose waits the agents had
+
+
 def about(loaded: Loaded, run: Run) -> dict[str, str]:
     """What a journal's header says of its run."""
     said = {
@@ -115,6 +118,7 @@ def about(loaded: Loaded, run: Run) -> dict[str, str]:
         "strategy": run.strategy,
         "layout": run.layout,
         "faults": run.faults,
+        AGENT: loaded.scenario.agent,
     }
     return said if run.ties is None else {**said, "ties": run.ties, "draw": str(run.draw)}
 

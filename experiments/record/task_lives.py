@@ -13,7 +13,6 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.journal import Header
 from stowplan.placement.messages import Round
 from stowplan.placement.model import TaskStatus
-from stowplan.realdriver.journal import DurableJournal
 
 # Who asked for a task, and which of its tasks it is: the same in two runs of one scenario.
 Key = tuple[int | str, int]
@@ -141,26 +140,10 @@ def read_history(journal: Path) -> tuple[Header, History]:
     Raises:
         SpecError: it cannot be read, or nothing was placed in it.
     """
-    if journal.suffix == ".sqlite":
-        header, rounds = _durable(journal)
-    else:
-        header, rounds = read_journal_file(journal)
+    header, rounds = read_journal_file(journal)
     history = History()
     for entry in rounds:
         history(entry)
     if not history.starts_ms:
         raise SpecError([(str(journal), "no task came to run in it")])
     return header, history
-
-
-def _durable(journal: Path) -> tuple[Header, list[Round]]:
-    if not journal.is_file():
-        raise SpecError([(str(journal), "no such file")])
-    opened = DurableJournal(journal, writing=False)
-    try:
-        written = opened.read()
-    finally:
-        opened.close()
-    if written is None:
-        raise SpecError([(str(journal), "the run has not begun")])
-    return written

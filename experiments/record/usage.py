@@ -11,7 +11,7 @@ the bound holds, and may be lower than it need be.
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -24,7 +24,15 @@ from stowplan.placement.model import TaskKind, TaskStatus
 from stowplan.placement.optimal.over_time_demand import problem_over_time
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
 from stowplan.placement.scheduler.launches import Launches
-from stowplan.placement.scheduler.tasks import Launch
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What a request asked for last: a definition's name, and how many were not yet answered."""
+
+    name: str
+    kind: TaskKind
+    left: int
 
 
 class Usage:
@@ -35,7 +43,8 @@ class Usage:
         self._cluster = Cluster()
         self._prices: list[int] = []
         self._now_ms = 0
-        self._asked: dict[tuple[int | None, str], TaskKind] = {}
+        self._asked: dict[int | None, _Asked] = {}
+        self._renamed: dict[tuple[int | None, str], TaskKind] = {}
         self._services: dict[str, m.CreateService] = {}
         self._kinds: dict[TaskKind, int] = {}
         self._running: dict[int, tuple[int, int, int]] = {}  # task -> kind, instance, start
@@ -46,7 +55,8 @@ class Usage:
             m.InstanceRegistered: self._registered,
             m.InstancesGone: self._gone,
             m.RunTask: self._run_task,
-            m.StartTask: lambda call: self._ask(self._launches.of_start_task(call)),
+            m.StartTask: self._start_task,
+            m.RunTaskFailed: self._failed,
             m.CreateService: self._create_service,
             m.UpdateService: self._update_service,
             m.StartTasks: self._start,
@@ -56,11 +66,12 @@ class Usage:
 
     def __call__(self, entry: m.Round) -> None:
         """Take in one round."""
-        self._now_ms = entry.now_ms
-        for message in (*entry.accepted(), *entry.commands):
-            handler = self._handlers.get(type(message))
-            if handler is not None:
-                handler(message)
+        self._now_ms, handlers = entry.now_ms, self._handlers
+        for messages in (entry.accepted(), entry.commands):
+            for message in messages:
+                handler = handlers.get(type(message))
+                if handler is not None:
+                    handler(message)
 
     def problem(self, until_ms: int) -> OverTimeProblem:
         """What ran until `until_ms`, on any instances that registered: as many of each as did."""
@@ -75,11 +86,32 @@ class Usage:
         self._prices[event.instance : event.instance + 1] = [event.price_microusd_hour]
 
     def _run_task(self, call: m.RunTask) -> None:
-        kind, name = self._launches.kind_of_run_task(call)
-        self._asked[call.request, name] = kind
+        self._ask(call.request, *self._launches.kind_of_run_task(call), call.count)
 
-    def _ask(self, launch: Launch) -> None:
-        self._asked[launch.request, launch.task_definition] = launch.kind
+    def _start_task(self, call: m.StartTask) -> None:
+        launch = self._launches.of_start_task(call)
+        self._ask(call.request, launch.kind, launch.task_definition, len(call.instances))
+
+    def _ask(self, request: int | None, kind: TaskKind, name: str, count: int) -> None:
+        asked = self._asked.get(request)
+        if asked is None:
+            self._asked[request] = _Asked(name, kind, count)
+        elif asked.name == name:
+            asked.left += count
+        else:  # a later revision, while tasks of the former may still wait
+            self._renamed[request, asked.name] = asked.kind
+            self._asked[request] = _Asked(name, kind, count)
+
+    def _failed(self, notice: m.RunTaskFailed) -> None:
+        self._answered(notice.request, notice.count)
+
+    def _answered(self, request: int | None, count: int) -> None:
+        """So many tasks of a request were started or refused: with the last it is forgotten."""
+        asked = self._asked.get(request)
+        if asked is not None:
+            asked.left -= count
+            if asked.left <= 0:
+                del self._asked[request]
 
     def _create_service(self, call: m.CreateService) -> None:
         self._services[call.service] = call
@@ -90,7 +122,12 @@ class Usage:
     def _kind(self, command: m.StartTasks) -> TaskKind | None:
         """What the tasks of a command ask for; None for a daemon's."""
         if command.service is None:
-            kind = self._asked[command.request, command.task_definition]
+            asked = self._asked.get(command.request)
+            if asked is not None and asked.name == command.task_definition:
+                kind = asked.kind
+                self._answered(command.request, len(command.tasks))
+            else:
+                kind = self._renamed[command.request, command.task_definition]
             provider = command.capacity_provider
             same = kind.capacity_provider == provider
             return kind if same else replace(kind, capacity_provider=provider)

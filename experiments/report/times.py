@@ -15,7 +15,7 @@ def origins(scenario: Scenario) -> list[tuple[str, str]]:
     found = [
         (f"Times that are {kind}", "; ".join(_words(time) for time in times))
         for kind in ("measured", "documented", "assumed")
-        if (times := [t for t in DEFAULT_TIMES.values() if t.kind == kind and _used(t, scenario)])
+        if (times := [t for n, t in DEFAULT_TIMES.items() if t.kind == kind and _used(n, scenario)])
         and (times := [time for time in times if time.key not in said])
     ]
     if said:
@@ -51,11 +51,19 @@ def _keys(table: Table) -> list[str]:
     return sorted(table.model_fields_set & known)
 
 
-def _used(time: DefaultTime, scenario: Scenario) -> bool:
-    """Whether anything in a scenario takes this time."""
+def _used(name: str, scenario: Scenario) -> bool:
+    """Whether anything in a scenario takes the time of this name."""
+    key, real = DEFAULT_TIMES[name].key, scenario.agent == "amazon-ecs-agent"
     kinds = {fault.kind for faults in scenario.faults.values() for fault in faults}
     balanced = any(service.load_balancer is not None for service in scenario.service)
+    waits = any(
+        container.get("dependsOn")
+        for document in scenario.task_definitions.values()
+        for container in document.get("containerDefinitions", ())
+    )
     late = bool(scenario.capacity_provider) or any(group.at for group in scenario.fleet)
+    if name in ("agent poll", "pull retries"):
+        return real and (waits if name == "agent poll" else bool(scenario.images))
     return {
         "models.boot": late,
         "pulls.latency": bool(scenario.images),
@@ -63,7 +71,7 @@ def _used(time: DefaultTime, scenario: Scenario) -> bool:
         "service.health_check_grace_period": balanced,
         "faults.detect": bool(kinds & {"zone-loss", "instance-loss", "partition"}),
         "faults.notice": "spot-reclaim" in kinds,
-    }.get(time.key, balanced or not time.key.startswith("service.load_balancer."))
+    }.get(key, balanced or not key.startswith("service.load_balancer."))
 
 
 def _words(time: DefaultTime) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import itertools
+import json
+import os
 import sys
 import time
 import uuid
@@ -19,8 +21,17 @@ import msgspec
 
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.recorder import Recorder
-from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
+from stowplan.experiments.record.result import (
+    AGENT,
+    RunResult,
+    about,
+    result_of,
+    scheduler_config,
+    tee,
+)
 from stowplan.experiments.record.usage import Usage
+from stowplan.experiments.runs.permits import ALLOWED
+from stowplan.experiments.runs.promises import said_of_engines
 from stowplan.experiments.workloads.arrivals import arrivals
 from stowplan.placement import messages as m
 from stowplan.placement.callers.callers import Callers
@@ -40,7 +51,7 @@ from stowplan.placement.scenario.settings import with_settings
 from stowplan.placement.scheduler.scheduler import Scheduler, SchedulerConfig
 from stowplan.realdriver.backend import Leftovers
 from stowplan.realdriver.backends import DRIVER
-from stowplan.realdriver.clusters import ID, SCENARIO, ClusterFolder
+from stowplan.realdriver.clusters import ID, PLAYED_BY, SCENARIO, ClusterFolder
 from stowplan.realdriver.docker.config import ENGINES, EnginesTable, machines
 from stowplan.realdriver.docker.driver import DockerDriver
 from stowplan.realdriver.docker.leftovers import leftovers
@@ -53,7 +64,8 @@ _POLL_S = 0.5  # between looks for calls that others left
 @dataclass(frozen=True, slots=True)
 class RunOrder:
     """What to run, and where. `watch` is shown every round, those before a crash too; `driver` is
-    one of `DRIVERS`."""
+    one of `DRIVERS`. `allowed`: rights on the machine that tasks are meant to have;
+    `down` the command that ends the run for good."""
 
     loaded: Loaded
     run: Run
@@ -62,6 +74,8 @@ class RunOrder:
     forever: bool = False
     watch: Callable[[Round], None] | None = None
     driver: str = "docker"
+    allowed: tuple[str, ...] = ()
+    down: str = ""
 
     @property
     def scenario(self) -> Scenario:
@@ -88,6 +102,9 @@ def play(order: RunOrder) -> tuple[RunResult, Path]:
         stack.callback(order.cluster.lock().close)
         written = order.cluster.read()
         check_engines(order, written[0].run[ID] if written else "")
+        if written is None:
+            for what in said_of_engines(order.loaded, order.engines):
+                say(what)
         journal = DurableJournal(order.cluster.journal)
         stack.callback(journal.close)
         header, rounds = _begun(order, journal)
@@ -184,6 +201,9 @@ def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round
             ID: identity,
             SCENARIO: digest,
             DRIVER: order.driver,
+            ALLOWED: ",".join(order.allowed),
+            PLAYED_BY: json.dumps(_played_by(order)),
+            AGENT: "docker",
             ENGINES: order.engines.model_dump_json(),
         }
         own = tuple(order.loaded.own_strategies)
@@ -192,14 +212,21 @@ def _begun(order: RunOrder, journal: DurableJournal) -> tuple[Header, list[Round
         return header, []
     if written[0].run[SCENARIO] != digest:
         what = "a run of another scenario, or of other engines, was broken off here"
-        cure = f"end it by `stowplan down --cluster {order.cluster.name}`, or name another cluster"
+        cure = f"end it by `{order.down}`, or name another cluster"
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
     return written
 
 
+def _played_by(order: RunOrder) -> dict[str, str]:
+    """Which engine plays which instance."""
+    tables = order.engines.engine
+    fleet = machines(order.engines, instance_specs(order.scenario))
+    return {each.spec.name: tables[each.engine].name or tables[each.engine].url for each in fleet}
+
+
 def _digest(order: RunOrder) -> str:
     """A digest that differs where a replay would; time limits of engines may change."""
-    engines = [engine.model_dump_json() for engine in order.engines.engine]
+    engines = [engine.model_dump_json(exclude={"shared"}) for engine in order.engines.engine]
     what = [order.loaded.scenario.model_dump_json(), order.run.id, *engines]
     return hashlib.sha256("\n".join(what).encode()).hexdigest()
 
@@ -213,7 +240,7 @@ def check_engines(order: RunOrder, run: str) -> None:
     others = found.without(run)
     if others.count:
         what = f"another run's {others.summary} are on these engines"
-        cure = f"remove them by `stowplan down --cluster {order.cluster.name}`, or name another"
+        cure = f"remove them by `{order.down}`, or name another"
         raise SpecError([(f"cluster {order.cluster.name}", f"{what}; {cure}")])
 
 
@@ -271,7 +298,9 @@ def copy_journal(durable: Path, target: Path) -> None:
     journal.close()
     assert written is not None, "a run that has ended has a header"
     header, rounds = written
-    with target.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
+    # As the journal itself: in it are the values of environment variables.
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:
         writer = JournalWriter(stream, header)
         for entry in rounds:
             writer(entry)

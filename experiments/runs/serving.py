@@ -34,7 +34,7 @@ from stowplan.sim.driver import SimDriver
 
 DEFAULT_CLUSTER = "default"
 FOR_EVER_MS = 1 << 52
-_REGISTRY = ".registry"  # the folder of the registry, which no cluster can be called
+REGISTRY = ".registry"  # the folder of the registry, which no cluster can be called
 
 
 class _Launch(NamedTuple):
@@ -48,21 +48,24 @@ class _Launch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Kept:
     """The folder of one cluster: who it is, its journal, and what was launched by call."""
 
     folder: Path
 
     @property
     def about(self) -> Path:
+        """Who the cluster is."""
         return self.folder / "cluster.json"
 
     @property
     def journal(self) -> Path:
+        """Its rounds."""
         return self.folder / "journal.sqlite"
 
     @property
     def launches(self) -> Path:
+        """What was launched by call."""
         return self.folder / "launches.jsonl"
 
     def begin(self, epoch_s: float, salt: str, header: Header) -> None:
@@ -76,6 +79,7 @@ class _Kept:
         part.rename(self.about)
 
     def read(self) -> tuple[dict[str, Any], Header, list[Round]]:
+        """Who it is, the header of its journal, and its rounds."""
         about = json.loads(self.about.read_text())
         journal = DurableJournal(self.journal, writing=False)
         try:
@@ -138,10 +142,7 @@ class SimulatedWorlds:
 
     def known(self) -> list[str]:
         """The clusters in the state's folder that were begun, by name."""
-        if self._state is None:
-            return []
-        found = sorted(path.parent.name for path in self._state.glob("*/cluster.json"))
-        return [name for name in found if not name.startswith(".")]
+        return known_clusters(self._state)
 
     def __call__(self, name: str, *, anew: bool = False) -> World:
         """See `realdriver.endpoint.host.Worlds`.
@@ -153,7 +154,7 @@ class SimulatedWorlds:
         reader, salt, epoch_s = Reader(), secrets.token_hex(8), time.time()
         record: Callable[[Round], None] = _nowhere
         if self._state is not None:
-            kept = _Kept(self._state / (name or _REGISTRY))
+            kept = Kept(self._state / (name or REGISTRY))
             if anew and kept.folder.exists():
                 kept.retire()
             if kept.about.exists():
@@ -164,7 +165,7 @@ class SimulatedWorlds:
                     reader(entry)
             else:
                 kept.begin(epoch_s, salt, Header(scheduler.config))
-            writing = _Writing(kept, reader)
+            writing = Writing(kept, reader)
             driver.kept, record = writing.launched, writing.round
         return World(
             *(scheduler, driver, callers, epoch_s, salt, reader),
@@ -186,14 +187,22 @@ class SimulatedWorlds:
         return Scheduler(SchedulerConfig()), driver, callers
 
 
+def known_clusters(state: Path | None) -> list[str]:
+    """The clusters in a state's folder that were begun, by name."""
+    if state is None:
+        return []
+    found = sorted(path.parent.name for path in state.glob("*/cluster.json"))
+    return [name for name in found if not name.startswith(".")]
+
+
 def _nowhere(entry: Round) -> None:
     """The record of what does not last."""
 
 
-class _Writing:
+class Writing:
     """Writes what happens into a cluster's folder, from the thread of its loop."""
 
-    def __init__(self, kept: _Kept, reader: Reader) -> None:
+    def __init__(self, kept: Kept, reader: Reader) -> None:
         self._kept, self._reader = kept, reader
         self._journal: DurableJournal | None = None
 

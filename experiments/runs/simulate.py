@@ -13,7 +13,7 @@ from typing import IO
 from stowplan.experiments.loading.load import Loaded
 from stowplan.experiments.record.journal_file import journal_file
 from stowplan.experiments.record.recorder import Recorder
-from stowplan.experiments.record.refused import Refused
+from stowplan.experiments.record.refused import Refusals, Refused
 from stowplan.experiments.record.result import RunResult, about, result_of, scheduler_config, tee
 from stowplan.experiments.record.usage import Usage
 from stowplan.experiments.runs.restarts import outages, run_killed
@@ -78,7 +78,7 @@ def simulate(
         except Interrupted:
             until_ms, whole = recorder.now_ms, False
     result = result_of(run, recorder, usage, until_ms, whole)
-    return replace(result, refused=refused.refusals(last, until_ms))
+    return replace(result, refused=Refusals(lambda: refused.refusals(last, until_ms)))
 
 
 def _heed(stopped: Callable[[], bool]) -> Callable[[Round], None]:
@@ -116,7 +116,7 @@ def _fault(scenario: Scenario, fault: Fault) -> Fault:
 
 def _containers(scenario: Scenario) -> ContainerModels:
     behaviour = {_by_revision(scenario, name): does for name, does in scenario.behaviour.items()}
-    return ContainerModels(behaviour, scenario.images, scenario.pulls)
+    return ContainerModels(behaviour, scenario.images, scenario.pulls, scenario.agent)
 
 
 def world(

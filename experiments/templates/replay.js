@@ -306,6 +306,32 @@
   window.addEventListener("resize", () => { if (data && window.innerWidth !== width) { width = window.innerWidth; arrange(); } });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (data) redraw(); });
 
+  // --- the tasks of a live run: of the instance that was clicked, or of all --------------------------
+
+  let chosen = "";
+  function row(kind, values) {
+    const line = document.createElement("tr");
+    line.append(...values.map((value) => {
+      const cell = document.createElement(kind);
+      cell.textContent = value;
+      return cell;
+    }));
+    return line;
+  }
+  async function listTasks() {
+    const found = await (await fetch(`tasks.json?instance=${encodeURIComponent(chosen)}`, { cache: "no-store" })).json();
+    get("where").textContent = chosen ? `on ${chosen} (click it again for all)` : "(click an instance for its own)";
+    const rest = found.more ? [row("td", [`and ${found.more.toLocaleString("en")} more`])] : [];
+    get("tasks").replaceChildren(row("th", found.columns), ...found.rows.map((each) => row("td", each)), ...rest);
+  }
+  if (live) map.addEventListener("click", (event) => {
+    const box = map.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
+    const hit = layout.find(([, left, top]) => x >= left && x < left + pitch && y >= top && y < top + pitch);
+    const name = hit ? data.instances[hit[0]][0] : "";
+    chosen = name === chosen ? "" : name;
+    listTasks().catch(() => {});
+  });
+
   // --- the beginning; a live page comes back for more ------------------------------------------------
 
   for (const [name] of COUNTERS) {
@@ -325,6 +351,7 @@
       silentSince = "";
       listEvents();
       redraw();
+      if (live) await listTasks();
       document.body.dataset.ready = data.frames.ms.length;
     } catch (error) {
       get("error").hidden = false;

@@ -21,6 +21,7 @@ from stowplan.experiments.workloads.openb import OpenbPods
 from stowplan.experiments.workloads.protocol import Job, Workload, WorkloadKind
 from stowplan.experiments.workloads.swf import Swf
 from stowplan.experiments.workloads.synthetic import Burst, Poisson
+from stowplan.experiments.workloads.table import TableOfJobs
 from stowplan.experiments.workloads.varying import Diurnal, Mmpp, Waves
 from stowplan.placement.registry import Registry
 
@@ -41,6 +42,7 @@ _SHIPPED: Mapping[str, WorkloadKind] = {
     "openb_pods": OpenbPods,
     "poisson": Poisson,
     "swf": Swf,
+    "table": TableOfJobs,
     "waves": Waves,
 }
 WORKLOADS: Registry[WorkloadKind] = Registry("workload", _SHIPPED)

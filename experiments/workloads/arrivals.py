@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from copy import copy
 from operator import attrgetter
 
 import msgspec
@@ -15,6 +16,7 @@ from stowplan.placement.callers.client import Arrival, RetryPolicy
 from stowplan.placement.chance import stream
 from stowplan.placement.messages import (
     CircuitBreaker,
+    ContainerOverride,
     CreateService,
     Event,
     LoadBalancer,
@@ -35,6 +37,7 @@ from stowplan.placement.scenario.scenario import (
     instance_spec,
 )
 from stowplan.placement.scenario.ties import chain_of
+from stowplan.placement.taskdef.task_overrides import parse_task_override
 
 
 def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
@@ -54,8 +57,8 @@ def arrivals(scenario: Scenario, run: Run) -> Iterator[Arrival]:
     request = 0
     for arrival in merged:
         if isinstance(arrival.call, RunTask | StartTask):
-            call = msgspec.structs.replace(arrival.call, request=request)
-            arrival = Arrival(arrival.at_ms, call, arrival.run_ms, arrival.retry)
+            # It was made here, and nobody has seen it yet.
+            msgspec.structs.force_setattr(arrival.call, "request", request)
             request += 1
         yield arrival
 
@@ -140,24 +143,44 @@ def _run_task_calls(scenario: Scenario, run: Run, table: WorkloadTable) -> Itera
     jobs = WORKLOADS[table.kind](table).jobs(rng)
     if table.kind in WORKLOADS.added:
         jobs = checked_jobs(table.kind, jobs)
+    base = parse_task_override(table.overrides)
+    chosen = strategy_of(table.capacity_provider_strategy)
+    last: tuple[object, ...] = ()
+    like: RunTask | None = None
     for job in jobs:
-        call = RunTask(
-            request=-1,
-            task_definition=family,
-            count=job.count,
-            group=job.name if table.group == "job" and job.name else table.group,
-            cpu=job.cpu,
-            memory=job.memory,
-            placement_constraints=constraints + job.constraints,
-            placement_strategy=strategy,
-            capacity_provider=table.capacity_provider,
-            zones=table.zones,
-            started_by=table.name,
-            resources=job.resources,
-            expected_ms=expect(job),
-            capacity_provider_strategy=strategy_of(table.capacity_provider_strategy),
-        )
-        yield Arrival(job.at_ms, call, job.run_ms, retry)
+        asked = (job.count, job.cpu, job.memory, job.resources, job.overrides)
+        expected_ms = expect(job)
+        own = (*asked, job.name, job.constraints, expected_ms)
+        if like is None or own != last:
+            last = own
+            like = RunTask(
+                request=-1,
+                task_definition=family,
+                count=job.count,
+                group=job.name if table.group == "job" and job.name else table.group,
+                cpu=base.cpu if job.cpu is None else job.cpu,
+                memory=base.memory if job.memory is None else job.memory,
+                placement_constraints=constraints + job.constraints,
+                placement_strategy=strategy,
+                capacity_provider=table.capacity_provider,
+                zones=table.zones,
+                started_by=table.name,
+                resources=job.resources,
+                expected_ms=expected_ms,
+                capacity_provider_strategy=chosen,
+                overrides=_over(base.containers, job.overrides),
+            )
+        yield Arrival(job.at_ms, copy(like), job.run_ms, retry)
+
+
+def _over(
+    base: tuple[ContainerOverride, ...], own: tuple[ContainerOverride, ...]
+) -> tuple[ContainerOverride, ...]:
+    """The overrides of a job's containers, those of its workload where it has none."""
+    if not own:
+        return base
+    named = {each.name for each in own}
+    return tuple(each for each in base if each.name not in named) + own
 
 
 def definition_name(scenario: Scenario, name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from numpy.random import Generator
 
+from stowplan.placement.messages import ContainerOverride
 from stowplan.placement.model import PlacementConstraint
 from stowplan.placement.scenario.fields import Table
 from stowplan.placement.scenario.scenario import WorkloadTable
@@ -18,7 +19,8 @@ class Job:
     """`count` equal tasks submitted together at `at_ms`, each to run for `run_ms` (None: for good).
 
     `cpu` (units), `memory` (MiB) and `resources` override the task definition; `constraints` come
-    on top of those of the scenario; `name` tells jobs apart.
+    on top of those of the scenario; `name` tells jobs apart. `overrides` are of containers, each
+    instead of what the scenario's workload overrides of it.
     """
 
     at_ms: int
@@ -29,6 +31,7 @@ class Job:
     name: str = ""
     resources: tuple[tuple[str, int], ...] = ()
     constraints: tuple[PlacementConstraint, ...] = ()
+    overrides: tuple[ContainerOverride, ...] = ()
 
 
 class Workload(Protocol):

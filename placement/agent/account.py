@@ -64,6 +64,10 @@ class InstanceAccount:
         self._take(task, share)
         return True
 
+    def keep(self, task: int, share: Share) -> None:
+        """The task has its share already, from before this account was made."""
+        self._take(task, share)
+
     def leave(self, task: int) -> None:
         """The task gives back its share, or its place in line; nothing where it has neither."""
         share = self._holds.pop(task, None)

@@ -76,6 +76,24 @@ class Agent:
             self._tasks[task].begin(now_ms)
         return self._settle(now_ms)
 
+    def resume(
+        self,
+        task: int,
+        definition: TaskDefinition,
+        since_ms: int,
+        now_ms: int,
+        override: TaskOverride | None = None,
+    ) -> Output:
+        """Take up a task that is RUNNING since then: nothing of it is started again.
+
+        Whoever calls this tells next of all its containers that have ended meanwhile.
+        """
+        if task not in self._tasks and task not in self._ended:
+            self._tasks[task] = AgentTask(task, definition, self._shared)
+            self.account.keep(task, share_of(definition, override))
+            self._tasks[task].resume(since_ms)
+        return self._settle(now_ms)
+
     def stop(
         self,
         task: int,
@@ -151,7 +169,7 @@ class Agent:
     def _stale(self, timer: tuple[int, int, str]) -> bool:
         at_ms, task, name = timer
         known = self._tasks.get(task)
-        return known is None or known.containers[name].deadline_ms != at_ms
+        return known is None or known.deadline_ms(name) != at_ms
 
     def _settle(self, now_ms: int) -> Output:
         """Free what ended tasks held, admit the tasks in line, and return what follows from it."""

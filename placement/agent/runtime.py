@@ -92,9 +92,10 @@ class Exited(_Of, frozen=True):
     """The container runs no more. 137 with `oom_killed` is how the kernel ends one over its limit.
 
     A child that was killed sets `oom_killed` too, whatever the container itself then returns.
+    `exit_code` None: the container is gone, and nobody can say how it ended.
     """
 
-    exit_code: int
+    exit_code: int | None
     oom_killed: bool = False
 
 
@@ -119,7 +120,8 @@ RuntimeEvent = (
 
 
 class ContainerEnd(msgspec.Struct, frozen=True):
-    """How a container of a stopped task ended; `exit_code` None: it never ran."""
+    """How a container of a stopped task ended; `exit_code` None: it never ran, or
+    nobody knows."""
 
     container: str
     exit_code: int | None = None
@@ -154,7 +156,9 @@ class TaskStopped(msgspec.Struct, frozen=True):
         if self.stop_code is not StopCode.ESSENTIAL_CONTAINER_EXITED:
             return self.reason
         ends = [
-            f"{end.container} exit code {end.exit_code}" + (f", {end.reason}" if end.reason else "")
+            end.container
+            + (f" exit code {end.exit_code}" if end.exit_code is not None else "")
+            + (f", {end.reason}" if end.reason else "")
             for end in self.containers
             if end.exit_code or end.reason
         ]

@@ -13,12 +13,15 @@ from typing import Any
 
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.container import Container, Phase
-from stowplan.placement.agent.settings import Shared
+from stowplan.placement.agent.settings import Shared, pull_delay_ms
 from stowplan.placement.model import StopCode, TaskDefinition
 
 EXITED = "Essential container in task exited"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+GONE = "CannotInspectContainerError: the container is gone, and how it ended is not known"
 _KILLED = 137
+# An answer of the runtime is under way.
+_MOVES = (Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.STOPPING)
 
 
 class AgentTask:
@@ -29,12 +32,14 @@ class AgentTask:
         self.containers = {each.name: Container(each) for each in definition.containers}
         self._dependents: dict[str, list[Container]] = {name: [] for name in self.containers}
         for container in self.containers.values():
-            for name, _ in container.dependencies:
-                self._dependents[name].append(container)
+            for name, condition in container.dependencies:
+                if condition != "CREATE":  # whose volumes it has need not outlive it
+                    self._dependents[name].append(container)
         self._ending: tuple[StopCode, str] | None = None
         self._exit_code: int | None = None  # of the container whose exit is why it ends
         self._reported_running = self.stopped = False
         self._health: bool | None = None
+        self._look_ms: int | None = None  # until then nothing is begun, see AgentConfig.kind
         self._answers: dict[type, Callable[[Container, Any, int], None]] = {
             r.ImagePulled: self._pulled,
             r.PullFailed: self._pull_failed,
@@ -50,6 +55,15 @@ class AgentTask:
         """Take up the containers."""
         self._progress(now_ms)
 
+    def resume(self, since_ms: int) -> None:
+        """Take up the containers of a task that was RUNNING: each has run since then, until its end
+        is told."""
+        self._reported_running = True
+        for container in self.containers.values():
+            container.exists = container.ever_started = True
+            container.first_ms = container.started_ms = since_ms
+            self._enter(container, Phase.RUNNING)
+
     def stop(self, stop_code: StopCode, reason: str, now_ms: int) -> None:
         """Stop all containers; the first reason to stop is the one that is told."""
         self._end(stop_code, reason)
@@ -63,11 +77,17 @@ class AgentTask:
             self._progress(now_ms)
 
     def expire(self, name: str, now_ms: int) -> None:
-        """The deadline of a container has come."""
+        """The deadline of a container has come, or of the whole task ("")."""
+        if not name:
+            self._look_ms = None
+            self._progress(now_ms)
+            return
         container = self.containers[name]
         container.deadline_ms, phase = None, container.phase
         config = self._shared.config
-        if phase is Phase.PULLING:
+        if phase is Phase.PULLING and container.failures and container.pull_error:
+            self._pull(name, container)  # once more
+        elif phase is Phase.PULLING:
             container.pull_error = _timeout("pulled", config.pull_timeout_ms)
             self._without_pull(container)
         elif phase is Phase.CREATING:
@@ -91,9 +111,16 @@ class AgentTask:
             self._enter(container, Phase.PULLED)
 
     def _pull_failed(self, container: Container, event: r.PullFailed, now_ms: int) -> None:
-        if container.phase is Phase.PULLING:
-            container.pull_error = f"CannotPullContainerError: {event.reason}"
+        if container.phase is not Phase.PULLING:
+            return
+        container.pull_error = f"CannotPullContainerError: {event.reason}"
+        container.failures += 1
+        last_ms = container.asked_ms + self._shared.config.pull_retry_ms
+        if now_ms >= last_ms:
             self._without_pull(container)
+        else:
+            again_ms = min(now_ms + pull_delay_ms(container.failures), last_ms)
+            self._enter(container, Phase.PULLING, again_ms)
 
     def _without_pull(self, container: Container) -> None:
         """No fresh image: where a cached one may do, the creation will tell whether there is."""
@@ -140,6 +167,8 @@ class AgentTask:
             return
         goes_on = container.phase is Phase.RUNNING and self._ending is None
         container.exit_code = event.exit_code
+        if event.exit_code is None:
+            container.reason = container.reason or GONE
         if event.oom_killed and event.exit_code == _KILLED:
             container.reason = OUT_OF_MEMORY
         if goes_on and container.restarts_now(event.exit_code, now_ms):
@@ -162,16 +191,30 @@ class AgentTask:
         """Do all that can be done now, and report what that makes of the task."""
         if self.stopped:
             return
-        if self._ending is None:
-            for name, container in self.containers.items():
-                if container.phase in (Phase.WAITING, Phase.PULLED):
-                    self._advance(name, container, now_ms)
-        if self._ending is not None:
-            self._wind_down()
+        if self._look_ms is None:
+            if self._ending is None:
+                for name, container in self.containers.items():
+                    if container.phase in (Phase.WAITING, Phase.PULLED):
+                        self._advance(name, container, now_ms)
+            if self._ending is not None:
+                self._wind_down()
+            self._wait(now_ms)
         self._report_running()
         self._report_health()
         if all(each.phase is Phase.STOPPED for each in self.containers.values()):
             self._report_stopped()
+
+    def _wait(self, now_ms: int) -> None:
+        """Where all that is left to do waits for the order of others, look again later."""
+        poll_ms, phases = self._shared.config.poll_ms, [c.phase for c in self.containers.values()]
+        waits = any(phase in (Phase.WAITING, Phase.PULLED) for phase in phases)
+        if poll_ms and waits and not any(phase in _MOVES for phase in phases):
+            self._look_ms = now_ms + poll_ms
+            heappush(self._shared.timers, (self._look_ms, self.task, ""))
+
+    def deadline_ms(self, name: str) -> int | None:
+        """Until when a container is given time, or the whole task ("")."""
+        return self.containers[name].deadline_ms if name else self._look_ms
 
     def _advance(self, name: str, container: Container, now_ms: int) -> None:
         """Pull or create, where the dependencies allow it."""
@@ -185,14 +228,19 @@ class AgentTask:
             ready = ready and met
         config = self._shared.config
         if container.phase is Phase.WAITING and (ready or config.pull_upfront):
-            image = container.definition.image
-            cached = config.pull_behavior == "prefer-cached"
-            cached |= config.pull_behavior == "once" and image in self._shared.pulled
-            self._shared.actions.append(r.PullImage(self.task, name, image, cached))
-            self._enter(container, Phase.PULLING, now_ms + config.pull_timeout_ms)
+            container.asked_ms = now_ms
+            self._pull(name, container)
         elif container.phase is Phase.PULLED and ready:
             self._shared.actions.append(r.CreateContainer(self.task, name))
             self._enter(container, Phase.CREATING, now_ms + config.create_timeout_ms)
+
+    def _pull(self, name: str, container: Container) -> None:
+        config, image = self._shared.config, container.definition.image
+        cached = config.pull_behavior == "prefer-cached"
+        cached |= config.pull_behavior == "once" and image in self._shared.pulled
+        container.pull_error = ""
+        self._shared.actions.append(r.PullImage(self.task, name, image, cached))
+        self._enter(container, Phase.PULLING, container.asked_ms + config.pull_timeout_ms)
 
     def _wind_down(self) -> None:
         """Stop containers on which no other depends any more; those being created are awaited

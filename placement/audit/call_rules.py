@@ -40,8 +40,10 @@ class NothingIsEndedInUse:
             facts = history.services.get(seen.service)
             if facts is None or seen.service in history.endings.deleted:
                 yield f"service {seen.service} was deleted, which is not there"
-            elif facts.call.desired_count and not facts.daemon and not seen.force:
+                return
+            if facts.call.desired_count and not facts.daemon and not seen.force:
                 yield f"service {seen.service} was deleted at a count of {facts.call.desired_count}"
+            self._stopping.update(facts.tasks)
         elif isinstance(seen, m.DeregisterContainerInstance):
             yield from self._deregistered(history, seen)
         elif isinstance(seen, m.DeleteCapacityProvider):
@@ -63,6 +65,8 @@ class NothingIsEndedInUse:
             yield f"instance {call.instance} was deregistered, which is not there"
         elif not call.force and (tasks := self._alive(history, call.instance)):
             yield f"instance {call.instance} was deregistered with {tasks} tasks"
+        on = (number for number, task in history.tasks.items() if task.host == call.instance)
+        self._stopping.update(on)
 
     def _provider_deleted(self, history: History, call: m.DeleteCapacityProvider) -> Iterator[str]:
         users = [
@@ -101,6 +105,25 @@ def inactive_definitions_are_not_named(history: History, seen: Seen) -> Iterator
         return
     if seen.task_definition in history.endings.inactive:
         yield f"{type(seen).__name__} names {seen.task_definition}, which is INACTIVE"
+
+
+@sees(m.DeregisterTaskDefinition, m.DeleteTaskDefinition)
+def definitions_end_in_order(history: History, seen: Seen) -> Iterator[str]:
+    """A definition is deregistered once, and deleted only after that (ecs-semantics 7)."""
+    if isinstance(seen, m.DeregisterTaskDefinition | m.DeleteTaskDefinition):
+        inactive = seen.task_definition in history.endings.inactive
+        if isinstance(seen, m.DeleteTaskDefinition) is not inactive:
+            state = "INACTIVE" if inactive else "ACTIVE"
+            yield f"{type(seen).__name__} of {seen.task_definition}, which is {state}"
+
+
+@sees(m.TagResource)
+def tags_are_ones_own(history: History, seen: Seen) -> Iterator[str]:
+    """No call that was taken sets a tag of AWS's own."""
+    if isinstance(seen, m.TagResource):
+        for name, _value in seen.tags:
+            if name.lower().startswith("aws:"):
+                yield f"tag {name!r} of {seen.kind} {seen.name!r} is AWS's own"
 
 
 @sees(m.PutAttributes, m.DeleteAttributes)

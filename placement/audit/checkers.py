@@ -17,7 +17,9 @@ from stowplan.placement.audit.balancer_rules import targets_drain_before_a_stop
 from stowplan.placement.audit.call_rules import (
     NothingIsEndedInUse,
     attributes_keep_their_limits,
+    definitions_end_in_order,
     inactive_definitions_are_not_named,
+    tags_are_ones_own,
     what_was_deleted_starts_nothing,
 )
 from stowplan.placement.audit.capacity_rules import (
@@ -37,6 +39,7 @@ from stowplan.placement.audit.seen import Seen, sees
 from stowplan.placement.audit.service_rules import (
     balances_only_what_is_uneven,
     keep_the_healthy_floor,
+    protected_tasks_stay,
     services_keep_their_count,
 )
 from stowplan.placement.messages import Round
@@ -368,6 +371,7 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "service counts": lambda: services_keep_their_count,
     "healthy floor": lambda: keep_the_healthy_floor,
     "zone balance": lambda: balances_only_what_is_uneven,
+    "protected tasks": lambda: protected_tasks_stay,
     "load balancers": lambda: targets_drain_before_a_stop,
     "dead instances": lambda: the_dead_do_not_act,
     "room": RoomIsUsed,
@@ -380,4 +384,6 @@ CHECKERS: Mapping[str, Callable[[], Checker]] = {
     "the deleted": lambda: what_was_deleted_starts_nothing,
     "inactive definitions": lambda: inactive_definitions_are_not_named,
     "attributes": lambda: attributes_keep_their_limits,
+    "ended definitions": lambda: definitions_end_in_order,
+    "tags": lambda: tags_are_ones_own,
 }

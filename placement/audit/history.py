@@ -15,7 +15,7 @@ from msgspec.structs import replace as replace_struct
 
 from stowplan.placement import messages as m
 from stowplan.placement.audit.constraint_rules import Stated, nothing_stated, rule_of
-from stowplan.placement.audit.history_endings import Endings
+from stowplan.placement.audit.history_endings import Endings, Marks
 from stowplan.placement.audit.history_groups import Groups
 from stowplan.placement.audit.hosts import Host, Life, Needs, TaskFacts, on_provider
 from stowplan.placement.model import TaskDefinition, TaskStatus
@@ -82,7 +82,7 @@ class History:
         self._asked_by: tuple[m.StartTasks, Needs] | None = None
         self._on: dict[int, dict[int, None]] = {}
         self._families: dict[str, list[TaskDefinition]] = {}
-        self.endings = Endings()
+        self.endings, self.marks = Endings(), Marks()
         self._requests: dict[tuple[int, str], Needs] = {}
         self._latest: dict[int, Needs] = {}
         self._known: dict[tuple[object, ...], Needs] = {}
@@ -99,6 +99,7 @@ class History:
             handler(self, message)
         self.groups.take(message, self.now_ms)
         self.endings.take(message)
+        self.marks.take(message, self.now_ms)
 
     def needs_of_request(self, request: int) -> Needs | None:
         """What the tasks of a request ask for; None where nobody made that request."""
@@ -148,8 +149,8 @@ class History:
         group = call.group or f"family:{definition.family}"
         provider = call.capacity_provider if isinstance(call, m.RunTask) else None
         # Calls of one workload ask for the same again and again.
-        more = () if isinstance(call, m.StartTask) else (call.resources, call.placement_constraints)
-        sizes = call.cpu, call.memory, call.overrides
+        more = () if isinstance(call, m.StartTask) else (call.placement_constraints,)
+        sizes = call.cpu, call.memory, call.resources, call.overrides
         key = (definition.name, group, provider, *sizes, call.zones, *more)
         needs = self._known.get(key)
         if needs is None:
@@ -189,10 +190,8 @@ class History:
         capacity_provider: str | None,
     ) -> Needs:
         override = TaskOverride()
-        if isinstance(call, m.RunTask):
+        if isinstance(call, m.RunTask | m.StartTask):
             override = TaskOverride(call.cpu, call.memory, call.resources, call.overrides)
-        elif isinstance(call, m.StartTask):
-            override = TaskOverride(call.cpu, call.memory, (), call.overrides)
         constraints = definition.placement_constraints
         if not isinstance(call, m.StartTask):
             constraints += call.placement_constraints
@@ -214,6 +213,7 @@ class History:
     def _delete_service(self, call: m.DeleteService) -> None:
         facts = self.services[call.service]
         facts.call = replace_struct(facts.call, desired_count=0)
+        self.touched.add(call.service)
 
     def _deregister_instance(self, call: m.DeregisterContainerInstance) -> None:
         host = self.hosts[call.instance]

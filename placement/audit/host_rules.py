@@ -15,11 +15,14 @@ from stowplan.placement.model import AVAILABILITY_ZONE
 from stowplan.placement.query import CodedColumn, parse_query
 
 
-def barred(needs: Needs, host: Host) -> Iterator[str]:
-    """Status, agent, attributes, zone and capacity provider of a host that is no place for it."""
+def barred(needs: Needs, host: Host, *, agent: bool = True) -> Iterator[str]:
+    """Status, agent, attributes, zone and capacity provider of a host that is no place for it.
+
+    `agent`: whether one without an agent that is connected is none.
+    """
     if host.status != "ACTIVE":
         yield f"is {host.status}"
-    if not host.connected:
+    if agent and not host.connected:
         yield "has no agent connected"
     # Required as NAME or as NAME=VALUE.
     if needs.attributes:

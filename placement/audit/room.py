@@ -44,6 +44,8 @@ class RoomIsUsed:
             yield from self._room.of(needs, "a request failed", history, frozenset())
         for name in history.touched:
             self._look_at(history, name)
+        for name in history.endings.failed & self._short.keys():
+            del self._short[name]  # a deployment that has failed starts nothing more
         waiting = dict.fromkeys(history.waiting, "tasks wait")
         waiting.update((needs, f"service {name} is short") for name, needs in self._short.items())
         for needs, what in waiting.items():

@@ -75,7 +75,7 @@ def balances_only_what_is_uneven(history: History, seen: object) -> Iterator[str
     usable = {
         _zone(history, number)
         for number, host in history.hosts.items()
-        if not list(barred(needs, host)) and is_static_member(needs, host)
+        if not list(barred(needs, host, agent=False)) and is_static_member(needs, host)
     }
     most = max((counts[zone] for zone in usable if zone), default=0)
     for task, number in zip(seen.tasks, seen.instances, strict=True):
@@ -111,9 +111,31 @@ def services_keep_their_count(history: History, seen: object) -> Iterator[str]:
             settled, total, call = *history.counts(name), service.call
             want = call.desired_count + call.availability_zone_rebalancing
             sick = sum(judged(history, history.tasks[task]) is False for task in service.tasks)
-            if settled - sick > want:
+            kept = sum(history.marks.is_protected(t, history.now_ms) for t in service.tasks)
+            if settled - sick > want + kept:
                 rest = total - settled
                 yield f"service {name} wants {want} tasks, has {settled} and {rest} draining"
+
+
+@sees(m.StopTasks)
+def protected_tasks_stay(history: History, seen: object) -> Iterator[str]:
+    """Scale-in and deployments of a service leave protected tasks alone (ecs-semantics 5.6).
+
+    What is sick, on a draining instance, or of a service that was deleted goes all the same; and a
+    daemon follows its instances.
+    """
+    if not isinstance(seen, m.StopTasks):
+        return
+    if seen.stop_code is not StopCode.SERVICE_SCHEDULER_INITIATED:
+        return
+    for number in seen.tasks:
+        task = history.tasks.get(number)
+        if task is None or not history.marks.is_protected(number, history.now_ms):
+            continue
+        service = history.services.get(task.service or "")
+        gone = service is None or service.daemon or task.service in history.endings.deleted
+        if not (gone or _drains(history, task) or _is_sick(history, task)):
+            yield f"service {task.service} stops task {number}, which is protected"
 
 
 def _zone(history: History, number: int | None) -> str:

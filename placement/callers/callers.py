@@ -7,7 +7,6 @@ alone, in the order in which the calls are made, so that a journal never holds o
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from numpy.random import Generator
 
 from stowplan.placement import messages as m
 from stowplan.placement.callers.autoscaling import Autoscaler
-from stowplan.placement.callers.client import Arrival, Client
+from stowplan.placement.callers.client import Arrival, Client, Job
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.model import StopCode, TaskStatus
 from stowplan.placement.units import earliest
@@ -75,10 +74,7 @@ class Callers:
         # A deque, since others may leave calls from their own threads.
         self._outside: deque[tuple[m.Event, Answered]] = deque()
         self._asked: list[tuple[int, Answer, Answered]] = []  # by place in the round under way
-        # Who asked for tasks: the first number of each lot that came to be, and its request.
-        self._first: list[int] = []
-        self._request: list[int] = []
-        self._ended: set[int] = set()  # in this round, which also lost instances
+        self._jobs: dict[int, Job] = {}  # of the client's tasks that are there, by number
         self._next_ms: int | None = None
         self._set_next()
 
@@ -134,35 +130,29 @@ class Callers:
         """The events of a round, calls among them, before anything is decided on them."""
         if self._autoscaler is not None:
             self._autoscaler.take(events)
-        if self._ended:
-            self._ended = set()
-        losing = False
         for event in events:
-            if isinstance(event, m.TasksChanged):
-                if event.status is TaskStatus.STOPPED and event.stop_code in LOST:
-                    self._lost(event.tasks, now_ms)
-            elif isinstance(event, m.InstancesGone):
-                losing = True
-        if losing:  # tasks that ended in the same instant are not lost with their instance
-            for event in events:
-                if isinstance(event, m.TasksChanged) and event.status is TaskStatus.STOPPED:
-                    self._ended.update(event.tasks)
+            if type(event) is m.TasksChanged and event.status is TaskStatus.STOPPED:
+                self._stopped(event.tasks, event.stop_code, now_ms)
 
     def hear(self, command: m.Command, now_ms: int) -> None:
         """A command of the round; of notices, each is told once."""
         if self._autoscaler is not None:
             self._autoscaler.take((command,))
-        if isinstance(command, m.StartTasks | m.TasksProvisioning):
-            tasks = command.tasks
-            if not self._first or tasks[0] > self._first[-1]:
-                request = command.request
-                self._first.append(tasks[0])
-                self._request.append(_NOBODY if request is None else request)
+        kind = type(command)
+        if kind is m.StartTasks or kind is m.TasksProvisioning:
+            assert isinstance(command, m.StartTasks | m.TasksProvisioning)
+            job = self._client.job(command.request)
+            if job is not None:
+                self._jobs.update(dict.fromkeys(command.tasks, job))
         elif isinstance(command, m.RunTaskFailed):
             self._client.failed(command.request, command.count, now_ms)
             self._set_next()
-        elif isinstance(command, m.TasksStopped) and command.stop_code in LOST:
-            self._lost([task for task in command.tasks if task not in self._ended], now_ms)
+        elif isinstance(command, m.TasksStopped):
+            self._stopped(command.tasks, command.stop_code, now_ms)
+        elif isinstance(command, m.CallRejected):
+            job = self._client.job(getattr(command.call, "request", None))
+            if job is not None:
+                self._client.ended(job, getattr(command.call, "count", job.open))
 
     def answer(self, entry: m.Round) -> None:
         """A round was written down: answer the calls from outside that it held."""
@@ -234,13 +224,17 @@ class Callers:
         self._following = number + 1
         return number
 
-    def _lost(self, tasks: Iterable[int], now_ms: int) -> None:
-        first = self._first
-        found = (bisect_right(first, task) - 1 for task in tasks)
-        counts = Counter(self._request[at] for at in found if at >= 0)
-        for request, count in counts.items():
-            self._client.lost(request, count, now_ms)
-        self._set_next()
+    def _stopped(self, tasks: Iterable[int], code: StopCode | None, now_ms: int) -> None:
+        """These tasks are gone. One that had ended before is not lost with its instance."""
+        jobs, client = self._jobs, self._client
+        found = [job for task in tasks if (job := jobs.pop(task, None)) is not None]
+        if code in LOST:
+            for job, count in Counter(found).items():
+                client.lost(job, count, now_ms)
+            self._set_next()
+            return
+        for job in found:
+            client.ended(job, 1)
 
     def _set_next(self) -> None:
         scaling = self._autoscaler

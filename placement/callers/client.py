@@ -10,6 +10,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from numpy.random import Generator
@@ -42,8 +43,7 @@ class RetryPolicy:
     resubmit_ms: int | None = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A call that the client makes at `at_ms`.
 
     `run_ms` is how long each task of a RunTask will run, which the world knows and the scheduler
@@ -56,11 +56,15 @@ class Arrival:
     retry: RetryPolicy = RetryPolicy()
 
 
-@dataclass(slots=True)
-class _Job:
-    call: RunTask | StartTask
-    arrival: Arrival
-    attempts: int = 0
+class Job:
+    """A request of the client's until its last task has ended for good: `open` is how many have
+    not, placed or not."""
+
+    __slots__ = ("arrival", "attempts", "call", "open")
+
+    def __init__(self, call: RunTask | StartTask, arrival: Arrival) -> None:
+        self.call, self.arrival, self.attempts = call, arrival, 0
+        self.open = call.count if type(call) is RunTask else len(call.instances)  # type: ignore[union-attr]
 
 
 class Client:
@@ -81,7 +85,7 @@ class Client:
         self._arrivals: Iterator[Arrival] = iter(arrivals)
         self._head = next(self._arrivals, None)
         self._rng = rng
-        self._jobs: dict[int, _Job] = {}
+        self._jobs: dict[int, Job] = {}
         self._retries: list[tuple[int, int, Event]] = []
         self._retry_count = 0
         self._throttled: Counter[str] = Counter()
@@ -91,7 +95,9 @@ class Client:
     def next_ms(self) -> int | None:
         """When the next call is due; None: never, unless a task fails or is lost."""
         head, retries = self._head, self._retries
-        return earliest(head.at_ms if head else None, retries[0][0] if retries else None)
+        if not retries:
+            return head.at_ms if head is not None else None
+        return earliest(head.at_ms if head is not None else None, retries[0][0])
 
     def due(self, now_ms: int) -> list[Event]:
         """The calls to make by `now_ms`: retries first, then new ones, each in order of time."""
@@ -99,18 +105,23 @@ class Client:
         while self._retries and self._retries[0][0] <= now_ms:
             calls.append(heapq.heappop(self._retries)[2])
             calls += self._behind.pop(getattr(calls[-1], "service", None) or "", ())
-        while self._head and self._head.at_ms <= now_ms:
-            call = self._head.call
+        head = self._head
+        while head is not None and head.at_ms <= now_ms:
+            call = head.call
             if isinstance(call, RunTask | StartTask):
                 number = self._allot(call.request)
                 if number != call.request:  # a call from outside has it
                     call = msgspec.structs.replace(call, request=number)
-                self._jobs[number] = _Job(call, self._head)
+                self._jobs[number] = Job(call, head)
             calls.append(call)
             following = next(self._arrivals, None)
-            assert following is None or following.at_ms >= self._head.at_ms, "arrivals unordered"
-            self._head = following
+            assert following is None or following.at_ms >= head.at_ms, "arrivals unordered"
+            self._head = head = following
         return calls
+
+    def job(self, request: int | None) -> Job | None:
+        """The job of a request, as long as a task of it may still run; None: it is another's."""
+        return None if request is None else self._jobs.get(request)
 
     def run_ms(self, request: int) -> int | None:
         """How long a task of this request runs; None: until it is stopped, or not its request."""
@@ -122,17 +133,28 @@ class Client:
         job = self._jobs.get(request)
         if job is None:
             return  # another's
+        if isinstance(job.call, StartTask):
+            # A caller of StartTask must name other instances; to name the same again is no help.
+            self.ended(job, count)
+            return
         policy = job.arrival.retry
         wait = min(policy.first_ms << min(job.attempts, 30), policy.most_ms)
         job.attempts += 1
         self._again(job, count, now_ms + max(1, round(wait * self._drawn(0.5))), RETRY)
 
-    def lost(self, request: int, count: int, now_ms: int) -> None:
-        """`count` tasks of the request died with their instance: submit them anew, if at all."""
-        job = self._jobs.get(request)
-        wait = None if job is None else job.arrival.retry.resubmit_ms
-        if job is not None and wait is not None:
+    def lost(self, job: Job, count: int, now_ms: int) -> None:
+        """`count` tasks of a job died with their instance: submit them anew, if at all."""
+        wait = job.arrival.retry.resubmit_ms
+        if wait is None or isinstance(job.call, StartTask):
+            self.ended(job, count)
+        else:
             self._again(job, count, now_ms + wait, RESUBMIT)
+
+    def ended(self, job: Job, count: int) -> None:
+        """`count` tasks of a job have ended, for good; with the last of them it is forgotten."""
+        job.open -= count
+        if job.open <= 0:
+            self._jobs.pop(job.call.request, None)
 
     def is_held(self, call: Event) -> bool:
         """Whether an earlier call about the same service was throttled and is still to come.
@@ -172,10 +194,8 @@ class Client:
         self._retry_count += 1
         heapq.heappush(self._retries, (at_ms, self._retry_count, call))
 
-    def _again(self, job: _Job, count: int, at_ms: int, suffix: str) -> None:
-        if isinstance(job.call, StartTask):
-            # A caller of StartTask must name other instances; to name the same again is no help.
-            return
+    def _again(self, job: Job, count: int, at_ms: int, suffix: str) -> None:
+        assert isinstance(job.call, RunTask)
         started_by = job.call.started_by + suffix
         call = msgspec.structs.replace(job.call, count=count, started_by=started_by)
         self._push(at_ms, call)

@@ -94,6 +94,7 @@ class Cluster(ClusterColumns):
         """Replace the string columns of an instance: its attributes have changed."""
         self._renamed(row, strings)
         self.attributes_version += 1
+        self.status_version += 1  # a standing index knows who may run what by the old ones
         self._changed(row, freed=True)
 
     def add_like(self, row: int, ec2_instance_id: str) -> int:
@@ -116,6 +117,13 @@ class Cluster(ClusterColumns):
         unknown = [row for row in rows if not 0 <= row < self.size]
         if unknown:
             raise PlacementError(f"unknown instances {unknown}")
+
+    def check_present(self, rows: Iterable[int]) -> None:
+        """Raises PlacementError where one of these numbers is of no registered instance."""
+        present = self.present
+        absent = [row for row in rows if not (0 <= row < len(present) and present[row])]
+        if absent:
+            raise PlacementError(f"instances {absent} are not registered")
 
     def set_status(self, row: int, status: InstanceStatus) -> None:
         """Change an instance's status; INACTIVE takes it out of every count."""

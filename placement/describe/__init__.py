@@ -16,6 +16,7 @@ from stowplan.placement.describe.state import (
     Task,
     TaskDefinitionRecord,
     TokenUse,
+    Used,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "Task",
     "TaskDefinitionRecord",
     "TokenUse",
+    "Used",
 ]

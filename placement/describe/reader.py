@@ -61,12 +61,14 @@ class Reader(TaskReader):
             event.price_microusd_hour,
             event.capacity_provider,
             event.devices,
+            version_info=dict(event.version_info),
         )
         if event.ec2_instance_id in self.state.leaving:
             found.status = InstanceStatus.DRAINING
         if before is not None:
             found.tasks, found.tags = before.tasks, before.tags
             found.version = before.version + 1
+            found.running, found.pending = before.running, before.pending
             for number in found.tasks:
                 self.book(found, self.state.tasks[number], 1)
         self.state.instances[event.instance] = found

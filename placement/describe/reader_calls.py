@@ -9,6 +9,7 @@ import msgspec
 
 from stowplan.placement import messages as m
 from stowplan.placement.describe.reader_tasks import TaskReader
+from stowplan.placement.describe.rollouts import finish
 from stowplan.placement.describe.state import (
     CapacityProvider,
     Deployment,
@@ -72,7 +73,7 @@ def _update_service(reader: TaskReader, call: m.UpdateService) -> None:
         for each in service.deployments:
             each.status = "ACTIVE"
             if each.rollback is None:
-                reader.finish(each, "STOPPED")  # replaced before it was complete
+                finish(reader.state, each, "STOPPED")  # replaced before it was complete
         begun = _deployment(reader, service.call.task_definition)
         begun.sources = tuple(each.id for each in service.deployments)
         begun.desired_count = service.call.desired_count

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from stowplan.placement import messages as m
+from stowplan.placement.describe.rollouts import told
 from stowplan.placement.describe.state import (
     ContainerInstance,
     Deployment,
@@ -15,6 +16,7 @@ from stowplan.placement.describe.state import (
     StoppedForGood,
     Task,
     TokenUse,
+    named,
 )
 from stowplan.placement.model import PORTS, InstanceStatus, StopCode, TaskDefinition, TaskStatus
 from stowplan.placement.taskdef.parse import (
@@ -172,7 +174,7 @@ class TaskReader:
             if (use := self._use(call)) is not None:
                 use.tasks.append(number)
             task.overrides = call.overrides
-        resources = call.resources if isinstance(call, m.RunTask) else ()
+        resources = () if call is None else call.resources
         override = TaskOverride(cpu, memory, resources, task.overrides)
         task.amounts = task_resources(self._definition(name), override)
         task.amounts.pop(PORTS, None)
@@ -208,6 +210,9 @@ class TaskReader:
 
     def changed(self, event: m.TasksChanged) -> None:
         """The agents report another lastStatus."""
+        for number in event.tasks if event.containers else ():
+            if number in self.state.tasks:
+                self.state.tasks[number].hear(event.containers)
         if event.status is _STOPPED:
             self._stopped(event.tasks, event.stop_code, event.reason, event.exit_code)
             if event.stop_code is not None:
@@ -346,48 +351,5 @@ class TaskReader:
         line = ServiceLine(service.lines, self.state.now_ms, notice.text, notice.failure)
         service.events.insert(0, line)
         del service.events[EVENTS_MOST:]
-        primary, text = service.deployments[0], notice.text
-        if "deployment completed" in text:
-            primary.rollout_state, primary.updated_at_ms = "COMPLETED", self.state.now_ms
-            primary.rollout_reason = f"ECS deployment {primary.id} completed."
-            service.completed = primary.task_definition
-            self.finish(primary, "SUCCESSFUL")
-            for each in (*service.deployments, *service.past):
-                if each.rollback == primary.id:
-                    self.finish(each, "ROLLBACK_SUCCESSFUL")
-        elif "deployment failed" in text:
-            primary.rollout_state, primary.updated_at_ms = "FAILED", self.state.now_ms
-            primary.rollout_reason = f"ECS deployment circuit breaker: {text.partition(': ')[2]}"
-            breaker = service.call.circuit_breaker
-            if breaker is None or not breaker.rollback or service.completed is None:
-                self.finish(primary, "STOPPED")
-        elif "rolling back to deployment " in text:
-            self._roll_back(service, text.rpartition(" ")[2].rstrip("."))
-
-    def finish(self, deployment: Deployment, outcome: str) -> None:
-        """A deployment has come to its end, for good."""
-        if not deployment.outcome:
-            deployment.outcome, deployment.finished_at_ms = outcome, self.state.now_ms
-
-    def _roll_back(self, service: Service, name: str) -> None:
-        back = next((each for each in service.deployments if each.id == name), None)
-        now_ms = self.state.now_ms
-        if back is None:
-            assert service.completed is not None, "it rolls back to what was completed"
-            back = Deployment(name, service.completed, now_ms, now_ms, rolls_back=True)
-            self.state.deployments_ever += 1
-        else:
-            service.deployments.remove(back)
-        for each in service.deployments:
-            each.status = "ACTIVE"
-            if each.rollout_state == "FAILED" and not each.outcome:
-                each.rollback = name
-        back.status, back.rollout_state, back.failed_tasks = "PRIMARY", "IN_PROGRESS", 0
-        service.deployments.insert(0, back)
-        self._touched[service.name] = None
-
-
-def named(tasks: Sequence[int]) -> str:
-    """`task 3`, `7 tasks (1, 2, 3, 4, 5, ...)`."""
-    some = ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
-    return f"task {some}" if len(tasks) == 1 else f"{len(tasks)} tasks ({some})"
+        if told(self.state, service, notice.text):
+            self._touched[service.name] = None

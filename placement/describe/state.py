@@ -6,6 +6,7 @@ format. `version` of a task or an instance rises with each change that ECS would
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +15,18 @@ from stowplan.placement import messages as m
 from stowplan.placement.model import InstanceStatus, StopCode, TaskStatus
 from stowplan.placement.reasons import Failure
 
-SNAPSHOT_FORMAT = 2  # goes up with every change of what is below: an older one is not read
+SNAPSHOT_FORMAT = 3  # goes up with every change of what is below: an older one is not read
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What a task used when its agent last measured: CPU units and MiB, means of that interval.
+
+    It comes from no round and is in no journal; nothing is decided on it.
+    """
+
+    cpu: float
+    memory: float
+    at_ms: int
 
 
 class ContainerInstance(msgspec.Struct):
@@ -43,6 +55,7 @@ class ContainerInstance(msgspec.Struct):
     version: int = 1
     tags: dict[str, str] = {}
     tasks: dict[int, None] = {}  # not STOPPED, oldest first
+    version_info: dict[str, str] = {}
 
 
 class Task(msgspec.Struct):
@@ -83,6 +96,14 @@ class Task(msgspec.Struct):
     protected_until_ms: int | None = None
     version: int = 1
     tags: dict[str, str] = {}
+    containers: dict[str, m.ContainerReport] = {}  # those of which an agent told something
+    used: Used | None = None
+
+    def hear(self, reports: tuple[m.ContainerReport, ...]) -> None:
+        """Its agent tells of its containers; what it tells after the end is too late."""
+        if self.last_status is not TaskStatus.STOPPED:
+            for each in reports:
+                self.containers[each.name] = each.after(self.containers.get(each.name))
 
     @property
     def gone_ms(self) -> int | None:
@@ -296,3 +317,9 @@ def of_snapshot(body: bytes) -> State | None:
 
 
 _DECODER = msgspec.msgpack.Decoder(State)
+
+
+def named(tasks: Sequence[int]) -> str:
+    """`task 3`, `7 tasks (1, 2, 3, 4, 5, ...)`."""
+    some = ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
+    return f"task {some}" if len(tasks) == 1 else f"{len(tasks)} tasks ({some})"

@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["UNPLACED", "Decision", "Engine", "Filled", "TaskBatch", "joined"]
 KERNEL_TASKS_MIN = 8  # from so many tasks on, a kernel that places all of them pays
+FEW_TASKS = 256  # up to so many, an index of their own takes longer than the one that stands
 # Looks at all instances for one task, by the reference: of some 0.1 ms each, and for every so many
 # instances once more. So many take as long as it does to load machine code, or to compile it.
 INSTANCES_A_LOOK = 2_000
 LOOKS_TO_LOAD, LOOKS_TO_COMPILE = 1_000, 100_000
+_new = tuple.__new__  # of a named tuple, without a look at each argument
+_UNEXPLAINED = Failure("")
 _loaded: list[bool] = []  # not empty once a kernel was asked for in this process
 
 
@@ -74,9 +77,9 @@ class Engine(Eligibility):
         self._looks_left = 0.0 if kernels is not None else looks_until_kernels()
         self._kernels = bool(kernels) or (kernels is None and not self._looks_left)
         self._made_runner: Runner | None = None
-        # The index that stands, once there is one, and the row of each row.
+        # The index that stands, once there is one, and answers with one row.
         self._standing: Standing | None = None
-        self._one_row = np.zeros(0, np.int64)
+        self._one_row: list[IntArray | None] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # Kernels write in the arrays of one cluster, by machine code that a copy would share.
@@ -99,23 +102,42 @@ class Engine(Eligibility):
             PlacementError: a task names a strategy or constraint that is not known or makes no
                 sense, or by its field what no instance ever had; nothing has been booked then.
         """
-        if len(tasks) == 1 and not isinstance(tasks, TaskBatch):
-            kind, standing = tasks[0], self._standing
+        if len(tasks) == 1 and tasks.__class__ is not TaskBatch:
+            kind: TaskKind = tasks[0]  # type: ignore[index]
+            standing = self._standing
             if standing is not None:  # the way of most, without a step that can be left out
                 row = standing.place(kind)
                 if row >= 0:
-                    return Decision(self._one_row[row : row + 1], {}, {})
+                    one = self._one_row[row]
+                    if one is None:
+                        one = self._one_row_of(row)
+                    return _new(Decision, (one, {}, {}))
             return self._place_single(kind)
-        for kind in tasks.kinds if isinstance(tasks, TaskBatch) else dict.fromkeys(tasks):
-            self.check(kind)
-            self.check_fields(kind)
+        kinds = tasks.kinds if isinstance(tasks, TaskBatch) else tuple(dict.fromkeys(tasks))
+        for kind in kinds:
+            if kind not in self._read:  # else all of it was checked before
+                self.check(kind)
+                self.check_fields(kind)
         if len(tasks) >= KERNEL_TASKS_MIN and self._pays(len(tasks)):
+            few = len(tasks) <= FEW_TASKS
+            if few and isinstance(tasks, TaskBatch):
+                kinds = tasks.in_order_of_use().kinds
+            if few and self._runner.stands_for(kinds, len(tasks)):
+                return self._place_few(tasks)
             return self._place_batch(tasks if isinstance(tasks, TaskBatch) else TaskBatch.of(tasks))
         rows = np.full(len(tasks), UNPLACED, np.int64)
         decision = Decision(rows, {}, {})
         for position, kind in enumerate(tasks):
             self._place_at(decision, position, kind)
         return decision
+
+    def place_now(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | None:
+        """Place one task of `kind`: its row and devices; None where it fits nowhere now.
+
+        As `fill` of one, but nobody wants to know why it does not fit.
+        """
+        placed = self._place_one(kind, explain=False)
+        return None if isinstance(placed, Failure) else placed
 
     def fill(self, kind: TaskKind, count: int) -> Filled:
         """Place up to `count` tasks of one kind; stop at the first that fits nowhere."""
@@ -180,6 +202,11 @@ class Engine(Eligibility):
         hosts = set(candidates.tolist())
         return max(index for index, row in enumerate(rows) if row in hosts)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a strategy in use plans, so that it must be told of every round."""
+        return bool(self._planners)
+
     def look_ahead(self, now_ms: int, outlook: Callable[[], Outlook]) -> None:
         """Tell the strategies that plan of a new round; see `strategies.Planner`."""
         for link, planner in self._planners.items():
@@ -226,6 +253,27 @@ class Engine(Eligibility):
                     self._place_at(decision, position, batch.kinds[batch.index[position]])
         return decision
 
+    def _place_few(self, tasks: Sequence[TaskKind] | TaskBatch) -> Decision:
+        """One by one on the index that stands, which knows their kinds, most likely."""
+        if self._standing is not self._runner.standing:
+            self._stand()
+        rows, failures = [UNPLACED] * len(tasks), dict[int, Failure]()
+        assert self._standing is not None
+        place = self._standing.place
+        for position, kind in enumerate(tasks):
+            row = place(kind)
+            if row == UNPLACED:
+                failures[position] = self._runner.failure(kind)
+            elif row < 0:  # not for the index: others may book now, and make another
+                placed = self._place_one(kind)
+                place = self._standing.place
+                if isinstance(placed, Failure):
+                    failures[position] = placed
+                    continue
+                row = placed[0]
+            rows[position] = row
+        return Decision(np.array(rows, np.int64), failures, {})
+
     def _place_single(self, kind: TaskKind) -> Decision:
         if kind not in self._read:  # else all of it was checked before
             self.check(kind)
@@ -245,7 +293,9 @@ class Engine(Eligibility):
         if placed[1]:
             decision.devices[position] = placed[1]
 
-    def _place_one(self, kind: TaskKind) -> tuple[int, tuple[int, ...]] | Failure:
+    def _place_one(
+        self, kind: TaskKind, *, explain: bool = True
+    ) -> tuple[int, tuple[int, ...]] | Failure:
         if self._kernels or self._pays(1):
             row = self._runner.place_one(kind)
             if self._standing is not self._runner.standing:
@@ -253,13 +303,13 @@ class Engine(Eligibility):
             if row >= 0:
                 return row, ()
             if row == UNPLACED:
-                return self._runner.failure(kind)
+                return self._runner.failure(kind) if explain else _UNEXPLAINED
         failed = self._failed.get(kind)
         if failed is not None and failed[0] == self.cluster.version:
             return failed[1]
         row = self._choose(kind)
         if row == UNPLACED:
-            return self.failure(kind, self.cluster.version)
+            return self.failure(kind, self.cluster.version) if explain else _UNEXPLAINED
         devices = self._choose_devices(kind, row) if kind.devices else ()
         self.cluster.reserve(kind, row, devices)
         return row, devices
@@ -267,8 +317,14 @@ class Engine(Eligibility):
     def _stand(self) -> None:
         """Ask the index that stands first from now on."""
         self._standing = self._runner.standing
-        self._one_row = np.arange(self.cluster.size)
-        self._one_row.flags.writeable = False  # it is handed out
+        self._one_row = [None] * self.cluster.size
+
+    def _one_row_of(self, row: int) -> IntArray:
+        """The answer with a row alone; kept, as to make it takes longer than to find the row."""
+        one = np.array([row])
+        one.flags.writeable = False  # it is handed out
+        self._one_row[row] = one
+        return one
 
     def _choose(self, kind: TaskKind) -> int:
         if self._kernels:

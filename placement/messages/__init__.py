@@ -19,6 +19,7 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.containers import Binding, ContainerReport
 from stowplan.placement.messages.messages import (
     CALLS,
     AgentConnectionChanged,
@@ -64,6 +65,7 @@ from stowplan.placement.messages.upkeep import (
     LoadBalancer,
     Pairs,
     PutAttributes,
+    StopServiceDeployment,
     TaggedKind,
     TagResource,
     UntagResource,
@@ -76,6 +78,7 @@ __all__ = [
     "TOKEN_KEPT_MS",
     "AgentConnectionChanged",
     "Attribute",
+    "Binding",
     "CallRejected",
     "CallThrottled",
     "CapacityProviderReservation",
@@ -85,6 +88,7 @@ __all__ = [
     "Command",
     "CompleteTermination",
     "ContainerOverride",
+    "ContainerReport",
     "CreateCapacityProvider",
     "CreateService",
     "DeleteAttributes",
@@ -120,6 +124,7 @@ __all__ = [
     "SetInstanceProtection",
     "StartTask",
     "StartTasks",
+    "StopServiceDeployment",
     "StopTask",
     "StopTasks",
     "TagResource",

@@ -29,6 +29,7 @@ from stowplan.placement.messages.capacity import (
     SetDesiredCapacity,
     SetInstanceProtection,
 )
+from stowplan.placement.messages.containers import ContainerReport
 from stowplan.placement.messages.notices import (
     RunTaskFailed,
     ServiceEvent,
@@ -48,6 +49,7 @@ from stowplan.placement.messages.upkeep import (
     LoadBalancer,
     Pairs,
     PutAttributes,
+    StopServiceDeployment,
     TagResource,
     UntagResource,
     UpdateCapacityProvider,
@@ -111,6 +113,7 @@ class StartTask(Message, frozen=True):
     started_by: str = ""
     overrides: tuple[ContainerOverride, ...] = ()
     tags: Pairs = ()
+    resources: tuple[tuple[str, int], ...] = ()
 
 
 class StopTask(Message, frozen=True):
@@ -188,7 +191,8 @@ class UpdateContainerInstancesState(Message, frozen=True):
 class InstanceRegistered(Message, frozen=True):
     """An agent registered its instance. `instance` is the next free number, or a known one that
     registers again. `resources` as registered (CPU units, MiB, counts); reserved ports excluded.
-    `devices` are divisible ones, in thousandths each."""
+    `devices` are divisible ones, in thousandths each. `version_info`: what its agent says of
+    itself, as `versionInfo` has it."""
 
     instance: int
     ec2_instance_id: str
@@ -199,6 +203,7 @@ class InstanceRegistered(Message, frozen=True):
     reserved_udp: tuple[int, ...] = ()
     capacity_provider: str | None = None
     devices: tuple[int, ...] = ()
+    version_info: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class AgentConnectionChanged(Message, frozen=True):
@@ -234,7 +239,8 @@ class TasksChanged(Message, frozen=True):
 
     `exit_code` is that of the essential container whose exit ended them; None: not told.
     `since_ms`: when that came to be, where the driver knows that it was before this round. The
-    scheduler goes by the round, as ECS does; who measures goes by what was true.
+    scheduler goes by the round, as ECS does; who measures goes by what was true. `containers`: of
+    each of these tasks, to be described; nothing is decided on it.
     """
 
     status: TaskStatus
@@ -243,6 +249,7 @@ class TasksChanged(Message, frozen=True):
     reason: str = ""
     exit_code: int | None = None
     since_ms: int | None = None
+    containers: tuple[ContainerReport, ...] = ()
 
 
 class TasksHealthChanged(Message, frozen=True):
@@ -268,6 +275,7 @@ Event = (
     | UpdateService
     | UpdateContainerInstancesState
     | DeleteService
+    | StopServiceDeployment
     | DeregisterContainerInstance
     | DeregisterTaskDefinition
     | DeleteTaskDefinition
@@ -298,6 +306,7 @@ CALLS = (
     *(CreateCapacityProvider, UpdateCapacityProvider, DeleteCapacityProvider),
     *(PutClusterCapacityProviders, DeregisterContainerInstance, DeregisterTaskDefinition),
     *(PutAttributes, DeleteAttributes, TagResource, UntagResource, DeleteTaskDefinition),
+    StopServiceDeployment,
 )
 
 # --- commands: what the driver must do ------------------------------------------------------------

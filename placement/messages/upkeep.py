@@ -25,7 +25,8 @@ class ContainerOverride(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one container of a task has instead of its definition; None: as the definition says.
 
     `environment` are (name, value) pairs, added to the definition's or in place of them. Sizes are
-    those of a container definition: CPU units, MiB.
+    those of a container definition: CPU units, MiB. `resource_requirements` are (type, value)
+    pairs, `environment_files` too; both replace those of the definition.
     """
 
     name: str
@@ -34,6 +35,8 @@ class ContainerOverride(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu: int | None = None
     memory: int | None = None
     memory_reservation: int | None = None
+    resource_requirements: Pairs | None = None
+    environment_files: Pairs | None = None
 
 
 class CircuitBreaker(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,6 +88,15 @@ class DeleteService(Message, frozen=True):
 
     service: str
     force: bool = False
+
+
+class StopServiceDeployment(Message, frozen=True):
+    """End a rolling deployment that is IN_PROGRESS: leave tasks as they are, or roll back to what
+    was last completed, whether a circuit breaker would or not (StopServiceDeployment)."""
+
+    service: str
+    deployment: str
+    stop_type: Literal["ABORT", "ROLLBACK"] = "ROLLBACK"
 
 
 class DeregisterContainerInstance(Message, frozen=True):

@@ -118,7 +118,7 @@ _SERVICE = (
 _WORKLOAD = (
     "workload workload.name workload.task_definition workload.kind workload.file workload.until "
     "workload.constraints workload.zones workload.capacity_provider workload.group "
-    "workload.options workload.options.*"
+    "workload.overrides workload.options workload.options.*"
 )
 _ITEMS = (
     "cluster.default_capacity_provider_strategy service.capacity_provider_strategy "
@@ -202,8 +202,9 @@ TABLE: Mapping[tuple[str, str], Verdict] = {
     # what goes wrong, and how long things take
     **_row("faults faults.*", PLANNED, "refused", FAULTS, faulty),
     **_row("faults faults.*", ("repack",)),
-    **_row("models models.* images images.* pulls pulls.* time.*", PLANNED, "irrelevant", TIMES),
-    **_row("models models.* images images.* pulls pulls.* time.*", ("repack",)),
+    **_row("models models.* images images.* pulls pulls.* agent time.*", PLANNED, "irrelevant",
+           TIMES),
+    **_row("models models.* images images.* pulls pulls.* agent time.*", ("repack",)),
     **_row("behaviour behaviour.*", AT_ONCE, "irrelevant", MOMENT),
     **_row("behaviour behaviour.*", ("hours",), "refused", BEHAVIOUR, workload_behaviour),
     **_row("behaviour behaviour.*", ("repack",)),

@@ -93,13 +93,13 @@ def keep_spread(
     if answer.status != "infeasible":
         many = "1 service" if len(spread) == 1 else f"{len(spread)} services or groups"
         note = f"spread kept: {many} that are spread keep as many tasks in each zone as now"
-        return replace(answer, notes=(note,)) if answer.plan else answer
+        return replace(answer, notes=(*answer.notes, note)) if answer.plan else answer
     given_up = solve(made(lambda _: None))
     if given_up.plan is None:
         return given_up
     notes = [f"spread given up: were it kept, {', '.join(answer.reasons)}"]
     notes += _spread_changes(state, given_up.plan.moves)
-    return replace(given_up, notes=tuple(notes))
+    return replace(given_up, notes=(*given_up.notes, *notes))
 
 
 def _spread_changes(state: RepackState, moves: tuple[Move, ...]) -> list[str]:
@@ -218,11 +218,16 @@ class _Run:
                 self.used_at_least = self.kept + int(state.releasable.sum()) - most
             if found.plan is not None or (count is not None and not solved.infeasible):
                 proven = count is not None or wanted == most
-                return found if proven else replace(found, status="feasible")
+                return found if proven else self._perhaps_more(found)
             if count is None:
                 wanted -= 1
         why = f"at most {most - free_now} instances can be freed"
         return self._none("infeasible", why)
+
+    def _perhaps_more(self, found: Answer[RepackPlan]) -> Answer[RepackPlan]:
+        """The fewest moves for what they free; more might be freed."""
+        why = "that no more instances can be freed was not proven in time"
+        return replace(found, status="feasible", notes=(*found.notes, why))
 
     def fit(self, problem: RepackProblem) -> Answer[RepackPlan]:
         """The cheapest contents, reached step by step."""

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stowplan.placement.packing.plain import PackingInputError as PackingInputError
+
 IntArray = NDArray[np.int64]
 ShortArray = NDArray[np.int16]
 FloatArray = NDArray[np.float64]
@@ -21,10 +23,6 @@ Status = Literal["optimal", "feasible", "infeasible", "unknown"]
 
 INT64_MAX = 2**63 - 1
 MAX_TOTAL = 2**52  # sums above this would no longer be exact in the float LP or could overflow
-
-
-class PackingInputError(ValueError):
-    """A problem is malformed; the message names what and where."""
 
 
 @dataclass(frozen=True)

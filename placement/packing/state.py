@@ -81,7 +81,7 @@ class Solve:
     def raise_bound(self, bound: int) -> None:
         """Take a proven lower bound if it is higher than the last."""
         if bound > self.lower_bound:
-            self.lower_bound = bound
+            self.lower_bound = int(bound)  # a number of numpy's is none to JSON
             self.record()
 
     def record(self) -> None:

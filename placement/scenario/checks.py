@@ -21,6 +21,7 @@ from stowplan.placement.scenario.container_checks import container_problems
 from stowplan.placement.scenario.faults import Fault
 from stowplan.placement.scenario.fields import own_strategy, parse_strategy
 from stowplan.placement.scenario.offers import Fleet, with_offers
+from stowplan.placement.scenario.override_checks import override_of, override_problems
 from stowplan.placement.scenario.running_checks import running_problems
 from stowplan.placement.scenario.scenario import (
     DeployStep,
@@ -97,6 +98,7 @@ def scenario_problems(
         (frozenset(), _constraints(scenario, tables, fleet)),
         ({"task_definitions", "images"}, _faults(scenario, fleet)),
         ({"task_definitions", "images"}, container_problems(scenario, definitions)),
+        ({"task_definitions"}, override_problems(scenario, definitions)),
         (frozenset(), _demands(scenario, tables, definitions, fleet)),
         ({*_FLEET, *_PARTS, "task_definitions"}, running_problems(scenario, definitions)),
         ({"instance_types", *_PARTS}, _optimize(scenario, tables)),
@@ -366,7 +368,7 @@ def _demand_problem(
     if any(what for constraint in own for what in _constraint_problems(constraint, fleet)):
         return None
     kind = TaskKind(
-        tuple(task_resources(definition).items()),
+        tuple(task_resources(definition, override_of(table)).items()),
         "scenario-check",
         *host_ports(definition),
         definition.requires_attributes,

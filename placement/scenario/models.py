@@ -71,5 +71,13 @@ def sampler(model: Distribution, rng: Generator) -> Sampler:
         raise ValueError(f"a {model.distribution} distribution needs a mean")
     mean = model.mean
     if model.distribution == "exponential":
-        return lambda n: np.rint(rng.exponential(mean, n)).astype(np.int64).tolist()
+        draw = rng.exponential  # of one number alone it makes no array
+
+        def exponential(n: int) -> list[int]:
+            if n == 1:
+                return [round(draw(mean))]
+            drawn: list[int] = np.rint(draw(mean, n)).astype(np.int64).tolist()
+            return drawn
+
+        return exponential
     return lambda n: [mean] * n

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stowplan.placement.agent.settings import PullBehavior
+from stowplan.placement.agent.settings import AgentKind, PullBehavior
 from stowplan.placement.model import AVAILABILITY_ZONE, CPU_ARCHITECTURE, INSTANCE_TYPE
 from stowplan.placement.scenario.autoscaling import AutoscalingTable
 from stowplan.placement.scenario.capacity import (
@@ -145,7 +145,7 @@ class WorkloadTable(Table):
     dies with its instance is submitted again after `resubmit` unless that is false. `expected` says
     what the scheduler is told of run times: nothing, the mean of earlier jobs of the same size that
     would have ended by then (`history`), or the truth, which no caller knows (`oracle`); or a name
-    that a user gave a predictor of their own.
+    that a user gave a predictor of their own. `overrides` are those of RunTask, in AWS's JSON.
     """
 
     name: str
@@ -163,6 +163,7 @@ class WorkloadTable(Table):
     retry_max: Duration = 60_000
     resubmit: DurationOrFalse = 5_000
     expected: str = "nothing"
+    overrides: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
 
@@ -239,9 +240,9 @@ class Scenario(Table):
     or parted. `settings[STRATEGY][NAME]` are fields that the capacity provider, service or workload
     of that name has instead in runs of that strategy. `task_definitions` maps short names to
     RegisterTaskDefinition input, `behaviour` the same names, and then containers, to what they do.
-    With `images` every pull takes its time. `running`: tasks that are there at 0 s, and then all
-    instances are. `ties`: which of the instances that tie after the last
-    link of a chain gets the task (see `placement.scenario.ties`).
+    With `images` every pull takes its time. `agent`: whose own waits the agents have. `running`:
+    tasks that are there at 0 s, and then all instances are. `ties`: which of the instances that tie
+    after the last link of a chain gets the task (see `placement.scenario.ties`).
     """
 
     name: str
@@ -267,6 +268,7 @@ class Scenario(Table):
     behaviour: dict[str, dict[str, ContainerBehaviour]] = {}
     images: dict[str, ImageTable] = {}
     pulls: PullTable = PullTable()
+    agent: AgentKind = "amazon-ecs-agent"
     optimize: OptimizeTable = OptimizeTable()
 
     def runs(self) -> Iterator[Run]:

@@ -19,7 +19,7 @@ from stowplan.placement.engine.engine import Engine
 from stowplan.placement.engine.explain import Explanation, explain_kind, fits_anywhere
 from stowplan.placement.engine.obstacles import Resident
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.messages import RunTask
+from stowplan.placement.messages import RunTask, StartTask
 from stowplan.placement.model import PORTS, InstanceStatus, TaskKind, TaskStatus
 from stowplan.placement.scheduler.capacity.strategy import deal
 from stowplan.placement.scheduler.lacking import Lack, of_daemon, offers_by
@@ -78,10 +78,10 @@ class Described:
         """
         service = self.state.services.get(name)
         if service is not None and service.status == "ACTIVE":
-            return self._of_service(service)
+            return self.of_service(service)
         if name.isdecimal() and int(name) < self.state.tasks_ever:
             task = self.state.tasks.get(int(name))
-            return None if task is None else self._of_task(task)
+            return None if task is None else self.of_task(task)
         return self._of_family(name)
 
     # --- what is there ----------------------------------------------------------------------------
@@ -117,7 +117,8 @@ class Described:
 
     # --- what lacks -------------------------------------------------------------------------------
 
-    def _of_service(self, service: Service) -> Lack:
+    def of_service(self, service: Service) -> Lack:
+        """What a service lacks now, or one more task of it."""
         primary = service.deployments[0].task_definition
         call = msgspec.structs.replace(service.call, task_definition=primary)
         launch = self.launches.of_service(call)
@@ -129,10 +130,10 @@ class Described:
         else:
             kind = launch.on(self._next_provider(service)).kind
         count = len(waiting)
-        missing = self._missing(service)
+        more = missing(self.state, service)
         # Who misses tasks although one more fits has only not looked yet.
-        if missing and not fits_anywhere(self.engine, kind):
-            count += missing
+        if more and not fits_anywhere(self.engine, kind):
+            count += more
         return Lack(f"service {service.name}", kind, count, call.desired_count)
 
     def _of_daemon(self, service: Service, kind: TaskKind) -> Lack:
@@ -148,29 +149,6 @@ class Described:
             service.name, kind, start, int((due & (has | cluster.agent_connected)).sum())
         )
 
-    def _missing(self, service: Service) -> int:
-        """How many tasks a service would start if there were room."""
-        state, call, primary = self.state, service.call, service.deployments[0]
-        if primary.rollout_state == "FAILED":
-            return 0
-        mine = [state.tasks[number] for number in service.tasks]
-        staying = sum(t.deployment == primary.id and not self._must_go(t) for t in mine)
-        leaving = 0
-        if call.load_balancer is not None:
-            leaving = sum(
-                task.service == service.name and task.desired_status is TaskStatus.STOPPED
-                for instance in state.instances.values()
-                for task in map(state.tasks.__getitem__, instance.tasks)
-            )
-        most = call.desired_count * call.maximum_percent // 100
-        room = most - len(mine) - leaving
-        return max(0, min(call.desired_count - staying, room))
-
-    def _must_go(self, task: Task) -> bool:
-        there = None if task.instance is None else self.state.instances.get(task.instance)
-        draining = there is not None and there.status is InstanceStatus.DRAINING
-        return draining or task.healthy is False
-
     def _next_provider(self, service: Service) -> str | None:
         strategy = service.call.capacity_provider_strategy
         if not strategy:
@@ -185,19 +163,31 @@ class Described:
         found = self.state.list_tasks(service=service, family=family)
         return [task for task in found if task.last_status is TaskStatus.PROVISIONING]
 
-    def _of_task(self, task: Task) -> Lack | None:
+    def of_task(self, task: Task, call: RunTask | StartTask | None = None) -> Lack | None:
+        """A task, and one more like it; None where neither it nor `call`, which it came of, says
+        what that is."""
         waits = task.last_status is TaskStatus.PROVISIONING
-        if task.asked is not None:
-            kind = self._asked(task.asked, task.capacity_provider, task.task_definition)
+        call = task.asked or call
+        if isinstance(call, RunTask):
+            kind = self._asked(call, task.capacity_provider, task.task_definition)
+        elif call is not None:
+            kind = self.launches.of_start_task(call).kind
         elif task.service is not None and task.service in self.state.services:
-            call = self.state.services[task.service].call
-            call = msgspec.structs.replace(call, task_definition=task.task_definition)
-            kind = self.launches.of_service(call).on(task.capacity_provider).kind
+            of = self.state.services[task.service].call
+            of = msgspec.structs.replace(of, task_definition=task.task_definition)
+            kind = self.launches.of_service(of).on(task.capacity_provider).kind
         else:
             return None
         name = f"task {task.number} of {task.group}"
         row = -1 if task.instance is None else task.instance
         return Lack(name, kind, int(waits), 1, status=task.last_status, row=row)
+
+    def of_waiting(self, name: str, waiting: Sequence[Task]) -> Lack:
+        """Tasks of RunTask that wait for capacity, as one more like the first of them."""
+        first = waiting[0]
+        assert first.asked is not None, "only a task that waits has its call"
+        kind = self._asked(first.asked, first.capacity_provider, first.task_definition)
+        return Lack(name, kind, len(waiting), len(waiting))
 
     def _asked(self, call: RunTask, provider: str | None, definition: str) -> TaskKind:
         """The kind of a call's tasks. By full name: the family may have a later revision by now."""
@@ -217,12 +207,32 @@ class Described:
             count = notice.count if at_ms == self.state.now_ms else 0
             said = f"request {call.request} of {call.task_definition}"
             return Lack(said, kind, count, call.count)
-        if not waiting:
-            return None
-        first = waiting[0]
-        assert first.asked is not None
-        kind = self._asked(first.asked, first.capacity_provider, first.task_definition)
-        return Lack(f"family {name}", kind, len(waiting), len(waiting))
+        return self.of_waiting(f"family {name}", waiting) if waiting else None
+
+
+def missing(state: State, service: Service) -> int:
+    """How many tasks a service, no DAEMON, would start if there were room."""
+    call, primary = service.call, service.deployments[0]
+    if primary.rollout_state == "FAILED":
+        return 0
+    mine = [state.tasks[number] for number in service.tasks]
+    staying = sum(t.deployment == primary.id and not _must_go(state, t) for t in mine)
+    leaving = 0
+    if call.load_balancer is not None:
+        leaving = sum(
+            task.service == service.name and task.desired_status is TaskStatus.STOPPED
+            for instance in state.instances.values()
+            for task in map(state.tasks.__getitem__, instance.tasks)
+        )
+    most = call.desired_count * call.maximum_percent // 100
+    room = most - len(mine) - leaving
+    return max(0, min(call.desired_count - staying, room))
+
+
+def _must_go(state: State, task: Task) -> bool:
+    there = None if task.instance is None else state.instances.get(task.instance)
+    draining = there is not None and there.status is InstanceStatus.DRAINING
+    return draining or task.healthy is False
 
 
 def _held(task: Task) -> TaskKind:

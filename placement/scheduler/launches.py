@@ -38,6 +38,7 @@ class Launches:
         # What RunTask calls that differ by their request alone become: a kind, and the definition's
         # name, for as long as the definitions stay as they are.
         self._calls: Memo[object, tuple[TaskKind, str]] = Memo()
+        self._last: Memo[object, tuple[tuple[object, ...], tuple[TaskKind, str]]] = Memo()
 
     def register(self, document: Mapping[str, Any]) -> TaskDefinition:
         """Add the next revision of a family.
@@ -50,6 +51,7 @@ class Launches:
         definition = parse_task_definition(document, revision=len(revisions) + 1)
         revisions.append(definition)
         self._calls.clear()
+        self._last.clear()
         return definition
 
     def definition(self, name: str) -> TaskDefinition:
@@ -93,6 +95,7 @@ class Launches:
             raise CallError("ClientException", f"{name} is in the process of being deleted")
         self._inactive.add(name)
         self._calls.clear()
+        self._last.clear()
 
     def check_inactive(self, name: str) -> None:
         """Raises CallError where a revision is unknown, or ACTIVE."""
@@ -118,6 +121,16 @@ class Launches:
         Arguments and errors as in `of_run_task`.
         """
         provider = capacity_provider or call.capacity_provider
+        # First by what is quickly compared: strategies and constraints are, where they are the
+        # same objects, as of all calls of a workload.
+        short = call.task_definition, call.group, call.cpu, call.memory, provider, call.expected_ms
+        rest = (
+            *(call.placement_strategy, call.placement_constraints),
+            *(call.resources, call.overrides, call.zones),
+        )
+        last = self._last.get(short)
+        if last is not None and last[0] == rest:
+            return last[1]
         key = (
             *(call.task_definition, call.cpu, call.memory, call.resources, call.overrides),
             *(call.group, call.placement_constraints, call.placement_strategy, call.zones),
@@ -131,6 +144,7 @@ class Launches:
             strategies = call.placement_strategy or RUN_TASK_DEFAULT_STRATEGIES
             kind = self._kind(call, definition, group, strategies, provider)
             found = self._calls[key] = kind, definition.name
+        self._last[short] = rest, found
         return found
 
     def of_start_task(self, call: m.StartTask) -> Launch:
@@ -170,10 +184,8 @@ class Launches:
     ) -> TaskKind:
         override = TaskOverride()
         constraints: tuple[PlacementConstraint, ...] = ()
-        if isinstance(call, m.RunTask):
+        if isinstance(call, m.RunTask | m.StartTask):
             override = TaskOverride(call.cpu, call.memory, call.resources, call.overrides)
-        elif isinstance(call, m.StartTask):
-            override = TaskOverride(call.cpu, call.memory, (), call.overrides)
         if not isinstance(call, m.StartTask):
             constraints = call.placement_constraints
         expected_ms = call.expected_ms if isinstance(call, m.RunTask) else None

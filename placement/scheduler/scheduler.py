@@ -63,6 +63,7 @@ class Scheduler:
         self._inbox: list[m.Event] = []
         self._out: list[m.Command] = []
         self.now_ms = 0
+        self.deadline_ms: int | None = None  # when `decide` has work without an event; None: never
         self.requests: list[tuple[Launch, int]] = []
         self._starts: list[tuple[Launch, tuple[int, ...]]] = []
         self.waiting = WaitingTasks(config.provisioning_quota, config.provisioning_timeout_ms)
@@ -107,33 +108,46 @@ class Scheduler:
         assert now_ms >= self.now_ms, f"time went back from {self.now_ms} to {now_ms} ms"
         self.now_ms = self.cluster.now_ms = now_ms
         events, self._inbox = self._inbox, []
+        quiet = bool(events)
         for position, event in enumerate(events):
             try:
                 if self._upkeep.cluster_deleted:
                     self._upkeep.check_cluster(event)
-                _HANDLERS[type(event)](self, event)
+                quiet &= _HANDLERS[type(event)](self, event) is _NOTHING_FOLLOWS
             except PlacementError as error:
-                code = error.code if isinstance(error, CallError) else ""
+                quiet, code = False, error.code if isinstance(error, CallError) else ""
                 self._out.append(m.CallRejected(position, event, str(error), code))
-        self._services.take_over()
-        self.engine.look_ahead(now_ms, self.outlook)
-        self._services.settle(now_ms)
-        if self.waiting:
-            self._start_waiting(self.waiting.place(self.engine, self.tasks))
-            self._expire()
-        self._place_starts()
-        self._place_requests()
-        if self._services.over_quota and self.waiting.room_for(1):
-            self._services.room_to_wait(now_ms)
-        self.providers.settle(now_ms)
+        if quiet and self._is_settled():
+            return ()
+        self._settle()
+        several = self._services.deadline_ms, self.providers.deadline_ms
+        self.deadline_ms = earliest(self.waiting.deadline_ms, *several)
         commands, self._out = tuple(self._out), []
         return commands
 
-    @property
-    def deadline_ms(self) -> int | None:
-        """When `decide` has work even if no event comes; None: never."""
-        several = self._services.deadline_ms, self.providers.deadline_ms
-        return earliest(self.waiting.deadline_ms, *several)
+    def _is_settled(self) -> bool:
+        """Whether nothing is to be decided after events from which nothing follows."""
+        due = self.deadline_ms is not None and self.deadline_ms <= self.now_ms
+        settled = not due and self.waiting.is_settled(self.cluster.version)
+        return settled and not self._services.over_quota and not self.engine.looks_ahead
+
+    def _settle(self) -> None:
+        """Decide all that can be, now that events and calls are taken in."""
+        now_ms, services, waiting = self.now_ms, self._services, self.waiting
+        services.take_over()
+        if self.engine.looks_ahead:
+            self.engine.look_ahead(now_ms, self.outlook)
+        services.settle(now_ms)
+        if waiting:
+            self._start_waiting(waiting.place(self.engine, self.tasks))
+            self._expire()
+        if self._starts:
+            self._place_starts()
+        if self.requests:
+            self._place_requests()
+        if services.over_quota and waiting.room_for(1):
+            services.room_to_wait(now_ms)
+        self.providers.settle(now_ms)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -192,10 +206,7 @@ class Scheduler:
     def _update_instances(self, call: m.UpdateContainerInstancesState) -> None:
         if call.status not in (InstanceStatus.ACTIVE, InstanceStatus.DRAINING):
             raise PlacementError(f"status {call.status!r}: expected ACTIVE or DRAINING")
-        present = self.cluster.present
-        unknown = [row for row in call.instances if not (0 <= row < len(present) and present[row])]
-        if unknown:
-            raise PlacementError(f"instances {unknown} are not registered")
+        self.cluster.check_present(call.instances)
         for row in call.instances:
             self.cluster.set_status(row, InstanceStatus(call.status))
             self._host_changed(row)
@@ -236,17 +247,19 @@ class Scheduler:
                 reason = f"Host EC2 (instance {ids.values[ids.codes[row]]}) {event.reason}"
                 self._out.append(m.TasksStopped(tuple(lost), event.stop_code, reason))
 
-    def _tasks_changed(self, event: m.TasksChanged) -> None:
+    def _tasks_changed(self, event: m.TasksChanged) -> object:
         self.tasks.check_known(event.tasks)
         if event.status is not TaskStatus.STOPPED:
             changed = self.tasks.advance(event.tasks, event.status)
-            if self.services:
-                self._services.changed(changed, event.status, self.now_ms)
-            return
+            if not self.services:
+                return _NOTHING_FOLLOWS
+            self._services.changed(changed, event.status, self.now_ms)
+            return None
         ended, never_ran = self.tasks.stopped(self._services.drains.stopped(event.tasks))
         for task in never_ran:
             self._services.failed_to_start(task, self.now_ms)
         self._end(ended)
+        return None
 
     def _tasks_judged(self, event: m.TasksHealthChanged) -> None:
         self.tasks.check_known(event.tasks)
@@ -273,6 +286,11 @@ class Scheduler:
         """desiredStatus becomes STOPPED: resources are free at once (ecs-semantics 2.4)."""
         table = self.tasks
         table.end(tasks)
+        if len(tasks) == 1 and table.instance[tasks[0]] != NOWHERE:
+            launch = table.launch[tasks[0]]
+            if launch.service is None and not launch.kind.devices:
+                self.engine.release(launch.kind, (table.instance[tasks[0]],))
+                return
         for launch, run in groupby(tasks, key=table.launch.__getitem__):
             there = list(run)
             rows = [table.instance[task] for task in there]
@@ -332,33 +350,14 @@ class Scheduler:
     def _start_waiting(self, placed: list[int]) -> None:
         """One StartTasks for each run of tasks of the same launch."""
         for launch, tasks in groupby(placed, key=self.tasks.launch.__getitem__):
-            self._command_start(launch, list(tasks))
+            self._out.append(self.tasks.start_command(launch, list(tasks)))
 
     def _start(self, launch: Launch, filled: Filled, found: bool = False) -> Sequence[int]:
         if not filled.rows:
             return ()
         tasks = self.tasks.create_on(launch, filled.rows, filled.devices)
-        self._command_start(launch, tasks, found)
+        self._out.append(self.tasks.start_command(launch, tasks, found=found))
         return tasks
-
-    def _command_start(self, launch: Launch, tasks: Sequence[int], found: bool = False) -> None:
-        self._out.append(
-            m.StartTasks(
-                launch.task_definition,
-                launch.kind.group,
-                tuple(tasks),
-                tuple(map(self.tasks.instance.__getitem__, tasks)),
-                tuple(map(self.tasks.devices, tasks)) if launch.kind.devices else (),
-                launch.request,
-                launch.service,
-                launch.cpu,
-                launch.memory,
-                launch.deployment,
-                launch.kind.capacity_provider,
-                found,
-                launch.overrides,
-            )
-        )
 
     def _say(self, notice: m.Command) -> None:
         self._out.append(notice)
@@ -372,6 +371,7 @@ class Scheduler:
             self._stop([task], StopCode.TASK_FAILED_TO_START, reason)
 
 
+_NOTHING_FOLLOWS = object()  # an event's handler says so: by it alone nothing is to be decided
 # Functions of any scheduler, so that a deep copy of one shares nothing with it.
 _HANDLERS: dict[type, Callable[[Scheduler, Any], object]] = {
     m.RegisterTaskDefinition: Scheduler._register_task_definition,

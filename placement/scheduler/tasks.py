@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.messages import ContainerOverride
+from stowplan.placement.messages import ContainerOverride, StartTasks
 from stowplan.placement.model import TaskKind, TaskStatus
 
 NOWHERE = -1
@@ -97,6 +97,26 @@ class TaskTable:
             self._devices[task] = devices
         self._on[instance].append(task)
 
+    def start_command(
+        self, launch: Launch, tasks: Sequence[int], *, found: bool = False
+    ) -> StartTasks:
+        """The order to start tasks of a launch where they were put; `found`: they run already."""
+        return StartTasks(
+            launch.task_definition,
+            launch.kind.group,
+            tuple(tasks),
+            tuple(map(self.instance.__getitem__, tasks)),
+            tuple(map(self.devices, tasks)) if launch.kind.devices else (),
+            launch.request,
+            launch.service,
+            launch.cpu,
+            launch.memory,
+            launch.deployment,
+            launch.kind.capacity_provider,
+            found,
+            launch.overrides,
+        )
+
     def devices(self, task: int) -> tuple[int, ...]:
         """The devices of its instance that a task was given."""
         return self._devices.get(task, ())
@@ -113,7 +133,9 @@ class TaskTable:
 
     def check_known(self, tasks: Sequence[int]) -> None:
         """Raises PlacementError where one of these numbers belongs to no task."""
-        if tasks and (min(tasks) < 0 or max(tasks) >= len(self)):
+        if not tasks or (len(tasks) == 1 and 0 <= tasks[0] < len(self.launch)):
+            return
+        if min(tasks) < 0 or max(tasks) >= len(self):
             unknown = [task for task in tasks if not 0 <= task < len(self)]
             raise PlacementError(f"unknown tasks {unknown}")
 

@@ -206,6 +206,7 @@ def check_tags(tags: m.Pairs) -> None:
 
 _HANDLERS: dict[type, Callable[[Upkeep, Any], object]] = {
     m.DeleteService: lambda self, call: self._services.delete(call),
+    m.StopServiceDeployment: lambda self, call: self._services.stop_deployment(call),
     m.DeregisterContainerInstance: Upkeep._deregister_instance,
     m.DeregisterTaskDefinition: Upkeep._deregister_definition,
     m.DeleteTaskDefinition: Upkeep._delete_definition,

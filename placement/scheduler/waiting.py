@@ -57,9 +57,10 @@ class WaitingTasks:
     @property
     def deadline_ms(self) -> int | None:
         """When the next task gives up; None: never."""
-        while self._expiries and self._expiries[0][1] not in self._waiting:
-            self._expiries.popleft()
-        return self._expiries[0][0] if self._expiries else None
+        expiries = self._expiries
+        while expiries and expiries[0][1] not in self._waiting:
+            expiries.popleft()
+        return expiries[0][0] if expiries else None
 
     def expired(self, now_ms: int) -> list[int]:
         """The tasks whose time is up; they still wait until they are removed."""
@@ -67,6 +68,10 @@ class WaitingTasks:
         while (deadline := self.deadline_ms) is not None and deadline <= now_ms:
             tasks.append(self._expiries.popleft()[1])
         return tasks
+
+    def is_settled(self, version: int) -> bool:
+        """Whether nothing has changed in a cluster of this version since all were tried."""
+        return not self._waiting or self._tried_version == version
 
     def place(self, engine: Engine, tasks: TaskTable) -> list[int]:
         """Place what fits now; returns the tasks placed, in order, noted in `tasks`.
@@ -90,14 +95,14 @@ class WaitingTasks:
         placed: list[int] = []
         while heap:
             task, index = heap[0]
-            filled = engine.fill(kinds[index], 1)
-            if filled.failure is not None:
+            found = engine.place_now(kinds[index])
+            if found is None:
                 heapq.heappop(heap)
                 continue
             queue = self._queues[kinds[index]]
             queue.popleft()
             self._waiting.remove(task)
-            tasks.put(task, filled.rows[0], filled.devices[0])
+            tasks.put(task, *found)
             placed.append(task)
             if queue:
                 heapq.heapreplace(heap, (queue[0], index))

@@ -32,6 +32,7 @@ def check_overrides(definition: TaskDefinition, overrides: Sequence[ContainerOve
             value = getattr(each, field)
             if value is not None and (wrong := not_whole(value, 0 if field == "cpu" else 1)):
                 raise CallError(_INVALID, f"{field} of the override of {each.name}: {wrong}")
+        _check_requirements(each)
     if len(overrides) > len({each.name for each in overrides}):
         raise CallError(_INVALID, "a container is overridden twice")
     if len(msgspec.json.encode(overrides)) > JSON_MOST:
@@ -41,6 +42,16 @@ def check_overrides(definition: TaskDefinition, overrides: Sequence[ContainerOve
         if hard is not None and soft is not None and hard < soft:
             what = f"memory {hard} of {container.name} is less than its reservation {soft}"
             raise CallError(_INVALID, what)
+
+
+def _check_requirements(override: ContainerOverride) -> None:
+    for kind, value in override.resource_requirements or ():
+        if kind != "GPU":
+            what = f"resource requirement {kind} of the override of {override.name}: only GPU is"
+            raise CallError(_INVALID, f"{what} had on EC2")
+        if not (value.isascii() and value.isdecimal() and int(value)):
+            what = f"{kind} of the override of {override.name}: {value!r} is no whole number of 1"
+            raise CallError(_INVALID, f"{what} or more")
 
 
 def overridden(
@@ -71,12 +82,13 @@ def with_overrides(
 
 
 def _sized(container: ContainerDefinition, override: ContainerOverride) -> ContainerDefinition:
-    soft = override.memory_reservation
+    soft, required = override.memory_reservation, override.resource_requirements
     return replace(
         container,
         cpu=container.cpu if override.cpu is None else override.cpu,
         memory=container.memory if override.memory is None else override.memory,
         memory_reservation=container.memory_reservation if soft is None else soft,
+        gpus=container.gpus if required is None else sum(int(n) for _, n in required),
     )
 
 
@@ -92,4 +104,10 @@ def _documented(container: dict[str, Any], override: ContainerOverride) -> dict[
         given = dict(override.environment)
         kept = [each for each in container.get("environment", ()) if each["name"] not in given]
         found["environment"] = [*kept, *({"name": n, "value": v} for n, v in given.items())]
+    for name, pairs in (
+        ("resourceRequirements", override.resource_requirements),
+        ("environmentFiles", override.environment_files),
+    ):
+        if pairs is not None:
+            found[name] = [{"type": kind, "value": value} for kind, value in pairs]
     return found

@@ -231,6 +231,11 @@ def _container(raw: Mapping[str, Any], mode: str) -> ContainerDefinition:
         start_timeout=raw.get("startTimeout"),
         stop_timeout=raw.get("stopTimeout"),
         restart_policy=_restart_policy(raw.get("restartPolicy", {})),
+        volumes_from=tuple(
+            each["sourceContainer"]
+            for each in raw.get("volumesFrom", ())
+            if each.get("sourceContainer")
+        ),
     )
 
 

@@ -56,6 +56,35 @@ def definition_name(host: Host, state: State, text: str) -> str:
     return record.name
 
 
+_NO_NETWORK = "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+_NEEDLESS = "Network Configuration is not valid for the given networkMode of this task definition."
+SUBNETS_MOST, GROUPS_MOST = 16, 5
+
+
+def check_network(host: Host, state: State, params: Params) -> None:
+    """`networkConfiguration` fits the network mode of the call's task definition.
+
+    Raises:
+        WireError: it is missing with awsvpc, or there without, or names no subnet.
+    """
+    record = state.definition(definition_name(host, state, params["taskDefinition"]))
+    assert record is not None, "the name is that of a record"
+    awsvpc = record.document.get("networkMode") == "awsvpc"
+    given = params.get("networkConfiguration", {}).get("awsvpcConfiguration")
+    if awsvpc and given is None:
+        raise invalid(_NO_NETWORK)
+    if given is None:
+        return
+    if not awsvpc:
+        raise invalid(_NEEDLESS)
+    if not given["subnets"]:
+        raise invalid("subnets can not be empty.")
+    if len(given["subnets"]) > SUBNETS_MOST:
+        raise invalid(f"subnets can have at most {SUBNETS_MOST} items.")
+    if len(given.get("securityGroups", ())) > GROUPS_MOST:
+        raise invalid(f"securityGroups can have at most {GROUPS_MOST} items.")
+
+
 def constraints(given: Sequence[Document] | None) -> tuple[PlacementConstraint, ...] | None:
     """`placementConstraints`."""
     if given is None:

@@ -29,8 +29,6 @@ def show_cluster(cluster: Cluster, include: list[str] | None = None) -> Document
         "pendingTasksCount": state.pending_tasks,
         "activeServicesCount": sum(each.status == "ACTIVE" for each in state.services.values()),
         "statistics": [],
-        "tags": shown_tags(state.tags) if "TAGS" in shown else [],
-        "settings": cluster.settings.get("settings", []) if "SETTINGS" in shown else [],
         "capacityProviders": list(
             state.capacity_providers if state.associated is None else state.associated
         ),
@@ -39,6 +37,12 @@ def show_cluster(cluster: Cluster, include: list[str] | None = None) -> Document
             for e in state.default_capacity_provider_strategy
         ],
     }
+    if "TAGS" in shown:
+        document["tags"] = shown_tags(state.tags)
+    if "SETTINGS" in shown:
+        document["settings"] = cluster.settings.get("settings", [])
+    if "serviceConnectDefaults" in cluster.settings:
+        document["serviceConnectDefaults"] = cluster.settings["serviceConnectDefaults"]
     if "STATISTICS" in shown:
         document["statistics"] = _statistics(cluster)
     if "CONFIGURATIONS" in shown and "configuration" in cluster.settings:

@@ -7,6 +7,7 @@ from stowplan.placement.describe import TaskDefinitionRecord
 from stowplan.placement.wire.calls import Params, tag_pairs, taken
 from stowplan.placement.wire.errors import WireError, invalid
 from stowplan.placement.wire.pages import page
+from stowplan.placement.wire.sentences import check_definition
 from stowplan.placement.wire.show import show_definition, shown_tags
 from stowplan.placement.wire.world import Ask, Document, Host, Steps
 
@@ -22,6 +23,7 @@ def everywhere(host: Host, call: m.Event) -> list[Ask]:
 def register_task_definition(host: Host, params: Params) -> Steps:
     """RegisterTaskDefinition."""
     document = {name: value for name, value in params.items() if name != "tags"}
+    check_definition(document)
     taken((yield everywhere(host, m.RegisterTaskDefinition(document))))
     record = host.registry.state.task_definitions[params["family"]][-1]
     if params.get("tags"):
@@ -40,7 +42,10 @@ def _shown(host: Host, record: TaskDefinitionRecord, tags: bool = True) -> Docum
 def _record(host: Host, text: str, *, revision: bool = False) -> TaskDefinitionRecord:
     name = host.account.name_of(text, "task-definition")
     if revision and ":" not in name:
-        raise WireError("ClientException", "The task definition revision is missing.")
+        raise WireError("ClientException", "Revision is missing.")
+    if revision and not name.rpartition(":")[2].isdecimal():
+        what = f"Invalid revision number. Number: {name.rpartition(':')[2]}"
+        raise WireError("ClientException", what)
     record = host.registry.state.definition(name)
     if record is None:
         raise WireError("ClientException", "Unable to describe task definition.")
@@ -69,13 +74,15 @@ def delete_task_definitions(host: Host, params: Params) -> Steps:
     for text in named:
         name = host.account.name_of(text, "task-definition")
         record = host.registry.state.definition(name) if ":" in name else None
-        arn = host.account.task_definition(name)
-        if record is None:
+        if ":" not in name:
+            what = "The specified task definition identifier is invalid. Specify a valid name or "
+            failures.append({"arn": text, "reason": f"{what}ARN and try again."})
+        elif record is None:
             what = "The specified task definition does not exist. Specify a valid account, family, "
-            failures.append({"arn": arn, "reason": f"{what}revision and try again."})
+            failures.append({"arn": text, "reason": f"{what}revision and try again."})
         elif record.status == "ACTIVE":
             what = "The specified task definition is still in ACTIVE status. Please deregister the "
-            failures.append({"arn": arn, "reason": f"{what}target and try again."})
+            failures.append({"arn": text, "reason": f"{what}target and try again."})
         else:
             found.append(record)
     if found:

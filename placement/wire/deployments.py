@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from stowplan.placement import messages as m
 from stowplan.placement.describe import Deployment, Service
 from stowplan.placement.wire.arns import parse_arn
-from stowplan.placement.wire.calls import Params, cluster_of, missing
+from stowplan.placement.wire.calls import Params, cluster_of, missing, taken
 from stowplan.placement.wire.errors import CONFLICT, WireError, invalid
 from stowplan.placement.wire.pages import page
 from stowplan.placement.wire.services import active_service, launched_by, show_configuration
 from stowplan.placement.wire.show import without_none
-from stowplan.placement.wire.world import Cluster, Document, Host
+from stowplan.placement.wire.world import Ask, Cluster, Document, Host, Steps
 
 MOST = 20
 _REVISION_DIGITS = 10**19
@@ -122,8 +123,8 @@ def _some(arns: list[str]) -> list[str]:
     return arns
 
 
-def stop_service_deployment(host: Host, params: Params) -> Document:
-    """StopServiceDeployment: refused, since the scheduler here stops none."""
+def stop_service_deployment(host: Host, params: Params) -> Steps:
+    """StopServiceDeployment: ROLLBACK unless told to ABORT."""
     arn = params["serviceDeploymentArn"]
     there = _found(host, arn, "service-deployment")
     if there is None or there[2].rolls_back:
@@ -132,8 +133,11 @@ def stop_service_deployment(host: Host, params: Params) -> Document:
     if _status(there[2]) != "IN_PROGRESS":
         what = f"The service deployment is {_status(there[2])} and cannot be stopped."
         raise WireError(CONFLICT, what, more={"resourceIds": [arn]})
-    what = "stopping a service deployment: update the service to the task definition it had"
-    raise WireError("UnsupportedFeatureException", what)
+    cluster, service, deployment = there
+    stop = params.get("stopType", "ROLLBACK")
+    call = m.StopServiceDeployment(service.name, deployment.id, stop)
+    taken((yield [Ask(cluster, call)]))
+    return {"serviceDeploymentArn": arn}
 
 
 # --- shown ---------------------------------------------------------------------------------------

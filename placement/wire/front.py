@@ -7,6 +7,7 @@ from typing import Any
 
 from stowplan.placement.callers.callers import Answer
 from stowplan.placement.wire import (
+    agent_reports,
     agents,
     clusters,
     definitions,
@@ -44,6 +45,7 @@ CARRIED_OUT: dict[str, Handler] = {
     "DescribeServices": services.describe_services,
     "DescribeTaskDefinition": definitions.describe_task_definition,
     "DescribeTasks": tasks.describe_tasks,
+    "DiscoverPollEndpoint": agents.discover_poll_endpoint,
     "GetTaskProtection": marks.get_task_protection,
     "ListAccountSettings": settings.list_account_settings,
     "ListAttributes": marks.list_attributes,
@@ -64,7 +66,11 @@ CARRIED_OUT: dict[str, Handler] = {
     "RegisterTaskDefinition": definitions.register_task_definition,
     "RunTask": tasks.run_task,
     "StartTask": tasks.start_task,
+    "StopServiceDeployment": deployments.stop_service_deployment,
     "StopTask": tasks.stop_task,
+    "SubmitAttachmentStateChanges": agent_reports.submit_attachment_state_changes,
+    "SubmitContainerStateChange": agent_reports.submit_container_state_change,
+    "SubmitTaskStateChange": agent_reports.submit_task_state_change,
     "TagResource": marks.tag_resource,
     "UntagResource": marks.untag_resource,
     "UpdateCapacityProvider": providers.update_capacity_provider,
@@ -77,12 +83,7 @@ CARRIED_OUT: dict[str, Handler] = {
 
 # Operations that are answered by an exception of ECS that says why, whatever is asked.
 REFUSED: dict[str, Handler] = {
-    "DiscoverPollEndpoint": agents.of_agents_only,
     "ExecuteCommand": agents.execute_command,
-    "StopServiceDeployment": deployments.stop_service_deployment,
-    "SubmitAttachmentStateChanges": agents.of_agents_only,
-    "SubmitContainerStateChange": agents.of_agents_only,
-    "SubmitTaskStateChange": agents.of_agents_only,
     "UpdateContainerAgent": agents.update_container_agent,
 }
 

@@ -19,6 +19,9 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 TARGET = "AmazonEC2ContainerServiceV20141113"
 BODY_MOST = 1 << 20  # bytes; AWS's own limit is not published, a RegisterTaskDefinition has 64 KiB
 
+# What agents send beside the public model of the API.
+_OF_AGENTS = {"RegisterContainerInstance": ("clientToken",)}
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -51,6 +54,9 @@ def read_request(target: str, body: bytes) -> Request:
     params, problems = conform(document, operations()[operation], unknown_ignored=True)
     if problems:
         raise broken(problems, any(what.startswith(WRONG_TYPE) for _, what in problems))
+    for name in _OF_AGENTS.get(operation, ()):
+        if isinstance(document.get(name), str):
+            params[name] = document[name]
     return Request(operation, params)
 
 

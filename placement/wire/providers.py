@@ -195,7 +195,6 @@ def _fargate(host: Host, name: str) -> Document:
         "name": name,
         "status": "ACTIVE",
         "type": name,
-        "tags": [],
     }
 
 
@@ -222,7 +221,7 @@ def show_provider(host: Host, provider: CapacityProvider, include: Iterable[str]
             "managedTerminationProtection": _ENABLED[call.managed_termination_protection],
             "managedDraining": _ENABLED[call.managed_draining],
         },
-        "tags": shown_tags(provider.tags) if "TAGS" in include else [],
+        **({"tags": shown_tags(provider.tags)} if "TAGS" in include else {}),
     }
 
 

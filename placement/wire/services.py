@@ -10,6 +10,7 @@ from stowplan.placement import messages as m
 from stowplan.placement.describe import Deployment, Service
 from stowplan.placement.wire.calls import (
     Params,
+    check_network,
     client_token,
     cluster_of,
     constraints,
@@ -30,7 +31,7 @@ DESCRIBE_MOST, TOKEN_MOST = 10, 36
 INERT = (
     *("loadBalancers", "serviceRegistries", "networkConfiguration", "platformVersion"),
     *("healthCheckGracePeriodSeconds", "propagateTags", "enableECSManagedTags"),
-    "enableExecuteCommand",
+    *("enableExecuteCommand", "roleArn"),
 )
 # The same, which ECS describes in another place: with the deployment.
 INERT_OF_DEPLOYMENT = ("serviceConnectConfiguration", "volumeConfigurations")
@@ -48,6 +49,7 @@ def create_service(host: Host, params: Params) -> Steps:
     if "taskDefinition" not in params:
         raise invalid("TaskDefinition can not be blank.")
     name = params["serviceName"]
+    check_network(host, cluster.state, params)
     call = m.CreateService(
         name,
         definition_name(host, cluster.state, params["taskDefinition"]),
@@ -71,7 +73,9 @@ def create_service(host: Host, params: Params) -> Steps:
     if params.get("tags"):
         asks.append(Ask(cluster, m.TagResource("service", name, tag_pairs(params["tags"]))))
     taken((yield asks))
-    return {"service": show_service(cluster, cluster.state.services[name], ["TAGS"])}
+    # What its scheduler says of it comes after the answer.
+    shown = show_service(cluster, cluster.state.services[name], ["TAGS"])
+    return {"service": shown | {"events": []}}
 
 
 def update_service(host: Host, params: Params) -> Steps:
@@ -203,6 +207,8 @@ def _changes(params: Params) -> dict[str, Any]:
         enabled = params["availabilityZoneRebalancing"] == "ENABLED"
         found["availability_zone_rebalancing"] = enabled
     kept = {each: params[each] for each in (*INERT, *INERT_OF_DEPLOYMENT) if each in params}
+    if "role" in params:
+        kept["roleArn"] = params["role"]
     if kept:
         found["described"] = kept
     return found

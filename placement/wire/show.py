@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from stowplan.placement.describe import ContainerInstance, Task, TaskDefinitionRecord
+from stowplan.placement.messages import ContainerReport, Pairs
 from stowplan.placement.model import CPU, GPU, MEMORY, TaskStatus
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.placement.wire.arns import Account
@@ -87,7 +88,7 @@ def show_instance(
         "ec2InstanceId": instance.ec2_instance_id,
         "capacityProviderName": instance.capacity_provider,
         "version": instance.version,
-        "versionInfo": {},
+        "versionInfo": dict(instance.version_info),
         "remainingResources": _resources(instance.remaining, instance.tcp, instance.udp),
         "registeredResources": _resources(
             instance.registered,
@@ -104,7 +105,7 @@ def show_instance(
         ],
         "registeredAt": cluster.seconds(instance.registered_at_ms),
         "attachments": [],
-        "tags": shown_tags(instance.tags) if "TAGS" in include else [],
+        "tags": shown_tags(instance.tags) if "TAGS" in include else None,
     }
     return without_none(document)
 
@@ -141,7 +142,7 @@ def show_task(cluster: Cluster, task: Task, include: Collection[str] = ()) -> Do
         "attachments": [],
         "attributes": [],
         "enableExecuteCommand": False,
-        "tags": shown_tags(task.tags) if "TAGS" in include else [],
+        "tags": shown_tags(task.tags) if "TAGS" in include else None,
         **_launched_by(task.capacity_provider),
         **_times(cluster, task),
     }
@@ -172,28 +173,44 @@ def _containers(cluster: Cluster, task: Task, document: Document) -> list[Docume
     status = _CONTAINER_STATUS.get(task.last_status, "PENDING")
     shown = []
     for each in document["containerDefinitions"]:
-        container = {
+        told = task.containers.get(each["name"]) or ContainerReport(each["name"])
+        container: Document = {
             "containerArn": cluster.ids.container(task.number, each["name"]),
             "taskArn": cluster.ids.task(task.number),
             "name": each["name"],
             "image": each["image"],
-            "lastStatus": status,
+            "lastStatus": "STOPPED" if told.status == "STOPPED" else status,
             "networkInterfaces": [],
-            "networkBindings": _bindings(each, status),
+            "networkBindings": _bindings(each, told, status),
             "healthStatus": _health(task.healthy),
             "cpu": str(each.get("cpu", 0)),
+            "exitCode": told.exit_code,
+            "reason": told.reason or None,
+            "runtimeId": told.runtime_id or None,
+            "imageDigest": told.image_digest or None,
         }
         for name in ("memory", "memoryReservation"):
             if name in each:
                 container[name] = str(each[name])
-        if status == "STOPPED" and each.get("essential", True) and task.exit_code is not None:
+        if status == "STOPPED" and each.get("essential", True) and told.exit_code is None:
             container["exitCode"] = task.exit_code
-        shown.append(container)
+        shown.append(without_none(container))
     return shown
 
 
-def _bindings(definition: Document, status: str) -> list[Document]:
-    """Of fixed host ports; of dynamic ones only whoever runs the container knows."""
+def _bindings(definition: Document, told: ContainerReport, status: str) -> list[Document]:
+    """Those that an agent reported; else those of fixed host ports, as of dynamic ones only whoever
+    runs the container knows."""
+    if told.bindings and status != "PENDING":
+        return [
+            {
+                "bindIP": each.bind_ip,
+                "containerPort": each.container_port,
+                "hostPort": each.host_port,
+                "protocol": each.protocol,
+            }
+            for each in told.bindings
+        ]
     if status != "RUNNING":
         return []
     return [
@@ -222,6 +239,8 @@ def _overrides(task: Task, document: Document) -> Document:
                 ]
             override["cpu"], override["memory"] = each.cpu, each.memory
             override["memoryReservation"] = each.memory_reservation
+            override["resourceRequirements"] = _typed(each.resource_requirements)
+            override["environmentFiles"] = _typed(each.environment_files)
         shown.append(without_none(override))
     sizes = {"cpu": task.cpu, "memory": task.memory}
     return {
@@ -229,6 +248,10 @@ def _overrides(task: Task, document: Document) -> Document:
         "inferenceAcceleratorOverrides": [],
         **{name: str(size) for name, size in sizes.items() if size is not None},
     }
+
+
+def _typed(pairs: Pairs | None) -> list[Document] | None:
+    return None if pairs is None else [{"type": kind, "value": value} for kind, value in pairs]
 
 
 # --- task definitions ----------------------------------------------------------------------------
@@ -246,18 +269,29 @@ def show_definition(account: Account, record: TaskDefinitionRecord, epoch_s: flo
         "revision": record.revision,
         "status": record.status,
         "containerDefinitions": [_container(each) for each in given["containerDefinitions"]],
-        "volumes": given.get("volumes", []),
+        "volumes": [_volume(each) for each in given.get("volumes", ())],
         "placementConstraints": given.get("placementConstraints", []),
         "requiresAttributes": [{"name": name} for name in parsed.requires_attributes],
         "compatibilities": ["EXTERNAL", "EC2"] if network != "awsvpc" else ["EC2"],
         "registeredAt": epoch_s + record.registered_at_ms / 1000,
     }
     document.pop("tags", None)
+    if network is None and "FARGATE" not in given.get("requiresCompatibilities", ()):
+        windows = given.get("runtimePlatform", {}).get("operatingSystemFamily", "")
+        if not windows.startswith("WINDOWS"):
+            document["networkMode"] = "bridge"  # the default of Linux (RegisterTaskDefinition)
     if record.deregistered_at_ms is not None:
         document["deregisteredAt"] = epoch_s + record.deregistered_at_ms / 1000
     if record.delete_requested_at_ms is not None:
         document["deleteRequestedAt"] = epoch_s + record.delete_requested_at_ms / 1000
     return document
+
+
+def _volume(given: Document) -> Document:
+    efs = given.get("efsVolumeConfiguration")
+    if efs is None:
+        return given
+    return given | {"efsVolumeConfiguration": {"rootDirectory": "/", **efs}}
 
 
 def _container(given: Document) -> Document:

@@ -7,8 +7,10 @@ import msgspec
 from stowplan.placement import messages as m
 from stowplan.placement.describe import Task
 from stowplan.placement.model import TaskStatus
+from stowplan.placement.taskdef.task_overrides import container_override
 from stowplan.placement.wire.calls import (
     Params,
+    check_network,
     client_token,
     cluster_of,
     constraints,
@@ -35,6 +37,7 @@ def run_task(host: Host, params: Params) -> Steps:
     if not 1 <= count <= COUNT_MOST:
         raise invalid(f"Count must be between 1 and {COUNT_MOST}.")
     given = params.get("overrides", {})
+    check_network(host, cluster.state, params)
     call = m.RunTask(
         0,
         definition_name(host, cluster.state, params["taskDefinition"]),
@@ -87,6 +90,7 @@ def start_task(host: Host, params: Params) -> Steps:
     if not numbers:
         return {"tasks": [], "failures": failures}
     given = params.get("overrides", {})
+    check_network(host, cluster.state, params)
     call = m.StartTask(
         0,
         definition_name(host, cluster.state, params["taskDefinition"]),
@@ -139,16 +143,7 @@ def _overrides(cluster: Cluster, params: Params) -> tuple[m.ContainerOverride, .
     for each in params.get("overrides", {}).get("containerOverrides", ()):
         if "name" not in each:
             raise invalid("Container name is required for a container override.")
-        made.append(
-            m.ContainerOverride(
-                each["name"],
-                tuple(each["command"]) if each.get("command") else None,
-                tuple((e.get("name", ""), e.get("value", "")) for e in each.get("environment", ())),
-                each.get("cpu"),
-                each.get("memory"),
-                each.get("memoryReservation"),
-            )
-        )
+        made.append(container_override(each))
     return tuple(made)
 
 

@@ -53,6 +53,26 @@ class Machine(NamedTuple):
     instance_type: str
     resources: dict[str, int]
     attributes: dict[str, str]
+    reserved_tcp: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
+    reserved_udp: tuple[int, ...] = ()
+    version_info: dict[str, str] = {}  # noqa: RUF012
+    price_microusd_hour: int = 0
+
+
+class Agents(Protocol):
+    """The real agents of a cluster, as far as requests concern them."""
+
+    def join(self, machine: Machine, token: str = "") -> m.InstanceRegistered:
+        """A machine registers for the first time: the event to ask the cluster to take."""
+        ...
+
+    def joined(self, token: str) -> int | None:
+        """The instance that registered with a client token."""
+        ...
+
+    def is_connected(self, number: int) -> bool:
+        """Whether the agent of an instance is there now."""
+        ...
 
 
 class Ask(NamedTuple):
@@ -88,6 +108,10 @@ class Host(Protocol):
         Raises:
             WireError: the machines of this cluster are not simulated.
         """
+        ...
+
+    def agents(self, cluster: Cluster) -> Agents | None:
+        """The agents of a cluster of real ones; None: they are simulated."""
         ...
 
     def now_s(self) -> float:

@@ -17,16 +17,10 @@ from stowplan.placement.model import ContainerDefinition
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.errors import Conflict, Unreachable
-from stowplan.realdriver.docker.translate import (
-    Placed,
-    create_call,
-    pause_call,
-    volume_calls,
-    volumes,
-)
-
-_OVER = ("exited", "dead")
-_KILLED = 137
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.registries import of_registry
+from stowplan.realdriver.docker.translate import create_call, pause_call
+from stowplan.realdriver.docker.volumes import volume_calls, volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +67,7 @@ def foregone(order: ActionOrder, found: Mapping[str, EngineContainer]) -> Action
         return ActionAnswer(order, r.Created(action.task, action.container))
     if isinstance(action, r.StartContainer) and there.started_at not in ("", order.seen):
         return ActionAnswer(order, r.Started(action.task, action.container), there)
-    if isinstance(action, r.StopContainer) and there.status in (*_OVER, "created"):
+    if isinstance(action, r.StopContainer) and (there.over or there.status == "created"):
         return ActionAnswer(order, exited(there), there)
     return None
 
@@ -81,6 +75,11 @@ def foregone(order: ActionOrder, found: Mapping[str, EngineContainer]) -> Action
 def exited(container: EngineContainer) -> r.Exited:
     """How a container that does not run ended."""
     return r.Exited(container.task, container.name, container.exit_code, container.oom_killed)
+
+
+def gone(task: int, container: str) -> r.Exited:
+    """The end of a container that is not there any more: nobody can say how it ended."""
+    return r.Exited(task, container, None)
 
 
 class ActionRunner:
@@ -128,8 +127,8 @@ class ActionRunner:
         # One pull of an image at a time: the others then find all or most of it there.
         with self._pulling.setdefault(action.image, Lock()):
             if not (action.unless_cached and self._has(action.image)):
-                registry = action.image.split("/")[0] if "/" in action.image else ""
-                self._connection.pull(action.image, self._credentials.get(registry))
+                known = of_registry(self._credentials, action.image)
+                self._connection.pull(action.image, known)
                 self._there.add(action.image)
         return ActionAnswer(order, r.ImagePulled(action.task, action.container))
 
@@ -159,20 +158,57 @@ class ActionRunner:
         with self._pulling.setdefault(name, Lock()):
             self._connection.ensure_pause_image()
             holder = self._connection.create(name, pause_call(task))
-            self._connection.start(name)
+            try:
+                self._connection.start(name)
+            except NotFound:  # its network was removed; it keeps to the one it was made with
+                self._connection.prepare(task.cluster, task.of_cluster)
+                self._connection.remove(name)
+                holder = self._connection.create(name, pause_call(task))
+                self._connection.start(name)
         return holder
 
     def _start(self, order: ActionOrder) -> ActionAnswer:
         action = order.action
         name = order.task.name(action.container)
-        self._connection.start(name)
+        if order.seen and order.task.limits_all:
+            self._hold(order.task)  # the limits are its, and may be gone since the first start
+        try:
+            self._connection.start(name)
+        except NotFound:
+            self._remake(order)
         started = r.Started(action.task, action.container)
         if not _definition(order.task, action.container).port_mappings:
             return ActionAnswer(order, started)  # an inspection would say nothing new
         try:
             return ActionAnswer(order, started, self._connection.inspect(name))
         except NotFound:
-            return ActionAnswer(order, r.Exited(action.task, action.container, _KILLED))
+            return ActionAnswer(order, gone(action.task, action.container))
+
+    def _remake(self, order: ActionOrder) -> None:
+        """Start a container whose network, or that itself, somebody has removed.
+
+        One that never ran keeps to the network that was there when it was made, so it is made
+        anew. One that ran has something to lose, and one that is gone may have run.
+
+        Raises:
+            NotFound: it ran before, or may have, or what it needs cannot be made.
+        """
+        name = order.task.name(order.action.container)
+        self._connection.prepare(order.task.cluster, order.task.of_cluster)
+        try:
+            self._connection.start(name)
+        except NotFound:
+            if order.seen or (order.unsure and not self._is_there(name)):
+                raise
+            self._connection.remove(name)
+            self._create(order)
+            self._connection.start(name)
+
+    def _is_there(self, name: str) -> bool:
+        with suppress(NotFound):
+            self._connection.inspect(name)
+            return True
+        return False
 
     def _stop(self, order: ActionOrder) -> ActionAnswer:
         action = order.action
@@ -182,14 +218,14 @@ class ActionRunner:
             self._connection.stop(name, action.timeout_s)
             there = self._connection.inspect(name)
         except NotFound:
-            return ActionAnswer(order, r.Exited(action.task, action.container, _KILLED))
+            return ActionAnswer(order, gone(action.task, action.container))
         return ActionAnswer(order, exited(there), there)
 
     def _remove(self, order: ActionOrder) -> ActionAnswer:
         self._connection.remove(order.task.name(order.action.container))
         for name in volumes(order.task).values():
             with suppress(Conflict):  # another container of the task still has it
-                self._connection.remove_volume(name)
+                self._connection.drop_volume(name)
         return ActionAnswer(order)
 
     def let_go(self, task: Placed) -> None:

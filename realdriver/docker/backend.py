@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from stowplan.placement.journal import Header
 from stowplan.realdriver.backend import Leftovers, Seen
 from stowplan.realdriver.docker import names
@@ -36,7 +38,8 @@ class DockerBackend:
                 connection.check(self._settings.silence / 1000)
                 for each in connection.list({names.CLUSTER: cluster, names.RUN: run}):
                     container = connection.inspect(each["Id"])
-                    found.setdefault(container.task, []).append(_words(container))
+                    words = _words(container, table.url)
+                    found.setdefault(container.task, []).append(words)
             except Unreachable:
                 silent.append(connection.name)
             finally:
@@ -49,11 +52,25 @@ def engines_of(header: Header) -> EnginesTable:
     return EnginesTable.model_validate_json(header.run[ENGINES])
 
 
-def _words(container: EngineContainer) -> str:
+def _words(container: EngineContainer, url: str) -> str:
     words = [container.name, container.status]
     if container.status == "exited":
         words.append(f"({container.exit_code})")
     if container.health not in (None, "none"):
         words.append(str(container.health))
-    words += [f"{port}->{where}" for port, where in container.published]
+    words += [f"{port}->{to_call(where, url)}" for port, where in container.published]
     return " ".join(words)
+
+
+def to_call(where: str, url: str) -> str:
+    """The address that reaches a published port from here.
+
+    Args:
+        where: the address and port that the engine publishes on, of its own machine.
+        url: of the engine: its machine, where that is another one.
+    """
+    host, _, port = where.rpartition(":")
+    if host not in ("0.0.0.0", "[::]", ""):
+        return where
+    machine = urlsplit(url).hostname if url.startswith(("tcp://", "ssh://")) else None
+    return f"{machine or 'localhost'}:{port}"

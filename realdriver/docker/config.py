@@ -42,7 +42,8 @@ class EngineTable(Table):
     With `cpu` and `memory` it is an instance, or `count` equal ones, in place of the scenario's
     fleet. Without, the fleet is dealt over the engines in turn. `attributes` come on top in both
     cases. `addresses`: where ports are published, one for each of its instances in turn.
-    `cgroup_parent`: the daemon's own option of that name, if it is run with one.
+    `cgroup_parent`: the daemon's own option of that name, if it is run with one. `shared`: others
+    use it, too, so tasks get no rights on the machine that `--allow` does not name.
     """
 
     url: str
@@ -58,6 +59,7 @@ class EngineTable(Table):
     price_microusd_hour: Count = 0
     addresses: tuple[str, ...] = ()
     cgroup_parent: str = "/docker"
+    shared: bool = False
 
     @field_validator("url")
     @classmethod

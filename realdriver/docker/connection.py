@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import tempfile
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import docker
-from docker.tls import TLSConfig
 from docker.utils import parse_repository_tag
 
 from stowplan.placement.driver import DriverError, NotFound
 from stowplan.realdriver.docker import names, pause
 from stowplan.realdriver.docker.config import EnginesTable, EngineTable
 from stowplan.realdriver.docker.errors import Conflict, Unreachable, translated
+from stowplan.realdriver.docker.reach import Client, EngineFacts, Reach, facts_of
 
 # Events that no answer to our calls tells; health probes would be three times as many. One that is
-# removed by force dies first.
-_ACTIONS = ("die", "health_status")
-_OLDEST_API = "1.41"
-_TUNNEL_MS = 15_000
+# removed by force dies first. Podman says `died`.
+_ACTIONS = ("die", "died", "health_status")
+_PODMANS = "/libpod_parent/libpod-"
+# What an engine says, by 403 or 409, of a thing that is about to be free or gone.
+_PASSING = ("already in progress", "has active endpoints", "in use", "is being used")
+_PASSES_S, _AGAIN_S = 10.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class EngineContainer:
     """A container of ours, as its engine describes it.
 
-    `status` is Docker's: created, running, paused, restarting, exited, dead. `started_at` differs
-    from start to start and is "" before the first. `ports` are (container port with protocol, host
-    address, host port).
+    `status` is Docker's: created, running, paused, restarting, removing, exited, dead. `started_at`
+    differs from start to start and is "" before the first. `ports` are (container port with
+    protocol, host address, host port). `health_every_s` from one health check to the next, and
+    when the last one began, as the engine says.
     """
 
     task: int
@@ -50,6 +49,15 @@ class EngineContainer:
     health: str | None
     error: str
     ports: tuple[tuple[str, str, int], ...] = ()
+    health_every_s: float = 0.0
+    health_last: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether it ran and has ended. One that is removed by force is `removing` when it dies."""
+        return self.status in ("exited", "dead", "stopped") or (
+            self.status == "removing" and self.started_at != ""
+        )
 
     @property
     def published(self) -> list[tuple[str, str]]:
@@ -63,15 +71,6 @@ class EngineContainer:
         ]
 
 
-class _Client(docker.APIClient):  # type: ignore[misc]
-    """The SDK's client with a deadline also where the SDK has none: pulls, events, waiting."""
-
-    def _set_request_timeout(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self.timeout
-        return kwargs
-
-
 class Connection:
     """Calls to one engine; any thread may make them.
 
@@ -80,45 +79,40 @@ class Connection:
 
     def __init__(self, table: EngineTable, settings: EnginesTable) -> None:
         self.name = table.name or table.url
-        self.cpus, self.nests = 0, ""
+        self.facts = EngineFacts()
         self._table, self._settings = table, settings
         self._call_s = max(1.0, settings.call_timeout / 1000)
-        self._client: _Client | None = None
-        self._tunnel: _Tunnel | None = None
-        self._tunnelling = Lock()
+        self._reach = Reach(table, self.name)
+        self._client: Client | None = None
+        self._preparing = Lock()
 
     def connect(self) -> None:
-        """See that the engine answers, and learn what it speaks, how many CPUs it allows, and under
-        which cgroup its containers' lie, if one of them may hold others (`Placed.nests`)."""
-        if self._client is not None:
-            return
+        """See that the engine answers, and learn what it speaks and what it can: it may have come
+        back as another release."""
+        self._reach.negotiate(self._call_s)
+        client = self._reach.open(self._call_s)
         with translated(self.name):
-            client = self._open(_OLDEST_API, self._call_s)
-            spoken = client.version(api_version=False)
-            client.close()
-            client = self._open(spoken["ApiVersion"], self._call_s)
-            info = client.info()
-            self.cpus = info["NCPU"]
-            # With cgroup v2 one that has processes can hold none, with systemd all are slices.
-            if (info.get("CgroupDriver"), info.get("CgroupVersion")) == ("cgroupfs", "1"):
-                self.nests = self._table.cgroup_parent.rstrip("/")
-            self._client = client
+            self.facts = facts_of(client.info())
+        before, self._client = self._client, client
+        if before is not None:
+            before.close()
+
+    @property
+    def nests(self) -> str:
+        """How the path of a container's cgroup begins, if one of them may hold others."""
+        if not self.facts.nests:
+            return ""
+        return _PODMANS if self.facts.podman else self._table.cgroup_parent.rstrip("/") + "/"
 
     def check(self, timeout_s: float) -> None:
         """Raise Unreachable unless the engine answers within so many seconds."""
-        with translated(self.name):
-            client = self._open(_OLDEST_API, timeout_s)
-            try:
-                client.ping()
-            finally:
-                client.close()
+        self._reach.check(timeout_s)
 
     def close(self) -> None:
         """Let go of the engine."""
         if self._client is not None:
             self._client.close()
-        if self._tunnel is not None:
-            self._tunnel.close()
+        self._reach.close()
 
     # --- containers -------------------------------------------------------------------------------
 
@@ -136,7 +130,8 @@ class Connection:
             with translated(self.name):
                 there = self._api.inspect_container(name)
             found = there["Config"]["Labels"] or {}
-            if any(found.get(label) != call["Labels"][label] for label in (names.RUN, names.TASK)):
+            labels = (names.CLUSTER, names.RUN, names.TASK, names.CONTAINER)
+            if any(found.get(label) != call["Labels"][label] for label in labels):
                 raise
             return str(there["Id"])
 
@@ -154,20 +149,37 @@ class Connection:
             self._api.stop(name, timeout_s)
 
     def remove(self, name: str) -> None:
-        """Remove a container, running or not, and its anonymous volumes."""
-        with suppress(NotFound), translated(self.name):
-            self._api.remove_container(name, v=True, force=True)
+        """Remove a container, running or not, and its anonymous volumes. It is gone then: where
+        somebody removes it already, that is awaited."""
+        self._until_free(lambda: self._api.remove_container(name, v=True, force=True))
 
     def inspect(self, name: str) -> EngineContainer:
         """What the engine says of one container."""
         with translated(self.name):
             return _container(self._api.inspect_container(name))
 
-    def list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Containers with all of these labels, stopped ones too, as the engine lists them."""
+    def check_health(self, identity: str) -> None:
+        """Have Podman make a container's health check now."""
         with translated(self.name):
-            found: list[dict[str, Any]] = self._api.containers(all=True, filters=_filter(labels))
-            return found
+            self._api.podman_check(identity)
+
+    def list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Containers of ours with all of these labels, stopped ones too, as the engine lists
+        them."""
+        with translated(self.name):
+            found = self._api.containers(all=True, filters=_filter(labels))
+        # A name with another slash in it is a link's, not its own.
+        return [
+            each
+            for each in found
+            if any(names.is_ours(name, each["Labels"]) for name in each["Names"])
+        ]
+
+    def usage(self, name: str) -> tuple[int, int]:
+        """CPU time that a container has had, in ns, and bytes of memory that it has."""
+        with translated(self.name):
+            found = self._api.stats(name, stream=False, one_shot=True)
+        return found["cpu_stats"]["cpu_usage"]["total_usage"], found["memory_stats"].get("usage", 0)
 
     def logs(self, name: str, *, follow: bool = False, tail: int | str = "all") -> Iterator[bytes]:
         """What a container wrote, in pieces."""
@@ -180,7 +192,7 @@ class Connection:
         All that happens after this returns is told. It ends after `silence_s` without an event, and
         when the engine goes away. In both cases look at all containers then.
         """
-        client = self._open(_OLDEST_API, silence_s)
+        client = self._reach.open(silence_s)
         filters = {"type": ["container"], "event": list(_ACTIONS), **_filter(labels)}
         try:
             with translated(self.name):
@@ -190,11 +202,13 @@ class Connection:
             raise
         return self._follow(client, stream)
 
-    def _follow(self, client: _Client, stream: Any) -> Iterator[tuple[str, Any]]:
+    def _follow(self, client: Client, stream: Any) -> Iterator[tuple[str, Any]]:
         try:
             with suppress(Unreachable), translated(self.name):
                 for event in stream:
-                    yield event["id"], event["Actor"]["Attributes"]
+                    actor = event["Actor"]  # newer engines name the container here alone
+                    if names.is_ours(actor["Attributes"].get("name", ""), actor["Attributes"]):
+                        yield actor["ID"], actor["Attributes"]
         finally:
             client.close()
 
@@ -243,26 +257,31 @@ class Connection:
     def prepare(self, cluster: str, labels: Mapping[str, str]) -> None:
         """Make the cluster's network, where it is missing."""
         network = names.network_name(cluster)
-        try:
-            with translated(self.name):
-                if not self._api.networks(names=[network], filters=_filter(labels)):
-                    self._api.create_network(
-                        network, "bridge", labels=dict(labels), check_duplicate=True
-                    )
-        except Conflict:
-            with translated(self.name):  # made meanwhile, or not ours
-                if not self._api.networks(names=[network], filters=_filter(labels)):
-                    raise
+        # Engines take two networks of one name that are made at once, and then start nothing there.
+        with self._preparing:
+            try:
+                with translated(self.name):
+                    if not self._api.networks(names=[network], filters=_filter(labels)):
+                        self._api.create_network(
+                            network, "bridge", labels=dict(labels), check_duplicate=True
+                        )
+            except Conflict:
+                with translated(self.name):  # made meanwhile by another process, or not ours
+                    if not self._api.networks(names=[network], filters=_filter(labels)):
+                        raise
 
     def ensure_pause_image(self) -> None:
         """Make the image of pause containers: one program of a few bytes, nothing to pull."""
         if self.has_image(names.PAUSE_IMAGE):
             return
         with translated(self.name):
-            machine = self._api.info()["Architecture"]
+            machine = self.facts.architecture
             repository, tag = names.PAUSE_IMAGE.split(":")
             changes = ['ENTRYPOINT ["/pause"]', f"LABEL {names.CLUSTER}=~pause"]
-            self._api.import_image_from_data(pause.image(machine), repository, tag, changes)
+            said = self._api.import_image_from_data(pause.image(machine), repository, tag, changes)
+        if not self.has_image(names.PAUSE_IMAGE):  # Podman takes the name, and not the tag
+            with translated(self.name):
+                self._api.tag(json.loads(said)["status"], repository, tag)
 
     def create_volume(self, call: Mapping[str, Any]) -> None:
         """Make a volume (`translate.volume_calls`); one that is there already is taken for it."""
@@ -284,81 +303,42 @@ class Connection:
         return ((each["Name"], each["Labels"].get(names.RUN, "")) for each in found)
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume that no container uses any more."""
+        """Remove a volume that no container uses any more, or is about to."""
+        self._until_free(lambda: self._api.remove_volume(name, force=True))
+
+    def drop_volume(self, name: str) -> None:
+        """Remove a volume. Raises Conflict while a container uses it."""
         with suppress(NotFound), translated(self.name):
             self._api.remove_volume(name, force=True)
 
     def remove_network(self, name: str) -> None:
-        """Remove a network that no container is in any more."""
-        with translated(self.name):
-            self._api.remove_network(name)
+        """Remove a network that no container is in any more; a container that is gone may still
+        have its end there for a moment."""
+        self._until_free(lambda: self._api.remove_network(name))
 
-    # --- how to reach it --------------------------------------------------------------------------
+    def _until_free(self, call: Callable[[], object]) -> None:
+        """Remove a thing, again while it is said to be in use; one that is gone is no error."""
+        end = time.monotonic() + min(self._call_s, _PASSES_S)
+        while True:
+            try:
+                with translated(self.name):
+                    call()
+                return
+            except NotFound:
+                return
+            except Unreachable:
+                raise
+            except DriverError as error:
+                if time.monotonic() > end or not any(words in str(error) for words in _PASSING):
+                    raise
+            time.sleep(_AGAIN_S)
 
     @property
-    def _api(self) -> _Client:
+    def _api(self) -> Client:
         if self._client is None:
             self.connect()
         assert self._client is not None
         return self._client
-
-    def _open(self, version: str, timeout_s: float) -> _Client:
-        url, tls = self._table.url, self._table.tls
-        if url.startswith("ssh://"):
-            url = self._through_ssh(url)
-        config = TLSConfig((tls.cert, tls.key), ca_cert=tls.ca, verify=True) if tls else False
-        with translated(self.name):
-            client = _Client(url, version, timeout_s, tls=config, max_pool_size=32)
-        # Variables such as REQUESTS_CA_BUNDLE would take the place of the engine's own CA.
-        client.trust_env = False
-        return client
-
-    def _through_ssh(self, url: str) -> str:
-        with self._tunnelling:
-            if self._tunnel is None or not self._tunnel.up:
-                self._tunnel = _Tunnel(url)
-            return self._tunnel.url
-
-
-class _Tunnel:
-    """The user's own ssh, forwarding a socket: keys, agents and ~/.ssh/config as ever."""
-
-    _numbers = itertools.count()
-
-    def __init__(self, url: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="stowplan-ssh-")
-        socket = Path(self._folder.name) / "docker.sock"
-        host, _, path = url.removeprefix("ssh://").partition("/")
-        target, _, port = host.partition(":")
-        options = ["BatchMode=yes", "ExitOnForwardFailure=yes", "ServerAliveInterval=5"]
-        command = ["ssh", "-nNT", "-L", f"{socket}:/{path or 'var/run/docker.sock'}"]
-        command += [word for option in options for word in ("-o", option)]
-        command += (["-p", port] if port else []) + [target]
-        self.url = f"unix://{socket}"
-        try:
-            self._ssh = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-            )
-        except OSError as error:
-            raise Unreachable(f"{url}: {error}") from error
-        end = time.monotonic() + _TUNNEL_MS / 1000
-        while not socket.exists():
-            if not self.up or time.monotonic() > end:
-                self.close()
-                said = self._ssh.communicate()[1].decode(errors="replace").strip()
-                raise Unreachable(f"{url}: {said or 'ssh does not connect'}")
-            time.sleep(0.02)
-
-    @property
-    def up(self) -> bool:
-        """Whether ssh still runs."""
-        return self._ssh.poll() is None
-
-    def close(self) -> None:
-        """End ssh."""
-        self._ssh.terminate()
-        self._ssh.wait()
-        self._folder.cleanup()
 
 
 def _filter(labels: Mapping[str, str]) -> dict[str, Any]:
@@ -385,4 +365,6 @@ def _container(found: Mapping[str, Any]) -> EngineContainer:
             for port, bindings in published.items()
             for binding in bindings or ()
         ),
+        ((found["Config"].get("Healthcheck") or {}).get("Interval") or 0) / 1e9,
+        ((state.get("Health") or {}).get("Log") or [{}])[-1].get("Start", ""),
     )

@@ -142,7 +142,7 @@ class DockerDriver:
 
     def _note(self, event: m.Event) -> None:
         """Note an event before the scheduler gets it."""
-        self.book.event(event)
+        self.book.event(event, self._now_ms)
         if isinstance(event, m.TasksChanged) and event.status is TaskStatus.RUNNING:
             for task in event.tasks:
                 self._expect_end(task)

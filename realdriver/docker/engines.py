@@ -7,7 +7,6 @@ every few seconds and whenever an engine was away. Events only make it quick.
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,10 +15,7 @@ from queue import SimpleQueue
 
 from stowplan.placement import messages as m
 from stowplan.placement.agent import runtime as r
-from stowplan.placement.agent.settings import AgentConfig
 from stowplan.placement.driver import DriverError
-from stowplan.placement.model import TaskDefinition
-from stowplan.placement.taskdef.overrides import with_overrides
 from stowplan.realdriver.book import Book, TaskEntry
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, ActionRunner, Undecided
@@ -27,7 +23,7 @@ from stowplan.realdriver.docker.config import EnginesTable, EngineTable, Machine
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
 from stowplan.realdriver.docker.events import events_of
 from stowplan.realdriver.docker.instance import Instance, nowhere
-from stowplan.realdriver.docker.translate import Placed
+from stowplan.realdriver.docker.placing import Placing
 from stowplan.realdriver.docker.workers import (
     ContainerChanged,
     ContainerVanished,
@@ -74,18 +70,7 @@ class EngineFleet:
         self._settings, self._book, self._inbox, self._say = settings, book, inbox, say
         self._cluster, self._run = labels
         self._machines = {machine.spec.name: machine for machine in machines}
-        self._secrets = {
-            name: os.environ[variable]
-            for name, variable in settings.secrets.items()
-            if variable in os.environ
-        }
-        self._config = AgentConfig(
-            pull_behavior=settings.pull,
-            stop_timeout_s=max(1, settings.stop_timeout // 1000),
-            pull_timeout_ms=settings.pull_timeout,
-            cleanup_wait_ms=settings.cleanup_wait,
-        )
-        self._credentials: dict[str, dict[str, str]] = {}
+        self._placing = Placing(settings, book, self._cluster, self._run)
         self._engines: list[_Engine] = []
         self._instances: list[Instance] = []
         self._events: list[m.Event] = []
@@ -94,14 +79,6 @@ class EngineFleet:
     # --- for the driver ---------------------------------------------------------------------------
     def begin(self) -> None:
         """Reach out to the engines, and take up the instances that the book knows."""
-        credentials = {
-            registry: {
-                "username": table.username,
-                "password": os.environ.get(table.password_env, ""),
-            }
-            for registry, table in self._settings.registry.items()
-        }
-        self._credentials = credentials
         for table in self._settings.engine:
             self.open(table)
         for entry in self._book.instances:
@@ -123,7 +100,7 @@ class EngineFleet:
         labels = {names.CLUSTER: self._cluster, names.RUN: self._run}
         silence_s = self._settings.silence / 1000
         workers = EngineWorkers(index, connection, labels, self._inbox, silence_s)
-        runner = ActionRunner(connection, self._credentials)
+        runner = ActionRunner(connection, self._placing.credentials)
         self._engines.append(_Engine(index, connection, runner, workers))
         return index
 
@@ -163,7 +140,7 @@ class EngineFleet:
         for entry in self._entries(tasks):
             instance = self._instances[entry.instance]
             if instance.awake:
-                instance.start(entry, self._definition(entry), now_ms)
+                instance.start(entry, self._placing.definition(entry), now_ms)
 
     def stop(self, tasks: Iterable[int], now_ms: int) -> None:
         """Stop tasks as the book says."""
@@ -196,7 +173,7 @@ class EngineFleet:
         for instance in self._instances:
             if instance.changes:
                 self._let_go(instance)
-                events += events_of(instance.changes)
+                events += events_of(instance.changes, instance.seen)
                 instance.changes = []
         return events
 
@@ -234,11 +211,11 @@ class EngineFleet:
                 if not instance.gone:
                     self._engines[instance.machine.engine].waiting.append(word.order)
             case ContainerChanged():
-                for entry in self._entries((word.container.task,)):
-                    self._instances[entry.instance].see(word.container, now_ms)
+                for instance in self._holding(word.engine, word.container.task):
+                    instance.see(word.container, now_ms)
             case ContainerVanished():
-                for entry in self._entries((word.task,)):
-                    self._instances[entry.instance].vanished(word.task, word.container, now_ms)
+                for instance in self._holding(word.engine, word.task):
+                    instance.vanished(word.task, word.container, now_ms)
             case Snapshot():
                 self._look(self._engines[word.engine], word, now_ms)
             case Silent():
@@ -268,7 +245,7 @@ class EngineFleet:
         found = {container.full_name: container for container in snapshot.containers}
         was_away = engine.silent_ms is not None
         engine.there = engine.heard = True
-        self._sweep(engine, snapshot.containers)
+        self._sweep(engine, snapshot.containers, now_ms)
         for instance in engine.instances:
             if not instance.awake:
                 self._wake(instance, found, now_ms)
@@ -276,8 +253,8 @@ class EngineFleet:
         for order in waiting:
             self._instances[order.instance].decide(order, found, now_ms)
         for container in snapshot.containers:
-            for entry in self._entries((container.task,)):
-                self._instances[entry.instance].see(container, now_ms, cut=was_away)
+            for instance in self._holding(engine.index, container.task):
+                instance.see(container, now_ms, cut=was_away)
         for instance in engine.instances:
             instance.miss(found, snapshot.begun, now_ms)
         if was_away:
@@ -288,18 +265,20 @@ class EngineFleet:
     def _wake(self, instance: Instance, found: dict[str, EngineContainer], now_ms: int) -> None:
         """Begin with the tasks that the book says are there, taking over what already runs."""
         instance.awake = True
-        for entry in self._book.on((instance.number,)):
-            instance.start(entry, self._definition(entry), now_ms, found)
+        entries = self._book.on((instance.number,))
+        # Those that run have their share of the instance already.
+        for entry in sorted(entries, key=lambda each: each.running_ms is None):
+            take_up = instance.start if entry.running_ms is None else instance.resume
+            take_up(entry, self._placing.definition(entry), now_ms, found)
             self._stop(entry, now_ms)
 
-    def _sweep(self, engine: _Engine, containers: Iterable[EngineContainer]) -> None:
+    def _sweep(self, engine: _Engine, there: Iterable[EngineContainer], now_ms: int) -> None:
         """Remove containers of ours without a task: it was given up, or ended long ago."""
-        for container in sorted(containers, key=lambda each: each.name == names.PAUSE):
-            task = container.task
-            kept = task in self._book.tasks or any(
-                task in instance.placed for instance in engine.instances
-            )
-            if not kept:
+        wait_ms = self._settings.cleanup_wait
+        for container in sorted(there, key=lambda each: each.name == names.PAUSE):
+            task, over = container.task, container.status in ("exited", "dead")
+            kept = any(task in instance.placed for instance in engine.instances)
+            if not (kept or self._book.keeps(task, now_ms, wait_ms if over else 0)):
                 engine.sweeping += 1
                 engine.workers.sweep(partial(self._remove, engine, container.full_name))
 
@@ -339,9 +318,9 @@ class EngineFleet:
         instance = Instance(
             len(self._instances),
             machine,
-            self._config,
+            self._placing.agent,
             partial(self._submit, engine),
-            self._placed,
+            partial(self._placing.placed, engine.connection),
         )
         self._instances.append(instance)
         return instance
@@ -372,28 +351,12 @@ class EngineFleet:
             if task is not None and task.is_held:
                 engine.workers.sweep(partial(engine.runner.let_go, task))
 
-    def _placed(self, machine: Machine, entry: TaskEntry, definition: TaskDefinition) -> Placed:
-        connection = self._engines[machine.engine].connection
-        return Placed(
-            self._cluster,
-            self._run,
-            entry.number,
-            machine.spec.name,
-            definition,
-            entry.cpu,
-            entry.memory,
-            machine.address,
-            connection.cpus,
-            self._secrets,
-            self._config.stop_timeout_s,
-            connection.nests,
-        )
+    def _holding(self, engine: int, task: int) -> list[Instance]:
+        """The instance of an engine that has the containers of a task, which may have ended."""
+        return [each for each in self._engines[engine].instances if task in each.placed]
 
     def _entries(self, tasks: Iterable[int]) -> list[TaskEntry]:
         return [self._book.tasks[task] for task in tasks if task in self._book.tasks]
-
-    def _definition(self, entry: TaskEntry) -> TaskDefinition:
-        return with_overrides(self._book.definitions.definition(entry.definition), entry.overrides)
 
     def _tell_ports(self, container: EngineContainer) -> None:
         for port, where in container.published:

@@ -17,6 +17,8 @@ from stowplan.placement.driver import DriverError, InsufficientCapacity, NotFoun
 
 _NO_ROOM = ("no space left on device", "cannot allocate memory", "address pool")
 
+_NAME_TAKEN = ("container name", "already in use")  # Podman says it by 500
+
 _CAUSES = (
     *("Permission denied", "No such file or directory", "Connection refused"),
     *("Name or service not known", "Temporary failure in name resolution"),
@@ -57,7 +59,7 @@ def _answered(error: docker_errors.APIError) -> DriverError:
     text = str(error.explanation or error.response.reason if error.response is not None else error)
     if error.status_code == 404:
         return NotFound(text)
-    if error.status_code == 409:
+    if error.status_code == 409 or all(words in text for words in _NAME_TAKEN):
         return Conflict(text)
     if any(words in text.lower() for words in _NO_ROOM):
         return InsufficientCapacity(text)

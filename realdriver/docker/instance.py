@@ -10,21 +10,28 @@ from stowplan.placement import messages as m
 from stowplan.placement.agent import runtime as r
 from stowplan.placement.agent.agent import Agent, Output
 from stowplan.placement.agent.settings import AgentConfig
+from stowplan.placement.agent.task import EXITED
 from stowplan.placement.model import StopCode, TaskDefinition
 from stowplan.placement.scenario.plain import InstanceSpec
 from stowplan.placement.taskdef.parse import TaskOverride
 from stowplan.realdriver.book import TaskEntry
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.actions import ActionAnswer, ActionOrder, exited, foregone
+from stowplan.realdriver.docker.actions import (
+    ActionAnswer,
+    ActionOrder,
+    exited,
+    foregone,
+    gone,
+)
 from stowplan.realdriver.docker.config import Machine
 from stowplan.realdriver.docker.connection import EngineContainer
-from stowplan.realdriver.docker.translate import Placed
+from stowplan.realdriver.docker.placed import Placed
 
 Found = Mapping[str, EngineContainer]
 
 # The exit code of containers that were there when their machine went down.
 _POWER_CUT = 255
-_KILLED = 137
+_HOLDER_GONE = f"{EXITED}: {names.PAUSE} is gone"
 
 
 def nowhere(name: str) -> Machine:
@@ -34,11 +41,25 @@ def nowhere(name: str) -> Machine:
 
 @dataclass(slots=True)
 class _ContainerLife:
-    """A container's last start, when we heard of it (monotonic s), and the start that has ended."""
+    """A container's last start, when we heard of it (monotonic s), and the start that has ended.
+
+    `ordered` starts by us, and `starts` that were seen: more of these are somebody else's.
+    """
 
     started_at: str = ""
     heard_s: float = 0.0
     ended: str = ""
+    ordered: int = 0
+    starts: int = 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether it started, and no end of that is known."""
+        return self.ended != self.started_at
+
+
+def _key(container: EngineContainer) -> tuple[int, str]:
+    return container.task, container.name
 
 
 class Instance:
@@ -65,6 +86,11 @@ class Instance:
         self._config, self._submit, self._task = config, submit, task
         self._agent = Agent(machine.spec.resources, config)
         self._lives: dict[tuple[int, str], _ContainerLife] = {}
+        self._seen: dict[int, dict[str, EngineContainer]] = {}
+
+    def seen(self, task: int) -> Found:
+        """The containers of a task with ports, as they were last seen, by their own names."""
+        return self._seen.get(task, {})
 
     @property
     def registration(self) -> m.InstanceRegistered:
@@ -88,6 +114,25 @@ class Instance:
         self.placed[entry.number] = self._task(self.machine, entry, definition)
         override = TaskOverride(entry.cpu, entry.memory)
         self._do(self._agent.start(entry.number, definition, now_ms, override), now_ms, found)
+
+    def resume(
+        self, entry: TaskEntry, definition: TaskDefinition, now_ms: int, found: Found
+    ) -> None:
+        """Take over a task that was RUNNING: a container of it that is not there has ended, and
+        none is started again."""
+        assert entry.running_ms is not None
+        task, override = entry.number, TaskOverride(entry.cpu, entry.memory)
+        self.placed[task] = placed = self._task(self.machine, entry, definition)
+        output = self._agent.resume(task, definition, entry.running_ms, now_ms, override)
+        self._do(output, now_ms, found)
+        held = [names.PAUSE] if placed.shares else []
+        for name in [*held, *(each.name for each in definition.containers)]:
+            there = found.get(placed.name(name))
+            if there is None:
+                self._lost(task, name, now_ms)
+            else:
+                self._lives.setdefault((task, name), _ContainerLife()).ordered += 1
+                self.see(there, now_ms, cut=True)
 
     def stop(self, task: int, code: StopCode, reason: str, now_ms: int) -> None:
         """Stop a task."""
@@ -119,7 +164,8 @@ class Instance:
         placed = self.placed.get(action.task)
         if placed is None:
             return None  # its containers are removed, or about to be
-        life = self._lives.get((action.task, action.container), _ContainerLife())
+        life = self._lives.setdefault((action.task, action.container), _ContainerLife())
+        life.ordered += isinstance(action, r.StartContainer)
         order = ActionOrder(self.number, action, placed, life.started_at, unsure=found is not None)
         answer = None if found is None else foregone(order, found)
         if answer is None:
@@ -139,10 +185,13 @@ class Instance:
         action, container = answer.order.action, answer.container
         if isinstance(action, r.RemoveContainer):
             self.placed.pop(action.task, None)
-            self._lives.pop((action.task, action.container), None)
+            for name in (action.container, names.PAUSE):
+                self._lives.pop((action.task, name), None)
+            self._seen.pop(action.task, None)
         elif answer.event is not None:
             if isinstance(answer.event, r.Exited) and container is not None:
-                self._life(container).ended = container.started_at
+                self._heard(container, self._lives.setdefault(_key(container), _ContainerLife()))
+                self._lives[_key(container)].ended = container.started_at
             self._do(self._agent.observe(answer.event, now_ms), now_ms, found)
         if container is not None:
             self.see(container, now_ms, found)
@@ -165,28 +214,54 @@ class Instance:
         cut: bool = False,
     ) -> None:
         """Tell the agent how a container of its tasks is; `cut`: its engine was away until now."""
-        if container.name == names.PAUSE or container.task not in self.placed:
+        if container.task not in self.placed:
             return
-        life = self._life(container)
-        if container.status in ("exited", "dead"):
+        life = self._lives.setdefault(_key(container), _ContainerLife())
+        restarted = life.started_at != "" and life.runs
+        if self._heard(container, life) and restarted:
+            # It ended and was started again before anybody looked; not by us.
+            self._lost(container.task, container.name, now_ms)
+        if container.ports and container.name != names.PAUSE:
+            self._seen.setdefault(container.task, {})[container.name] = container
+        if container.over:
             # An end is told once: the agent may have started it again since.
             if life.ended != container.started_at:
                 life.ended = container.started_at
-                if cut and container.exit_code == _POWER_CUT:
-                    reason = f"Host EC2 (instance {self.machine.spec.name}) restarted"
-                    self.stop(container.task, StopCode.INFRASTRUCTURE_HEALTH, reason, now_ms)
-                self._do(self._agent.observe(exited(container), now_ms), now_ms, found)
+                self._ended(container, now_ms, found, cut=cut)
+        elif container.name == names.PAUSE:
+            return
+        elif 0 < life.ordered < life.starts:
+            # Started by hand: its agent believes it has ended, and nobody counts what it takes.
+            self.order(r.StopContainer(container.task, container.name, 0), None)
         elif container.health in ("healthy", "unhealthy"):
             healthy = container.health == "healthy"
             verdict = r.HealthChanged(container.task, container.name, healthy)
             self._do(self._agent.observe(verdict, now_ms), now_ms, found)
 
+    def _ended(
+        self, container: EngineContainer, now_ms: int, found: Found | None, *, cut: bool
+    ) -> None:
+        if cut and container.exit_code == _POWER_CUT:
+            reason = f"Host EC2 (instance {self.machine.spec.name}) restarted"
+            self.stop(container.task, StopCode.INFRASTRUCTURE_HEALTH, reason, now_ms)
+        if container.name == names.PAUSE:
+            self._lost(container.task, container.name, now_ms)
+        else:
+            self._do(self._agent.observe(exited(container), now_ms), now_ms, found)
+
     def vanished(self, task: int, name: str, now_ms: int) -> None:
         """A container of ours is gone, but not by our call."""
         life = self._lives.get((task, name))
-        if life is not None and life.ended != life.started_at:
+        if life is not None and life.runs:
             life.ended = life.started_at
-            self._do(self._agent.observe(r.Exited(task, name, _KILLED), now_ms), now_ms)
+            self._lost(task, name, now_ms)
+
+    def _lost(self, task: int, name: str, now_ms: int) -> None:
+        """A container ended, and nobody can say how."""
+        if name != names.PAUSE:
+            self._do(self._agent.observe(gone(task, name), now_ms), now_ms)
+        elif self.placed[task].shares:  # its containers have no network, or no namespace, any more
+            self.stop(task, StopCode.ESSENTIAL_CONTAINER_EXITED, _HOLDER_GONE, now_ms)
 
     def miss(self, found: Found, begun_s: float, now_ms: int) -> None:
         """Containers that ran before a look began, and that it did not find, are gone."""
@@ -195,8 +270,10 @@ class Instance:
             if placed and life.heard_s < begun_s and placed.name(name) not in found:
                 self.vanished(task, name, now_ms)
 
-    def _life(self, container: EngineContainer) -> _ContainerLife:
-        life = self._lives.setdefault((container.task, container.name), _ContainerLife())
-        if container.started_at not in ("", life.started_at):
-            life.started_at, life.heard_s = container.started_at, time.monotonic()
-        return life
+    def _heard(self, container: EngineContainer, life: _ContainerLife) -> bool:
+        """Note what is known of its last start; whether that is news."""
+        if container.started_at in ("", life.started_at):
+            return False
+        life.started_at, life.heard_s = container.started_at, time.monotonic()
+        life.starts += 1
+        return True

@@ -26,6 +26,7 @@ _CODE = {
         ),
     ),
 }
+_CODE |= {"amd64": _CODE["x86_64"], "arm64": _CODE["aarch64"]}  # as Podman says it
 _BASE, _HEADERS = 0x400000, 64 + 56
 
 

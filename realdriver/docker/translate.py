@@ -7,83 +7,30 @@ together can. Containers' `cpu` are shares, as in ECS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stowplan.placement.driver import DriverError
 from stowplan.placement.model import ContainerDefinition, TaskDefinition
 from stowplan.realdriver.docker import names
+from stowplan.realdriver.docker.members import refused
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.volumes import binds, given
 
 MIB = 1 << 20
-_SHARES_MIN = 2  # the kernel's; ECS's agent uses it for cpu 0
+# The kernel's; ECS's agent uses the least for cpu 0. More shares than the most mean no more time.
+_SHARES_MIN, _SHARES_MAX = 2, 262_144
+_ARCHITECTURES = {
+    "x86_64": "X86_64",
+    "amd64": "X86_64",
+    "aarch64": "ARM64",
+    "arm64": "ARM64",
+}
+# Ranges of ports lie in slots above those that Linux, and so the engine, gives out by itself.
+_RANGES, _SLOT, _SLOTS = 61_000, 100, 45
 _LOG_DRIVERS = ("json-file", "local", "none", "journald", "syslog", "fluentd", "gelf", "splunk")
 _OWN_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A task on its instance: all that its containers are made from.
-
-    `address` is where ports are published; `cpus` how many the engine has, which it allows as the
-    most; `secrets` the values of what `secrets` in the definition name. `nests`: the cgroup under
-    which that of every container lies, where one of them may hold others; "": none may.
-    """
-
-    cluster: str
-    run: str
-    number: int
-    instance: str
-    definition: TaskDefinition
-    cpu: int | None = None
-    memory: int | None = None
-    address: str = ""
-    cpus: int = 0
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    stop_timeout_s: int = 30
-    nests: str = ""
-
-    @property
-    def limits_all(self) -> bool:
-        """Whether a pause container holds the limits of all its containers together."""
-        limited = self.task_cpu is not None or self.task_memory is not None
-        return bool(self.nests) and limited and len(self.definition.containers) > 1
-
-    @property
-    def is_held(self) -> bool:
-        """Whether it has a container that only holds its network, namespaces or limits."""
-        shared = "task" in (self.namespace("pidMode"), self.namespace("ipcMode"))
-        return self.limits_all or shared or self.definition.network_mode == "awsvpc"
-
-    def namespace(self, field: str) -> str | None:
-        """The task's `pidMode` or `ipcMode`: whose namespace its containers have, if it says so."""
-        mode: str | None = self.definition.document.get(field)
-        return mode
-
-    @property
-    def task_cpu(self) -> int | None:
-        """The task-level CPU units, if it has any."""
-        return self.definition.cpu if self.cpu is None else self.cpu
-
-    @property
-    def task_memory(self) -> int | None:
-        """The task-level MiB, if it has any."""
-        return self.definition.memory if self.memory is None else self.memory
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of every container and volume of the task."""
-        return {
-            names.CLUSTER: self.cluster,
-            names.RUN: self.run,
-            names.INSTANCE: self.instance,
-            names.TASK: str(self.number),
-            names.DEFINITION: self.definition.name,
-        }
-
-    def name(self, container: str) -> str:
-        """The name of one of its containers."""
-        return names.container_name(self.cluster, self.number, container)
 
 
 def create_call(
@@ -94,15 +41,16 @@ def create_call(
     Args:
         holder: the id of the container that holds the task (`pause_call`), if it has one.
     Raises:
-        DriverError: the definition asks for something that no engine can give (a secret that is
-            not known here, an environment file in S3, an EFS volume).
+        DriverError: the definition asks for something that no engine can give (`members.refused`),
+            or this one cannot (a secret that is not known here, another architecture).
     """
+    check(task)
     raw = _document(task.definition, container.name)
     network, endpoints = _network(task, container, raw)
     host = {**_limits(task, container, raw), **_host(task, raw), **network}
     if task.limits_all:
         assert holder is not None, "the container that holds the task comes first"
-        host["CgroupParent"] = f"{task.nests}/{holder}"
+        host["CgroupParent"] = f"{task.nests}{holder}"
     call: dict[str, Any] = {
         "Image": container.image,
         "Cmd": raw.get("command"),
@@ -123,10 +71,29 @@ def create_call(
         else container.stop_timeout,
         "Healthcheck": _health_check(container),
         "ExposedPorts": {port: {} for port in network.get("PortBindings", ())},
-        "HostConfig": _given(host),
+        "HostConfig": given(host),
         "NetworkingConfig": endpoints,
     }
-    return _given(call)
+    return given(call)
+
+
+def check(task: Placed) -> None:
+    """Refuse what an engine cannot do, before anything of the task is made.
+
+    Raises:
+        DriverError: naming all of it.
+    """
+    found = refused(task.definition)
+    platform = task.definition.document.get("runtimePlatform") or {}
+    wanted, has = platform.get("cpuArchitecture"), _ARCHITECTURES.get(task.architecture)
+    if wanted and has and wanted != has:
+        found.append(f"runtimePlatform.cpuArchitecture: {wanted}, and the engine's is {has}")
+    for container in task.definition.document["containerDefinitions"]:
+        for each in container.get("resourceRequirements", ()):
+            if (kind := each.get("type", "GPU")) != "GPU":
+                found.append(f"resourceRequirements: {kind}; no accelerators but GPUs")
+    if found:
+        raise DriverError(f"not on a Docker engine: {'; '.join(found)}")
 
 
 def pause_call(task: Placed) -> dict[str, Any]:
@@ -146,10 +113,12 @@ def pause_call(task: Placed) -> dict[str, Any]:
             found = _bindings(task, _document(task.definition, container.name))
             bindings |= {port: [{**b[0], "HostPort": ""}] for port, b in found.items()}
     limits: dict[str, Any] = {}
+    shared = _controls(task, *task.definition.document["containerDefinitions"])
+    limits["Sysctls"] = {name: value for name, value in shared if _is_holders(task, name)}
     if task.limits_all:
         own = sum(container.cpu for container in task.definition.containers)
         memory = task.task_memory
-        limits["CpuShares"] = max(task.task_cpu or own, _SHARES_MIN)
+        limits["CpuShares"] = _shares(task.task_cpu or own)
         limits |= {"NanoCpus": _nano_cpus(task), "Memory": memory and memory * MIB}
     if task.namespace("ipcMode") == "task":
         limits["IpcMode"] = "shareable"  # an engine's default is private, which nobody may join
@@ -157,32 +126,8 @@ def pause_call(task: Placed) -> dict[str, Any]:
         "Image": names.PAUSE_IMAGE,
         "Labels": {**task.labels, names.CONTAINER: names.PAUSE},
         "ExposedPorts": {port: {} for port in bindings},
-        "HostConfig": _given({"NetworkMode": network, "PortBindings": bindings, **limits}),
+        "HostConfig": given({"NetworkMode": network, "PortBindings": bindings, **limits}),
     }
-
-
-def volumes(task: Placed) -> dict[str, str]:
-    """Names of the volumes that the task brings, by the name that its definition gives them."""
-    found = {}
-    for volume in task.definition.document.get("volumes", ()):
-        on_host = volume.get("host", {}).get("sourcePath")
-        if not on_host and not _shared(volume) and not _elsewhere(volume):
-            found[volume["name"]] = names.volume_name(task.cluster, task.number, volume["name"])
-    return found
-
-
-def volume_calls(task: Placed) -> Iterator[dict[str, Any]]:
-    """The bodies of `POST /volumes/create`, before the first container of a task.
-
-    What is shared and to be provisioned stays when the task ends, so it bears no label of ours.
-    """
-    own = volumes(task)
-    for volume in task.definition.document.get("volumes", ()):
-        docker, name = volume.get("dockerVolumeConfiguration", {}), volume["name"]
-        if name in own or (_shared(volume) and docker.get("autoprovision")):
-            labels = {**docker.get("labels", {}), **(task.labels if name in own else {})}
-            options = {"Driver": docker.get("driver"), "DriverOpts": docker.get("driverOpts")}
-            yield _given({"Name": own.get(name, name), "Labels": labels, **options})
 
 
 def _document(definition: TaskDefinition, name: str) -> Mapping[str, Any]:
@@ -190,20 +135,19 @@ def _document(definition: TaskDefinition, name: str) -> Mapping[str, Any]:
     return next(each for each in containers if each["name"] == name)
 
 
-def _given(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if value not in (None, [], {})}
-
-
 def _environment(task: Placed, raw: Mapping[str, Any]) -> Iterator[str]:
-    if raw.get("environmentFiles"):
-        raise DriverError("ResourceInitializationError: environment files in S3 cannot be read")
     for variable in raw.get("environment", ()):
         yield f"{variable['name']}={variable.get('value', '')}"
-    for secret in raw.get("secrets", ()):
+    for name, value in _secrets(task, raw.get("secrets", ())):
+        yield f"{name}={value}"
+
+
+def _secrets(task: Placed, given: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    for secret in given:
         if secret["valueFrom"] not in task.secrets:
             what = f"unable to pull secret {secret['valueFrom']}: not in the engines file"
             raise DriverError(f"ResourceInitializationError: {what}")
-        yield f"{secret['name']}={task.secrets[secret['valueFrom']]}"
+        yield secret["name"], task.secrets[secret["valueFrom"]]
 
 
 def _health_check(container: ContainerDefinition) -> dict[str, Any] | None:
@@ -225,12 +169,12 @@ def _limits(task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]
     linux = raw.get("linuxParameters", {})
     swap = linux.get("maxSwap")
     return {
-        "CpuShares": max(container.cpu, _SHARES_MIN),
+        "CpuShares": _shares(container.cpu),
         "NanoCpus": None if task.limits_all else _nano_cpus(task),
         "Memory": hard and hard * MIB,
         "MemoryReservation": container.memory_reservation and container.memory_reservation * MIB,
         "MemorySwap": None if swap is None or hard is None else (hard + swap) * MIB,
-        "MemorySwappiness": linux.get("swappiness"),
+        "MemorySwappiness": None if swap is None else linux.get("swappiness"),
         "ShmSize": linux.get("sharedMemorySize", 0) * MIB or None,
         "Ulimits": [
             {"Name": each["name"], "Soft": each["softLimit"], "Hard": each["hardLimit"]}
@@ -240,6 +184,10 @@ def _limits(task: Placed, container: ContainerDefinition, raw: Mapping[str, Any]
         if container.gpus
         else None,
     }
+
+
+def _shares(cpu: int) -> int:
+    return min(max(cpu, _SHARES_MIN), _SHARES_MAX)
 
 
 def _nano_cpus(task: Placed) -> int | None:
@@ -261,7 +209,7 @@ def _host(task: Placed, raw: Mapping[str, Any]) -> dict[str, Any]:
         "CapAdd": capabilities.get("add"),
         "CapDrop": capabilities.get("drop"),
         "SecurityOpt": raw.get("dockerSecurityOptions"),
-        "Sysctls": {each["namespace"]: each["value"] for each in raw.get("systemControls", ())},
+        "Sysctls": {k: v for k, v in _controls(task, raw) if not _is_holders(task, k)},
         "ExtraHosts": [f"{e['hostname']}:{e['ipAddress']}" for e in raw.get("extraHosts", ())],
         "Dns": raw.get("dnsServers"),
         "DnsSearch": raw.get("dnsSearchDomains"),
@@ -279,8 +227,8 @@ def _host(task: Placed, raw: Mapping[str, Any]) -> dict[str, Any]:
             }
             for each in linux.get("devices", ())
         ],
-        "LogConfig": _log(raw.get("logConfiguration", {})),
-        "Binds": list(_binds(task, raw)),
+        "LogConfig": _log(task, raw.get("logConfiguration", {})),
+        "Binds": list(binds(task, raw)),
         "VolumesFrom": [
             task.name(each["sourceContainer"]) + (":ro" if each.get("readOnly") else "")
             for each in raw.get("volumesFrom", ())
@@ -296,49 +244,52 @@ def _namespace(task: Placed, field: str) -> str | None:
     return f"container:{task.name(names.PAUSE)}" if mode == "task" else mode
 
 
-def _log(given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _controls(task: Placed, *raws: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Kernel parameters; one that lacks a name or a value asks for nothing."""
+    for raw in raws:
+        for each in raw.get("systemControls", ()):
+            if each.get("namespace") and each.get("value") is not None:
+                yield each["namespace"], each["value"]
+
+
+def _is_holders(task: Placed, name: str) -> bool:
+    """Whether a kernel parameter is of a namespace that a task's containers only join."""
+    if name.startswith("net."):
+        return task.definition.network_mode == "awsvpc"
+    return task.namespace("ipcMode") == "task"  # the others that there are: kernel.*, fs.mqueue.*
+
+
+def _log(task: Placed, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Logs that would go to AWS stay with the engine, where `stowplan logs` finds them."""
     if given.get("logDriver") not in _LOG_DRIVERS:
         return _OWN_LOG
-    return {"Type": given["logDriver"], "Config": given.get("options", {})}
-
-
-def _binds(task: Placed, raw: Mapping[str, Any]) -> Iterator[str]:
-    by_name = {each["name"]: each for each in task.definition.document.get("volumes", ())}
-    own = volumes(task)
-    for mount in raw.get("mountPoints", ()):
-        volume = by_name[mount["sourceVolume"]]
-        if _elsewhere(volume):
-            what = f"volume {volume['name']} is not on the engine"
-            raise DriverError(f"CannotCreateVolumeError: {what}")
-        source = volume.get("host", {}).get("sourcePath") or own.get(volume["name"])
-        options = ":ro" if mount.get("readOnly") else ""
-        yield f"{source or volume['name']}:{mount['containerPath']}{options}"
-
-
-def _elsewhere(volume: Mapping[str, Any]) -> bool:
-    """Whether it is a file system of AWS's, or a disk that AWS would attach."""
-    of_aws = ("efsVolumeConfiguration", "s3filesVolumeConfiguration", "configuredAtLaunch")
-    return any(volume.get(field) for field in of_aws)
-
-
-def _shared(volume: Mapping[str, Any]) -> bool:
-    return bool(volume.get("dockerVolumeConfiguration", {}).get("scope") == "shared")
+    secret = dict(_secrets(task, given.get("secretOptions", ())))
+    return {"Type": given["logDriver"], "Config": {**given.get("options", {}), **secret}}
 
 
 def _bindings(task: Placed, raw: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     """Docker's PortBindings; an empty HostPort is one of the engine's choice."""
     bindings: dict[str, list[dict[str, str]]] = {}
+    slots = _slots(task)
     for mapping in raw.get("portMappings", ()):
         protocol = mapping.get("protocol", "tcp")
         first, _, last = str(mapping.get("containerPortRange", "")).partition("-")
         ports = range(int(first), int(last or first) + 1) if first else [mapping["containerPort"]]
         host = str(mapping.get("hostPort") or "")
-        for port in ports:
+        begins = next(slots) if first and task.definition.network_mode == "bridge" else None
+        for n, port in enumerate(ports):
+            host = host if begins is None else str(begins + n)
             # One port may be mapped to several of the host: each is bound.
             bound = bindings.setdefault(f"{port}/{protocol}", [])
             bound.append({"HostIp": task.address, "HostPort": host})
     return bindings
+
+
+def _slots(task: Placed) -> Iterator[int]:
+    """Where the ranges of host ports of a task's containers begin: each in a slot of its own, that
+    of the task's number and of its place in the task."""
+    for place in itertools.count(task.number):
+        yield _RANGES + place % _SLOTS * _SLOT
 
 
 def _network(

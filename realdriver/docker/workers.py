@@ -6,20 +6,23 @@ An engine that hangs holds up its own workers only. The threads decide nothing.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Condition, Event, Lock, Thread, current_thread
 
 from stowplan.placement.driver import NotFound
 from stowplan.realdriver.docker import names
 from stowplan.realdriver.docker.connection import Connection, EngineContainer
+from stowplan.realdriver.docker.probes import Probes
 
 Job = Callable[[], None]
 
 # Calls at a time: enough to keep an engine busy; more only make each start slower.
 CALLERS, _PULLERS, _STOPPERS, _SWEEPERS = 4, 4, 16, 2
 _PATIENCE_S = 5.0
+_IDLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,39 +79,54 @@ class EngineWorkers:
     ) -> None:
         self._engine, self._connection, self._labels = engine, connection, labels
         self._inbox, self._silence_s = inbox, silence_s
-        self._closed = Event()
+        self._closed, self._preparing = Event(), Lock()
         self._known: dict[tuple[str, str], EngineContainer] = {}
         self._looks = 0
+        self._probes: Probes | None = None
         self.call, self.pull, self.stop, self.sweep = (
             _Pool(count, inbox) for count in (CALLERS, _PULLERS, _STOPPERS, _SWEEPERS)
         )
         Thread(target=self._watch, daemon=True).start()
 
     def close(self) -> None:
-        """No further job is begun. Calls that make a container are awaited for a short time: it
-        might appear after everything else was removed."""
+        """No further job is begun. Calls that make or remove a container are awaited for a short
+        time: it might appear after everything else was removed, or be in the middle of going."""
         self._closed.set()
         for workers in (self.call, self.pull, self.stop, self.sweep):
             workers.close()
-        self.call.join(_PATIENCE_S)
+        end = time.monotonic() + _PATIENCE_S
+        if self._preparing.acquire(timeout=_PATIENCE_S):
+            self._preparing.release()
+        for workers in (self.call, self.sweep):
+            workers.join(end)
 
     # --- the watcher ------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        prepared = False
+        connected = False
         while not self._closed.is_set():
             try:
                 self._connection.check(self._silence_s)
-                if not prepared:
+                if not connected:
                     self._connection.connect()
-                    self._connection.prepare(self._labels[names.CLUSTER], self._labels)
-                prepared = True
+                    self._check_health()
+                connected = True
                 self._follow()
             except Exception as error:  # after any error the watch must go on, and report it
-                prepared = False
+                connected = False
                 self._known.clear()
                 self._inbox.put(Silent(self._engine, str(error)))
                 self._closed.wait(0.5)
+
+    def _check_health(self) -> None:
+        """See that somebody makes the health checks, where the engine may not."""
+        if self._connection.facts.podman and self._probes is None:
+            checks = _Pool(CALLERS, self._inbox)
+            known = self._known_now
+            self._probes = Probes(self._connection, known, checks, self._closed)
+
+    def _known_now(self) -> list[EngineContainer]:
+        return list(self._known.values())
 
     def _follow(self) -> None:
         """Look at everything, then listen until nothing was heard for a while.
@@ -117,6 +135,11 @@ class EngineWorkers:
         """
         events = self._connection.events(self._labels, self._silence_s)
         begun = time.monotonic()
+        with self._preparing:  # else it could be made again after all was removed
+            if self._closed.is_set():
+                return
+            # Somebody may have pruned the network; every later start would fail.
+            self._connection.prepare(self._labels[names.CLUSTER], self._labels)
         containers = tuple(self._look(self._connection.list(self._labels)))
         self._inbox.put(Snapshot(self._engine, begun, containers))
         for identity, attributes in events:
@@ -156,36 +179,57 @@ class EngineWorkers:
 
 
 class _Pool:
-    """`count` threads that do jobs in the order in which they come. An error of a job goes to the
-    inbox, since it is a mistake of ours."""
+    """At most `most` threads that do jobs in the order in which they come. One that finds none for
+    a while ends: an engine on which nothing happens costs no threads. An error of a job goes to
+    the inbox, since it is a mistake of ours."""
 
-    def __init__(self, count: int, inbox: SimpleQueue[object]) -> None:
-        self._inbox = inbox
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._threads = [Thread(target=self._work, daemon=True) for _ in range(count)]
-        for thread in self._threads:
-            thread.start()
+    def __init__(self, most: int, inbox: SimpleQueue[object]) -> None:
+        self._most, self._inbox = most, inbox
+        self._jobs: deque[Job] = deque()
+        self._threads: set[Thread] = set()
+        self._idle, self._closed = 0, False
+        self._changed = Condition()
 
     def __call__(self, job: Job) -> None:
         """Do this when its turn comes."""
-        self._jobs.put(job)
+        with self._changed:
+            if self._closed:
+                return
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs):
+                self._changed.notify()
+            elif len(self._threads) < self._most:
+                thread = Thread(target=self._work, daemon=True)
+                self._threads.add(thread)
+                thread.start()
 
     def close(self) -> None:
         """Begin no further job."""
-        while not self._jobs.empty():
-            self._jobs.get()
-        for _ in self._threads:
-            self._jobs.put(None)
+        with self._changed:
+            self._closed = True
+            self._jobs.clear()
+            self._changed.notify_all()
 
-    def join(self, seconds: float) -> None:
-        """Wait for what is under way, at most so long."""
-        end = time.monotonic() + seconds
-        for thread in self._threads:
+    def join(self, end: float) -> None:
+        """Wait for what is under way, until this time (monotonic s) at the most."""
+        with self._changed:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(max(0, end - time.monotonic()))
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             try:
                 job()
             except Exception as error:
                 self._inbox.put(error)
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._jobs or self._closed, _IDLE_S)
+            self._idle -= 1
+            if self._jobs:
+                return self._jobs.popleft()
+            self._threads.discard(current_thread())
+            return None

@@ -6,6 +6,7 @@ site can send.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -29,6 +30,18 @@ class Launch(msgspec.Struct, forbid_unknown_fields=True):
     instance_type: str
     count: int = 1
     zones: tuple[str, ...] = ("us-east-1a", "us-east-1b", "us-east-1c")
+    cluster: str = "default"
+
+
+class Look(msgspec.Struct, forbid_unknown_fields=True):
+    """Which cluster to show whole."""
+
+    cluster: str = "default"
+
+
+class Use(msgspec.Struct, forbid_unknown_fields=True):
+    """What the tasks of a cluster use."""
+
     cluster: str = "default"
 
 
@@ -64,7 +77,9 @@ def routes(
 
     return [
         Route("/_stowplan/instances", answering(_launch), methods=["POST"]),
+        Route("/_stowplan/state", answering(_state), methods=["POST"]),
         Route("/_stowplan/clock", answering(_clock), methods=["POST"]),
+        Route("/_stowplan/use", answering(_use), methods=["POST"]),
     ]
 
 
@@ -74,6 +89,12 @@ def _launch(host: LocalHost, body: bytes) -> dict[str, Any]:
         raise PlacementError(f"count: 1 to {COUNT_MOST}, in one zone at least")
     names = host.launch(asked.cluster, asked.instance_type, asked.count, asked.zones)
     return {"ec2InstanceIds": names}
+
+
+def _state(host: LocalHost, body: bytes) -> dict[str, Any]:
+    """A snapshot of the described state, for commands of the same version."""
+    asked = msgspec.json.decode(body, type=Look)
+    return {"state": base64.b64encode(host.snapshot(asked.cluster)).decode()}
 
 
 def _clock(host: LocalHost, body: bytes) -> dict[str, Any]:
@@ -87,3 +108,7 @@ def _clock(host: LocalHost, body: bytes) -> dict[str, Any]:
     if asked.advance is not None:
         host.advance(parse_duration_ms(asked.advance))
     return host.times()
+
+
+def _use(host: LocalHost, body: bytes) -> dict[str, Any]:
+    return {"tasks": host.uses(msgspec.json.decode(body or b"{}", type=Use).cluster)}

@@ -14,9 +14,10 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
+from stowplan.placement.wire.agents import OF_AGENTS, ORIGIN
 from stowplan.placement.wire.errors import WireError
 from stowplan.placement.wire.protocol import (
     BODY_MOST,
@@ -26,7 +27,8 @@ from stowplan.placement.wire.protocol import (
     write_response,
 )
 from stowplan.placement.wire.world import Document
-from stowplan.realdriver.endpoint import admin
+from stowplan.realdriver.endpoint import admin, agent_sockets
+from stowplan.realdriver.endpoint.events import LISTENERS_MOST, Listeners
 from stowplan.realdriver.endpoint.others import Others
 from stowplan.realdriver.endpoint.regions import Regions
 from stowplan.realdriver.endpoint.signatures import check_signature
@@ -43,7 +45,9 @@ class Settings:
     Args:
         keys: the secret of each access key that may call; empty: anybody may, signed or not.
         others: the endpoint that gets what is not for ECS; None: nobody does.
+        agents: access keys among them that may call what agents call, and nothing else.
         testing: a POST to /moto-api/reset makes everything forgotten.
+        listeners: of server-sent events, at GET /_stowplan/events.
         names: by which it may be called, so that no page of another site reads it by a name of its
             own that leads here; empty: by any.
     """
@@ -52,13 +56,17 @@ class Settings:
     names: Collection[str] = ()
     others: str | None = None
     testing: bool = False
+    listeners: Listeners = field(default_factory=Listeners)
+    agents: Collection[str] = ()
 
 
 def make_app(regions: Regions, settings: Settings | None = None) -> Starlette:
     """The application in front of the hosts of an account."""
     settings = settings or Settings()
     endpoint = _Endpoint(regions, settings)
-    routes = admin.routes(lambda: regions.of(""), endpoint.check)
+    routes: list[BaseRoute] = [*admin.routes(lambda: regions.of(""), endpoint.check)]
+    routes.append(Route("/_stowplan/events", endpoint.events, methods=["GET"]))
+    routes += agent_sockets.routes(regions, settings.keys)
     if settings.testing:
         routes.append(Route("/moto-api/reset", endpoint.reset, methods=["POST"]))
     if settings.others is None:
@@ -84,6 +92,18 @@ class _Endpoint:
             await self._others.reset()
         return Response(b'{"status": "ok"}', media_type="application/json")
 
+    async def events(self, request: HttpRequest) -> Response:
+        """Events from now on, as server-sent events."""
+        try:
+            self.check(request, await _body(request))
+        except WireError as error:
+            return _response(error)
+        listeners = self._settings.listeners
+        if len(listeners) >= LISTENERS_MOST:
+            return Response("too many listen already", 503)
+        headers = {"cache-control": "no-store"}
+        return StreamingResponse(listeners.stream(), 200, headers, "text/event-stream")
+
     async def any(self, request: HttpRequest) -> Response:
         """A call of ECS's API, or a request to hand on."""
         target = request.headers.get("x-amz-target", "")
@@ -106,7 +126,8 @@ class _Endpoint:
             self.check(request, body)
             target = request.headers.get("x-amz-target", "")
             authorization = request.headers.get("authorization", "")
-            return _response(await self._reply(authorization, target, body))
+            origin = f"{request.url.scheme}://{request.headers.get('host', '')}"
+            return _response(await self._reply(authorization, target, body, origin))
         except WireError as error:
             return _response(error)
         except TimeoutError:
@@ -120,7 +141,7 @@ class _Endpoint:
             raise WireError("AccessDeniedException", "this endpoint has another name", 403)
         if not self._settings.keys:
             return
-        check_signature(
+        key = check_signature(
             request.method,
             str(request.url),
             {name.lower(): value for name, value in request.headers.items()},
@@ -128,9 +149,15 @@ class _Endpoint:
             keys=self._settings.keys,
             now=datetime.now(UTC),
         )
+        operation = request.headers.get("x-amz-target", "").partition(".")[2]
+        if key in self._settings.agents and operation not in OF_AGENTS:
+            what = f"{key} is an agent's: it may not call {operation or request.url.path}"
+            raise WireError("AccessDeniedException", what)
 
-    async def _reply(self, authorization: str, target: str, body: bytes) -> bytes:
+    async def _reply(self, authorization: str, target: str, body: bytes, origin: str) -> bytes:
         call = read_request(target, body)
+        if call.operation == "DiscoverPollEndpoint":
+            call.params[ORIGIN] = origin
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[bytes] = loop.create_future()
 

@@ -20,13 +20,17 @@ from stowplan.placement.scenario.scenario import InstanceSpec
 _TURN_S = 0.001  # how long a loop lets others in who wait
 
 
-class Stepped(Driver, Protocol):
+class Timed(Driver, Protocol):
     """A world whose time passes as it is told to."""
 
     @property
     def next_ms(self) -> int | None:
         """When something happens next; None: never, unless something is asked for."""
         ...
+
+
+class Stepped(Timed, Protocol):
+    """A simulated world, in which machines are made."""
 
     def launch(self, specs: list[InstanceSpec]) -> None:
         """Launch instances now: each boots, then registers."""
@@ -116,7 +120,7 @@ class Paced:
     state between two rounds.
     """
 
-    def __init__(self, world: Stepped, clock: Clock, gate: Gate) -> None:
+    def __init__(self, world: Timed, clock: Clock, gate: Gate) -> None:
         self._world, self._clock, self._gate = world, clock, gate
         self._woken = self._ended = self.failed = False
         self._todo: list[Callable[[], None]] = []

@@ -18,7 +18,9 @@ from stowplan.placement import messages as m
 from stowplan.placement.errors import SpecError
 from stowplan.placement.taskdef.parse import host_ports, parse_task_definition, task_resources
 from stowplan.realdriver.docker import names
-from stowplan.realdriver.docker.translate import Placed, create_call, volume_calls
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.translate import create_call
+from stowplan.realdriver.docker.volumes import volume_calls
 from tests.placement.taskdef.taskdef_builders import FIRST
 
 CASES = Path(__file__).parent

@@ -271,6 +271,13 @@ assert simulate().submitted == 2
 FIELD = Change(
     (
         Edit(
+            "realdriver/docker/members.py",
+            '    **_rows("carried out", _ENGINE, _of("", "credentialSpecs[]")),\n',
+            '    **_rows("refused", "no Active Directory is joined", '
+            '_of("", "credentialSpecs[]")),\n',
+            instead=True,
+        ),
+        Edit(
             "realdriver/docker/translate.py",
             '        "SecurityOpt": [*raw.get("dockerSecurityOptions", ()), '
             '*raw.get("credentialSpecs", ())],\n',

@@ -109,7 +109,9 @@ def test_an_engine_is_measured_and_left_as_it_was(registry, tmp_path, capsys):
         assert 0.001 < row["p50_s"] < 60
     assert content["pulls"]["ms_per_mib"] > 0
     assert [round(row["mib"]) for row in content["pull_fits"]] == list(SIZES_MIB)
-    assert set(read_calibration(out)) == {"models", "pulls"}
+    found = read_calibration(out)
+    assert set(found) == {"models", "pulls", "agent"}
+    assert found["agent"] == "docker"
     assert engine.containers() == []
     assert [(each["Id"], each["RepoTags"]) for each in engine.images()] == there
 
@@ -120,7 +122,7 @@ def test_an_image_that_is_there_is_not_taken_away_to_measure_its_pull(shared, tm
     words = ["calibrate", "--engines", str(file), "--image", TEST_IMAGE, "--pull", TEST_IMAGE]
     assert main([*words, "--out", str(tmp_path / "c.json")]) == 2
     assert "has it already" in capsys.readouterr().err
-    assert [each["RepoTags"] for each in shared.images()] == [[TEST_IMAGE]]
+    assert [TEST_IMAGE] in [each["RepoTags"] for each in shared.images()]
 
 
 def calibrated(three):

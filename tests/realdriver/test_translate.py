@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 from stowplan.placement.driver import DriverError
 from stowplan.placement.taskdef.parse import parse_task_definition
 from stowplan.realdriver.docker import names, pause
-from stowplan.realdriver.docker.translate import (
-    Placed,
-    create_call,
-    pause_call,
-    volume_calls,
-    volumes,
-)
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.translate import create_call, pause_call
+from stowplan.realdriver.docker.volumes import volume_calls, volumes
 from tests.realdriver.rig import container
 
 MIB = 1 << 20
@@ -143,7 +139,7 @@ def test_task_level_limits_hold_for_each_container_and_never_exceed_the_engine()
 
 def test_limits_of_several_containers_together_are_those_of_one_that_holds_them():
     both = (container("a", memory=48), container("b"))
-    task = placed(*both, cpu=512, memory=64, nests="/docker")
+    task = placed(*both, cpu=512, memory=64, nests="/docker/")
     holder = pause_call(task)
     assert holder["HostConfig"] == {
         "NetworkMode": "host",
@@ -154,7 +150,7 @@ def test_limits_of_several_containers_together_are_those_of_one_that_holds_them(
     host = create_call(task, task.definition.containers[0], "abc")["HostConfig"]
     assert (host["CgroupParent"], host["Memory"]) == ("/docker/abc", 48 * MIB)
     assert "NanoCpus" not in host
-    network = pause_call(placed(*both, memory=64, nests="/docker", networkMode="awsvpc"))
+    network = pause_call(placed(*both, memory=64, nests="/docker/", networkMode="awsvpc"))
     assert network["HostConfig"]["NetworkMode"] == "stowplan-shop"
     assert network["HostConfig"]["Memory"] == 64 * MIB
 
@@ -162,8 +158,8 @@ def test_limits_of_several_containers_together_are_those_of_one_that_holds_them(
 def test_nobody_holds_one_container_or_what_has_no_limit_or_an_engine_that_cannot():
     both = (container("a"), container("b"))
     for task in (
-        placed(container(), memory=64, nests="/docker"),
-        placed(*both, nests="/docker"),
+        placed(container(), memory=64, nests="/docker/"),
+        placed(*both, nests="/docker/"),
         placed(*both, memory=64),
     ):
         assert not task.is_held
@@ -256,7 +252,7 @@ def test_a_volume_that_only_aws_has_is_refused_and_not_made_as_an_empty_one(kind
     mount = {"sourceVolume": "v", "containerPath": "/v"}
     task = placed(container(mountPoints=[mount]), volumes=[{"name": "v"} | kind])
     assert not list(volume_calls(task))
-    with pytest.raises(DriverError, match="CannotCreateVolumeError"):
+    with pytest.raises(DriverError, match="the volume is AWS's"):
         create_call(task, task.definition.containers[0])
 
 

@@ -155,7 +155,7 @@ def test_containers_start_in_their_order_and_stop_in_reverse():
         containers=does({"init": {"run": {"mean": "3s"}}}),
     )
     again.execute(start(0))
-    assert told(again) == [(3200, "RUNNING", (0,))], "100 ms for each start, 3 s in between"
+    assert told(again) == [(5200, "RUNNING", (0,))], "100 ms for each start, 5 s from look to look"
 
 
 def test_the_working_container_runs_as_long_as_the_workload_says():

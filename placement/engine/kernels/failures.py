@@ -42,7 +42,9 @@ class Explainer:
         early = np.where(cluster.agent_connected, RESOURCE_STEP, AGENT_STEP)
         early[~cluster.active] = DRAINING_STEP
         early[~cluster.present] = ABSENT
-        steps = RESOURCE_STEP + len(cluster.resources)
+        # As kernels number steps: a kind that comes later may bring a resource more.
+        self._early = (DRAINING, AGENT, *map(resource_reason, cluster.resources))
+        steps = len(self._early)
         none, size = np.zeros(0, np.int64), cluster.size
         self.why = Why(
             slot=np.full(len(kinds), -1, np.int64),
@@ -102,7 +104,7 @@ class Explainer:
         """A slot for a kind, with its late steps."""
         engine, kind, why = self._engine, self._kinds[number], self.why
         slots, size = why.late.shape[0] + 1, len(why.early)
-        names = [DRAINING, AGENT, *map(resource_reason, engine.cluster.resources)]
+        names = list(self._early)
         first_late = len(names)
         late, limits = np.full(size, np.iinfo(np.int64).max), []
         steps = [(name, mask, UNLIMITED) for name, mask in attribute_steps(kind, engine.cluster)]

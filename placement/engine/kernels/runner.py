@@ -30,7 +30,8 @@ from stowplan.placement.reasons import Failure
 
 PLANS_MAX = 4096
 INDEX_TASKS_SHARE = 1 / 32  # an index made for a batch pays from so many tasks an instance on
-STAND_AFTER = 64  # requests for which there is no index, and then one is made ...
+STAND_AFTER = 16  # requests for which there is no index, and then one is made ...
+KINDS_A_LOOK = 8  # ... or after one more for so many kinds that it is made for, ...
 STAND_KINDS_MAX = 512  # ... for so many kinds
 
 
@@ -96,9 +97,8 @@ class Runner:
     def choose(self, kind: TaskKind) -> int:
         """The instance for one task of a kind that is taken, or -1; nothing is booked."""
         plan = self._plan((kind,))
-        row = choose(
-            self._world(plan, self._state(plan)).address, self._rng if plan.draws else None
-        )
+        world = self._world(plan, self._state(plan))
+        row = choose(world.address, self._rng if plan.draws else None)
         self._engine.cluster.settle(kind.group)
         return int(row)
 
@@ -138,9 +138,10 @@ class Runner:
         self._asked[kind] = None
         self._misses += 1
         too_large = cluster.largest.max(initial=0) >> (SHIFT - 1)
-        if self._misses < STAND_AFTER or cluster.over_committed or too_large:
-            return None
         known = self.standing.kinds if self.standing else ()
+        worth = STAND_AFTER + len(known) // KINDS_A_LOOK
+        if self._misses < worth or cluster.over_committed or too_large:
+            return None
         before = [each for each in known if each not in self._asked]
         kinds = (*before, *self._asked)[-STAND_KINDS_MAX:]
         plan = self._plan(kinds)
@@ -151,6 +152,18 @@ class Runner:
             cluster.settle(group)
         self._asked, self._misses = {}, 0
         return self.standing
+
+    def stands_for(self, kinds: Sequence[TaskKind], tasks: int) -> bool:
+        """Whether there is an index for tasks of these kinds; made, once they came often enough."""
+        if self.standing is not None and self.standing.knows(kinds):
+            return True
+        if not all(map(self.takes, kinds)):
+            return False
+        for kind in kinds:
+            self._asked.pop(kind, None)
+            self._asked[kind] = None
+        self._misses += tasks - 1
+        return self._stand(kinds[-1]) is not None
 
     def release(self, kind: TaskKind, rows: Sequence[int]) -> None:
         """`Cluster.release` on each of `rows` of a kind without devices, in machine code."""
@@ -179,8 +192,8 @@ class Runner:
                 masks.append(check.changing(kind, cluster))
         if masks:
             state = state._replace(allowed=np.logical_and.reduce([state.allowed[0], *masks])[None])
-        address = self._world(plan, state).address
-        found: IntArray = state.rows[: candidate_rows(address)].copy()
+        world = self._world(plan, state)
+        found: IntArray = state.rows[: candidate_rows(world.address)].copy()
         cluster.settle(kind.group)
         return found
 

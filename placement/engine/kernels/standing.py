@@ -116,6 +116,11 @@ class Standing:
             self._version = version
         return row
 
+    def knows(self, kinds: Sequence[TaskKind]) -> bool:
+        """Whether all of these kinds are its own, and no instance came, went or changed status."""
+        ready = self._ready
+        return self._cluster.status_version == self._status and all(k in ready for k in kinds)
+
     def release(self, kind: TaskKind, row: int) -> bool:
         """Undo a booking; False where it is not for the index, and nothing has changed."""
         ready = self._ready.get(kind)

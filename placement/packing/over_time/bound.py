@@ -173,6 +173,8 @@ def resource_cut(market: Market, parts: IntArray, counts: IntArray) -> Cut:
     demand = _by_part(market.demand, parts[:kinds], parts)
     capacities = _by_part(market.capacities, parts[kinds:], parts)
     duals = _cheapest_prices(capacities, market, counts @ demand)
+    # what nothing asks for has any price in the programme, an endless one as well
+    duals = np.where(market.counts @ demand > 0, np.nan_to_num(duals, posinf=0.0), 0.0)
     most = max(float((market.counts @ demand) @ duals), float((capacities @ duals).max()), 1.0)
     bits = min(BITS, WORTH_BITS - int(np.ceil(np.log2(most))))
     scaled = np.floor(duals * 2.0**bits).astype(np.int64)

@@ -60,6 +60,7 @@ class Columns:
             return
         alone = [self._alone(int(j)) for j in self.jobs.first]
         most = sum(c * n for c, n in zip(alone, self.jobs.size.tolist(), strict=True))
+        self.apart = most  # cost of a plan in which no two tasks share, in units
         self.bits = min(BITS_MOST, VALUE_BITS - (int(MISSING) * max(most, 1)).bit_length())
         self.usable = self.bits >= 1
         self._alone_cost = np.array(alone, dtype=float)

@@ -7,30 +7,34 @@ forbid states or change what a moment costs, so every relaxation stays one pass 
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import combinations, count
+from itertools import count
 
 import numpy as np
 
 from stowplan.placement.packing.over_time.anneal import annealed
 from stowplan.placement.packing.over_time.branches import Branch, Column
 from stowplan.placement.packing.over_time.columns import Columns
+from stowplan.placement.packing.over_time.deals import Deals
 from stowplan.placement.packing.over_time.plan import OverTimePlan
 from stowplan.placement.packing.over_time.problem import OverTimeProblem
-from stowplan.placement.packing.problem import FloatArray, IntArray, Limits, PackingProblem
-from stowplan.placement.packing.solve import solve_packing
+from stowplan.placement.packing.over_time.rows import (
+    NEAR,
+    busy_instances,
+    cut_counts,
+    cut_trios,
+    shared,
+)
+from stowplan.placement.packing.problem import IntArray
 from stowplan.placement.packing.state import Budget
 
-NEAR = 1e-5
 CUT_ROUNDS = 25
-CUTS_A_ROUND = 80
-CUTS_A_JOB = 6
-VIOLATED = 1.02
-COUNT_WORK = 20.0  # for the least bins of one moment
 TRIOS_MOST = 600
 DIVES = (0.7, 0.9, 0.99)  # how sure a pair must be
 DIVE_ROUNDS = 8
+WIDTHS = (1_000, 10_000, 100_000)  # of searches over deals
+WIDER = 12.0  # times as long as one took, at most, the next may take
+NODE_WIDTH = 3_000
 COOL = 0.2  # of the temperature, for a plan that is good already
 DEAREST = 1e7  # price of a task without a place, in times what it costs by itself
 CHANGES, CHANGES_A_JOB = 6_000_000, 20_000  # of a plan, at most, by annealing
@@ -75,7 +79,11 @@ class Search:
         if self._proven() or self.budget.exhausted() or columns.lacks:
             return
         root = columns.branch
-        for sure in DIVES:
+        if Deals.possible(columns):
+            yield from self._deal()
+            if self._proven() or self.budget.exhausted():
+                return
+        for sure in () if Deals.possible(columns) else DIVES:
             self._dive(root, sure)
             if self._proven() or self.budget.exhausted():
                 return
@@ -122,9 +130,9 @@ class Search:
         for turn in range(CUT_ROUNDS):
             if self._proven() or self.budget.exhausted():
                 return
-            cut = self._cut_trios()
+            cut = cut_trios(columns)
             if counts and turn < 2:
-                cut += self._cut_counts()
+                cut += cut_counts(columns)
             if not cut:
                 return
             self.bound = max(self.bound, columns.solve(self.best))
@@ -132,86 +140,6 @@ class Search:
             if turn > 3 and columns.objective < last * (1 + 2e-6):
                 return
             last = columns.objective
-
-    def _cut_trios(self) -> int:
-        """Add rows of three jobs that the programme's solution breaks: how many."""
-        jobs = self.columns.jobs
-        pairs, trios = self._shared(threes=True)
-        near: dict[int, set[int]] = defaultdict(set)
-        for a, b in pairs:
-            near[a].add(b)
-            near[b].add(a)
-        found = set()
-        for a, b in pairs:
-            for c in near[a] | near[b]:
-                trio = tuple(sorted((a, b, c)))
-                if c in (a, b) or jobs.ends[list(trio)].min() <= jobs.starts[trio[2]]:
-                    continue
-                weight = sum(pairs.get(pair, 0.0) for pair in combinations(trio, 2))
-                weight -= 2 * trios.get(trio, 0.0)
-                if weight > VIOLATED:
-                    found.add((-weight, trio))
-        often: dict[int, int] = defaultdict(int)
-        added, have = 0, set(self.columns.trios)
-        for _, trio in sorted(found):
-            if added >= CUTS_A_ROUND:
-                break
-            if trio not in have and all(often[job] < CUTS_A_JOB for job in trio):
-                self.columns.add_trio(trio)  # type: ignore[arg-type]
-                added += 1
-                for job in trio:
-                    often[job] += 1
-        return added
-
-    def _shared(self, threes: bool = False) -> tuple[dict[tuple[int, ...], float], ...]:
-        """How much of the solution has two jobs (or three) on one instance at one time."""
-        jobs = self.columns.jobs
-        single = jobs.size[jobs.group] == 1
-        pairs: dict[tuple[int, ...], float] = defaultdict(float)
-        trios: dict[tuple[int, ...], float] = defaultdict(float)
-        for number in np.flatnonzero(self.columns.x > NEAR).tolist():
-            x = float(self.columns.x[number])
-            held: list[int] = []
-            for job in self.columns.all[number].jobs:
-                held = [other for other in held if jobs.ends[other] > jobs.starts[job]]
-                if single[job]:
-                    for n, b in enumerate(held):
-                        pairs[b, job] += x
-                        for a in held[:n] if threes else ():
-                            trios[a, b, job] += x
-                    held.append(job)
-        return pairs, trios
-
-    def _busy(self, offer: int) -> FloatArray:
-        """(moments,) instances of the type that the solution keeps busy."""
-        change = np.zeros(len(self.columns.jobs.at_ms) + 1)
-        for number in np.flatnonzero(self.columns.x > NEAR).tolist():
-            column = self.columns.all[number]
-            if column.offer == offer:
-                change[column.begins] += self.columns.x[number]
-                change[column.ends] -= self.columns.x[number]
-        return np.cumsum(change)[: len(self.columns.jobs.at_ms) - 1]
-
-    def _cut_counts(self) -> int:
-        """Rows for moments at which the solution has fewer instances than tasks need."""
-        jobs, columns = self.columns.jobs, self.columns
-        busy = dict(columns.branch.busy)
-        added = 0
-        for moment, now in enumerate(self._busy(0).tolist()):
-            running = (jobs.starts <= moment) & (jobs.ends > moment)
-            if not running.any() or (0, moment) in busy:
-                continue
-            kinds, n = np.unique(jobs.kind[running], return_counts=True)
-            capacity = np.asarray(self.problem.types[0].capacity, dtype=np.int64)
-            bins = PackingProblem(self.problem.demand[kinds], n, capacity)
-            least = solve_packing(bins, Limits(work=COUNT_WORK)).lower_bound
-            if least > now + 1e-3:
-                limit = self.problem.types[0].limit
-                busy[0, moment] = (least, len(jobs.kind) if limit is None else limit)
-                added += 1
-        if added:
-            columns.enter(Branch(busy=busy))
-        return added
 
     # plans
 
@@ -230,6 +158,32 @@ class Search:
         if plan is not None:
             self.start_from(plan)
 
+    def _deal(self) -> Iterator[int]:
+        """Deal the tasks out in order of time, ever wider: plans and bounds."""
+        deals = Deals(self.columns)
+        for width in WIDTHS:
+            before, began = self.best, self.budget.seconds()
+            self._raise(self._dealt(deals, width))
+            yield self.bound
+            if self.best != before:
+                self._anneal(COOL)
+            took = self.budget.seconds() - began
+            if self._proven() or WIDER * took > self.budget.left_seconds():
+                return
+
+    def _dealt(self, deals: Deals, width: int) -> int:
+        """Take the plan of one search over deals; its bound on all plans of the branch."""
+        found = deals.search(width, self.columns.apart + 1 if self.best is None else self.best)
+        if found.busy is not None:
+            jobs = self.columns.jobs
+            instance = np.full(len(self.problem.kind), -1, dtype=np.int64)
+            for number, (_, held) in enumerate(found.busy):
+                instance[jobs.task[held]] = number
+            self._take(OverTimePlan(instance, np.array([t for t, _ in found.busy], np.int64)))
+            for t, held in found.busy:
+                self.columns.add(t, held)
+        return found.bound
+
     def _dive(self, branch: Branch, sure: float) -> None:
         """Put pairs together that the solution has together, the surest first, until it is a plan.
 
@@ -244,7 +198,9 @@ class Search:
                 return  # also where tasks have no place, which is dear
             given = set(branch.together)
             pairs = [
-                (x, pair) for pair, x in self._shared()[0].items() if pair not in given and x > NEAR
+                (x, pair)
+                for pair, x in shared(columns)[0].items()
+                if pair not in given and x > NEAR
             ]
             if all(x > 1 - 1e-3 for x, _ in pairs):
                 self._is_plan(0)
@@ -303,6 +259,8 @@ class Search:
             columns.enter(branch)
             bound = max(bound, self._settled_bound())
             down = None
+            if self._worth_dealing(bound):
+                bound = max(bound, self._dealt(Deals(columns), NODE_WIDTH))
             if self.budget.exhausted():
                 return
             if self.best is not None and bound >= self.best:
@@ -320,6 +278,15 @@ class Search:
     def _raise(self, bound: int) -> None:
         self.bound = max(self.bound, bound if self.best is None else min(bound, self.best))
 
+    def _worth_dealing(self, bound: int) -> bool:
+        return (
+            self.best is not None
+            and bound < self.best
+            and Deals.possible(self.columns)
+            and not self.columns.lacks
+            and not self.budget.exhausted()
+        )
+
     def _settled_bound(self) -> int:
         """Of the branch that was entered, at a price at which no task need stay without place."""
         columns = self.columns
@@ -330,7 +297,7 @@ class Search:
             columns.dearer_missing()
             bound = max(bound, columns.solve(self.best))
         open_still = self.best is None or bound < self.best
-        if open_still and len(columns.trios) < TRIOS_MOST and self._cut_trios():
+        if open_still and len(columns.trios) < TRIOS_MOST and cut_trios(columns):
             bound = max(bound, columns.solve(self.best))
         return bound
 
@@ -345,7 +312,7 @@ class Search:
         """Two parts that together are the whole; none where the solution is a plan."""
         score, key, now = 0.0, (0, 0), 0.0
         for offer, price in enumerate(self.columns.prices):
-            busy = self._busy(offer)
+            busy = busy_instances(self.columns, offer)
             away = np.abs(busy - np.round(busy)) * self.columns.lasts * price
             away[np.abs(busy - np.round(busy)) < 1e-3] = 0.0
             if len(away) and away.max() > score:
@@ -357,7 +324,7 @@ class Search:
             above = {**branch.busy, key: (int(np.ceil(now)), high)}
             parts = [Branch(branch.together, branch.apart, busy) for busy in (below, above)]
             return tuple(parts if now % 1 < 0.5 else parts[::-1])
-        pairs, _ = self._shared()
+        pairs, _ = shared(self.columns)
         open_pairs = [(abs(x - 0.5), pair) for pair, x in pairs.items() if 1e-3 < x < 1 - 1e-3]
         if not open_pairs:
             return ()

@@ -103,7 +103,10 @@ def _decide(
 
 
 def fewest_used(problem: RepackProblem, budget: Budget) -> int:
-    """No contents use fewer releasable instances than this, whatever is moved (proven)."""
+    """No contents use fewer releasable instances than this, whatever is moved (proven).
+
+    What the volume of all items says is there whatever the budget.
+    """
     anywhere = replace(
         problem,
         held=np.zeros_like(problem.held),
@@ -114,7 +117,17 @@ def fewest_used(problem: RepackProblem, budget: Budget) -> int:
     )
     relaxation = RepackRelaxation(anywhere, budget)
     relaxation.solve()
-    return min(relaxation.bound, int(problem.releasable.sum()))
+    return min(max(relaxation.bound, by_volume(problem)), int(problem.releasable.sum()))
+
+
+def by_volume(problem: RepackProblem) -> int:
+    """Of the releasable instances, so many must hold items: the largest would else be too small."""
+    wanted = problem.counts @ problem.demand - problem.capacity[~problem.releasable].sum(axis=0)
+    largest = -np.sort(-problem.capacity[problem.releasable], axis=0)
+    held = np.cumsum(largest, axis=0)
+    least = [int(np.searchsorted(room, want)) + 1 for room, want in zip(held.T, wanted, strict=True)
+             if want > 0]  # fmt: skip
+    return max(least, default=0)
 
 
 def least_moves(problem: RepackProblem) -> int:

@@ -7,12 +7,12 @@ service has.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from stowplan.placement.errors import PlacementError
-from stowplan.placement.messages import CircuitBreaker, CreateService
+from stowplan.placement.messages import CircuitBreaker, CreateService, UpdateTaskProtection
 from stowplan.placement.scheduler.services.targets import TargetHealth
 from stowplan.placement.scheduler.tasks import Launch
 from stowplan.placement.times import default_ms
@@ -301,6 +301,15 @@ def check_service(call: CreateService) -> None:
         raise PlacementError(
             f"minimumHealthyPercent {low} and maximumPercent {high}: expected 0 to 100, 100 to 200"
         )
+
+
+def check_protection(call: UpdateTaskProtection, is_protectable: Callable[[int], bool]) -> None:
+    """Raises PlacementError where a task belongs to no service, or the time makes no sense."""
+    if not 1 <= call.expires_in_minutes <= PROTECTED_MOST_MINUTES:
+        raise PlacementError(f"expires in 1 to {PROTECTED_MOST_MINUTES} minutes expected")
+    wrong = [task for task in call.tasks if not is_protectable(task)]
+    if wrong:
+        raise PlacementError(f"TASK_NOT_VALID: tasks {wrong} are no living tasks of a service")
 
 
 def breaker_threshold(breaker: CircuitBreaker, desired_count: int) -> int:

@@ -42,9 +42,9 @@ def beyond_ceiling(service: Service, tasks: TaskTable) -> list[int]:
 
     It admitted them when they began to wait. After a scale-in amid a deployment the old tasks that
     must stay healthy fill it, and waiting tasks would start beside them in the room that others
-    left.
+    left. A task whose target drains counts, as it does where tasks are started.
     """
-    over = len(service.tasks) - service.ceiling
+    over = len(service.tasks) + len(service.leaving) - service.ceiling
     if service.daemon or over <= 0:
         return []
     return [task for task in reversed(service.tasks) if tasks.instance[task] == NOWHERE][:over]

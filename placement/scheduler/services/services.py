@@ -21,15 +21,15 @@ from stowplan.placement.reasons import Failure
 from stowplan.placement.scheduler.capacity.providers import CapacityProviders
 from stowplan.placement.scheduler.capacity.strategy import check_strategy
 from stowplan.placement.scheduler.launches import Launches
-from stowplan.placement.scheduler.services.breaker import break_circuit
+from stowplan.placement.scheduler.services.breaker import break_circuit, stop_deployment
 from stowplan.placement.scheduler.services.daemons import DaemonWatch, plan_daemon
 from stowplan.placement.scheduler.services.dealing import dealt
 from stowplan.placement.scheduler.services.deleting import LeavingServices, check_deletion
 from stowplan.placement.scheduler.services.deployments import (
-    PROTECTED_MOST_MINUTES,
     Alarms,
     Deployment,
     Service,
+    check_protection,
     check_service,
 )
 from stowplan.placement.scheduler.services.drains import Drains
@@ -156,6 +156,12 @@ class Services:
         self._touched.discard(name)
         self._alarms.drop(name)
 
+    def stop_deployment(self, call: m.StopServiceDeployment) -> None:
+        """End a deployment. Raises CallError where ECS would not."""
+        service = self._known(call.service)
+        stop_deployment(service, call, self._deploy, self._launches, self._events)
+        self._touched.add(service.name)
+
     def _known(self, name: str) -> Service:
         service = self.by_name.get(name)
         if service is None:
@@ -184,11 +190,7 @@ class Services:
 
     def protect(self, call: m.UpdateTaskProtection, now_ms: int) -> None:
         """Protect tasks, or end it. Raises PlacementError where a task belongs to no service."""
-        if not 1 <= call.expires_in_minutes <= PROTECTED_MOST_MINUTES:
-            raise PlacementError(f"expires in 1 to {PROTECTED_MOST_MINUTES} minutes expected")
-        wrong = [t for t in call.tasks if not 0 <= t < len(self._tasks) or self._of(t) is None]
-        if wrong:
-            raise PlacementError(f"TASK_NOT_VALID: tasks {wrong} are no living tasks of a service")
+        check_protection(call, lambda t: 0 <= t < len(self._tasks) and self._of(t) is not None)
         until_ms = now_ms + call.expires_in_minutes * 60_000
         for task in call.tasks:
             service = self.by_name[self._tasks.launch[task].service or ""]

@@ -167,3 +167,19 @@ def test_what_cannot_be_compared_is_said(tmp_path, capsys):
         assert main(["compare", sim, real]) == 2
         assert said in capsys.readouterr().err
     assert Path(empty).exists()
+
+
+def test_runs_whose_agents_wait_differently_are_not_compared(tmp_path, capsys):
+    files = {}
+    for kind in ("amazon-ecs-agent", "docker", None):
+        run = {} if kind is None else {"agent": kind}
+        files[kind] = tmp_path / f"{kind}.jsonl.gz"
+        with gzip.open(files[kind], "wb") as stream:
+            writer = JournalWriter(stream, Header(SchedulerConfig(), run))
+            for entry in rounds():
+                writer(entry)
+    words = ["compare", str(files["amazon-ecs-agent"]), str(files["docker"])]
+    assert main(words) == 2
+    assert 'simulate with `agent = "docker"`' in capsys.readouterr().err
+    assert main(["compare", str(files["docker"]), str(files["docker"])]) == 0
+    assert main(["compare", str(files["amazon-ecs-agent"]), str(files[None])]) == 0

@@ -14,7 +14,18 @@ from stowplan.placement.journal import Header, JournalWriter
 from stowplan.placement.model import PlacementStrategy
 from stowplan.placement.scheduler.scheduler import SchedulerConfig
 from stowplan.realdriver.journal import DurableJournal
-from tests.driving import Driven, definition, gone, instance, on, provider, run_task, running
+from tests.driving import (
+    Driven,
+    definition,
+    gone,
+    instance,
+    member_of,
+    on,
+    provider,
+    run_task,
+    running,
+    stopped,
+)
 
 PACK = (PlacementStrategy("binpack", "memory"),)
 
@@ -163,7 +174,7 @@ def test_the_state_now_is_explained_without_a_replay(tmp_path, short, capsys, mo
         for line in stream.read().splitlines()[1:]:
             durable(msgspec.json.decode(line, type=m.Round))
     durable.close()
-    monkeypatch.delattr("stowplan.experiments.runs.moments.moment_of")
+    monkeypatch.setattr("stowplan.experiments.runs.moments.moment_of", None)
     found = asked(capsys, "explain", "web", "--cluster", "mine", "--state", str(tmp_path))
     assert (found["lacks"], found["wanted"], found["at_ms"]) == (0, 3, 5000)
 
@@ -264,3 +275,24 @@ def test_a_definition_that_is_wrong_is_told_with_its_place(tmp_path, short, caps
     file = tmp_path / "new.json"
     file.write_text('{"family": "new", "containerDefinitions": [{"name": "c"}]}')
     assert "containerDefinitions" in refused(capsys, "try", str(file), "--journal", short)
+
+
+def test_try_names_every_mistake(tmp_path, short, capsys):
+    file = tmp_path / "new.json"
+    file.write_text('{"family": "new", "containerDefinitions": [{"name": "c"}]}')
+    words = ("--strategy", "binpack:memory,nothing", "--constraint", "distinctInstance: x == y")
+    said = refused(capsys, "try", str(file), "--journal", short, *words)
+    for part in ("containerDefinitions", "--strategy nothing", "--constraint distinctInstance"):
+        assert part in said
+
+
+def test_a_standalone_task_that_has_ended_is_explained_by_its_call(tmp_path, capsys):
+    driven = Driven()
+    driven.round(definition("app", memory=600), instance(0, memory=1000))
+    driven.round(run_task(0, placement_constraints=member_of("attribute:rack exists")))
+    driven.round(run_task(1))
+    driven.round(stopped(0))
+    driven.round(at_ms=9_000_000)
+    journal = journal_of(driven.rounds, tmp_path / "run.jsonl.gz")
+    found = asked(capsys, "explain", "0", "--journal", journal)
+    assert (found["name"], found["fits"]) == ("task 0 of family:app", ["i-0"])

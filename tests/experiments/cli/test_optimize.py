@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from stowplan.experiments.cli import packing_file
+from stowplan.experiments.cli import packing_solved
 from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.main import main
 
@@ -121,7 +121,7 @@ def test_ctrl_c_prints_the_best_so_far_with_its_gap(tmp_path, capsys, monkeypatc
     rows = [" ".join(map(str, [*rng.integers(50, 400, 4), 3])) for _ in range(40)]
     (tmp_path / "hard.vbp").write_text("\n".join(["4", "1000 1000 1000 1000", "40", *rows]))
     stop = nullcontext(lambda *_: signal.raise_signal(signal.SIGINT))
-    monkeypatch.setattr(packing_file, "_progress", lambda: stop)
+    monkeypatch.setattr(packing_solved, "_progress", lambda: stop)
 
     found = solved(tmp_path / "hard.vbp", capsys)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import http.server
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -33,7 +38,10 @@ def served(*arguments, killed=False):
     command = [sys.executable, "-m", "stowplan", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         try:
-            yield re.search(r"http://[\d.]+:\d+", process.stdout.readline())[0]
+            said = process.stdout.readline()
+            while (address := re.search(r"https?://[\d.]+:\d+", said)) is None:
+                said = process.stdout.readline()
+            yield address[0]
         finally:
             process.send_signal(signal.SIGKILL if killed else signal.SIGINT)
             process.wait(20)
@@ -382,3 +390,115 @@ def test_a_port_that_is_taken_is_an_error(endpoint, capsys):
 def test_other_addresses_need_keys(capsys):
     assert main(["serve", "--host", "0.0.0.0"]) == 2
     assert "--keys" in capsys.readouterr().err
+
+
+def test_events_go_to_a_file_an_address_and_whoever_listens(tmp_path):
+    got = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200 if len(got) > 1 else 503)  # the first comes again
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    file, address = tmp_path / "events.jsonl", f"http://127.0.0.1:{receiver.server_port}/"
+    try:
+        arguments = ("--clock", "600", "--events", str(file), "--events", address)
+        with served(*arguments) as url, urllib.request.urlopen(f"{url}/_stowplan/events") as stream:
+            assert stream.readline() == b": listening\n"
+            assert main(["launch", "m5.large", "--endpoint-url", url]) == 0
+            ecs = client(url)
+            ecs.register_task_definition(family="web", containerDefinitions=[CONTAINER])
+            while not ecs.list_container_instances()["containerInstanceArns"]:
+                pass
+            (task,) = ecs.run_task(taskDefinition="web")["tasks"]
+            streamed = []
+            while "RUNNING" not in [each["detail"].get("lastStatus") for each in streamed]:
+                line = stream.readline()
+                if line.startswith(b"data: "):
+                    streamed.append(json.loads(line[6:]))
+    finally:
+        receiver.shutdown()
+    written = [json.loads(line) for line in file.read_text().splitlines()]
+    assert streamed[-1]["resources"] == [task["taskArn"]]
+    assert written[: len(streamed)] == streamed
+    assert got[0] == got[1]
+    assert got[1:] == written
+
+
+def test_over_tls_by_a_certificate_that_it_makes(tmp_path):
+    state = tmp_path / "state"
+    for _ in range(2):  # the second time it is the same certificate
+        with served("--tls", "new", "--state", str(state)) as url:
+            assert url.startswith("https://")
+            ecs = boto3.client(
+                "ecs",
+                endpoint_url=url,
+                region_name="us-east-1",
+                aws_access_key_id="a",
+                aws_secret_access_key="b",
+                verify=str(state / "tls.crt"),
+            )
+            assert len(ecs.list_clusters()["clusterArns"]) == 1
+    assert (state / "tls.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_certificate_that_is_none_is_refused(tmp_path, capsys):
+    file = tmp_path / "x.pem"
+    file.write_text("nothing")
+    assert main(["serve", "--port", "0", "--tls", str(file), "--tls-key", str(file)]) == 2
+    assert main(["serve", "--port", "0", "--tls", str(file)]) == 2
+    assert "expected with --tls-key KEY, or new" in capsys.readouterr().err
+
+
+def test_explain_try_and_status_of_an_endpoint(endpoint, ecs, tmp_path, capsys):
+    there = ("--endpoint-url", endpoint)
+    vast = CONTAINER | {"cpu": 4000}
+    ecs.register_task_definition(family="vast", containerDefinitions=[vast])
+    ecs.create_service(serviceName="none-fits", taskDefinition="vast", desiredCount=2)
+    capsys.readouterr()
+    assert main(["explain", "none-fits", *there]) == 0
+    assert "CPU" in capsys.readouterr().out
+    assert main(["explain", "nothing", *there]) == 2
+    assert main(["explain", "none-fits", "--cluster", "nowhere", *there]) == 2
+    file = tmp_path / "d.json"
+    file.write_text(json.dumps({"family": "new", "containerDefinitions": [CONTAINER]}))
+    before = len(ecs.list_tasks()["taskArns"])
+    capsys.readouterr()
+    assert main(["try", str(file), "--count", "2", *there, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["placed"]) == 2
+    assert len(ecs.list_tasks()["taskArns"]) == before
+    assert main(["status", *there]) == 0
+    said = capsys.readouterr().out
+    assert "none-fits" in said
+    assert said.count("ACTIVE") >= 6
+    ecs.delete_service(service="none-fits", force=True)
+
+
+def test_malformed_http_is_refused_and_changes_nothing(endpoint, ecs):
+    body = b'{"clusterName": "sneaked"}'
+    whole = (
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.1\r\n"
+        b"X-Amz-Target: AmazonEC2ContainerServiceV20141113.CreateCluster\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+    )
+    rng = random.Random(7)
+    where = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
+    for _ in range(300):
+        broken = bytearray(whole[: whole.index(b"sneaked")])  # what would be taken is never whole
+        for _ in range(rng.randrange(4)):
+            broken[rng.randrange(len(broken))] = rng.randrange(256)
+        with socket.create_connection(where, timeout=10) as sock:
+            sock.sendall(broken)
+            sock.shutdown(socket.SHUT_WR)
+            said = b""
+            with contextlib.suppress(ConnectionError):
+                while part := sock.recv(4096):
+                    said += part
+        assert said == b"" or re.match(rb"HTTP/1.1 4\d\d", said), said
+    assert len(ecs.list_clusters()["clusterArns"]) == 1

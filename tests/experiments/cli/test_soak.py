@@ -121,8 +121,10 @@ PLANTED = {
     ),
     "starts are told twice": (
         Scheduler,
-        "_command_start",
-        lambda start: lambda self, launch, tasks: [start(self, launch, tasks) for _ in range(2)],
+        "_start",
+        lambda start: (
+            lambda *arguments, **more: start(*arguments, **more) and start(*arguments, **more)
+        ),
     ),
 }
 

@@ -208,6 +208,10 @@ CASES: dict[str, list[Case]] = {
                              "workload.0.zones": ["z"]}, NONE)],
     "workload.capacity_provider": [Case({**_W, "workload.0.capacity_provider": "cp"}, NONE)],
     "workload.group": [Case(_workloads(group="g"), 4), Case(_workloads(), 2)],
+    "workload.overrides": [
+        Case({**_W, "workload.0.overrides": {
+            "containerOverrides": [{"name": "c", "cpu": 1000}]}}, 6),
+        Case({**_W, "workload.0.overrides": {"cpu": "250"}}, 2)],
     "workload.options.*": [Case(_W, 3), Case({**_W, "workload.0.options.count": 2}, 1)],
     "optimize.instance_type": [Case({"optimize.instance_type": "half"}, 4, ("instances",))],
     "optimize.tasks": [Case({"workload": [BURST], "optimize.tasks": "services"}, 2),
@@ -262,6 +266,7 @@ IRRELEVANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "question": ({}, {"question": "why?"}),
     "strategies": ({}, {"strategies": {"pack": "spread:instanceId"}}),
     "ties": ({}, {"ties": "random"}),
+    "agent": ({}, {"agent": "docker"}),
     "service.strategy": ({}, {"service.0.strategy": "random"}),
     "workload.strategy": (_W, {"workload.0.strategy": "spread:instanceId"}),
     "cluster.provisioning_quota": ({}, {"cluster.provisioning_quota": 1}),

@@ -30,6 +30,7 @@ from stowplan.placement.scenario.running import RunningTable
 from stowplan.placement.scenario.scenario import Scenario
 from stowplan.placement.strategies import STRATEGIES
 from stowplan.placement.units import parse_duration_ms
+from stowplan.realdriver.docker.config import EnginesTable, EngineTable, RegistryTable, TlsTable
 
 PAGE = SCENARIOS / "REFERENCE.md"
 # What a value is parsed by says what it is: a duration is an int as well.
@@ -109,7 +110,7 @@ def default_text(field, type_):
         return "required"
     if field.default is None:
         return "none"
-    return f"`{value_text(field.default, type_)}`"
+    return f"`{value_text(field.get_default(call_default_factory=True), type_)}`"
 
 
 def value_text(value, type_):
@@ -149,8 +150,8 @@ def rows_of(table):
     """(key, type, default) of each field of a table."""
     found = {}
     for name, field in table.model_fields.items():
-        assert field.default_factory is None
-        assert field.default is not PydanticUndefined or field.is_required()
+        default = field.get_default(call_default_factory=True)
+        assert default is not PydanticUndefined or field.is_required()
         type_ = field_type(field)
         found[name] = (name, type_, default_text(field, type_))
     return found
@@ -208,6 +209,13 @@ SECTIONS = {
     "[optimize]": scenario.OptimizeTable,
     "[[optimize.offer]]": scenario.Offer,
 }
+# Those of another file: the one of `--engines`.
+ENGINES = {
+    "The engines file": EnginesTable,
+    "[[engine]]": EngineTable,
+    "[engine.tls]": TlsTable,
+    "[registry.HOST]": RegistryTable,
+}
 
 
 def sections():
@@ -232,10 +240,10 @@ def test_every_table_that_a_scenario_may_hold_has_a_section():
     assert SECTIONS.keys() <= sections().keys()
 
 
-@pytest.mark.parametrize("heading", SECTIONS)
+@pytest.mark.parametrize("heading", [*SECTIONS, *ENGINES])
 def test_a_section_has_the_keys_that_the_loader_accepts_with_type_and_default(heading):
     found = page_rows(sections()[heading])
-    assert {key: row[:3] for key, row in found.items()} == rows_of(SECTIONS[heading])
+    assert {key: row[:3] for key, row in found.items()} == rows_of({**SECTIONS, **ENGINES}[heading])
     assert all(len(row) == 4 and row[3] for row in found.values()), "a key without a meaning"
 
 
@@ -251,11 +259,12 @@ def test_strategies_kinds_of_faults_and_links_are_all_there():
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
 
 
-@pytest.mark.parametrize("heading", SECTIONS)
+@pytest.mark.parametrize("heading", [*SECTIONS, *ENGINES])
 def test_a_default_of_the_page_means_the_same_as_the_key_left_out(heading):
-    for name, (_, _, default) in rows_of(SECTIONS[heading]).items():
+    table = {**SECTIONS, **ENGINES}[heading]
+    for name, (_, _, default) in rows_of(table).items():
         if default.startswith("`"):
-            field = SECTIONS[heading].model_fields[name]
+            field = table.model_fields[name]
             adapter = TypeAdapter(Annotated[field.annotation, field])
             value = tomllib.loads(f"value = {default.strip('`')}")["value"]
-            assert adapter.validate_python(value) == field.default
+            assert adapter.validate_python(value) == field.get_default(call_default_factory=True)

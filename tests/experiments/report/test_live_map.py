@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 
-from stowplan.experiments.report.live_map import LiveMap, address, served
+from stowplan.experiments.report import live_map
+from stowplan.experiments.report.live_map import LiveMap, address, is_own, served, task_rows
 from stowplan.experiments.report.replay_frames import Frames
 from stowplan.experiments.report.replay_page import page
 from stowplan.placement.errors import SpecError
-from tests.driving import Driven, definition, instance, run_task
+from tests.driving import Driven, definition, instance, run_task, running, stopped
 
 
 def made_rounds():
@@ -92,3 +95,69 @@ def test_a_port_that_is_taken_is_refused():
         taken = url.rstrip("/").rpartition(":")[2]
         with pytest.raises(SpecError, match="in use"), served(LiveMap("y"), taken):
             pass
+
+
+def asked_as(url, host):
+    """The status of an answer to a request with this Host header."""
+    request = urllib.request.Request(url, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_name_that_is_not_this_machines_is_refused():
+    with served(LiveMap("x"), "0") as url:
+        port = url.rstrip("/").rpartition(":")[2]
+        for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", "10.0.0.7"):
+            assert asked_as(url + "frames.json", host) == 200, host
+        for host in (f"evil.example:{port}", "127.0.0.1.evil.example", "", "[::1"):
+            assert asked_as(url + "frames.json", host) == 421, host
+
+
+def test_half_a_request_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(live_map, "SILENT_S", 0.3)
+    with served(LiveMap("x"), "0") as url:
+        port = int(url.rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), 10) as half:
+            half.sendall(b"GET / HTTP/1.1\r\nHost: 127")
+            began = time.monotonic()
+            assert half.recv(1) == b""
+            assert time.monotonic() - began < 5
+
+
+def test_tasks_are_shown_one_by_one_and_by_instance():
+    live = LiveMap("now")
+    world = Driven()
+    world.round(definition(cpu=600), instance(0), instance(1, zone="b"))
+    world.round(run_task(0, count=2, started_by="batch"))
+    world.round(running(0, 1))
+    world.round(stopped(1))
+    for entry in world.rounds:
+        live(entry)
+    with served(live, "0") as url:
+        found = json.loads(got(url + "tasks.json"))
+        one = json.loads(got(url + "tasks.json?instance=i-1"))
+    rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+    assert [(row["task"], row["status"], row["instance"]) for row in rows] == [
+        ("0", "RUNNING", "i-0"),
+        ("1", "STOPPED", "i-1"),
+    ]
+    assert rows[1]["reason"] == "done"
+    assert [row[0] for row in one["rows"]] == ["1"]
+    assert task_rows(live._reader.state, "nobody")["rows"] == []
+
+
+def test_a_browser_lists_the_tasks(dom):
+    live = LiveMap("now")
+    for entry in made_rounds():
+        live(entry)
+    with served(live, "0") as url:
+        drawn = dom(url)
+    assert drawn.count("<td>family:app</td>") == 6
+
+
+def test_whom_an_address_is_shown_to():
+    assert list(map(is_own, ("127.0.0.1", "localhost", "::1"))) == [True] * 3
+    assert list(map(is_own, ("0.0.0.0", "example.org"))) == [False] * 2

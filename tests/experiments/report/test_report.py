@@ -164,7 +164,8 @@ def test_how_long_things_take_is_said_and_who_says_so(written):
     boot = Distribution(distribution="exponential", mean="90s")
     start = Distribution(distribution="empirical", samples=("1s", "2s"))
     models = Models(boot=boot, start=start, stop=Distribution(mean="3s"))
-    text = written([result()], models=models)
+    assert "at containers that wait for others 5 s" in text
+    text = written([result()], models=models, agent="docker")
     assert "boot in 1 min 30 s (mean), tasks start in one of 2 measured times" in text
     yours = "models.boot (of the scenario), models.start (of the scenario), models.stop"
     assert f"<dt>Times that are yours</dt><dd>{yours}" in text

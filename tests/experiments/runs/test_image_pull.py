@@ -19,6 +19,11 @@ def test_spread_and_cached_images_cure_what_piling_up_and_pulls_make():
     assert lost["spread__plain__lost"] == 1
     assert whole["piled-up__plain__lost"] > PULL_S
     assert whole["piled-up__plain__lost-and-no-registry"] > 5 * 60 - 60
-    cured = [name for name in whole if name.startswith("spread") or "warm" in name]
-    assert len(cured) == 6
+    # Agents that ask a registry first do so for 28 s, for each of two images, before a copy does.
+    asks = "spread__plain__lost-and-no-registry"
+    assert 2 * 28 < whole[asks] < 2 * 28 + 2
+    cured = [
+        name for name in whole if name != asks and (name.startswith("spread") or "warm" in name)
+    ]
+    assert len(cured) == 5
     assert all(whole[name] < 2 for name in cured), "two containers start, of 0.66 s each"

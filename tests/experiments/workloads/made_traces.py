@@ -19,6 +19,12 @@ class Sample(NamedTuple):
     says: str = ""
 
 
+TABLE = """at,run,count,cpu,overrides
+0,30,2,,
+1.5,,1,100,"{""containerOverrides"": [{""name"": ""c"", ""environment"": []}]}"
+"""
+
+
 def _google(at_s, job, index, event, cpu="0.25", memory="0.5", different="0"):
     return f"{at_s * 1_000_000},,{job},{index},,{event},u,0,0,{cpu},{memory},0,{different}\n"
 
@@ -98,5 +104,6 @@ SAMPLES: dict[str, Sample] = {
     "openb_pods": Sample({}, {"t.csv": OPENB}, "p,1", "2 columns"),
     "poisson": Sample({"rate_per_s": 0.05, "run": RUN}),
     "swf": Sample({}, {"t.swf": SWF}, "4 40 1", "3 fields"),
+    "table": Sample({}, {"t.csv": TABLE}, "9,5,1,x,\n", "cpu 'x' is not a whole number"),
     "waves": Sample({"every": "10m", "count": 4, "within": "1m", "run": RUN}),
 }

@@ -92,6 +92,26 @@ def metric(needed: int, running: int, percent: float) -> m.CapacityProviderReser
 
 # Name of the checker that must speak up, what it must say, and what happened.
 PLANTED = {
+    "a definition that is deleted while it is ACTIVE": (
+        "ended definitions",
+        "DeleteTaskDefinition of app:1, which is ACTIVE",
+        [([m.DeleteTaskDefinition("app:1")], [])],
+    ),
+    "a tag of AWS's own": (
+        "tags",
+        "is AWS's own",
+        [([m.TagResource("cluster", "", (("aws:x", "y"),))], [])],
+    ),
+    "a task that is protected from scale-in": (
+        "protected tasks",
+        "stops task 1, which is protected",
+        [
+            ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
+            ([running(0, 1), m.UpdateTaskProtection((0, 1), True, 5)], []),
+            ([m.UpdateTaskProtection((0,), False)], []),
+            ([m.UpdateService("web", 0)], [drained(0, 1, until_ms=None)]),
+        ],
+    ),
     "never registered": (
         "registered hosts",
         "never registered",
@@ -608,6 +628,31 @@ def test_every_checker_has_a_planted_violation():
 # --- what is sound -----------------------------------------------------------------------------
 
 SOUND = {
+    "a protected task beyond the count": [
+        ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
+        ([running(0, 1), m.UpdateTaskProtection((1,), True, 5)], []),
+        ([m.UpdateService("web", 0)], [drained(0, until_ms=None)]),
+        ([m.DeleteService("web", True)], [drained(1, until_ms=None)]),
+    ],
+    "a service that was short and is deleted": [
+        ([WEB], []),
+        ([m.DeleteService("web", True)], []),
+        ([instance(0)], []),
+    ],
+    "a service whose deployment has failed starts nothing": [
+        (
+            [WEB],
+            [m.ServiceEvent("web", "(service web) (deployment ecs-svc/1) deployment failed: x")],
+        ),
+        ([instance(0)], []),
+    ],
+    "an instance is deregistered whose service was deleted just before": [
+        ([instance(0), WEB], [serve((0, 1), (0, 0), deployment="ecs-svc/1")]),
+        (
+            [m.DeleteService("web", True), m.DeregisterContainerInstance(0)],
+            [drained(0, 1, until_ms=None)],
+        ),
+    ],
     "a stop decided on before the event that ended the task": [
         ([instance(0), run_task()], [start((0,), (0,))]),
         ([m.StopTask((0,)), stopped(0)], [stop(0)]),

@@ -94,7 +94,7 @@ def test_ever_so_many_failures_do_not_overflow_the_wait():
 def test_tasks_that_were_lost_are_submitted_anew():
     made = client(job(retry=RetryPolicy(resubmit_ms=700)))
     made.due(0)
-    made.lost(0, 2, 1_000)
+    made.lost(made.job(0), 2, 1_000)
     assert made.next_ms == 1_700
     (call,) = made.due(1_700)
     assert (call.count, call.started_by) == (2, "batch" + RESUBMIT)
@@ -103,7 +103,7 @@ def test_tasks_that_were_lost_are_submitted_anew():
 def test_tasks_that_were_lost_stay_lost_where_the_policy_says_so():
     made = client(job(retry=RetryPolicy(resubmit_ms=None)))
     made.due(0)
-    made.lost(0, 2, 1_000)
+    made.lost(made.job(0), 2, 1_000)
     assert made.next_ms is None
 
 
@@ -112,7 +112,7 @@ def test_a_retry_of_a_retry_is_marked_once():
     made.due(0)
     made.failed(0, 1, 0)
     made.due(10)
-    made.lost(0, 1, 10)
+    made.lost(made.job(0), 1, 10)
     (call,) = made.due(20)
     assert call.started_by == "batch" + RESUBMIT
 
@@ -130,6 +130,16 @@ def test_a_task_started_on_a_named_instance_runs_as_long_as_it_should_and_is_not
     made = client(Arrival(0, StartTask(4, "app", (7,)), run_ms=5))
     made.due(0)
     assert made.run_ms(4) == 5
-    made.failed(4, 1, 0)
-    made.lost(4, 1, 0)
+    made.lost(made.job(4), 1, 0)
     assert made.next_ms is None
+    assert made.job(4) is None, "nothing more comes of it"
+
+
+def test_a_job_is_forgotten_with_the_last_of_its_tasks():
+    made = client(job(0, count=2, run_ms=5))
+    made.due(0)
+    made.failed(0, 1, 0)
+    made.ended(made.job(0), 1)
+    assert made.job(0) is not None, "one is to be asked for again"
+    made.ended(made.job(0), 1)
+    assert made.job(0) is None

@@ -168,3 +168,22 @@ def test_a_task_that_was_to_stop_ends_with_its_instance_though_nobody_tells_of_i
     other = begun()
     other.round(m.StopTask((0,), "now"), gone(row))
     assert described(other).tasks[0].last_status is TaskStatus.STOPPED
+
+
+def test_a_roll_back_is_to_what_the_service_has_from_then_on():
+    world, reader = Driven(), Reader()
+    world.round(definition(cpu=10), definition("bad", cpu=10), instance(0))
+    breaker = m.CircuitBreaker(rollback=True)
+    world.round(m.CreateService("web", "app", 1, circuit_breaker=breaker))
+    world.round(running(0))
+    world.round(m.UpdateService("web", task_definition="bad"), at_ms=100_000)
+    for task in (1, 2, 3):
+        world.round(stopped(task), at_ms=200_000 * task)
+        world.round(at_ms=200_000 * task + 100_000)
+    world.round(m.UpdateService("web", 2), at_ms=2_000_000)
+    for entry in world.rounds:
+        reader(entry)
+    service = reader.state.services["web"]
+    assert service.call.task_definition == "app:1"
+    assert [each.id for each in service.deployments] == ["ecs-svc/1"]
+    assert reader.state.deployments_ever == 2

@@ -272,6 +272,18 @@ def test_one_request_at_a_time_equals_the_reference_whatever_happens_between(cha
                 anything_else(twins, action, int(rng.integers(150)))
 
 
+def test_a_resource_that_a_later_kind_brings_does_not_shift_the_reasons():
+    twins = Twins(large_cluster(np.random.default_rng(0), 150))
+    first, lacking = make_kind(1, 1), make_kind(1, 1, required_attributes=("nowhere",))
+    with patch.object(runner, "STAND_AFTER", 2):
+        for kind in (first, lacking, first):
+            twins.place([kind])
+        twins.place([make_kind(1, 1, resources={"DISK": 1})])
+        unknown = make_kind(1, 1, group="other", required_attributes=("nowhere",))
+        for kind in (lacking, first, unknown, unknown, lacking):
+            twins.place([kind])
+
+
 def test_an_index_that_missed_more_than_the_log_holds_is_made_anew():
     twins, kind = Twins(large_cluster(np.random.default_rng(0), 150)), make_kind(1, 1)
     other = make_kind(2, 2, strategies=("random",))
@@ -354,3 +366,22 @@ def test_kinds_that_no_task_is_of_leave_no_trace():
     twins = Twins(make_cluster(5))
     twins.place(TaskBatch((idle, kind), np.ones(100, np.int64)))
     assert "FPGA" not in twins.engines[0].cluster.resources
+
+
+def test_an_index_that_stands_knows_the_attributes_of_now():
+    """Requests that come one at a time share an index; attributes may change between them."""
+    cluster = make_cluster()
+    for rack in ("r0", "r1", "no"):
+        add_instance(cluster, 1_000, 9_000, attributes={"rack": rack})
+    kind = make_kind(1, 1, strategies=[LINKS[1]], constraints=[CONSTRAINTS[2]])
+    twins = Twins(cluster)
+    for _ in range(2 * runner.STAND_AFTER):
+        twins.place([kind])
+
+    def moved(row, rack):
+        twins.do(lambda c: c.set_strings(row, c.strings_of(row) | {"attribute:rack": rack}))
+
+    for row, rack in ((0, "no"), (2, "r0"), (1, "no"), (2, "no"), (0, "r1")):
+        moved(row, rack)
+        twins.place([kind])
+        twins.place([kind])

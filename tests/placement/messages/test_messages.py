@@ -43,7 +43,10 @@ EVENTS = [
         TAGS,
         "once",
     ),
-    m.StartTask(2, "app", (0, 3), "g", 256, 512, ("a",), "me", OVERRIDES, TAGS),
+    m.StartTask(
+        *(2, "app", (0, 3), "g", 256, 512, ("a",), "me", OVERRIDES, TAGS),
+        resources=(("FPGA", 1),),
+    ),
     m.DeleteService("web", True),
     m.DeregisterContainerInstance(3, True),
     m.DeregisterTaskDefinition("app:1"),
@@ -78,6 +81,7 @@ EVENTS = [
         {"propagateTags": "SERVICE"},
     ),
     m.UpdateTaskProtection((1,), False, 5),
+    m.StopServiceDeployment("web", "ecs-svc/1", "ABORT"),
     m.TasksFound("web", (0, 0, 1)),
     m.CreateCapacityProvider(
         "cp",
@@ -94,11 +98,17 @@ EVENTS = [
     m.PutClusterCapacityProviders(ON, ("cp",)),
     m.UpdateContainerInstancesState((0, 1), "DRAINING"),
     m.InstanceRegistered(
-        0, "i-0", {"CPU": 1024}, {"stack": "prod"}, 5, (22,), (53,), "cp", (1000, 500)
+        *(0, "i-0", {"CPU": 1024}, {"stack": "prod"}, 5, (22,), (53,), "cp", (1000, 500)),
+        version_info={"agentVersion": "1.105.1"},
     ),
     m.AgentConnectionChanged((1,), False),
     m.InstancesGone((0,), "stopped", StopCode.SPOT_INTERRUPTION, 800),
-    m.TasksChanged(TaskStatus.STOPPED, (4,), StopCode.SPOT_INTERRUPTION, "reclaimed", 137, 900),
+    m.TasksChanged(
+        *(TaskStatus.STOPPED, (4,), StopCode.SPOT_INTERRUPTION, "reclaimed", 137, 900),
+        containers=(
+            m.ContainerReport("c", "STOPPED", 137, "why", "id", "sha256:0", (m.Binding(80, 81),)),
+        ),
+    ),
     m.TasksHealthChanged(True, (4,), 700),
     m.InstancesLaunched("cp", (m.LaunchedInstance("i-0", "m5.large", "a", 5),)),
     m.LaunchFailed("cp", 2, "InsufficientInstanceCapacity"),

@@ -19,6 +19,7 @@ from stowplan.placement.optimal.repack_order import BrokenPlanError, Move, check
 from stowplan.placement.optimal.repack_state import RepackState
 from stowplan.placement.outlook import Running
 from stowplan.placement.packing.problem import Limits
+from stowplan.placement.packing.repack.rounding import by_volume
 from stowplan.placement.testing import add_instance, make_cluster, make_kind
 
 LIMITS = Limits(work=2_000.0)
@@ -305,3 +306,20 @@ def test_ctrl_c_leaves_the_best_plan_so_far(monkeypatch):
     answer = free_instances(state_of(four_cpus(3), [(one, 0), (one, 1), (one, 2)]))
     assert answer.interrupted
     assert len(answer.plan.freed) == len(answer.plan.moves) == 2
+
+
+def test_volume_bounds_what_can_be_freed_without_any_time():
+    full = state_of(
+        make_cluster(2, "ab", 2048, 8192), [(make_kind(512, 1024), n % 2) for n in range(8)]
+    )
+    answer = free_instances(full, limits=Limits(work=0))
+    assert (answer.status, answer.objective, answer.notes) == ("optimal", 0, ())
+    assert by_volume(full.problem()) == 2
+
+
+def test_an_answer_that_may_free_too_few_says_so(monkeypatch):
+    monkeypatch.setattr("stowplan.placement.optimal.repack.fewest_used", lambda *_: 0)
+    state = state_of(make_cluster(2, "ab", 2048, 8192), [(make_kind(512, 1024), 0)])
+    answer = free_instances(state, limits=Limits(work=0))
+    assert answer.status == "feasible"
+    assert any("not proven" in note for note in answer.notes)

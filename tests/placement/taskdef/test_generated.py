@@ -8,11 +8,14 @@ from functools import cache
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from stowplan.placement.driver import DriverError
 from stowplan.placement.errors import SpecError
 from stowplan.placement.taskdef.api_model import _api_shapes
 from stowplan.placement.taskdef.forms import find_definition
 from stowplan.placement.taskdef.parse import host_ports, parse_task_definition, task_resources
-from stowplan.realdriver.docker.translate import DriverError, Placed, create_call, volume_calls
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.translate import create_call
+from stowplan.realdriver.docker.volumes import volume_calls
 from tests.placement.taskdef.taskdef_builders import container, task
 from tests.placement.taskdef.test_api_model import JSON, botocore_rejects
 

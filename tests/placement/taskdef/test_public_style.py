@@ -12,7 +12,9 @@ from stowplan.placement.errors import SpecError
 from stowplan.placement.taskdef.capabilities import AGENT_CAPABILITIES
 from stowplan.placement.taskdef.notes import assumptions
 from stowplan.placement.taskdef.parse import host_ports, parse_task_definition, task_resources
-from stowplan.realdriver.docker.translate import Placed, create_call, pause_call, volume_calls
+from stowplan.realdriver.docker.placed import Placed
+from stowplan.realdriver.docker.translate import create_call, pause_call
+from stowplan.realdriver.docker.volumes import volume_calls
 from tests.placement.taskdef.taskdef_builders import FIRST
 
 STYLE = Path(__file__).parent / "public_style"
@@ -85,6 +87,13 @@ def test_a_current_agent_has_what_it_requires(name):
     assert required - set(AGENT_CAPABILITIES) <= SPECIAL
 
 
+# What an engine cannot do: disks and services of AWS, App Mesh's proxy, chips that are no GPUs.
+REFUSED_ON_DOCKER = (
+    *("secrets_ssm", "efs_wordpress", "ebs_at_launch"),
+    *("appmesh_envoy", "inference_accelerator", "service_connect_fault"),
+)
+
+
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_docker_gets_a_call_or_a_reason(name):
     definition = parse_task_definition(style(name))
@@ -96,7 +105,7 @@ def test_docker_gets_a_call_or_a_reason(name):
     task = Placed("c", "r", 1, "i-0", definition, address="127.0.0.1", secrets=secrets)
     json.dumps([list(volume_calls(task)), pause_call(task)])
     for each in definition.containers:
-        if name in ("secrets_ssm", "efs_wordpress", "ebs_at_launch"):
+        if name in REFUSED_ON_DOCKER:
             with pytest.raises(DriverError):
                 create_call(task, each)
         else:

@@ -32,8 +32,9 @@ class Direct:
 
     def __init__(self) -> None:
         self.account, self.settings = Account(), {}
-        self.clusters, self._run = {}, {}
+        self.clusters, self._run, self.heard = {}, {}, []
         self.now_ms = 0
+        self.real = False  # whether instances are agents that register
         self.registry = self._make("")
         self.create("default", {})
 
@@ -56,6 +57,9 @@ class Direct:
             number, machine.ec2_instance_id, machine.resources, machine.attributes
         )
 
+    def agents(self, cluster):
+        return _Agents(self, cluster) if self.real else None
+
     def now_s(self):
         return EPOCH_S + self.now_ms / 1000
 
@@ -71,6 +75,8 @@ class Direct:
             callers.hear(command, self.now_ms)
         entry = Round(self.now_ms, tuple(events), commands)
         reader(entry)
+        for listener in self.heard if name == "default" else ():
+            listener(entry)
         callers.answer(entry)
         return commands
 
@@ -122,3 +128,19 @@ class Direct:
             ]
             if not self.turn(name, *facts) and not facts:
                 return
+
+
+class _Agents:
+    """Agents of a cluster, none of which is connected."""
+
+    def __init__(self, host, cluster):
+        self.host, self.cluster = host, cluster
+
+    def join(self, machine, token=""):
+        return self.host.join(self.cluster, machine)
+
+    def joined(self, token):
+        return None
+
+    def is_connected(self, number):
+        return False

@@ -40,7 +40,21 @@ def test_all_operations_answer_as_the_model_says(ecs, monkeypatch):
     _around_clusters(ecs)
     _around_tasks(ecs)
     _around_services(ecs)
+    _around_agents(ecs)
     assert called == set(CARRIED_OUT)
+
+
+def _around_agents(ecs):
+    ecs.real = True
+    ecs.call("DiscoverPollEndpoint")
+    ecs.call("RegisterContainerInstance", instanceIdentityDocument='{"instanceId": "i-real"}')
+    ecs.call("RegisterTaskDefinition", family="joined", containerDefinitions=[CONTAINER])
+    (task,) = ecs.call("RunTask", taskDefinition="joined")["tasks"]
+    report = {"containerName": "app", "runtimeId": "abc", "status": "RUNNING"}
+    ecs.call("SubmitContainerStateChange", task=task["taskArn"], **report)
+    answer = ecs.call("SubmitTaskStateChange", task=task["taskArn"], status="RUNNING")
+    assert answer == {"acknowledgment": "ok"}
+    ecs.call("SubmitAttachmentStateChanges", attachments=[])
 
 
 def _around_clusters(ecs):
@@ -123,6 +137,10 @@ def _around_services(ecs):
     ecs.call("DescribeServiceDeployments", serviceDeploymentArns=[arn])
     arn = found["targetServiceRevisionArn"]
     ecs.call("DescribeServiceRevisions", serviceRevisionArns=[arn])
+    ecs.settle()
+    ecs.call("UpdateService", service="s", forceNewDeployment=True)
+    (found, *_) = ecs.call("ListServiceDeployments", service="s")["serviceDeployments"]
+    ecs.call("StopServiceDeployment", serviceDeploymentArn=found["serviceDeploymentArn"])
     ecs.call("DeleteService", service="s", force=True)
 
 
@@ -192,7 +210,6 @@ def test_a_deployment_from_its_call_to_its_end(ecs):
     )["serviceDeployments"]
     assert found["sourceServiceRevisions"][0]["arn"] == old["targetServiceRevisionArn"]
     stop = {"serviceDeploymentArn": new["serviceDeploymentArn"]}
-    assert refused(ecs, "StopServiceDeployment", **stop) == "UnsupportedFeatureException"
     ecs.settle()
     assert refused(ecs, "StopServiceDeployment", **stop) == "ConflictException"
     assert statuses(ecs) == ["SUCCESSFUL", "SUCCESSFUL"]
@@ -201,6 +218,36 @@ def test_a_deployment_from_its_call_to_its_end(ecs):
     assert [e["taskDefinition"].rpartition("/")[2] for e in revisions] == ["web:2", "web:1"]
     stop = {"serviceDeploymentArn": new["serviceDeploymentArn"][:-1] + "x"}
     assert refused(ecs, "StopServiceDeployment", **stop) == "ServiceDeploymentNotFoundException"
+
+
+@pytest.mark.parametrize("stop_type", ["ROLLBACK", "ABORT"])
+def test_a_deployment_is_stopped_by_a_call(ecs, stop_type):
+    deploy(ecs)
+    ecs.call("RegisterTaskDefinition", family="web", containerDefinitions=[CONTAINER])
+    ecs.call("UpdateService", service="s", taskDefinition="web:2")
+    (new, _) = ecs.call("ListServiceDeployments", service="s")["serviceDeployments"]
+    arn = new["serviceDeploymentArn"]
+    ecs.call("StopServiceDeployment", serviceDeploymentArn=arn, stopType=stop_type)
+    rolled = stop_type == "ROLLBACK"
+    ecs.settle()  # no task of the old revision had been stopped yet
+    assert statuses(ecs)[0] == ("ROLLBACK_SUCCESSFUL" if rolled else "STOPPED")
+    (service,) = ecs.call("DescribeServices", services=["s"])["services"]
+    assert service["taskDefinition"].endswith("web:1" if rolled else "web:2")
+    tasks = ecs.call("DescribeTasks", tasks=ecs.call("ListTasks")["taskArns"])["tasks"]
+    of = [task["taskDefinitionArn"].rpartition(":")[2] for task in tasks]
+    assert len(of) >= 2
+    assert "1" in of or not rolled
+    assert refused(ecs, "StopServiceDeployment", serviceDeploymentArn=arn) == "ConflictException"
+
+
+def test_a_first_deployment_has_nothing_to_roll_back_to(ecs):
+    ecs.call("CreateService", serviceName="s", taskDefinition="web", desiredCount=2)
+    (only,) = ecs.call("ListServiceDeployments", service="s")["serviceDeployments"]
+    arn = only["serviceDeploymentArn"]
+    stop = {"serviceDeploymentArn": arn, "stopType": "ROLLBACK"}
+    assert refused(ecs, "StopServiceDeployment", **stop) == "InvalidParameterException"
+    ecs.call("StopServiceDeployment", serviceDeploymentArn=arn, stopType="ABORT")
+    assert statuses(ecs) == ["STOPPED"]
 
 
 def test_one_that_is_replaced_before_its_end_is_stopped(ecs):
@@ -212,7 +259,20 @@ def test_one_that_is_replaced_before_its_end_is_stopped(ecs):
 
 def test_what_changes_nothing_is_described_again(ecs):
     network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
-    deploy(ecs, networkConfiguration=network, propagateTags="SERVICE")
+    ecs.call(
+        "RegisterTaskDefinition",
+        family="own",
+        networkMode="awsvpc",
+        containerDefinitions=[CONTAINER],
+    )
+    made = {"serviceName": "s", "taskDefinition": "own", "desiredCount": 1}
+    assert refused(ecs, "CreateService", **made) == "InvalidParameterException"
+    made["networkConfiguration"] = {"awsvpcConfiguration": {"subnets": []}}
+    assert refused(ecs, "CreateService", **made) == "InvalidParameterException"
+    ran = {"taskDefinition": "web", "networkConfiguration": network}
+    assert refused(ecs, "RunTask", **ran) == "InvalidParameterException"
+    made |= {"networkConfiguration": network, "propagateTags": "SERVICE"}
+    ecs.call("CreateService", **made)
     ecs.call("UpdateService", service="s", enableExecuteCommand=True)
     (service,) = ecs.call("DescribeServices", services=["s"])["services"]
     assert service["networkConfiguration"] == network
@@ -238,3 +298,25 @@ def test_instances_are_listed_by_status_and_by_the_query_language(ecs):
     assert listed(status="REGISTERING") == []
     wrong = {"filter": "attribute:rack ="}
     assert refused(ecs, "ListContainerInstances", **wrong) == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"name": None}, "Container.name should not be null or empty."),
+        ({"image": None}, "Container.image should not be null or empty."),
+        ({"memory": None}, "Invalid setting for container 'app'. At least one of 'memory' or "),
+    ],
+)
+def test_a_wrong_task_definition_is_refused_in_the_words_of_ecs(ecs, changed, says):
+    with pytest.raises(WireError) as error:
+        ecs.call("RegisterTaskDefinition", family="f", containerDefinitions=[CONTAINER | changed])
+    assert error.value.code == "ClientException"
+    assert error.value.message.startswith(says)
+
+
+def test_a_revision_must_be_there_and_be_a_number(ecs):
+    for name, says in [("web", "Revision is missing."), ("web:x", "Invalid revision number.")]:
+        with pytest.raises(WireError) as error:
+            ecs.call("DeregisterTaskDefinition", taskDefinition=name)
+        assert error.value.message.startswith(says)
