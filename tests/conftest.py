@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -36,3 +37,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(LONG_S))
         elif not REAL_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(REAL_S))
+
+
+@pytest.fixture(autouse=True)
+def a_cache_of_its_own(tmp_path_factory, monkeypatch):
+    """No test begins with what another has left in the user's cache."""
+    monkeypatch.setenv(
+        "STOWPLAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache" / uuid4().hex)
+    )

@@ -29,6 +29,11 @@ MARKETS = (
     Shape(40, 60, 3, 50, wide=True, rules=True, daemon=True),
     Shape(40, 200, 3, 50, daemon=True),
     Shape(60, 200, 2, 30, wide=True, rules=True, limits=True),
+    Shape(20, 8, 3, 100),
+    Shape(50, 11, 1, 30, limits=True),
+    Shape(60, 60, 2, 0, rules=True, daemon=True),
+    Shape(40, 200, 3, 50),
+    Shape(25, 26, 2, 50, wide=True, rules=True),
 )
 FEW_OFFERS, FEW_OFFERS_GAP, MANY_OFFERS_GAP = 26, 1.0, 3.0  # gaps in percent
 FIRST_PLAN_SECONDS = 2.0

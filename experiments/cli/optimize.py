@@ -11,6 +11,7 @@ from stowplan.experiments.cli.interrupt import Interruptible
 from stowplan.experiments.cli.notes import say_notes
 from stowplan.experiments.cli.packing_file import packing_arguments
 from stowplan.experiments.cli.packing_solved import jobs_command, limits_of, packing_command
+from stowplan.experiments.cli.remembered import FleetMemory
 from stowplan.experiments.cli.repack import check_no_repack, repack, repack_arguments
 from stowplan.experiments.loading.load import load_scenario
 from stowplan.placement.errors import SpecError
@@ -62,6 +63,13 @@ def _scenario_arguments(parser: argparse.ArgumentParser) -> None:
         help="for the goal placement: what a task left out, an instance in use, a task too many "
         "in a zone and (cost) a microdollar an hour cost",
     )
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        default=None,
+        help="for the goal fleet: neither begin with fleets that were found before for these tasks "
+        "(kept in $STOWPLAN_CACHE or the user's cache), nor keep this one",
+    )
 
 
 EPILOG = """\
@@ -112,7 +120,7 @@ def _command(arguments: argparse.Namespace) -> int:
         else:
             found = answer_scenario(
                 scenario, goal, limits, progress, arguments.layout, arguments.strategy,
-                loaded.strategies,
+                loaded.strategies, remember=not arguments.forget,
             )  # fmt: skip
     if arguments.out is not None:
         write_answer(found, scenario, arguments.out)
@@ -128,6 +136,7 @@ READ_BY = {
     "instance_type": ("instances",),
     "tasks": ("instances", "fleet", "placement"),
     "objective": ("placement",),
+    "forget": ("fleet",),
 }
 
 
@@ -158,12 +167,15 @@ def answer_scenario(
     layout: str | None = None,
     strategy: str | None = None,
     strategies: Mapping[str, StrategyFactory] = STRATEGIES,
+    *,
+    remember: bool = False,
 ) -> Answer[Any]:
     """`placement.optimal.optimize` for a scenario that was loaded: makes its client's calls.
 
     Args:
         layout, strategy: of the run that is planned, by name; None: the scenario's first.
         strategies: the registry for its chains.
+        remember: begin with fleets that were found before, and keep the one that is found.
     Raises:
         SpecError: no such layout or strategy, or what the scenario asks for cannot be optimized.
     """
@@ -186,7 +198,13 @@ def answer_scenario(
         what = f"goal {goal} is about instances that are there: name them, not what may be launched"
         raise SpecError([("fleet", what)])
     calls = list(arrivals(scenario, run))
-    return optimize(scenario, calls, goal, limits, progress, strategies)
+    if not remember or goal != "fleet":
+        return optimize(scenario, calls, goal, limits, progress, strategies)
+    memory = FleetMemory(scenario, calls)
+    answer = optimize(scenario, calls, goal, limits, progress, strategies, memory.fleets())
+    if answer.plan is not None:
+        memory.keep(answer.plan)
+    return answer
 
 
 def with_options(scenario: Scenario, arguments: argparse.Namespace) -> Scenario:

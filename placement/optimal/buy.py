@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from stowplan.placement.errors import PlacementError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.asked import Asked, TaskSet, asked
 from stowplan.placement.optimal.demand import Encoded, empty_cluster, encode, start_daemons
+from stowplan.placement.optimal.known import KnownFleet, KnownInstances, task_names
 from stowplan.placement.optimal.offers import (
     Choice,
     choices,
@@ -24,7 +25,8 @@ from stowplan.placement.optimal.offers import (
     reasons_short,
 )
 from stowplan.placement.optimal.plan import Plan, PlannedInstances, check_plan
-from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
+from stowplan.placement.packing.fleet.known import Fleet, cheapest_known, cost_of
+from stowplan.placement.packing.fleet.problem import BinType, FleetBins, FleetProblem
 from stowplan.placement.packing.fleet.solve import solve_fleet
 from stowplan.placement.packing.problem import (
     IntArray,
@@ -74,13 +76,27 @@ def cheapest_fleet(
     calls: Sequence[Arrival],
     limits: Limits,
     progress: ProgressCallback | None = None,
+    known: Sequence[KnownFleet] = (),
 ) -> Answer[Plan]:
-    """The cheapest mix of instances on offer that holds all tasks at once."""
+    """The cheapest mix of instances on offer that holds all tasks at once.
+
+    Args:
+        known: fleets of earlier answers; those that still hold all tasks, none dearer is given.
+    """
     market = _market(scenario, calls, offers_of(scenario))
     reasons = market.reasons("what is on offer")
     if reasons:
         return Answer("fleet", "microusd/h", "infeasible", None, 0, None, reasons)
-    return _fleet_answer("fleet", "microusd/h", market, market.problem(), limits, progress)
+    fleets = [fleet for each in known if (fleet := market.fleet(each)) is not None]
+    problem = market.problem()
+    answer = _fleet_answer("fleet", "microusd/h", market, problem, limits, progress, fleets)
+    first = cheapest_known(problem, fleets)
+    if first is None:
+        return answer
+    dollars = cost_of(problem, first) / 1e6
+    return replace(
+        answer, notes=(f"began with an earlier answer's fleet, ${dollars:,.4f} an hour",)
+    )
 
 
 def fleet_problem(scenario: Scenario, calls: Sequence[Arrival]) -> FleetProblem:
@@ -135,6 +151,30 @@ class _Market:
         zones = max(1, len(self.zones))
         return FleetProblem(self.encoded.demand, self.encoded.counts, types, zones, self.on_spot)
 
+    def fleet(self, known: KnownFleet) -> Fleet | None:
+        """A known fleet as bins of the problem; None where some of it is not on offer."""
+        rows = {name: row for row, name in enumerate(task_names(self.tasks))}
+        fleet = []
+        for line in known:
+            groups = [g for g, group in enumerate(self.groups) if self._offers(group, line)]
+            if not groups or any(name not in rows for name, _ in line.tasks):
+                return None
+            contents = np.zeros(len(rows), np.int64)
+            for name, n in line.tasks:
+                contents[rows[name]] = n
+            zone = self.zones.index(line.zone) if self.zones else 0
+            best = min(groups, key=lambda g: self.found[self.groups[g][0]].spec.price_microusd_hour)
+            fleet.append(FleetBins(zone, best, PackedBins(contents, line.copies)))
+        return tuple(fleet)
+
+    def _offers(self, group: list[int], line: KnownInstances) -> bool:
+        """Instances like these are among the choices of a group."""
+        choice = self.found[group[0]]
+        if (choice.instance_type, choice.purchase) != (line.instance_type, line.purchase):
+            return False
+        zones = set(self.zones) or {self.found[i].zone for i in group} | {ANY_ZONE}
+        return line.zone in zones
+
     def plan(self, bins: Sequence[tuple[int, PackedBins, str]]) -> Plan:
         """The checked plan of (group, bins, zone)."""
         lines = []
@@ -187,8 +227,9 @@ def _fleet_answer(
     problem: FleetProblem,
     limits: Limits,
     progress: ProgressCallback | None,
+    known: Sequence[Fleet] = (),
 ) -> Answer[Plan]:
-    result = solve_fleet(problem, limits, progress)
+    result = solve_fleet(problem, limits, progress, known)
     reasons: tuple[str, ...] = ()
     if result.status == "infeasible":
         sizes = np.array([kind.capacity for kind in problem.types], np.int64)

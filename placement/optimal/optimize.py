@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from stowplan.placement.callers.client import Arrival
 from stowplan.placement.errors import PlacementError
 from stowplan.placement.optimal.answer import Answer
 from stowplan.placement.optimal.keys import base, check_keys
+from stowplan.placement.optimal.known import KnownFleet
 from stowplan.placement.optimal.plan import Plan
 from stowplan.placement.optimal.trial import try_over_time, try_plan
 from stowplan.placement.packing.over_time.plan import OverTimePlan
@@ -57,6 +59,7 @@ def optimize(
     limits: Limits | None = None,
     progress: ProgressCallback | None = None,
     strategies: Mapping[str, StrategyFactory] = STRATEGIES,
+    known: Sequence[KnownFleet] = (),
 ) -> Answer[Any]:
     """The best plan for a goal, with a proven bound on how much better any other could be.
 
@@ -67,6 +70,7 @@ def optimize(
         limits: when to stop with the best found so far; default: at the proof.
         progress: called with every improvement of bound or plan.
         strategies: by name, for the trial of the plan.
+        known: for the goal fleet, fleets of earlier answers to begin with.
     Raises:
         SpecError: the scenario says something that the goal cannot keep; see `keys`.
         PlacementError: the goal is not known, or the scenario asks for what it cannot express.
@@ -75,6 +79,8 @@ def optimize(
         raise PlacementError(f"unknown goal {goal!r}; known: {', '.join(GOALS)}")
     module, name, _ = GOALS[goal]
     function: Goal = getattr(importlib.import_module(module), name)
+    if known and goal == "fleet":
+        function = partial(getattr(importlib.import_module(module), name), known=known)
     check_keys(scenario, goal)
     answer = function(scenario, calls, limits or Limits(), progress)
     return tried(answer, scenario, calls, strategies)

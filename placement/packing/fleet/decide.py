@@ -27,14 +27,20 @@ NODES_MOST = 5_000_000  # of listing them, over all types
 WORK_MOST = 100_000.0  # units of deciding over them
 
 
-def decide_rest(state: FleetState, relaxation: FleetRelaxation) -> None:
-    """Prove the best fleet cheapest or find the cheapest, if the patterns can be listed."""
+def decide_rest(state: FleetState, relaxation: FleetRelaxation) -> bool:
+    """Prove the best fleet cheapest or find the cheapest, if the patterns can be listed.
+
+    Where no fleet is known, as limits on types and zones are tight, all patterns count. Returns
+    True where there is proven to be none.
+    """
     proof = relaxation.proof
-    if proof is None or state.cost is None or state.finished():
-        return
-    listed = _patterns(state, proof, state.cost)
-    if listed is not None:
-        _decide(state, *listed)
+    if proof is None or state.finished():
+        return False
+    below = state.cost
+    if below is None:  # a bin for every item is dear enough
+        below = int(state.market.counts.sum()) * int(state.market.prices.max()) + 1
+    listed = _patterns(state, proof, below)
+    return listed is not None and _decide(state, *listed, below)
 
 
 def _patterns(state: FleetState, proof: Cut, cost: int) -> tuple[IntArray, IntArray] | None:
@@ -72,14 +78,14 @@ def _patterns(state: FleetState, proof: Cut, cost: int) -> tuple[IntArray, IntAr
     return np.vstack(patterns), np.array(types, np.int64)
 
 
-def _decide(state: FleetState, patterns: IntArray, types: IntArray) -> None:
-    """The cheapest fleet of these patterns, if cheaper than the best so far.
+def _decide(state: FleetState, patterns: IntArray, types: IntArray, below: int) -> bool:
+    """The cheapest fleet of these patterns, if it costs less than `below`.
 
     The items that a zone gets are variables, within what all owners of a kind may have there.
+    Returns True where there is no fleet at all.
     """
     from ortools.sat.python import cp_model
 
-    assert state.cost is not None
     market, shares, zones = state.market, state.shares, range(state.zones)
     model = cp_model.CpModel()
     items = [
@@ -94,7 +100,7 @@ def _decide(state: FleetState, patterns: IntArray, types: IntArray) -> None:
     if market.off_spot is not None and market.spot is not None:
         _keep_off_spot(cover, patterns, ~market.spot[types], items, market.off_spot)
     unit = cover.unit
-    least, most = -(-state.lower_bound // unit), -(-state.cost // unit) - 1
+    least, most = -(-state.lower_bound // unit), -(-below // unit) - 1
     model.add_linear_constraint(cover.cost, least, most)
     solver = cp_model.CpSolver()
     status = cover.solve(solver, state.budget, WORK_MOST)
@@ -109,7 +115,10 @@ def _decide(state: FleetState, patterns: IntArray, types: IntArray) -> None:
         state.offer(rows_of(fleet))
         state.raise_bound(unit * int(np.ceil(solver.best_objective_bound)))
     elif status == cp_model.INFEASIBLE:
-        state.raise_bound(state.cost)
+        if state.cost is None:
+            return True
+        state.raise_bound(below)
+    return False
 
 
 def _keep_off_spot(

@@ -7,29 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stowplan.placement.packing.cpsat import best_pattern
 from stowplan.placement.packing.cuts import Cut, cut
 from stowplan.placement.packing.fleet.market import Market, fair_prices
+from stowplan.placement.packing.fleet.prices import MANY_TYPES, MOST_TRIED, Content, Prices
 from stowplan.placement.packing.master import Master, MasterSolution
-from stowplan.placement.packing.pricing import SCALED_CELLS, Pricer
 from stowplan.placement.packing.problem import FloatArray, IntArray
 from stowplan.placement.packing.state import Budget
 
 QUICK_NODES = 200_000  # search nodes of a quick round and type, over all first kinds
 QUICK_TOTAL, LEAST_NODES = 2_000_000, 200  # of all types together; per first kind at least
 SCALED_PRICE_BITS = 30  # the dearest type's price as a scaled integer
-# of an exact search for a type's best patterns, before CP-SAT is asked, and of all types together
-EXACT_NODES, EXACT_TOTAL = 6_000_000, 100_000_000
 BELOW = 1e-3  # the price: where an exact search stops to tell patterns apart
 EXACT_EVERY = 25  # quick rounds after which to price exactly, for a bound on the way
 FEW_PATTERNS = 2  # a type; when a quick round finds fewer, an exact one is worth its time
 FLEETS_SHARE = 0.25  # of time and work, not to be used up by the linear program
 PROOF_ROUNDS = 12  # of such a proof, at most
-PROOF_NODES = 3_000  # search nodes per first kind in a proof that will do with some slack
-FEW_CELLS = 100_000  # of the tables that bound searches, where types are many
-SLACKS = (0.0, 2e-4, 1e-3, 5e-3, 2e-2)  # by which such a proof may miss the best pattern's value
-MANY_TYPES, ALL_ROUNDS = 12, 4  # up to so many types, and in the first rounds, all are tried
-NEAR, MOST_TRIED = 0.2, 40  # by what part of its price a type's best column may cost too much
+ALL_ROUNDS = 4  # in the first rounds, all types are tried
+NEAR = 0.2  # by what part of its price a type's best column may cost too much
 CLOSE = 1e-6  # relative distance of bound and relaxation at which to stop
 
 
@@ -76,18 +70,9 @@ class FleetRelaxation:
         self._seconds, self._work = budget.left_seconds(), budget.left_work()
         self._master = Master(market.rows, (*market.limits, None))
         self._shortage = len(prices)
-        self._per_bin = [market.per_bin(t) for t in range(len(prices))]
-        scratch: dict[tuple[int, int, int], IntArray] = {}
-        cells = SCALED_CELLS if len(prices) <= MOST_TRIED else FEW_CELLS
-        self._pricers = [
-            Pricer(
-                market.demand, self._per_bin[t], market.capacities[t], cells=cells, scratch=scratch
-            )
-            for t in range(len(prices))
-        ]
-        self._exact_nodes = [min(EXACT_NODES, EXACT_TOTAL // len(prices))] * len(prices)
+        self._priced = Prices(market, budget)
         self.add(np.eye(len(market.counts), dtype=np.int64), self._shortage, shortage_cost)
-        for t, most in enumerate(self._per_bin):
+        for t, most in enumerate(self._priced.per_bin):
             self.add(np.diag(most)[most > 0], t)
 
     def add(self, patterns: IntArray, kind: int, cost: float | None = None) -> int:
@@ -190,23 +175,31 @@ class FleetRelaxation:
 
     def _search(self, solution: MasterSolution, values: IntArray) -> int:
         """Add the best patterns by `values` that the solution's duals find good as well."""
-        new, tried = 0, self._tried(solution)
+        new, worths = 0, self._worths(solution)
+        for t, content in self._priced.in_grid(values, worths).items():
+            new += self._add_good(content.patterns, solution, t)
+        if new:
+            return new
+        tried = self._tried(solution)
         nodes = self._quick_nodes(len(tried))
         for t in tried:
-            pricer, worth = self._pricers[t], self._worth(solution, t)
-            worths = self.market.worths(values, t)
-            found = pricer.search(worths, int(worth * self._scale), nodes, densest_first=True)
-            self.budget.spend(found.steps)
-            new += self._add_good(found.patterns, solution, t)
+            found = self._priced.quick(values, t, int(worths[t]), nodes)
+            new += self._add_good(found, solution, t)
         return new
 
-    def quick(self, values: IntArray, kind: int, threshold: int) -> IntArray:
-        """Patterns of a type worth more than `threshold`, by a short search."""
-        nodes = self._quick_nodes(len(self.prices))
-        worths = self.market.worths(values, kind)
-        found = self._pricers[kind].search(worths, threshold, nodes, densest_first=True)
-        self.budget.spend(found.steps)
-        return found.patterns
+    def quick(self, values: IntArray, thresholds: IntArray) -> list[tuple[int, IntArray]]:
+        """Types and patterns of them worth more than (types,) thresholds, by a short search."""
+        found = self._priced.in_grid(values, thresholds)
+        some = [(t, each.patterns) for t, each in found.items()]
+        if any(len(patterns) for _, patterns in some):
+            return some
+        others = np.flatnonzero(~self._priced.held).tolist()
+        nodes = self._quick_nodes(len(others))
+        return [(t, self._priced.quick(values, t, int(thresholds[t]), nodes)) for t in others]
+
+    def exact(self, values: IntArray, thresholds: IntArray) -> list[Content]:
+        """The best patterns of every type by values, exactly; see `Prices.exact`."""
+        return self._priced.exact(values, thresholds)
 
     def scaled(self, duals: FloatArray) -> IntArray:
         """Values of items as integers, as the searches take them."""
@@ -239,10 +232,11 @@ class FleetRelaxation:
 
         An exact round tries all of them.
         """
-        if len(self.prices) <= MANY_TYPES or self._turn < ALL_ROUNDS:
-            return list(range(len(self.prices)))
+        others = np.flatnonzero(~self._priced.held)
+        if len(others) <= MANY_TYPES or self._turn < ALL_ROUNDS:
+            return others.tolist()
         promise = self.promise(solution)
-        near = np.argsort(promise, kind="stable")[:MOST_TRIED]
+        near = others[np.argsort(promise[others], kind="stable")][:MOST_TRIED]
         return [int(t) for t in near if promise[t] < NEAR]
 
     def _add_good(self, patterns: IntArray, solution: MasterSolution, kind: int) -> int:
@@ -254,62 +248,24 @@ class FleetRelaxation:
     def _prove(self, solution: MasterSolution, values: IntArray, bound: bool) -> int:
         """Price every type exactly by `values`: new columns, and a bound if that is wanted."""
         self.values = values
-        new, best = 0, []
-        for t in range(len(self.prices)):
-            worth = self._worth(solution, t)
-            patterns, most = self.price(self.values, t, int(worth * self._scale * (1 - BELOW)))
-            best.append(most)
-            new += self._add_good(patterns, solution, t)
+        thresholds = (self._worths(solution) * (1 - BELOW)).astype(np.int64)
+        found = self.exact(values, thresholds)
         if bound:
-            self._raise_bound(best)
-        return new
+            self._raise_bound([each.best for each in found])
+        return sum(self._add_good(each.patterns, solution, t) for t, each in enumerate(found))
 
     def _nearly_exact(self, solution: MasterSolution) -> tuple[int, list[int]]:
-        """As `_exact`, but with a value a little above the best pattern's, in short time."""
+        """As `_prove`, but with a value a little above the best pattern's, in short time."""
         self.values = self.scaled(solution.duals)
-        new, best = 0, []
-        for t, pricer in enumerate(self._pricers):
-            worth = self._worth(solution, t) * self._scale
-            for slack in SLACKS:
-                worths = self.market.worths(self.values, t)
-                found = pricer.search(worths, int(worth * (1 + slack)), PROOF_NODES)
-                self.budget.spend(found.steps)
-                new += self.add(found.patterns, t)
-                if found.complete:
-                    break
-            best.append(found.best if found.complete else pricer.ceiling())
-        return new, best
+        found = self._priced.nearly(self.values, self._worths(solution))
+        new = sum(self.add(each.patterns, t) for t, each in enumerate(found))
+        return new, [each.best for each in found]
 
-    def price(self, values: IntArray, kind: int, threshold: int) -> tuple[IntArray, int]:
-        """Patterns of a type that are worth more than `threshold`, the most valuable among them;
-        and a value, the threshold at least, that none exceeds."""
-        nodes = self._exact_nodes[kind] // len(self.market.counts)
-        if len(self.prices) > MOST_TRIED:  # one that is nearly exact for all of them comes sooner
-            nodes = min(nodes, PROOF_NODES)
-        values = self.market.worths(values, kind)
-        found = self._pricers[kind].search(values, threshold, nodes)
-        self.budget.spend(found.steps)
-        if found.complete:
-            return found.patterns, found.best
-        self._exact_nodes[kind] //= 4  # in vain, as it likely will be again
-        if len(self.prices) > MANY_TYPES:
-            return found.patterns, self._nearly(values, kind, threshold, nodes)
-        pattern, most = best_pattern(
-            values, self.market.demand, self._per_bin[kind],
-            self.market.capacities[kind], self.budget,
-        )  # fmt: skip
-        return np.vstack([found.patterns, pattern]), max(most, threshold)
-
-    def _nearly(self, values: IntArray, kind: int, threshold: int, nodes: int) -> int:
-        """A value close above the threshold that soon proves to be beyond any pattern's."""
-        pricer = self._pricers[kind]
-        for slack in SLACKS[1:]:
-            above = int(threshold * (1 + slack)) + 1
-            found = pricer.search(values, above, nodes)
-            self.budget.spend(found.steps)
-            if found.complete:
-                return found.best
-        return max(pricer.ceiling(), threshold)
+    def _worths(self, solution: MasterSolution) -> IntArray:
+        """(types,) what a pattern must be worth to enter, in the unit of `scaled`."""
+        return np.array(
+            [int(self._worth(solution, t) * self._scale) for t in range(self._shortage)]
+        )
 
     def _worth(self, solution: MasterSolution, kind: int) -> float:
         """What a pattern of this type must be worth to enter."""

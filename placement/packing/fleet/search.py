@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from stowplan.placement.packing.fleet.relaxation import FleetColumns
 from stowplan.placement.packing.fleet.search_kernels import Bins, Book, Shop, buy_all, improve
 from stowplan.placement.packing.fleet.state import FleetRows, FleetState
 from stowplan.placement.packing.problem import FloatArray, IntArray
@@ -26,6 +27,7 @@ TAKEN = (5, 4, 7, 4, 6)  # bins that are taken out at once, cycle by cycle
 COMPLETIONS = 30
 ROOM = 1.5  # rows of a table of bins, by those of a first fleet
 LEAST_WORTH = 0.02  # of an item by the duals, in its fair prices
+PATTERNS = 400  # of the linear program, to begin bins with
 UNLIMITED = np.iinfo(np.int64).max
 
 
@@ -45,6 +47,8 @@ class FleetSearch:
         self.values = np.vstack([self.fair, self.fair])
         self.duals = self.values
         self.order = self._by_promise()
+        self.patterns = np.zeros((0, len(market.counts)), np.int64)
+        self.of = np.zeros(0, np.int64)
         self.cycles = 0
         self._random = np.array([88172645463325252 + state.budget.limits.seed], np.int64)
 
@@ -135,6 +139,16 @@ class FleetSearch:
         limited = any(n is not None for n in self.state.market.limits)
         self.order = order[: len(order) if limited else near].astype(np.int64)
 
+    def know(self, columns: FleetColumns, lacks: FloatArray) -> None:
+        """Take the best contents that the linear program knows as beginnings of new bins.
+
+        Args:
+            lacks: (columns,) what each costs above its worth.
+        """
+        best = np.argsort(lacks, kind="stable")[:PATTERNS]
+        self.patterns = np.ascontiguousarray(columns.patterns[best])
+        self.of = columns.types[best].astype(np.int64)
+
     def _by_promise(self) -> IntArray:
         """Types by what one filled with anything holds for its price."""
         market = self.state.market
@@ -187,6 +201,8 @@ class FleetSearch:
             shares.base,
             shares.extras,
             _sizes(self.state),
+            self.patterns,
+            self.of,
         )
 
 

@@ -16,6 +16,7 @@ from stowplan.placement.packing.problem import BoolArray, FloatArray, IntArray
 DEAREST = 12.0  # by how many temperatures what is bought may be dearer before it is given up
 DEAR_SHARE, DEAR_AMONG = 0.5, 4  # of the rounds, bins are the dearest among so many
 FIRST_TYPES = 14  # of the candidates, tried each time; as many more at random
+FIRST_PATTERNS = 10  # of the known ones, by chance
 
 
 class Shop(NamedTuple):
@@ -29,6 +30,7 @@ class Shop(NamedTuple):
         base: (kinds,) items that every zone has at least.
         extras: (kinds, zones + 1) items above that, in any k zones together at most.
         sizes: (measures, kinds) by which items may be put into order.
+        patterns: (known, kinds) good contents of types `of`, by the linear program; may be none.
     """
 
     demand: IntArray
@@ -42,6 +44,8 @@ class Shop(NamedTuple):
     base: IntArray
     extras: IntArray
     sizes: FloatArray
+    patterns: IntArray
+    of: IntArray
 
 
 class Bins(NamedTuple):
@@ -177,35 +181,50 @@ def _by_size(shop: Shop, left: IntArray, noise: float, state: IntArray) -> IntAr
 
 
 @njit(cache=True)
+def _most_more(
+    g: int, kind: int, shop: Shop, book: Book, left: IntArray, room: IntArray, held: int
+) -> int:
+    """How many more items of a kind a bin can take that has so many of them."""
+    n = left[g] - held
+    if shop.spot[kind]:
+        n = min(n, shop.on_spot[g] - book.on_spot[g] - held)
+    for k in shop.needs[g]:
+        if k < 0 or n <= 0:
+            break
+        n = min(n, room[k] // shop.demand[g, k])
+    return int(n)
+
+
+@njit(cache=True)
 def _fill(
     kind: int, shop: Shop, book: Book, left: IntArray, order: IntArray, room: IntArray,
-    content: IntArray, values: FloatArray,
+    content: IntArray, values: FloatArray, known: int,
 ) -> float:  # fmt: skip
-    """Fill one bin in this order, write its content; what that is worth."""
+    """Fill one bin in this order, write its content; what that is worth.
+
+    Args:
+        known: the pattern to begin with, as far as its items are left; -1: none.
+    """
     for k in range(len(room)):
         room[k] = shop.rooms[kind, k]
     worth = 0.0
-    on_spot = shop.spot[kind]
-    for i in range(len(order)):
-        g = order[i]
-        n = left[g]
-        content[i] = 0
-        if n == 0:
-            continue
-        if on_spot:
-            n = min(n, shop.on_spot[g] - book.on_spot[g])
-        for k in shop.needs[g]:
-            if k < 0 or n <= 0:
-                break
-            n = min(n, room[k] // shop.demand[g, k])
-        if n <= 0:
-            continue
-        content[i] = n
-        for k in shop.needs[g]:
-            if k < 0:
-                break
-            room[k] -= n * shop.demand[g, k]
-        worth += n * values[int(on_spot), g]
+    content[:] = 0
+    for turn in range(0 if known >= 0 else 1, 2):
+        for i in range(len(order)):
+            g = order[i]
+            if left[g] == content[i]:
+                continue
+            n = _most_more(g, kind, shop, book, left, room, content[i])
+            if turn == 0:
+                n = min(n, shop.patterns[known, g])
+            if n <= 0:
+                continue
+            content[i] += n
+            for k in shop.needs[g]:
+                if k < 0:
+                    break
+                room[k] -= n * shop.demand[g, k]
+            worth += n * values[int(shop.spot[kind]), g]
     return worth
 
 
@@ -227,11 +246,13 @@ def _buy(
     room = np.empty(shop.rooms.shape[1], np.int64)
     content, best = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
     highest, chosen, count = 0.0, -1, len(shop.order)
-    for i in range(count if count <= 2 * FIRST_TYPES else 2 * FIRST_TYPES):
-        kind = shop.order[_candidate(i, count, state)]
+    count = min(count, 2 * FIRST_TYPES)
+    for i in range(count + min(len(shop.of), FIRST_PATTERNS)):
+        known = -1 if i < count else _below(state, len(shop.of))
+        kind = shop.of[known] if known >= 0 else shop.order[_candidate(i, len(shop.order), state)]
         if book.bought[kind] >= shop.limits[kind]:
             continue
-        worth = _fill(kind, shop, book, left[zone], order, room, content, values)
+        worth = _fill(kind, shop, book, left[zone], order, room, content, values, known)
         score = worth / max(shop.prices[kind], 1) * (1 + noise * chance(state))
         if score > highest:
             highest, chosen = score, kind

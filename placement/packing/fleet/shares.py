@@ -50,11 +50,19 @@ class Shares:
             np.array([extras[group].sum(axis=0) for group in groups], np.int64),
         )
 
-    def even(self) -> tuple[IntArray, IntArray]:
-        """(zones, groups) items and, of them, those off spot: one way to deal them out."""
+    def even(self, *, together: bool = False) -> tuple[IntArray, IntArray]:
+        """(zones, groups) items and, of them, those off spot: one way to deal them out.
+
+        Args:
+            together: the odd items of all kinds go to the first zones, not round the zones.
+        """
         counts, spot = self.problem.counts, np.minimum(on_spot(self.problem), self.problem.counts)
         both = np.column_stack([counts - spot, spot]).reshape(-1)
-        parts = split_evenly(both, self.problem.zones).reshape(self.problem.zones, -1, 2)
+        first = None
+        if together:
+            odd = (counts - spot) % self.problem.zones
+            first = np.column_stack([np.zeros_like(odd), odd]).reshape(-1)
+        parts = split_evenly(both, self.problem.zones, first).reshape(self.problem.zones, -1, 2)
         total = [[zone[list(group)].sum() for group in self.members] for zone in parts]
         off = [[zone[list(group), 0].sum() for group in self.members] for zone in parts]
         return np.array(total, np.int64), np.array(off, np.int64)
@@ -142,12 +150,13 @@ def on_spot(problem: FleetProblem) -> IntArray:
     return problem.counts if problem.on_spot is None else problem.on_spot
 
 
-def split_evenly(counts: IntArray, zones: int) -> IntArray:
+def split_evenly(counts: IntArray, zones: int, first: IntArray | None = None) -> IntArray:
     """(zones, kinds) int64: each kind's items per zone, floor or ceiling of its even share.
 
-    The odd items go round the zones, so that zones differ by one item in all.
+    The odd items go round the zones, so that zones differ by one item in all; or each kind's begin
+    with zone (kinds,) `first`.
     """
     extras = counts % zones
-    first = (np.cumsum(extras) - extras) % zones
+    first = (np.cumsum(extras) - extras) % zones if first is None else first
     turn = (np.arange(zones)[:, None] - first) % zones
     return counts // zones + (turn < extras)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil
+from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from stowplan.placement.packing.fleet.coarse import shared_limits, solve_coarsel
 from stowplan.placement.packing.fleet.decide import decide_rest
 from stowplan.placement.packing.fleet.dive import dive
 from stowplan.placement.packing.fleet.greedy import first_fleet
+from stowplan.placement.packing.fleet.known import Fleet, begin_with, cheapest_known, no_dearer
 from stowplan.placement.packing.fleet.market import Market, cheaper_types, fair_prices
 from stowplan.placement.packing.fleet.problem import FleetProblem, FleetResult
 from stowplan.placement.packing.fleet.relaxation import FleetRelaxation, short_of_room
@@ -18,6 +19,7 @@ from stowplan.placement.packing.fleet.rounding import ATTEMPTS, Rounding
 from stowplan.placement.packing.fleet.search import FleetSearch
 from stowplan.placement.packing.fleet.shares import Shares
 from stowplan.placement.packing.fleet.state import FleetRows, FleetState
+from stowplan.placement.packing.fleet.volume import mixed_bound, volume_bound
 from stowplan.placement.packing.fleet.whole import WholeCounts
 from stowplan.placement.packing.master import MasterSolution
 from stowplan.placement.packing.problem import (
@@ -39,25 +41,40 @@ def solve_fleet(
     problem: FleetProblem,
     limits: Limits | None = None,
     progress: ProgressCallback | None = None,
+    known: Sequence[Fleet] = (),
 ) -> FleetResult:
     """Buy the cheapest bins that hold every item, and prove how cheap a fleet can be at best.
 
     The fleet is checked by `verify.check_fleet` before it is returned. A KeyboardInterrupt ends
     the solve early with the best found so far.
+
+    Args:
+        known: fleets to begin with; the answer is no dearer than those that hold all items.
     """
     limits = limits or Limits()
+    first = cheapest_known(problem, known)
     left_out = shared_limits(problem)
-    if not left_out.any():
-        return _solve(problem, limits, progress)
-    result = solve_coarsely(problem, left_out, limits, progress, _solve)
+    if left_out.any():
+        result = solve_coarsely(problem, left_out, limits, progress, _solve)
+    else:
+        result = _solve(problem, limits, progress, first)
+    if first is not None:
+        result = no_dearer(problem, result, first)
     if result.cost is not None:
         check_fleet(problem, result.fleet, result.cost)
     return result
 
 
-def _solve(problem: FleetProblem, limits: Limits, progress: ProgressCallback | None) -> FleetResult:
+def _solve(
+    problem: FleetProblem,
+    limits: Limits,
+    progress: ProgressCallback | None,
+    first: Fleet | None = None,
+) -> FleetResult:
     """`solve_fleet` for a problem as it stands."""
     state = _state(problem, limits, progress)
+    if first is not None:
+        begin_with(state, first)
     members = state.shares.members
     misfits = np.flatnonzero(~_fits_somewhere(state.market))
     if len(misfits):
@@ -71,8 +88,6 @@ def _solve(problem: FleetProblem, limits: Limits, progress: ProgressCallback | N
     if short is not None:
         kinds = _originals(short, members)
         return _infeasible(state, kinds, "find too little room within the limits on types")
-    if state.cost is not None:
-        check_fleet(problem, state.fleet, state.cost)
     return _result(state, interrupted)
 
 
@@ -98,31 +113,6 @@ def _state(problem: FleetProblem, limits: Limits, progress: ProgressCallback | N
     return FleetState(market, shares, kept, limits, progress)
 
 
-def volume_bound(market: Market) -> int:
-    """A bound that is there at once: in each dimension, what the sizes come to at the least price
-    of a unit; what is not for spot at the least of the other types."""
-    off = np.zeros_like(market.counts) if market.off_spot is None else market.off_spot
-    spot = market.on_spot_types
-    best = Fraction(0)
-    for d in range(market.demand.shape[1]):
-        every = [
-            (Fraction(int(price), int(capacity[d])), taken_back)
-            for price, capacity, taken_back in zip(
-                market.prices, market.capacities, spot.tolist(), strict=True
-            )
-            if capacity[d]
-        ]
-        on_demand = [unit for unit, taken_back in every if not taken_back]
-        sizes = market.demand[:, d]
-        kept, rest = int(off @ sizes), int((market.counts - off) @ sizes)
-        if (kept and not on_demand) or (rest and not every):
-            continue  # no fleet at all, which is for others to find
-        cost = kept * min(on_demand, default=Fraction(0))
-        cost += rest * min((unit for unit, _ in every), default=Fraction(0))
-        best = max(best, cost)
-    return ceil(best)
-
-
 def _run(state: FleetState) -> IntArray | None:
     """Fleets and bounds in turn; returns the kinds short of room if the limits are too low.
 
@@ -137,10 +127,8 @@ def _run(state: FleetState) -> IntArray | None:
         return None
     state.raise_bound(volume_bound(market))
     search = FleetSearch(state, fair_prices(market, market.prices))
-    first = first_fleet(state, search.values)
-    if first is not None:
-        state.offer(first)
-    search.by_rules()
+    _begin(state, search)
+    state.raise_bound(mixed_bound(market))
     search.cycle()
     for factor in SHORTAGE_FACTORS:
         cost = factor * max(1.0, float(market.prices.max()))
@@ -151,35 +139,55 @@ def _run(state: FleetState) -> IntArray | None:
         short = short_of_room(market, state.budget)
         if short is not None:
             return short
-    if solution is not None:
-        _improve(state, relaxation, solution, search)
+    if solution is not None and _improve(state, relaxation, solution, search):
+        return np.flatnonzero(market.counts)
     return None
+
+
+def _begin(state: FleetState, search: FleetSearch) -> None:
+    """Fleets by greedy rules. Where limits on types are tight, it matters how zones get their odd
+    items."""
+    for together in (False, True):
+        state.deal_out(together=together)
+        first = first_fleet(state, search.values)
+        if first is not None:
+            state.offer(first)
+        search.by_rules()
+        if state.cost is not None or state.zones == 1:
+            return
+    state.deal_out()
 
 
 def _relax(
     state: FleetState, relaxation: FleetRelaxation, search: FleetSearch
 ) -> MasterSolution | None:
-    """Column generation, with the search in between."""
-    while True:
+    """Column generation, with the search in between, and a dive after 1, 2, 4, ... parts of it."""
+    for part in count(1):
         solution = relaxation.solve(most=RELAX_WORK)
         state.raise_bound(relaxation.bound)
         if relaxation.done or solution is None or state.finished():
             return solution
         search.use(solution.duals, relaxation.promise(solution))
+        if part & (part - 1) == 0:  # what whole bins it has by now may be most of a cheap fleet
+            dive(state, relaxation, search)
         search.cycle()
+    raise AssertionError("the loop ends by a return")
 
 
 def _improve(
     state: FleetState, relaxation: FleetRelaxation, solution: MasterSolution, search: FleetSearch
-) -> None:
-    """All ways in turn, until none has anything left to do."""
+) -> bool:
+    """All ways in turn, until none has anything left to do; True: there is proven to be none."""
     search.use(solution.duals, relaxation.promise(solution))
+    known = relaxation.known()
+    search.know(known, state.market.prices[known.types] - known.covers @ solution.duals)
     dive(state, relaxation, search)
     search.cycle()
     if state.finished():
-        return
+        return False
     rounding = Rounding(state, relaxation, solution)
-    decide_rest(state, relaxation)
+    if decide_rest(state, relaxation):
+        return True
     whole = WholeCounts(state, relaxation)
     in_vain = 0
     spent = dict.fromkeys(("search", "rounding"), 0.0)
@@ -200,8 +208,8 @@ def _improve(
         in_vain = in_vain + 1 if state.cost == cost else 0
         ended = rounding.attempts >= ATTEMPTS and (whole.done or state.cost is None)
         if ended and in_vain >= CYCLES_MOST:
-            decide_rest(state, relaxation)
-            return
+            return decide_rest(state, relaxation)
+    return False
 
 
 def _fits_somewhere(market: Market) -> BoolArray:

@@ -42,13 +42,17 @@ class FleetState(Solve):
         self.shares = shares
         self.types = types
         self.zones = shares.problem.zones
-        total, off_spot = shares.even()
-        self.zone_counts = total  # one way to deal the items over the zones
-        self.zone_rows = np.hstack([total, off_spot]) if market.split else total
+        self.deal_out()
         self.best: FleetRows | None = None
         self.fleet: tuple[FleetBins, ...] = ()
         self.cost: int | None = None
         self.refused = 0  # cheaper fleets that could not be shared out
+
+    def deal_out(self, *, together: bool = False) -> None:
+        """One way to deal the items over the zones; `Shares.even` has the ways."""
+        total, off_spot = self.shares.even(together=together)
+        self.zone_counts = total
+        self.zone_rows = np.hstack([total, off_spot]) if self.market.split else total
 
     @property
     def incumbent(self) -> int | None:

@@ -163,25 +163,20 @@ class Lacking:
             if solution is None or relaxation.budget.exhausted():
                 return np.zeros_like(rows), [0] * len(counts)
             values = relaxation.scaled(solution.duals)
-            worths = [relaxation.worth(p) for p in solution.shadow_prices.tolist()]
+            worths = np.array([relaxation.worth(p) for p in solution.shadow_prices.tolist()])
             if rounds <= QUICK_ROUNDS and self._quick(values, worths):
                 continue
-            new, best = 0, []
-            for t, worth in enumerate(worths):
-                patterns, most = relaxation.price(values, t, worth)
-                best.append(most)
-                new += self._add(patterns, t)
+            found = relaxation.exact(values, worths)
+            best = [each.best for each in found]
+            new = sum(self._add(each.patterns, t) for t, each in enumerate(found))
             held = sum(b * n for b, n in zip(best, counts.tolist(), strict=True))
             if int(values @ rows) > held or not new:
                 return values, best
             rounds = 0
 
-    def _quick(self, values: IntArray, worths: list[int]) -> int:
-        new = 0
-        for t, worth in enumerate(worths):
-            found = self.relaxation.quick(values, t, int(worth * (1 + NEW)) + 1)
-            new += self._add(found, t)
-        return new
+    def _quick(self, values: IntArray, worths: IntArray) -> int:
+        above = (worths * (1 + NEW)).astype(np.int64) + 1
+        return sum(self._add(found, t) for t, found in self.relaxation.quick(values, above))
 
     def _add(self, patterns: IntArray, kind: int) -> int:
         return self._master.add(self.relaxation.market.covers(patterns, kind), 0.0, kind)

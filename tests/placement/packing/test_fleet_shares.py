@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
+from stowplan.placement.packing.fleet.problem import BinType, FleetBins, FleetProblem
 from stowplan.placement.packing.fleet.solve import solve_fleet
-from stowplan.placement.packing.problem import Limits, PackingInputError
+from stowplan.placement.packing.problem import Limits, PackedBins, PackingInputError
 from stowplan.placement.packing.verify import BrokenPackingError, check_fleet
 
 
@@ -98,6 +98,19 @@ def test_zones_and_spot_shares_are_solved_as_by_brute_force(problem):
     assert result.cost == best
 
 
+def test_one_zone_gets_all_odd_items_where_a_limit_leaves_one_bin():
+    one = (BinType("one", np.array([5, 5]), 3, limit=1),)
+    two_kinds = FleetProblem(np.array([[1, 1], [1, 1]]), np.array([1, 1]), one, 2)
+    assert (solve_fleet(two_kinds).status, solve_fleet(two_kinds).cost) == ("optimal", 3)
+
+
+def test_too_few_bins_for_the_zones_are_proven_infeasible():
+    """Two items of one kind need a bin in each zone."""
+    one = (BinType("one", np.array([5, 5]), 3, limit=1),)
+    result = solve_fleet(FleetProblem(np.array([[1, 1]]), np.array([2]), one, 2))
+    assert (result.status, result.unplaceable) == ("infeasible", (0,))
+
+
 @settings(max_examples=12, deadline=None)
 @given(shared_markets(), st.integers(1, 30))
 def test_one_more_offer_is_never_dearer(problem, price):
@@ -172,6 +185,30 @@ def test_a_longer_solve_begins_as_a_shorter_one_does():
     plans = [entry.incumbent for entry in short.log if entry.incumbent is not None]
     there = [entry.incumbent for entry in long.log if entry.incumbent is not None]
     assert plans == there[: len(plans)]
+
+
+def test_a_solve_ends_no_dearer_than_the_fleet_it_begins_with():
+    problem = forty_services(XL)
+    long = solve_fleet(problem, Limits(work=60))
+    with_more = forty_services({**XL, "r5.large": ((1920, 15291), 126_000)})
+    names = [kind.name for kind in with_more.types]
+    moved = tuple(
+        FleetBins(b.zone, names.index(problem.types[b.type].name), b.bins) for b in long.fleet
+    )
+    short = solve_fleet(with_more, Limits(work=1), known=[moved])
+    alone = solve_fleet(with_more, Limits(work=1))
+    assert short.cost <= long.cost < alone.cost
+    broken = moved[1:]  # lacks items
+    assert solve_fleet(with_more, Limits(work=1), known=[broken]).cost == alone.cost
+
+
+def test_a_known_fleet_of_types_that_others_beat_counts():
+    types = (BinType("a", np.array([4]), 9), BinType("b", np.array([8]), 9))
+    problem = FleetProblem(np.array([[2]]), np.array([4]), types)
+    known = (FleetBins(0, 0, PackedBins(np.array([2]), 2)),)
+    result = solve_fleet(problem, Limits(work=0), known=[known])
+    assert result.cost <= 18
+    check_fleet(problem, result.fleet, result.cost)
 
 
 def test_a_spot_share_that_is_not_kept_is_found():

@@ -15,7 +15,8 @@ from stowplan.placement.packing.fleet.coarse import TIGHTEST, shared_limits
 from stowplan.placement.packing.fleet.market import Market
 from stowplan.placement.packing.fleet.problem import BinType, FleetProblem
 from stowplan.placement.packing.fleet.shares import split_evenly
-from stowplan.placement.packing.fleet.solve import solve_fleet, volume_bound
+from stowplan.placement.packing.fleet.solve import solve_fleet
+from stowplan.placement.packing.fleet.volume import mixed_bound, volume_bound
 from stowplan.placement.packing.problem import Limits
 from stowplan.placement.packing.verify import check_fleet
 
@@ -214,6 +215,10 @@ def test_a_bound_by_volume_is_there_at_once():
     kept = replace(market, spot=np.array([True, False]), off_spot=np.array([3, 0]))
     # Of 24 units 6 are off spot, at 7/4, and 18 at 10/8.
     assert volume_bound(kept) == 33
+    # 2 5/14 of the first type and 1 2/7 of the second: both dimensions are full, at 32.57
+    assert mixed_bound(market) == 33
+    # one of the second at most: 3.5 of the first have the other 14 units of the second dimension
+    assert mixed_bound(replace(market, limits=(None, 1))) == 42
     types = tuple(BinType(f"{t}", capacities[t], int(prices[t])) for t in (0, 1))
     found = solve_fleet(FleetProblem(demand, counts, types))
     assert found.log[0].lower_bound >= 30
