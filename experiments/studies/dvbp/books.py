@@ -15,7 +15,17 @@ from numba import njit
 from stowplan.placement.engine.kernels import drop_stale_code
 
 EPSILON = 1e-9
-COMPILED = ("books", "moments", "fits", "turns", "ends", "classes", "categories")
+COMPILED = (
+    "books",
+    "moments",
+    "fits",
+    "turns",
+    "ends",
+    "classes",
+    "categories",
+    "beliefs",
+    "hedged",
+)
 # A kernel that Python calls keeps its machine code on disk; what kernels call becomes part of it.
 _jit: Any = njit  # its type hints lack two of its options
 entry: Any = _jit(cache=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stowplan.experiments.studies.dvbp import categories, classes, ends, fits, turns
+from stowplan.experiments.studies.dvbp import categories, classes, ends, fits, hedged, turns
 from stowplan.experiments.studies.dvbp.moments import Measured, measure, moments
 from stowplan.experiments.studies.dvbp.predictions import predicted_lifetimes
 from stowplan.experiments.studies.dvbp.trace import Floats, Ints, Trace
@@ -91,7 +91,18 @@ PUBLISHED: Mapping[str, Policy] = {
     "ppe_no_large": partial(_by_category, categories.PPE_NO_LARGE),
 }
 
-POLICIES: Mapping[str, Policy] = PUBLISHED
+
+def _hedged(offered: Offered) -> Ints:
+    trace = offered.trace
+    days = np.column_stack((trace.start, trace.end, offered.lifetime))
+    slots = int(np.cumsum(np.where(offered.events < 0, -1, 1)).max())
+    server: Ints = hedged.run(
+        offered.events, trace.kind, trace.sizes, days, slots, hedged.Weights()
+    )
+    return server
+
+
+POLICIES: Mapping[str, Policy] = {**PUBLISHED, "hedged_nrt": _hedged}
 # Those that read no prediction: under errors they do the same.
 BLIND = frozenset(tuple(PUBLISHED)[:11])
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 from stowplan.experiments.cli.main import main
 from stowplan.experiments.studies.dvbp import azure, on_engine
-from stowplan.experiments.studies.dvbp.bound import naive
+from stowplan.experiments.studies.dvbp.bound import by_moments, loads, naive, needed, packed
 from stowplan.experiments.studies.dvbp.categories import _raised
 from stowplan.experiments.studies.dvbp.command import parse_policies, replays
 from stowplan.experiments.studies.dvbp.moments import measure, moments
 from stowplan.experiments.studies.dvbp.predictions import normals
-from stowplan.experiments.studies.dvbp.replay import BLIND, POLICIES, PUBLISHED, offer
+from stowplan.experiments.studies.dvbp.replay import BLIND, POLICIES, PUBLISHED, Offered, offer
 from stowplan.experiments.studies.dvbp.trace import Trace, made
 
 NAIVE = 724.86
@@ -226,6 +228,75 @@ def test_the_published_draw_with_errors(whole):
 
 def test_the_naive_bound(whole):
     assert naive(whole) == pytest.approx(NAIVE, abs=0.005)
+
+
+def test_a_bound_of_single_moments_has_little_to_gain_here(whole):
+    """First fit decreasing of each moment is within 2 % of the naive bound."""
+    days, load = loads(whole)
+    days, load = days[::50], load[::50]
+    least = days @ needed(load, whole.sizes)
+    assert least <= days @ packed(load, whole.sizes) < 1.02 * least
+
+
+def least_servers(items, most):
+    """The exact number, by trying all."""
+    for servers_ in range(1, most + 1):
+        for places in product(range(servers_), repeat=len(items)):
+            held = np.zeros((servers_, items.shape[1]))
+            np.add.at(held, list(places), items)
+            if (held <= 1 + 1e-9).all():
+                return servers_
+    raise AssertionError
+
+
+def test_the_bound_of_a_moment_is_never_above_the_least_number_and_may_beat_the_naive():
+    rng, beaten = np.random.default_rng(3), 0
+    for _ in range(30):
+        sizes = np.zeros((3, 5))
+        sizes[:, :2] = rng.integers(4, 20, (3, 2)) / 20
+        load = rng.integers(0, 3, (1, 3))
+        load[0, 0] = 1
+        items = np.repeat(sizes, load[0], axis=0)
+        exact, bound = least_servers(items, len(items)), needed(load, sizes)[0]
+        assert np.ceil(items.sum(axis=0).max() - 1e-6) <= bound <= exact
+        assert exact <= packed(load, sizes)[0]
+        beaten += bound > np.ceil(items.sum(axis=0).max() - 1e-6)
+    assert beaten > 2
+
+
+def test_bounds_of_a_trace():
+    """Three VMs of 0.4 and 0.4 need two servers, three of 0.6 need three."""
+    three = trace_of(*(((0.6, 0.2), 0, 2) for _ in range(3)))
+    assert naive(three) == 4
+    assert by_moments(three) == 6
+
+
+# --- ours -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sigma", "best"), [(0, 1.0637), pytest.param(1, 1.301, marks=pytest.mark.long)]
+)
+def test_ours_beats_the_best_of_the_published(whole, sigma, best):
+    """Best of all 26: nearest remaining time without errors, greedy for this draw."""
+    offered = offer(whole, sigma, 1)
+    days, _ = measure(whole, offered.events, POLICIES["hedged_nrt"](offered))
+    assert days / NAIVE < best
+
+
+def test_ours_reads_no_end_before_it_has_come(whole):
+    """What ends later may end at any other time: the choices before are the same."""
+    trace = first(whole, 6_000)
+    offered = offer(trace, 1, 0)
+    until = float(np.quantile(trace.start, 0.7))
+    later = trace.end > until
+    other = replace(trace, end=np.where(later, trace.end + 1, trace.end))
+    changed = Offered(other, moments(other), offered.lifetime, offered.end)
+    ours = POLICIES["hedged_nrt"]
+    here = trace.start <= until
+    assert later.any()
+    assert np.array_equal(ours(offered)[here], ours(changed)[here])
+    assert not np.array_equal(ours(offered), ours(changed))
 
 
 def test_every_policy_fits_the_engines_books(whole):
