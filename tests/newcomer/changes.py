@@ -377,7 +377,7 @@ SCALE_IN = Change(
             "placement/scheduler/services/scale_in.py",
             "        task = placed.pop(0)  # the oldest\n",
             "        rows = [tasks.instance[task] for task in placed]\n"
-            "        task = placed.pop(engine.scale_in(service.launch.kind, rows))\n",
+            "        task = placed.pop(engine.scale_in((of or service.primary).launch.kind, rows))\n",
             instead=True,
         ),
     ),
@@ -394,8 +394,10 @@ ROLLING = Change(
     (
         Edit(
             "placement/scheduler/services/deployments.py",
-            "        candidates = dict.fromkeys([*self.unhealthy, *self.draining, *old[::-1]])\n",
-            "        candidates = dict.fromkeys([*self.unhealthy, *self.draining, *old])\n",
+            "        among_draining = [t for t in self.draining if t in among]\n"
+            "        candidates = dict.fromkeys([*sick, *among_draining, *old[::-1]])\n",
+            "        candidates = dict.fromkeys("
+            "[*sick, *(t for t in self.draining if t in among), *old])\n",
             instead=True,
         ),
     ),
@@ -477,14 +479,14 @@ class MemoryDriver:
         Edit("realdriver/memory/__init__.py", '"""A driver without a backend."""\n'),
         Edit(
             "tests/test_tidy.py",
-            '        ("docker", "endpoint", "standing", "memory"),\n',
-            '        ("docker", "endpoint", "standing"),\n',
+            '        ("docker", "ec2", "memory"),\n',
+            '        ("docker", "ec2"),\n',
             instead=True,
         ),
         Edit(
             "DESIGN.md",
-            "              2  docker  endpoint  standing  memory\n",
-            "              2  docker  endpoint  standing\n",
+            "              3  docker  ec2  memory\n",
+            "              3  docker  ec2\n",
             instead=True,
         ),
         Edit(

@@ -103,6 +103,7 @@ SAMPLES: dict[str, Sample] = {
     "mmpp": Sample({"rates_per_s": [0.0, 0.2], "stays": ["5m", "5m"], "run": RUN}),
     "openb_pods": Sample({}, {"t.csv": OPENB}, "p,1", "2 columns"),
     "poisson": Sample({"rate_per_s": 0.05, "run": RUN}),
+    "renewal": Sample({"gap": RUN, "run": RUN}),
     "swf": Sample({}, {"t.swf": SWF}, "4 40 1", "3 fields"),
     "table": Sample({}, {"t.csv": TABLE}, "9,5,1,x,\n", "cpu 'x' is not a whole number"),
     "waves": Sample({"every": "10m", "count": 4, "within": "1m", "run": RUN}),

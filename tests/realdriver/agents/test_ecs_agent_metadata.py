@@ -71,6 +71,7 @@ def test_without_a_token_that_holds_nothing_is_told(imds, time):
 
 def test_boto3_finds_the_role_of_the_instance(tmp_path, monkeypatch):
     """botocore's own client of the metadata service, over a socket."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)  # it is ours that is asked
     from botocore.utils import InstanceMetadataFetcher
 
     from tests.realdriver.agents.procs import Process, free_port

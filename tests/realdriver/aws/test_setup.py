@@ -78,7 +78,7 @@ def test_what_lacks_is_listed_made_and_removed(url, scenario, capsys, recorded):
     policy = iam.get_role_policy(RoleName="stowplan-mine", PolicyName="stowplan-agent")
     assert "ecs:Poll" in policy["PolicyDocument"]["Statement"][0]["Action"]
     (group,) = group_of(url)
-    (vpc,) = client(url, "ec2").describe_vpcs()["Vpcs"]
+    (vpc,) = [v for v in client(url, "ec2").describe_vpcs()["Vpcs"] if v["IsDefault"]]
     rules = {
         (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], each["CidrIp"])
         for rule in group["IpPermissions"]

@@ -162,6 +162,11 @@ def test_one_process_at_a_time_writes(folder):
         run(folder)
 
 
+def hears_ctrl_c():
+    """A shell has what it runs in the background not hear of Ctrl-C; this process is to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 COMMAND = (sys.executable, "-m", "stowplan", "experiment", "run", "question.toml", "--out", "out")
 
 
@@ -175,6 +180,7 @@ def test_an_experiment_that_is_cut_goes_on(folder, sent):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hears_ctrl_c,
     )
     runs = folder / "out" / "runs"
     deadline = time.monotonic() + 120
