@@ -377,7 +377,8 @@ SCALE_IN = Change(
             "placement/scheduler/services/scale_in.py",
             "        task = placed.pop(0)  # the oldest\n",
             "        rows = [tasks.instance[task] for task in placed]\n"
-            "        task = placed.pop(engine.scale_in((of or service.primary).launch.kind, rows))\n",
+            "        task = placed.pop("
+            "engine.scale_in((of or service.primary).launch.kind, rows))\n",
             instead=True,
         ),
     ),
