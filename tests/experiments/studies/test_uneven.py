@@ -52,6 +52,7 @@ def test_what_plain_cp_sat_proves_in_a_second_is_proven(tasks, instances, dimens
         assert mine.cost < PLACED  # all fits by construction
 
 
+@pytest.mark.long
 def test_one_way_does_not_use_up_the_time_of_the_others():
     """30 tasks that all fit on 4 instances: one was left out after 60 s."""
     problem = make_uneven(0, 30, 4, 3, "snug")

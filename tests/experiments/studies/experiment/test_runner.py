@@ -170,7 +170,9 @@ def hears_ctrl_c():
 COMMAND = (sys.executable, "-m", "stowplan", "experiment", "run", "question.toml", "--out", "out")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "sent", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_an_experiment_that_is_cut_goes_on(folder, sent):
     change(folder, "question.toml", "seeds = 3", "seeds = 40")
     process = subprocess.Popen(
