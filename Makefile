@@ -2,22 +2,29 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-mutants test-versions check format docs wheel lock clean
+.PHONY: setup warm demo test test-long test-mutants test-versions check format docs wheel lock clean
 
 setup: $(READY)
 
 # Debian splits venv and pip out of python3; install them only where they are missing.
-$(READY): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml
 	@python3 -c 'import sys; assert sys.version_info >= (3, 11), "stowplan needs Python 3.11 or newer"'
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Compiles the kernels. It needs one processor, so `make -j2 warm check` does both at once.
+$(READY): $(INSTALLED)
 	$(BIN)/python -m stowplan.experiments.bench.warm
 	@touch $@
+
+warm: $(READY)
 
 demo: $(READY)
 	$(BIN)/stowplan simulate experiments/scenarios/demo.toml --out out/demo
@@ -38,20 +45,20 @@ test-versions:
 	python3 .ci/test_versions.py $(ARGS)
 
 # Into out/wheel, without a network; says what is missing in it, or too much.
-wheel: $(READY)
+wheel: $(INSTALLED)
 	$(BIN)/python .ci/check_wheel.py
 
-check: $(READY)
+check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Warnings are errors. Nothing is fetched; NO_MKDOCS_2_WARNING leaves a banner on other tools out.
-docs: $(READY)
+docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "out/docs/index.html; with search: python3 -m http.server --directory out/docs"
 
-format: $(READY)
+format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -44,6 +44,7 @@ def test_a_planted_fault_changes_its_place_and_nothing_else():
     assert str(fault) == "x.py:2: a < b  ->  (a <= b)"
 
 
+@pytest.mark.long
 def test_the_sample_is_the_same_for_the_same_seed_and_reaches_every_room():
     drawn = sample(120, 5)
     assert drawn == sample(120, 5) != sample(120, 6)

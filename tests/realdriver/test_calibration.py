@@ -91,6 +91,7 @@ def random_tar(mib):
     return buffer.getvalue()
 
 
+@pytest.mark.long
 def test_an_engine_is_measured_and_left_as_it_was(registry, tmp_path, capsys):
     engine, names = registry
     there = [(each["Id"], each["RepoTags"]) for each in engine.images()]

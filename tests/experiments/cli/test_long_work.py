@@ -224,6 +224,7 @@ constraints = ["attribute:ecs.availability-zone == a"]
     assert "ECS refuses it with a constraint on ecs.availability-zone" in said
 
 
+@pytest.mark.long
 def test_an_ascii_terminal_gets_no_traceback(tmp_path):
     out = tmp_path / "out"
     env = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

@@ -112,6 +112,7 @@ def saved(kind):
     return block
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_seven_questions_are_answered_in_an_empty_folder(installed, tmp_path):
     for name, kind in (("all_at_once.py", "python"), ("offers.toml", "toml"), ("big.json", "json")):

@@ -299,6 +299,7 @@ def test_ours_reads_no_end_before_it_has_come(whole):
     assert not np.array_equal(ours(offered), ours(changed))
 
 
+@pytest.mark.long
 def test_every_policy_fits_the_engines_books(whole):
     trace = first(whole, 2_000)
     for sigma in (0, 2):

@@ -177,6 +177,7 @@ def test_forty_services_cost_less_than_by_greedy_rules(offers, greedy):
     assert result.gap <= 0.035
 
 
+@pytest.mark.long
 def test_a_longer_solve_begins_as_a_shorter_one_does():
     problem = forty_services(XL)
     short, long = (solve_fleet(problem, Limits(work=work)) for work in (60, 250))
@@ -187,6 +188,7 @@ def test_a_longer_solve_begins_as_a_shorter_one_does():
     assert plans == there[: len(plans)]
 
 
+@pytest.mark.long
 def test_a_solve_ends_no_dearer_than_the_fleet_it_begins_with():
     problem = forty_services(XL)
     long = solve_fleet(problem, Limits(work=60))

@@ -117,6 +117,7 @@ def test_a_thousand_tasks_come_close_to_the_bound(zones, most):
     assert result.gap <= most
 
 
+@pytest.mark.long
 def test_the_same_seed_and_work_give_the_same_fleet():
     first, second = (solve_fleet(services(), Limits(work=500, seed=2)) for _ in range(2))
     assert (first.cost, first.lower_bound, first.work) == (
