@@ -301,6 +301,7 @@ def test_a_container_that_somebody_removed_is_replaced(play, shared):
     rig.check()
 
 
+@pytest.mark.long
 def test_unhealthy_tasks_of_a_service_are_replaced(play, shared):
     check = {"command": ["CMD-SHELL", "test ! -f /tmp/bad"], "interval": 5, "retries": 1}
     rig = play(registration("web", container(healthCheck=check)), service("web", 1))

@@ -125,6 +125,7 @@ def test_the_same_seed_and_work_give_the_same_fleet():
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_limits_on_types_are_kept():
     free = solve_fleet(services(), Limits(work=500))
     bought = [sum(b.bins.copies for b in free.fleet if b.type == t) for t in range(3)]

@@ -126,6 +126,7 @@ def test_a_table_that_was_not_kept_is_made(folder):
     assert len(Store(folder / "out").table(name, "timeline")) > 10
 
 
+@pytest.mark.long
 def test_processes_give_the_same_files(folder):
     run(folder)
     run(folder, "beside", jobs=2)
